@@ -1,0 +1,17 @@
+"""What time is it? The only place that asks the machine; everything else is told."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the wall-clock time, aware, in UTC."""
+
+    def now(self) -> datetime: ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)  # noqa: TID251  the one place

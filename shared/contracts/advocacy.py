@@ -1,0 +1,70 @@
+"""`advocacy.v1`: what did customers answer, recommend, refer? Published by advocacy, keyed by account."""
+
+from datetime import datetime
+
+import msgspec
+
+from shared.contracts.evidence import Value
+from shared.contracts.outreach import OutreachClass
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """What every advocacy message carries."""
+
+    id: str
+    account: str
+    at: datetime
+    decided_at: datetime
+    history: bool = False
+
+
+class OutreachRequested(Message, frozen=True, kw_only=True, tag="outreach_requested"):
+    """Please write to this person: notify owns consent, budget and channels, and reports back on `outreach.v1`.
+
+    `play` names a play of notify with `on: request`; `values` fill its template, `link` is the signed page.
+    After `expires_at` it must not be sent any more.
+    """
+
+    user: str
+    play: str
+    outreach_class: OutreachClass
+    link: str
+    values: dict[str, Value] = {}
+    expires_at: datetime | None = None
+
+
+class SurveyAnswered(Message, frozen=True, kw_only=True, tag="survey_answered"):
+    """A person answered a hosted survey. `score` is 0 to 10 for NPS."""
+
+    user: str
+    survey: str
+    survey_kind: str
+    score: float
+    comment: str = ""
+
+
+class AdvocateOptedIn(Message, frozen=True, kw_only=True, tag="advocate_opted_in"):
+    """A person accepted to refer others and holds a code."""
+
+    user: str
+    code: str
+
+
+class ReferralConverted(Message, frozen=True, kw_only=True, tag="referral_converted"):
+    """An account that signed up with a code became a paying customer. `account` is the referrer's."""
+
+    user: str
+    referred_account: str
+    code: str
+
+
+class RewardBooked(Message, frozen=True, kw_only=True, tag="reward_booked"):
+    """A pending reward stands in the ledger. `amount` is in minor units of `currency`."""
+
+    reward: str
+    referral: str
+    amount: int
+    currency: str
+
+
+AdvocacyMessage = OutreachRequested | SurveyAnswered | AdvocateOptedIn | ReferralConverted | RewardBooked

@@ -1,0 +1,133 @@
+"""`lifecycle.v1`: what became true of an account? Published by lifecycle, keyed by account, in order.
+
+`seq` counts an account's messages from 1 without a gap. `at` is the account's own clock; `decided_at` the wall
+clock. `history` is true while an import, not the wall clock, drives the account: consumers plan as they
+would have, and send nothing.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from shared.contracts.evidence import Evidence, Value
+
+Stage = str
+"""A stage's name in the definition: onboarding, adoption, value_realization, expansion, retention, advocacy, churned."""
+
+Band = Literal["green", "yellow", "red", "unknown"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """What every lifecycle message carries."""
+
+    id: str
+    account: str
+    seq: int
+    at: datetime
+    decided_at: datetime
+    history: bool = False
+
+
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The account as it stood just after the decision: what guards and templates may read.
+
+    `score` is health 0 to 100 or None when unknown. `traits` are the account's latest group traits (name,
+    plan, seats, mrr, renewal_at, csm ...), `metrics` every declared metric, `milestones` name -> when first reached.
+    """
+
+    stage: Stage
+    entered_at: datetime
+    flags: list[str] = []
+    band: Band = "unknown"
+    score: float | None = None
+    metrics: dict[str, Value] = {}
+    traits: dict[str, Value] = {}
+    milestones: dict[str, datetime] = {}
+
+
+class StageChanged(Message, frozen=True, kw_only=True, tag="stage_changed"):
+    """The account moved along an edge; `previous` is None when it was first seen."""
+
+    previous: Stage | None
+    stage: Stage
+    evidence: Evidence
+    snapshot: Snapshot
+
+
+class FlagChanged(Message, frozen=True, kw_only=True, tag="flag_changed"):
+    """A flag beside the stage (at_risk, stalled, renewal_window) went up or down."""
+
+    flag: str
+    raised: bool
+    evidence: Evidence
+    snapshot: Snapshot
+
+
+class SignalRaised(Message, frozen=True, kw_only=True, tag="signal_raised"):
+    """A declared condition became true (usage_drop, seat_expansion, milestone_missing ...)."""
+
+    signal: str
+    evidence: Evidence
+    snapshot: Snapshot
+
+
+class MilestoneReached(Message, frozen=True, kw_only=True, tag="milestone_reached"):
+    """First occurrence of something that matters. `corrected` when a late event moved it earlier."""
+
+    milestone: str
+    reached_at: datetime
+    evidence: Evidence
+    snapshot: Snapshot
+    corrected: bool = False
+
+
+class HealthChanged(Message, frozen=True, kw_only=True, tag="health_changed"):
+    """The health band changed. `coverage` is the share of the score's weight that had fresh data, 0 to 1."""
+
+    previous: Band
+    band: Band
+    score: float | None
+    coverage: float
+    evidence: Evidence
+    snapshot: Snapshot
+
+
+class ContactChanged(Message, frozen=True, kw_only=True, tag="contact_changed"):
+    """A person of the account who can be written to became known, or changed (from identify traits)."""
+
+    user: str
+    email: str | None = None
+    name: str | None = None
+    role: str | None = None
+    timezone: str | None = None
+    unsubscribed: bool = False
+    gone: bool = False
+
+
+class FactObserved(Message, frozen=True, kw_only=True, tag="fact_observed"):
+    """A usage event that the definition forwards by name (nps_answered, invoice_paid, referred_signup ...)."""
+
+    fact: str
+    event: str
+    """Id of the usage event."""
+    user: str | None = None
+    properties: dict[str, Value] = {}
+
+
+class ClockAdvanced(Message, frozen=True, kw_only=True, tag="clock_advanced"):
+    """The account's clock reached `at` with nothing else to say: history ended. `live` when the wall clock takes over."""
+
+    live: bool
+
+
+LifecycleMessage = (
+    StageChanged
+    | FlagChanged
+    | SignalRaised
+    | MilestoneReached
+    | HealthChanged
+    | ContactChanged
+    | FactObserved
+    | ClockAdvanced
+)

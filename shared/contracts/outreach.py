@@ -1,0 +1,46 @@
+"""`outreach.v1`: what was said to a customer, or not said, and why? Published by notify, keyed by account."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+OutreachClass = Literal["transactional", "risk", "onboarding", "renewal", "value", "survey", "expansion", "advocacy"]
+"""What kind of message it is: decides its priority and which caps of the contact budget it counts against."""
+
+Status = Literal["previewed", "sent", "skipped", "failed", "unknown", "opened"]
+"""previewed: planned, shown, not sent; skipped: decided against, with a reason; unknown: in doubt after a crash, never sent again; opened: a CSM task."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """What every outreach message carries."""
+
+    id: str
+    account: str
+    at: datetime
+    decided_at: datetime
+    history: bool = False
+
+
+class OutreachRecorded(Message, frozen=True, kw_only=True, tag="outreach_recorded"):
+    """A delivery reached a state worth telling: `status`, and for anything not sent the `reason`."""
+
+    delivery: str
+    play: str
+    step: str
+    channel: str
+    outreach_class: OutreachClass
+    status: Status
+    user: str | None = None
+    reason: str | None = None
+
+
+class ConsentChanged(Message, frozen=True, kw_only=True, tag="consent_changed"):
+    """A person unsubscribed from, or came back to, a topic (`*` is everything)."""
+
+    user: str
+    topic: str
+    granted: bool
+
+
+OutreachMessage = OutreachRecorded | ConsentChanged

@@ -1,0 +1,35 @@
+"""`usage.v1`: what did a product's user do? One canonical usage event, keyed by account."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+EventType = Literal["track", "identify", "group", "page", "screen", "alias"]
+
+HISTORY_ENDED = "$waymark.history_ended"
+"""Event name of the marker an import posts for each account when its file ends.
+
+Its `at` is the end of the file: timers due until then fire. Properties: `{"live": bool}`; true hands the
+account to the wall clock, false leaves its clock where the file ended.
+"""
+
+
+class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One thing that happened in the product, validated, deduplicated, with its account resolved.
+
+    `name` is the event's name for track, the page's or screen's name for those, else empty. `properties`
+    are raw JSON bytes of an object: properties, or for identify and group the traits. `history` is the id of
+    the import it came with: such an event advances its account's clock by its own time, never by the wall's.
+    """
+
+    id: str
+    account: str
+    type: EventType
+    name: str
+    at: datetime
+    received_at: datetime
+    source: str
+    user: str | None = None
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+    history: str | None = None

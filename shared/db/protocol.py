@@ -1,0 +1,72 @@
+"""What may a service ask of its database? Reads, and inside a transaction writes and messages to the log.
+
+Two types over one connection: a `Read` cannot write, so mypy refuses a write in a query. Neither has a commit:
+the transaction is opened and closed at the edge (`Database.transaction()`), never in a handler.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Executable, Row, Table
+
+from shared.contracts.topics import Topic
+
+Values = Mapping[str, Any]
+
+
+class Read(Protocol):
+    """A consistent view. Statements are SQLAlchemy Core; rows come back as SQLAlchemy rows."""
+
+    async def all(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
+        """Every row of the answer."""
+        ...
+
+    async def first(self, statement: Executable, values: Values | None = None) -> Row[Any] | None:
+        """The first row, or None."""
+        ...
+
+    async def scalar(self, statement: Executable, values: Values | None = None) -> Any:
+        """The first column of the first row, or None."""
+        ...
+
+
+class Tx(Read, Protocol):
+    """One transaction: reads, writes, and messages that become visible exactly when it commits."""
+
+    async def run(self, statement: Executable, values: Values | None = None) -> int:
+        """One write; the number of rows it touched."""
+        ...
+
+    async def insert(self, table: Table, rows: Iterable[Values]) -> None:
+        """Many new rows, all with the same columns; a conflict is an error."""
+        ...
+
+    async def insert_new(self, table: Table, rows: Iterable[Values], unless_in: Table | None = None) -> int:
+        """Many rows, those whose key is already there (or whose primary key stands in `unless_in`) left out; how many were new."""
+        ...
+
+    async def upsert(self, table: Table, rows: Iterable[Values]) -> None:
+        """Many rows by primary key: new ones inserted, known ones overwritten in the columns given."""
+        ...
+
+    def emit(self, topic: Topic, messages: Iterable[msgspec.Struct]) -> None:
+        """Publish messages (each with an `account`, its key) with this transaction, in this order for each account."""
+        ...
+
+
+class Database(Protocol):
+    """A service's own store."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Tx]:
+        """One batch, one transaction: commits when the block ends, rolls back when it raises."""
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Read]:
+        """A read-only view for queries."""
+        ...
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        ...
