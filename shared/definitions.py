@@ -53,12 +53,24 @@ class Loaded(NamedTuple, Generic[T]):
         return Mistake(self.file, _line(self.lines, at), problem, meant)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans: `on:` is a key and NO a country; only true and false are true and false."""
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:[tT]rue|TRUE|[fF]alse|FALSE)$"), list("tTfF"))
+
+
 def load(path: Path, model: type[T]) -> Loaded[T]:
     """Read and check one file. Raises DefinitionError; OSError where it cannot be read."""
     raw = path.read_bytes()
     try:
-        node = yaml.compose(raw, Loader=yaml.SafeLoader)
-        plain = yaml.safe_load(raw)
+        node = yaml.compose(raw, Loader=_Loader)
+        plain = yaml.load(raw, Loader=_Loader)  # noqa: S506  a SafeLoader that takes fewer words for booleans
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 1

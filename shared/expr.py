@@ -1,7 +1,9 @@
 """Is this condition true of these values? One CEL expression over declared names; the only place that knows the CEL library."""
 
+import ast
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cel
@@ -10,7 +12,16 @@ from shared.contracts.evidence import Value
 
 _LIMIT = 1000
 _FUNCTIONS = frozenset({"size", "startsWith", "endsWith", "contains", "double"})
-_PLAIN = re.compile(r"^\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?|true|false|\"[^\"]*\"|'[^']*')\s*$")
+_PLAIN = re.compile(r"^\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?|true|false|\"[^\"\\]*\"|'[^'\\]*')\s*$")
+_LOGIC = re.compile(r"\|\||&&|\?")
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _WORDS: dict[str, Value] = {"true": True, "false": False}
 _INTEGER = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.])(\d+)(?![\w.])""")
 
@@ -20,9 +31,14 @@ class ExprError(ValueError):
 
 
 class Expr:
-    """A compiled expression. `names` are the variables it reads, `threshold` its literal if it is a plain comparison."""
+    """A compiled expression. `names` are the variables it reads.
 
-    __slots__ = ("_program", "names", "text", "threshold")
+    A plain comparison (`seats >= 5`) has its literal as `threshold` and its operator as `compare`. It, and plain
+    arithmetic (`used / seats`), are worked out here, several times as fast as through CEL and with the same answer
+    (a test holds the two together). `strict`: unknown as soon as one value is.
+    """
+
+    __slots__ = ("_arithmetic", "_program", "compare", "names", "strict", "text", "threshold")
 
     def __init__(self, text: str) -> None:
         if len(text.encode()) > _LIMIT:
@@ -36,7 +52,9 @@ class Expr:
             raise ExprError(f"unknown function '{strange[0]}'")
         self.text = text
         self.names: tuple[str, ...] = tuple(self._program.variables())
-        self.threshold = _threshold(text)
+        self.compare, self.threshold = _plain(text)
+        self.strict = not _LOGIC.search(text)
+        self._arithmetic = _arithmetic(text)
 
     def unknown_names(self, declared: Mapping[str, object] | set[str]) -> list[str]:
         """The names it reads that nobody declared."""
@@ -44,9 +62,14 @@ class Expr:
 
     def value(self, values: Mapping[str, Value]) -> Value:
         """What it comes to; None (unknown) when a value it needs is unknown or of the wrong kind."""
+        if self.compare is not None:
+            return compared(self.compare, values.get(self.names[0]), self.threshold)
         known = {name: values[name] for name in self.names if values.get(name) is not None}
+        if self.strict and len(known) < len(self.names):
+            return None
         try:
-            result: Any = self._program.execute(known)
+            plain = self._arithmetic is not None and all(value.__class__ is float for value in known.values())
+            result: Any = self._arithmetic(known) if plain else self._program.execute(known)  # type: ignore[misc]
         except (RuntimeError, TypeError, ValueError, ZeroDivisionError, OverflowError):
             return None
         return result if isinstance(result, bool | str) else _number(result)
@@ -61,12 +84,53 @@ def _all_doubles(text: str) -> str:
     return _INTEGER.sub(lambda match: match.group(1) or f"{match.group(2)}.0", text)
 
 
-def _threshold(text: str) -> Value:
+def compared(compare: Callable[[Any, Any], bool], value: Value, literal: Value) -> bool | None:
+    """A value against a literal, as CEL would: other kinds are unequal, and cannot be put in order."""
+    if value is None:
+        return None
+    if value.__class__ is int:
+        value = float(value)
+    if value.__class__ is literal.__class__:
+        return compare(value, literal)
+    return {operator.eq: False, operator.ne: True}.get(compare)
+
+
+def _plain(text: str) -> tuple[Callable[[Any, Any], bool] | None, Value]:
     match = _PLAIN.match(text)
     if not match:
-        return None
+        return None, None
     literal = match.group(3)
-    return _WORDS[literal] if literal in _WORDS else literal[1:-1] if literal[0] in "\"'" else float(literal)
+    value = _WORDS[literal] if literal in _WORDS else literal[1:-1] if literal[0] in "\"'" else float(literal)
+    return _COMPARE[match.group(2)], value
+
+
+_Arithmetic = Callable[[Mapping[str, Any]], Any]
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def _arithmetic(text: str) -> _Arithmetic | None:
+    """Names and numbers under + - * / read the same in Python and in CEL; anything else is left to CEL."""
+    try:
+        return _worked_out(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, LookupError, ValueError):
+        return None
+
+
+def _worked_out(node: ast.expr) -> _Arithmetic:
+    if isinstance(node, ast.Name):
+        return operator.itemgetter(node.id)
+    if isinstance(node, ast.Constant) and node.value.__class__ in {int, float}:
+        number = float(node.value)  # type: ignore[arg-type]
+        return lambda _: number
+    if isinstance(node, ast.BinOp):
+        compute, left, right = _OPERATORS[type(node.op)], _worked_out(node.left), _worked_out(node.right)
+        return lambda known: compute(left(known), right(known))
+    raise ValueError(node)
 
 
 def _number(result: Any) -> Value:

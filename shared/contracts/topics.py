@@ -1,11 +1,18 @@
 """Which topics are there, who writes them, and what do they carry?"""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.outreach import OutreachMessage
 from shared.contracts.usage import UsageEvent
+
+
+class Keyed(Protocol):
+    """A message: its account is the partition key, so that one account's messages keep their order."""
+
+    @property
+    def account(self) -> str: ...
 
 
 class Topic(NamedTuple):

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-import msgspec
 from sqlalchemy import Executable, Row, Table
 
-from shared.contracts.topics import Topic
+from shared.contracts.topics import Keyed, Topic
 
 Values = Mapping[str, Any]
 
@@ -51,7 +50,7 @@ class Tx(Read, Protocol):
         """Many rows by primary key: new ones inserted, known ones overwritten in the columns given."""
         ...
 
-    def emit(self, topic: Topic, messages: Iterable[msgspec.Struct]) -> None:
+    def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
         """Publish messages (each with an `account`, its key) with this transaction, in this order for each account."""
         ...
 

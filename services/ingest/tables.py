@@ -1,0 +1,38 @@
+"""Where does ingest keep what it remembers?"""
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
+
+from shared.db.columns import Utc
+
+metadata = MetaData()
+
+
+def _seen(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("key", LargeBinary, primary_key=True),
+        Column("batch", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+seen = (_seen("ingest_seen_even"), _seen("ingest_seen_odd"))
+"""The dedupe window: this week's keys and last week's. `batch` tells which batch brought a key."""
+
+window = Table(
+    "ingest_window",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("week", Integer, nullable=False),
+)
+"""One row: the week whose table is being filled."""
+
+user = Table(
+    "ingest_user",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)
+"""Which account a user belongs to: the latest event that named both."""

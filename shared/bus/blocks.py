@@ -1,0 +1,38 @@
+"""How are many records kept as one value? A MessagePack array of (key, value, meta), compressed with LZ4."""
+
+from collections.abc import Iterable, Iterator
+
+import cramjam
+import msgspec
+
+from shared.bus.partitioner import partition_of
+from shared.bus.protocol import Outgoing
+
+SIZE = 1000
+"""Most records in one block: small enough that a reader's batch can be cut between blocks."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Outgoing]).decode
+
+
+def encoded(records: list[Outgoing]) -> bytes:
+    """The block of these records."""
+    return bytes(cramjam.lz4.compress_block(_encode(records)))
+
+
+def decoded(block: bytes) -> list[Outgoing]:
+    """The records of this block."""
+    return _decode(bytes(cramjam.lz4.decompress_block(block)))
+
+
+def cut(records: list[Outgoing]) -> Iterator[list[Outgoing]]:
+    """Pieces of at most SIZE records, in order."""
+    return (records[start : start + SIZE] for start in range(0, len(records), SIZE))
+
+
+def by_partition(records: Iterable[Outgoing], partitions: int) -> dict[int, list[Outgoing]]:
+    """The records of each partition, in order."""
+    shares: dict[int, list[Outgoing]] = {}
+    for record in records:
+        shares.setdefault(partition_of(record.key, partitions), []).append(record)
+    return shares

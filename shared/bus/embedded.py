@@ -1,0 +1,111 @@
+"""The log as rows of the same database: nothing else to install, and the readers see exactly what was committed."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy import func, select
+
+from shared.bus.blocks import by_partition, decoded
+from shared.bus.gather import Gather
+from shared.bus.outgoing import OutgoingLog, soon
+from shared.bus.protocol import Batch, Bounds, Outgoing, Owner, Partition, Reader, Record
+from shared.bus.tables import log_block, log_end
+from shared.db.protocol import Database
+
+
+class EmbeddedBus:
+    """One process reads and writes: every member of a group is this one, and owns every partition."""
+
+    def __init__(self, database: Database, log: OutgoingLog, parts: int) -> None:
+        self._database = database
+        self._log = log
+        self._parts = parts
+        self._gather = Gather(self._write)
+
+    def partitions(self, topic: str) -> int:  # noqa: ARG002  all alike here
+        return self._parts
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        await self._gather.publish(topic, records)
+
+    @asynccontextmanager
+    async def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AsyncIterator[Reader]:  # noqa: ARG002
+        bounds = await self.bounds(topics)
+        yield EmbeddedReader(self._database, self._log, await owner.assigned(bounds))
+        await owner.revoked(set(bounds))
+
+    async def bounds(self, topics: Sequence[str]) -> dict[Partition, Bounds]:
+        async with self._database.snapshot() as read:
+            ends = await read.all(select(log_end).where(log_end.c.topic.in_(topics)))
+            begins = await read.all(
+                select(log_block.c.topic, log_block.c.part, func.min(log_block.c.base_off).label("begin"))
+                .where(log_block.c.topic.in_(topics))
+                .group_by(log_block.c.topic, log_block.c.part)
+            )
+        end = {Partition(row.topic, row.part): row.next_off for row in ends}
+        begin = {Partition(row.topic, row.part): row.begin for row in begins}
+        every = (Partition(topic, part) for topic in topics for part in range(self._parts))
+        return {tp: Bounds(begin.get(tp, end.get(tp, 0)), end.get(tp, 0)) for tp in every}
+
+    async def close(self) -> None:
+        await self._gather.close()
+
+    async def _write(self, topic: str, records: list[Outgoing]) -> None:
+        async with self._database.transaction() as tx:
+            for part, share in sorted(by_partition(records, self._parts).items()):
+                await self._log.append_records(tx, topic, part, share)
+        self._log.appended({topic})
+
+
+class EmbeddedReader:
+    """Reads whole blocks, partition by partition."""
+
+    def __init__(self, database: Database, log: OutgoingLog, positions: dict[Partition, int]) -> None:
+        self._database = database
+        self._log = log
+        self._positions = positions
+
+    async def poll(self, limit: int, wait: float) -> list[Batch]:
+        with self._log.wakes.listening() as news:
+            found = await self._read(limit)
+            if not found:
+                await soon(news, wait)
+                found = await self._read(limit)
+        return found
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        self._positions[partition] = offset
+
+    async def _read(self, limit: int) -> list[Batch]:
+        found = []
+        for partition, position in list(self._positions.items()):
+            records = await self._records(partition, position, limit)
+            if records:
+                found.append(Batch(partition, records))
+                self._positions[partition] = records[-1].offset + 1
+        return found
+
+    async def _records(self, partition: Partition, position: int, limit: int) -> list[Record]:
+        block = log_block.c
+        here = (block.topic == partition.topic, block.part == partition.part)
+        holding = select(func.max(block.base_off)).where(*here, block.base_off <= position).scalar_subquery()
+        statement = (
+            select(block.base_off, block.block, block.appended_at)
+            .where(*here, block.base_off >= func.coalesce(holding, position), block.base_off < position + limit)
+            .order_by(block.base_off)
+        )
+        async with self._database.snapshot() as read:
+            rows = await read.all(statement)
+        return [
+            record
+            for row in rows
+            for record in _unpacked(row.base_off, row.block, int(row.appended_at.timestamp() * 1000))
+            if record.offset >= position
+        ]
+
+
+def _unpacked(base: int, block: bytes, timestamp: int) -> list[Record]:
+    return [
+        Record(offset, offset, timestamp, key, value, meta)
+        for offset, (key, value, meta) in enumerate(decoded(block), base)
+    ]

@@ -1,0 +1,73 @@
+"""How do many small publishers share one write? While one flush is under way the next one fills."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from shared.bus.protocol import Outgoing
+from shared.failures import Retry
+
+Flush = Callable[[str, list[Outgoing]], Awaitable[None]]
+
+
+class Gather:
+    """Group commit: `publish` returns when the flush that holds its records has succeeded.
+
+    `most` bounds the records waiting: beyond it, Retry at once, before memory grows. `patience` is how many
+    seconds a publisher waits; after that Retry, and the records may or may not be in the log.
+    """
+
+    def __init__(self, flush: Flush, most: int = 50_000, patience: float = 15.0) -> None:
+        self._flush = flush
+        self._most = most
+        self._patience = patience
+        self._waiting: dict[str, list[tuple[Sequence[Outgoing], asyncio.Future[None]]]] = {}
+        self._count = 0
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        """Wait until these records are durable. Raises Retry when they may not be."""
+        if self._count + len(records) > self._most and self._count:
+            raise Retry("too much is waiting to be written")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._count += len(records)
+        first = topic not in self._waiting
+        self._waiting.setdefault(topic, []).append((records, done))
+        if first:
+            task = asyncio.create_task(self._drain(topic))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        try:
+            await asyncio.wait_for(asyncio.shield(done), self._patience)
+        except TimeoutError:
+            raise Retry("the log does not answer") from None
+
+    async def close(self) -> None:
+        """Let what is under way end."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _drain(self, topic: str) -> None:
+        while self._waiting[topic]:
+            share, self._waiting[topic] = self._waiting[topic], []
+            records = [record for some, _ in share for record in some]
+            error = await self._attempt(topic, records)
+            self._count -= len(records)
+            for _, done in share:
+                _settle(done, error)
+        del self._waiting[topic]
+
+    async def _attempt(self, topic: str, records: list[Outgoing]) -> Exception | None:
+        try:
+            await self._flush(topic, records)
+        except Exception as error:  # noqa: BLE001  whatever it is, every publisher of this flush must hear of it
+            return error if isinstance(error, Retry) else Retry(f"the log refused: {error}")
+        return None
+
+
+def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
+        done.exception()  # the publisher may have given up waiting: nobody need retrieve it

@@ -1,0 +1,106 @@
+"""How does a message become part of the log? As rows of the transaction that caused it: an outbox is a log waiting to be carried."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+import msgspec
+from sqlalchemy import update
+
+from shared.bus.blocks import by_partition, cut, encoded
+from shared.bus.protocol import Outgoing
+from shared.bus.tables import log_block, log_end
+from shared.clock import Clock
+from shared.contracts.topics import Keyed
+from shared.db.protocol import Tx
+from shared.db.sending import Emitted
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Wakes:
+    """Who waits for news of the log, in this process."""
+
+    def __init__(self) -> None:
+        self._listening: set[asyncio.Event] = set()
+
+    def ring(self) -> None:
+        for event in self._listening:
+            event.set()
+
+    @contextmanager
+    def listening(self) -> Iterator[asyncio.Event]:
+        """An event that is set by whatever is appended from now on: listen first, look, then wait."""
+        event = asyncio.Event()
+        self._listening.add(event)
+        try:
+            yield event
+        finally:
+            self._listening.discard(event)
+
+
+async def soon(event: asyncio.Event, seconds: float) -> None:
+    """Until the event, at most so long."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+class OutgoingLog:
+    """The log beside the state. Offsets of a partition are contiguous, in the order of the commits."""
+
+    def __init__(self, partitions: Callable[[str], int], clock: Clock) -> None:
+        self._partitions = partitions
+        self._clock = clock
+        self.wakes = Wakes()
+
+    async def append(self, tx: Tx, emitted: list[Emitted]) -> None:
+        """Write the messages' rows, partitions in order so that two writers cannot deadlock."""
+        shares: dict[tuple[str, int], list[Outgoing]] = {}
+        for topic, messages in emitted:
+            split = by_partition(_records(messages), self._partitions(topic.name))
+            for part, records in split.items():
+                shares.setdefault((topic.name, part), []).extend(records)
+        for topic_name, part in sorted(shares):
+            await self.append_records(tx, topic_name, part, shares[topic_name, part])
+
+    async def append_records(self, tx: Tx, topic: str, part: int, records: list[Outgoing]) -> None:
+        """Write one partition's rows."""
+        start = await _reserve(tx, topic, part, len(records))
+        now = self._clock.now()
+        rows = []
+        for piece in cut(records):
+            rows.append(
+                {
+                    "topic": topic,
+                    "part": part,
+                    "base_off": start,
+                    "count": len(piece),
+                    "block": encoded(piece),
+                    "appended_at": now,
+                }
+            )
+            start += len(piece)
+        await tx.insert(log_block, rows)
+
+    def appended(self, topics: set[str]) -> None:
+        if topics:
+            self.wakes.ring()
+
+
+async def _reserve(tx: Tx, topic: str, part: int, count: int) -> int:
+    """The first of `count` new offsets; the row stays locked until the transaction ends."""
+    reserve = (
+        update(log_end)
+        .where(log_end.c.topic == topic, log_end.c.part == part)
+        .values(next_off=log_end.c.next_off + count)
+        .returning(log_end.c.next_off)
+    )
+    end = await tx.scalar(reserve)
+    if end is None:
+        await tx.insert_new(log_end, [{"topic": topic, "part": part, "next_off": 0, "carried_off": 0}])
+        end = await tx.scalar(reserve)
+    return int(end) - count
+
+
+def _records(messages: Iterable[Keyed]) -> Iterable[Outgoing]:
+    return (Outgoing(message.account.encode(), _encode(message)) for message in messages)

@@ -1,0 +1,59 @@
+"""How are many rows written at once? One statement a batch: arrays unnested on PostgreSQL, executemany on SQLite."""
+
+from typing import Any
+
+from sqlalchemy import ARRAY, Executable, Select, Table, bindparam, exists, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+_INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+def insert_new(dialect: str, table: Table, columns: tuple[str, ...], unless_in: Table | None) -> Executable:
+    """Insert rows, leaving out those whose key is known (or, with `unless_in`, known over there)."""
+    source = _rows(dialect, table, columns)
+    if unless_in is not None:
+        keys = [(column.name, source.selected_columns[column.name]) for column in table.primary_key]
+        source = source.where(~exists().where(*(unless_in.c[name] == value for name, value in keys)))
+    statement: Executable = _INSERT[dialect](table).from_select(columns, _guarded(source)).on_conflict_do_nothing()
+    return statement
+
+
+def insert(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
+    """Insert rows; a conflict is an error."""
+    statement: Executable = _INSERT[dialect](table).from_select(columns, _guarded(_rows(dialect, table, columns)))
+    return statement
+
+
+def upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
+    """Insert rows, or overwrite the given columns of the row with that primary key."""
+    source = _guarded(_rows(dialect, table, columns))
+    statement = _INSERT[dialect](table).from_select(columns, source)
+    key = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in columns if name not in key}
+    result: Executable = (
+        statement.on_conflict_do_update(index_elements=key, set_=changed)
+        if changed
+        else statement.on_conflict_do_nothing()
+    )
+    return result
+
+
+def arguments(dialect: str, columns: tuple[str, ...], rows: list[Any]) -> Any:
+    """The rows as the statement wants them: a list of rows for executemany, or one dict of arrays."""
+    if dialect == "sqlite":
+        return [{f"v_{name}": row[name] for name in columns} for row in rows]
+    return {f"v_{name}": [row[name] for row in rows] for name in columns}
+
+
+def _rows(dialect: str, table: Table, columns: tuple[str, ...]) -> Select[Any]:
+    if dialect == "sqlite":
+        return select(*(bindparam(f"v_{name}", type_=table.c[name].type).label(name) for name in columns))
+    unnested = select(
+        *(func.unnest(bindparam(f"v_{name}", type_=ARRAY(table.c[name].type))).label(name) for name in columns)
+    ).subquery("fresh")
+    return select(*(unnested.c[name] for name in columns))
+
+
+def _guarded(source: Select[Any]) -> Select[Any]:
+    """SQLite's parser takes ON CONFLICT after a bare SELECT for a join condition, unless there is a WHERE."""
+    return source if source.whereclause is not None else source.where(func.length("x") == 1)

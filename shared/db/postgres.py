@@ -1,0 +1,61 @@
+"""PostgreSQL: a schema a service, any number of writers. SQLAlchemy over asyncpg."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import CursorResult, Executable
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from shared.db.protocol import Read, Tx
+from shared.db.sending import Log
+from shared.db.session import Session
+
+T = TypeVar("T")
+
+_SERVER = {
+    "application_name": "waymark",
+    "idle_in_transaction_session_timeout": "60000",
+    "statement_timeout": "60000",
+    "lock_timeout": "30000",
+}
+
+
+class PostgresDatabase:
+    """One schema of one database. READ COMMITTED: rows are locked before they decide anything."""
+
+    def __init__(self, url: str, schema: str, log: Log) -> None:
+        self._log = log
+        settings = {**_SERVER, "search_path": schema}
+        self._engine = create_async_engine(
+            url, pool_size=8, max_overflow=4, pool_timeout=10, connect_args={"server_settings": settings, "timeout": 10}
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        async with self._engine.begin() as connection:
+            tx = PostgresTx(connection)
+            yield tx
+            await self._log.append(tx, tx.emitted)
+        self._log.appended({emitted.topic.name for emitted in tx.emitted})
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Read]:
+        async with self._engine.connect() as connection:
+            yield PostgresTx(connection)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+class PostgresTx(Session):
+    """One connection, inside one transaction."""
+
+    dialect = "postgresql"
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    async def _do(self, statement: Executable, values: Any, take: Callable[[CursorResult[Any]], T]) -> T:
+        return take(await self._connection.execute(statement, values))

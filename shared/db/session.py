@@ -1,0 +1,62 @@
+"""One connection's reads and writes, whichever database: a subclass says only how a statement is run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import CursorResult, Executable, Row, Table
+
+from shared.contracts.topics import Keyed, Topic
+from shared.db import bulk
+from shared.db.protocol import Values
+from shared.db.sending import Emitted
+
+T = TypeVar("T")
+Build = Callable[[str, Table, tuple[str, ...]], Executable]
+
+
+class Session(ABC):
+    """Implements `Read` and `Tx` (shared/db/protocol.py) over one primitive."""
+
+    dialect: str
+
+    def __init__(self) -> None:
+        self.emitted: list[Emitted] = []
+
+    @abstractmethod
+    async def _do(self, statement: Executable, values: Any, take: Callable[[CursorResult[Any]], T]) -> T:
+        """Run the statement and give what `take` makes of its result."""
+
+    async def all(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
+        return await self._do(statement, values, lambda result: result.all())
+
+    async def first(self, statement: Executable, values: Values | None = None) -> Row[Any] | None:
+        return await self._do(statement, values, lambda result: result.first())
+
+    async def scalar(self, statement: Executable, values: Values | None = None) -> Any:
+        return await self._do(statement, values, lambda result: result.scalar())
+
+    async def run(self, statement: Executable, values: Values | None = None) -> int:
+        return await self._do(statement, values, lambda result: result.rowcount)
+
+    async def insert(self, table: Table, rows: Iterable[Values]) -> None:
+        await self._many(bulk.insert, table, list(rows))
+
+    async def insert_new(self, table: Table, rows: Iterable[Values], unless_in: Table | None = None) -> int:
+        def build(dialect: str, into: Table, columns: tuple[str, ...]) -> Executable:
+            return bulk.insert_new(dialect, into, columns, unless_in)
+
+        return await self._many(build, table, list(rows))
+
+    async def upsert(self, table: Table, rows: Iterable[Values]) -> None:
+        await self._many(bulk.upsert, table, list(rows))
+
+    def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
+        self.emitted.append(Emitted(topic, messages))
+
+    async def _many(self, build: Build, table: Table, rows: list[Values]) -> int:
+        if not rows:
+            return 0
+        columns = tuple(rows[0])
+        values = bulk.arguments(self.dialect, columns, rows)
+        return await self._do(build(self.dialect, table, columns), values, lambda result: result.rowcount)

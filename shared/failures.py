@@ -1,0 +1,66 @@
+"""What went wrong, and what to do next? Every error of ours is one of four.
+
+Failure
+├── Refused     the caller's fault: say what to change (HTTP 4xx)
+├── Retry       not now: the log or the database does not answer (HTTP 503, or again later)
+├── Parked      one record cannot be taken: a person looks, the rest goes on
+└── Halted      going on would lose or repeat something: stop this reader and call somebody
+"""
+
+import asyncio
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+class Failure(Exception):  # noqa: N818  the tree above is the vocabulary
+    """The root. `code` is stable, for programs; the message is for people."""
+
+    code = "failure"
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or self.code
+
+
+class Refused(Failure):
+    """The request is wrong. `status` is its HTTP status."""
+
+    code = "refused"
+
+    def __init__(self, message: str, code: str | None = None, status: int = 400) -> None:
+        super().__init__(message, code)
+        self.status = status
+
+
+class Retry(Failure):
+    """Try again after `seconds`: nothing is known to be wrong with the request."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, seconds: int = 2) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class Parked(Failure):
+    """The record waits for a person, or for what it is `about` to become known."""
+
+    code = "parked"
+
+    def __init__(self, message: str, code: str, about: str = "") -> None:
+        super().__init__(message, code)
+        self.about = about
+
+
+class Halted(Failure):
+    """The log or the cursor is not what it must be."""
+
+    code = "halted"
+
+
+def is_infrastructure(error: BaseException) -> bool:
+    """Whether the world, not the record, is at fault: such an error never parks anything."""
+    if isinstance(error, DBAPIError):
+        return not isinstance(error, IntegrityError | DataError | ProgrammingError)
+    return isinstance(error, Retry | OSError | PoolTimeout | TimeoutError | asyncio.TimeoutError)

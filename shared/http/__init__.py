@@ -1,0 +1,1 @@
+"""How do services speak HTTP? The same errors, keys, pages and health everywhere."""

@@ -1,0 +1,105 @@
+"""Is this service well? /livez: the process answers. /readyz: database, migrations, log, loops and lag. /metrics: Prometheus."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy import text
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shared.bus.protocol import Bounds, Bus, Partition
+from shared.db.protocol import Database
+from shared.service.loops import Loop
+from shared.service.passage import Passage
+
+Check = Callable[[], Awaitable[str]]
+"""Gives an empty text when well, else what is wrong and what to do."""
+_FRESH = 5.0
+
+
+class Health:
+    """One service's health. `pending` names migrations that are missing, as found when it started."""
+
+    def __init__(
+        self, database: Database, bus: Bus, passages: Sequence[Passage], loops: Sequence[Loop], pending: Sequence[str]
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._passages = passages
+        self._loops = loops
+        self._pending = pending
+        self._bounds: tuple[float, dict[Partition, Bounds]] = (0.0, {})
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether it can do its work, and each check with what it found."""
+        checks = {"database": await _tried(self._ask_database), "log": await _tried(self._ask_log)}
+        checks["migrations"] = f"missing: {', '.join(self._pending)}; run: waymark migrate" if self._pending else ""
+        checks |= {f"loop:{loop.name}": "" if loop.state == "running" else loop.problem for loop in self._loops}
+        found = {name: problem or "ok" for name, problem in checks.items()}
+        return not any(checks.values()), {"checks": found, "lag": self._lags()}
+
+    def collect(self) -> list[Metric]:
+        """Prometheus: lag and handled messages a group, and whether each loop runs."""
+        lag = GaugeMetricFamily("waymark_lag", "Messages not yet handled", labels=["group", "topic", "part"])
+        for (group, partition), behind in self._lag_rows():
+            lag.add_metric([group, partition.topic, str(partition.part)], behind)
+        handled = GaugeMetricFamily("waymark_handled", "Messages handled since the process started", labels=["group"])
+        for passage in self._passages:
+            handled.add_metric([passage.group], passage.handled)
+        running = GaugeMetricFamily("waymark_loop_running", "1 while the loop runs", labels=["loop"])
+        for loop in self._loops:
+            running.add_metric([loop.name], float(loop.state == "running"))
+        return [lag, handled, running]
+
+    async def _ask_database(self) -> None:
+        async with self._database.snapshot() as read:
+            await read.scalar(text("SELECT 1"))
+
+    async def _ask_log(self) -> None:
+        taken, _ = self._bounds
+        if time.monotonic() - taken > _FRESH:
+            topics = sorted({topic for passage in self._passages for topic in passage.topics})
+            self._bounds = (time.monotonic(), await self._bus.bounds(topics) if topics else {})
+
+    def _lags(self) -> dict[str, int]:
+        return {f"{group} {tp.topic}[{tp.part}]": behind for (group, tp), behind in self._lag_rows()}
+
+    def _lag_rows(self) -> list[tuple[tuple[str, Partition], int]]:
+        _, bounds = self._bounds
+        return [
+            ((passage.group, partition), max(0, bounds[partition].end - claim.next_off))
+            for passage in self._passages
+            for partition, claim in passage.claims.held().items()
+            if partition in bounds
+        ]
+
+
+async def _tried(ask: Callable[[], Awaitable[None]]) -> str:
+    try:
+        await ask()
+    except Exception as error:  # noqa: BLE001  any failure is the answer
+        return str(error) or repr(error)
+    return ""
+
+
+def install(app: FastAPI, health: Health) -> None:
+    """Add the three routes."""
+
+    async def livez(_request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(_request: Request) -> Response:
+        ready, found = await health.ready()
+        return JSONResponse({"status": "ready" if ready else "not ready", **found}, 200 if ready else 503)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(health.registry), media_type="text/plain; version=0.0.4")
+
+    for path, answer in (("/livez", livez), ("/readyz", readyz), ("/metrics", metrics)):
+        app.add_api_route(path, answer, methods=["GET"], include_in_schema=path == "/readyz", tags=["health"])

@@ -1,0 +1,39 @@
+"""How is a long list read? Page by page, each with an opaque cursor to the next: stable while rows come and go."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from pydantic import BaseModel
+
+from shared.failures import Refused
+
+T = TypeVar("T")
+MOST = 500
+
+
+class Page(BaseModel, Generic[T]):
+    """One page. `next` is the cursor of the following one, null on the last."""
+
+    items: list[T]
+    next: str | None = None
+
+
+def cursor(values: Sequence[Any]) -> str:
+    """An opaque cursor standing for the last row's sort values (strings, numbers)."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(list(values))).decode().rstrip("=")
+
+
+def after(text: str | None, count: int) -> list[Any] | None:
+    """The sort values of a cursor; None for the first page. Raises Refused for what is not a cursor of ours."""
+    if not text:
+        return None
+    try:
+        values = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (msgspec.DecodeError, binascii.Error, ValueError):
+        values = None
+    if not isinstance(values, list) or len(values) != count:
+        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
+    return values

@@ -1,0 +1,60 @@
+"""How is an error told? As problem+json (RFC 9457), with the `code` and `message` that tracking SDKs need to stop retrying."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from shared.failures import Refused, Retry, is_infrastructure
+
+_log = structlog.get_logger(__name__)
+
+
+def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+    """The body of every error: type, title, status, detail, code, message."""
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, "message": detail}
+    return JSONResponse({**body, **more}, status, headers, media_type="application/problem+json")
+
+
+def from_error(error: Exception) -> JSONResponse:
+    """The answer to an error of ours, or to one nobody expected (500, without its inside)."""
+    if isinstance(error, Refused):
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+        return problem(error.status, error.code, str(error), headers)
+    if isinstance(error, Retry):
+        return problem(503, error.code, str(error), {"Retry-After": str(error.seconds)})
+    if is_infrastructure(error):
+        _log.warning("unavailable", error=repr(error))
+        return problem(503, "unavailable", "the database or the log does not answer", {"Retry-After": "5"})
+    _log.error("unexpected", error=repr(error), exc_info=error)
+    return problem(500, "internal", "something went wrong on our side; the log has the details")
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of this application a problem."""
+
+    async def ours(_request: Request, error: Exception) -> JSONResponse:
+        return from_error(error)
+
+    async def invalid(_request: Request, error: Exception) -> JSONResponse:
+        wrong = error.errors() if isinstance(error, RequestValidationError) else []
+        places = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in wrong]
+        detail = "; ".join(f"{place['where']}: {place['what']}" for place in places)
+        return problem(422, "invalid", detail, errors=places)
+
+    async def http(_request: Request, error: Exception) -> JSONResponse:
+        status, detail, headers = 500, str(error), None
+        if isinstance(error, HTTPException):
+            status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
+        return problem(status, HTTPStatus(status).phrase.lower().replace(" ", "_"), detail, headers)
+
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, ours)
+    for kind in (Refused, Retry):
+        app.add_exception_handler(kind, ours)

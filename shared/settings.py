@@ -1,0 +1,50 @@
+"""What may an operator set? Environment variables named WAYMARK_*; nothing needs to be set for one process on SQLite."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting with its default. Unset URLs mean: embedded, in the data folder."""
+
+    model_config = SettingsConfigDict(env_prefix="WAYMARK_", extra="ignore")
+
+    data: Path = Field(Path(".waymark"), description="folder of the embedded database and of generated secrets")
+    config: Path = Field(Path("config"), description="folder of lifecycle.yaml, plays/, surveys/, templates/")
+    database_url: str | None = Field(None, description="sqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/DB")
+    bus_url: str | None = Field(None, description="kafka://HOST:PORT[,HOST:PORT]; unset: the log lives in the database")
+    partitions: int = Field(4, ge=1, le=1000, description="partitions of topics that do not exist yet, on Kafka")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    public_url: str | None = Field(None, description="where customers reach survey, referral and unsubscribe pages")
+    secret: SecretStr | None = Field(None, description="signs links; generated into the data folder when unset")
+    keys: SecretStr | None = Field(None, description="kind:name:key, comma-separated; kind is write, read or admin")
+    smtp_url: SecretStr | None = Field(None, description="smtp://[USER:PASSWORD@]HOST:PORT, smtps:// for TLS")
+    mail_from: str = Field("Customer Success <success@localhost.localdomain>")
+    webhook_url: str | None = Field(None, description="where webhook steps of plays are posted")
+    webhook_secret: SecretStr | None = Field(None, description="Standard Webhooks signing secret, whsec_...")
+    egress_allow: str = Field("", description="networks webhooks may reach although private, comma-separated CIDR")
+    outreach: Literal["preview", "live"] = Field(
+        "preview", description="first mode of the outbox; switch it by REST later"
+    )
+    ingest_url: str | None = None
+    lifecycle_url: str | None = None
+    notify_url: str | None = None
+    advocacy_url: str | None = None
+    log_format: Literal["text", "json"] = "text"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the log lives in the database."""
+        return self.bus_url is None
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data / 'waymark.db'}"
+
+    @property
+    def public(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")

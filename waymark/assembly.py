@@ -1,0 +1,101 @@
+"""How do the parts become running services? One path for one process and for many."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from services.ingest.wiring import wire as wire_ingest
+from shared.clock import Clock
+from shared.http import health, problem
+from shared.http.health import Health
+from shared.keys import load
+from shared.opening import Store, opened
+from shared.service.loops import Loop
+from shared.service.parts import Parts, Service
+from shared.settings import Settings
+from waymark import histories
+
+WIRES: dict[str, Callable[[Parts], Service]] = {"ingest": wire_ingest}
+"""Every service, and what builds it."""
+_PATIENCE = 10.0
+
+
+class Assembly(NamedTuple):
+    """Running services: their application, and what they are made of."""
+
+    app: Starlette
+    services: dict[str, Service]
+    parts: dict[str, Parts]
+    loops: list[Loop]
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, names: Sequence[str], clock: Clock) -> AsyncIterator[Assembly]:
+    """Open the stores, build the services, keep their loops; stop them in order when the block ends.
+
+    Raises Refused for settings that cannot work, Retry when the database or the log does not answer.
+    """
+    keys, secret = load(settings)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    missing = await asyncio.to_thread(_migrations, settings, list(names))
+    async with opened(settings, names, clock, owner) as stores:
+        parts = {
+            name: Parts(settings, clock, store.database, store.bus, keys, secret, owner)
+            for name, store in stores.items()
+        }
+        services = {name: WIRES[name](parts[name]) for name in names}
+        loops = {name: _loops(service, stores[name]) for name, service in services.items()}
+        for name, service in services.items():
+            health_of = Health(stores[name].database, stores[name].bus, service.passages, loops[name], missing)
+            problem.install(service.app)
+            health.install(service.app, health_of)
+        every = [loop for some in loops.values() for loop in some]
+        async with _kept(every):
+            yield Assembly(_root(list(services.values())), services, parts, every)
+
+
+def _migrations(settings: Settings, names: list[str]) -> list[str]:
+    """One process brings its own file up to date; a shared database is migrated once, by `waymark migrate`."""
+    if settings.embedded:
+        histories.migrate(settings, names)
+    return histories.pending(settings, names)
+
+
+def _loops(service: Service, store: Store) -> list[Loop]:
+    work = {passage.group: passage.run for passage in service.passages} | service.loops
+    if store.relay is not None:
+        work[f"{service.name}-relay"] = store.relay.run
+    return [Loop(name, run) for name, run in work.items()]
+
+
+@asynccontextmanager
+async def _kept(loops: Sequence[Loop]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(loop.keep(), name=loop.name) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), _PATIENCE)
+
+
+def _root(services: Sequence[Service]) -> Starlette:
+    """Each service under its name; what SDKs and load balancers expect at the root stands at the root."""
+
+    async def livez(_request: Request) -> Response:
+        return JSONResponse({"status": "alive", "services": [service.name for service in services]})
+
+    routes = [route for service in services for route in service.root]
+    mounts = [Mount(f"/{service.name}", app=service.app) for service in services]
+    app = Starlette(routes=[Route("/livez", livez), *routes, *mounts])
+    app.router.redirect_slashes = False
+    return app
