@@ -91,7 +91,7 @@ async def _embedded(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
 async def _on_kafka(
     settings: Settings, bus_url: str, services: Sequence[str], clock: Clock, owner: str
 ) -> AsyncIterator[dict[str, Store]]:
-    bus = KafkaBus(bus_url.removeprefix("kafka://"))
+    bus = KafkaBus(bus_url.removeprefix("kafka://"), settings.topic_prefix)
     stores: dict[str, Store] = {}
     try:
         await bus.open(_NAMES, settings.partitions)

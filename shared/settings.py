@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     config: Path = Field(Path("config"), description="folder of lifecycle.yaml, plays/, surveys/, templates/")
     database_url: str | None = Field(None, description="sqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/DB")
     bus_url: str | None = Field(None, description="kafka://HOST:PORT[,HOST:PORT]; unset: the log lives in the database")
+    topic_prefix: str = Field("", description="stands before every topic and group, for several Waymarks on one Kafka")
     partitions: int = Field(4, ge=1, le=1000, description="partitions of topics that do not exist yet, on Kafka")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)

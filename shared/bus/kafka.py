@@ -15,22 +15,27 @@ from aiokafka.errors import KafkaError
 from shared.bus.blocks import by_partition
 from shared.bus.gather import Gather
 from shared.bus.kafka_producer import KafkaSender
-from shared.bus.kafka_reader import KafkaReader
+from shared.bus.kafka_reader import KafkaReader, ours
 from shared.bus.protocol import Bounds, Outgoing, Owner, Partition, Reader
 from shared.failures import Retry
 
 _PATIENCE = 10.0
 _ALREADY_THERE = 36
-_TOPIC = {"max.message.bytes": str(10 * 1024 * 1024), "min.insync.replicas": "1"}
+_LARGEST = 10 * 1024 * 1024
+_COPIES = 3
 
 
 class KafkaBus:
-    """A Kafka cluster. Open it before use: that creates missing topics and learns how many partitions there are."""
+    """A Kafka cluster. Open it before use: that creates missing topics and learns how many partitions there are.
 
-    def __init__(self, servers: str) -> None:
+    `prefix` stands before the name of every topic and group, for several installations on one cluster.
+    """
+
+    def __init__(self, servers: str, prefix: str = "") -> None:
         self._servers = servers
+        self._prefix = prefix
         self._parts: dict[str, int] = {}
-        self.sender = KafkaSender(servers)
+        self.sender = KafkaSender(servers, prefix)
         self._gather = Gather(self._flush)
 
     async def open(self, topics: Sequence[str], parts: int) -> None:
@@ -39,12 +44,13 @@ class KafkaBus:
         try:
             async with asyncio.timeout(_PATIENCE):
                 await admin.start()
-                self._parts = await _ensured(admin, topics, parts)
+                found = await _ensured(admin, [self._prefix + topic for topic in topics], parts)
         except (KafkaError, OSError, TimeoutError) as error:
             raise Retry(f"no Kafka broker answers at {self._servers}: {error or type(error).__name__}") from None
         finally:
             with suppress(KafkaError, OSError):
                 await admin.close()
+        self._parts = {name.removeprefix(self._prefix): count for name, count in found.items()}
 
     def partitions(self, topic: str) -> int:
         return self._parts[topic]
@@ -55,13 +61,13 @@ class KafkaBus:
     @asynccontextmanager
     async def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AsyncIterator[Reader]:
         async with self._consumer(group) as consumer:
-            yield KafkaReader(consumer, topics, owner)
+            yield KafkaReader(consumer, self._prefix, topics, owner)
 
     async def bounds(self, topics: Sequence[str]) -> dict[Partition, Bounds]:
-        every = [TopicPartition(topic, part) for topic in topics for part in range(self._parts[topic])]
+        every = [TopicPartition(self._prefix + topic, part) for topic in topics for part in range(self._parts[topic])]
         async with self._consumer(None) as consumer, asyncio.timeout(_PATIENCE):
             begins, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
-        return {Partition(tp.topic, tp.partition): Bounds(begins[tp], ends[tp]) for tp in every}
+        return {ours(tp, self._prefix): Bounds(begins[tp], ends[tp]) for tp in every}
 
     async def close(self) -> None:
         await self._gather.close()
@@ -71,7 +77,7 @@ class KafkaBus:
     async def _consumer(self, group: str | None) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._servers,
-            group_id=group,
+            group_id=None if group is None else self._prefix + group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=15_000,
@@ -94,7 +100,9 @@ class KafkaBus:
 
 
 async def _ensured(admin: AIOKafkaAdminClient, topics: Sequence[str], parts: int) -> dict[str, int]:
-    new = [NewTopic(topic, parts, replication_factor=-1, topic_configs=_TOPIC) for topic in topics]
+    copies = min(_COPIES, len((await admin.describe_cluster())["brokers"]))
+    config = {"max.message.bytes": str(_LARGEST), "min.insync.replicas": str(max(1, copies - 1))}
+    new = [NewTopic(topic, parts, copies, topic_configs=config) for topic in topics]
     answer = await admin.create_topics(new)
     for topic, code, *rest in answer.topic_errors:
         if code not in {0, _ALREADY_THERE}:

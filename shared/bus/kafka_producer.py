@@ -21,8 +21,9 @@ Acknowledgement = asyncio.Future[object]
 class KafkaSender:
     """An idempotent producer, replaced by a new one after any error: the old one may stay stuck for ever."""
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, prefix: str = "") -> None:
         self._servers = servers
+        self._prefix = prefix
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
@@ -34,7 +35,8 @@ class KafkaSender:
         producer = await self._started()
         try:
             async with asyncio.timeout(_PATIENCE):
-                await asyncio.gather(*await _enqueued(producer, partition, records, first_seq))
+                theirs = Partition(self._prefix + partition.topic, partition.part)
+                await asyncio.gather(*await _enqueued(producer, theirs, records, first_seq))
         except (KafkaError, OSError, TimeoutError) as error:
             await self._discard(producer)
             raise Retry(f"Kafka did not acknowledge {partition.topic}: {error or type(error).__name__}") from None

@@ -15,11 +15,12 @@ from shared.failures import Retry
 class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka publishes no types
     """A member of the group. What it hands out before its owner has claimed a partition, the owner drops."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, topics: Sequence[str], owner: Owner) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, prefix: str, topics: Sequence[str], owner: Owner) -> None:
         self._consumer = consumer
+        self._prefix = prefix
         self._owner = owner
         self._error: Exception | None = None
-        consumer.subscribe(topics=list(topics), listener=self)
+        consumer.subscribe(topics=[prefix + topic for topic in topics], listener=self)
 
     async def poll(self, limit: int, wait: float) -> list[Batch]:
         try:
@@ -29,14 +30,18 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if self._error is not None:
             failed, self._error = self._error, None
             raise failed
-        return [Batch(_ours(tp), [_record(record) for record in records]) for tp, records in found.items() if records]
+        return [
+            Batch(ours(tp, self._prefix), [_record(record) for record in records])
+            for tp, records in found.items()
+            if records
+        ]
 
     def seek(self, partition: Partition, offset: int) -> None:
         with suppress(IllegalStateError):  # no longer ours: whoever has it starts from the cursor
-            self._consumer.seek(TopicPartition(*partition), offset)
+            self._consumer.seek(self._theirs(partition), offset)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        await self._owner.revoked({_ours(tp) for tp in revoked})
+        await self._owner.revoked({ours(tp, self._prefix) for tp in revoked})
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Aiokafka only logs what a listener raises: keep it for the next poll."""
@@ -50,19 +55,23 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def commit_hint(self, offsets: dict[Partition, int]) -> None:
         """Tell Kafka how far we are, for lag dashboards only: failing is harmless."""
         with suppress(KafkaError, IllegalStateError, TimeoutError):
-            hint = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+            hint = {self._theirs(partition): offset for partition, offset in offsets.items()}
             await asyncio.wait_for(self._consumer.commit(hint), 3)
+
+    def _theirs(self, partition: Partition) -> TopicPartition:
+        return TopicPartition(self._prefix + partition.topic, partition.part)
 
     async def _bounds(self, assigned: set[TopicPartition]) -> dict[Partition, Bounds]:
         if not assigned:
             return {}
         begins = await self._consumer.beginning_offsets(list(assigned))
         ends = await self._consumer.end_offsets(list(assigned))
-        return {_ours(tp): Bounds(begins[tp], ends[tp]) for tp in assigned}
+        return {ours(tp, self._prefix): Bounds(begins[tp], ends[tp]) for tp in assigned}
 
 
-def _ours(tp: TopicPartition) -> Partition:
-    return Partition(tp.topic, tp.partition)
+def ours(tp: TopicPartition, prefix: str) -> Partition:
+    """A partition as the rest of the code names it."""
+    return Partition(tp.topic.removeprefix(prefix), tp.partition)
 
 
 def _record(record: ConsumerRecord) -> Record:

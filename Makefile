@@ -1,0 +1,58 @@
+# What can be done here? `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+
+$(VENV)/.run: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Waymark needs Python 3.11 or newer; set PYTHON=python3.x")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: help demo up test check fast bench servers servers-down lock env diagram clean
+
+help: ## list what can be done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.run ## a demo company through the real services, then serve it (ONCE=1 ends after printing)
+	$(BIN)/waymark demo $(if $(ONCE),--once)
+
+up: $(VENV)/.run ## run every service in one process on SQLite
+	$(BIN)/waymark up
+
+test: $(VENV)/.dev ## every test; those on Kafka and PostgreSQL on real ones (REQUIRE_SERVERS=1 fails without)
+	$(BIN)/pytest $(ARGS)
+
+fast: $(VENV)/.dev ## the tests that need no server
+	$(BIN)/pytest -m "not servers" $(ARGS)
+
+check: $(VENV)/.dev ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.dev ## events a second and time to the transition, both deployments; writes bench/results/
+	$(BIN)/python -m bench
+
+servers: $(VENV)/.dev ## start a real Kafka and PostgreSQL here, without containers
+	$(BIN)/python -m deploy.servers up
+
+servers-down: $(VENV)/.dev ## stop them
+	$(BIN)/python -m deploy.servers down
+
+env: ## generate .env with fresh secrets for docker compose
+	sh deploy/make-env.sh
+
+lock: ## lock the dependencies with hashes (needs uv)
+	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o requirements.lock
+	uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o requirements-dev.lock
+
+clean: ## remove what was generated, the demo's data too
+	rm -rf $(VENV) .waymark .mypy_cache .ruff_cache .pytest_cache .hypothesis

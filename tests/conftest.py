@@ -1,0 +1,109 @@
+"""What do the tests stand on? Real servers where they can be had; and where not, a summary that says so."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from deploy.servers import Kafka, Postgres, missing_for_kafka, missing_for_postgres, start_kafka, start_postgres
+from shared.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+SHARED = Path(os.environ.get("WAYMARK_SHARED", ROOT.parent / "shared"))
+OULAD = SHARED / "data/oulad"
+REQUIRED = os.environ.get("REQUIRE_SERVERS") == "1"
+_numbers = count(1)
+
+
+def _missing() -> dict[str, str]:
+    """Each group of tests that cannot run here: why, and what mends it."""
+    servers = " and ".join(filter(None, (missing_for_kafka(), missing_for_postgres())))
+    data = "" if OULAD.exists() else f"no OULAD data at {OULAD}: set WAYMARK_SHARED to the folder that holds data/oulad"
+    return {group: why for group, why in (("servers", servers), ("real_data", data)) if why}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[_KEY] = missing = _missing()
+    for group, why in missing.items():
+        for item in items:
+            if item.get_closest_marker(group):
+                item.add_marker(pytest.mark.skip(reason=f"{group}: {why}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for group, why in config.stash[_KEY].items():
+        terminalreporter.section(f"the group '{group}' did not run", sep="!")
+        terminalreporter.line(why)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if REQUIRED and exitstatus == 0 and session.config.stash[_KEY]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_KEY = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """Where servers of this session live: removed with them."""
+    folder = Path(tempfile.mkdtemp(prefix="waymark-tests-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(server_folder: Path) -> Iterator[Kafka]:
+    kafka = start_kafka(server_folder)
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(server_folder: Path) -> Iterator[Postgres]:
+    postgres = start_postgres(server_folder)
+    yield postgres
+    postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def oulad() -> Path:
+    """The folder of the real data."""
+    return OULAD
+
+
+class Deployment(NamedTuple):
+    """One of the two ways to run: its name, and settings with a database and topics of their own."""
+
+    name: str
+    settings: Settings
+
+
+@pytest.fixture(params=["embedded", pytest.param("scaled", marks=pytest.mark.servers)])
+def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Deployment:
+    if request.param == "embedded":
+        return Deployment("embedded", embedded(tmp_path))
+    return Deployment("scaled", scaled(request, tmp_path))
+
+
+def embedded(folder: Path) -> Settings:
+    """One process on a SQLite file of its own."""
+    return Settings(data=folder, config=ROOT / "config")
+
+
+def scaled(request: pytest.FixtureRequest, folder: Path) -> Settings:
+    """A database and topics of their own on the session's servers."""
+    kafka, postgres = request.getfixturevalue("kafka"), request.getfixturevalue("postgres")
+    name = f"t{os.getpid()}_{next(_numbers)}"
+    return Settings(
+        data=folder,
+        config=ROOT / "config",
+        database_url=postgres.create_database(name),
+        bus_url=kafka.url,
+        topic_prefix=f"{name}.",
+    )

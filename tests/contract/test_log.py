@@ -1,0 +1,180 @@
+"""What does a log promise? The same suite for the log in the database and for Kafka."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import select
+
+from shared.bus.protocol import Bounds, Bus, Outgoing, Partition, Record
+from shared.bus.tables import log_block
+from shared.contracts.topics import LIFECYCLE, USAGE_RAW
+from shared.contracts.usage import UsageEvent
+from shared.failures import Retry
+from shared.opening import Store
+from tests.conftest import Deployment
+from tests.make import NOON, settle, store
+
+TOPIC = USAGE_RAW.name
+
+
+class StartsAt:
+    """An owner that reads from an offset, or from the beginning."""
+
+    def __init__(self, offset: int | None = None) -> None:
+        self.offset = offset
+        self.has: set[Partition] = set()
+
+    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
+        self.has |= partitions.keys()
+        return {tp: bounds.begin if self.offset is None else self.offset for tp, bounds in partitions.items()}
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        self.has -= partitions
+
+
+@pytest.fixture
+async def opened(deployment: Deployment) -> AsyncIterator[Store]:
+    async with store(deployment.settings) as opened_store:
+        yield opened_store
+
+
+def numbered(count: int, keys: int = 5) -> list[Outgoing]:
+    return [Outgoing(f"key{n % keys}".encode(), str(n).encode(), b'{"n":1}') for n in range(count)]
+
+
+async def read(bus: Bus, group: str, count: int, owner: StartsAt | None = None, topic: str = TOPIC) -> list[Record]:
+    found: list[Record] = []
+
+    async def enough() -> bool:
+        found.extend(record for batch in await reader.poll(500, 0.2) for record in batch.records)
+        return len(found) >= count
+
+    async with bus.reader(group, [topic], owner or StartsAt()) as reader:
+        await settle(enough)
+    return found
+
+
+async def test_records_of_a_key_keep_their_order(opened: Store) -> None:
+    await opened.bus.publish(TOPIC, numbered(1000))
+    await opened.bus.publish(TOPIC, numbered(10))
+    found = await read(opened.bus, "a", 1010)
+    of_key = [int(record.value) for record in found if record.key == b"key3"]
+    assert of_key == [*range(3, 1000, 5), 3, 8]
+
+
+async def test_key_value_and_meta_arrive_as_they_were_sent(opened: Store) -> None:
+    sent = [Outgoing(b"k", b"\x00\xff{", b"meta"), Outgoing(b"", b"no key", b"")]
+    await opened.bus.publish(TOPIC, sent)
+    found = await read(opened.bus, "a", 2)
+    assert {(r.key, r.value, r.meta) for r in found} == set(sent)
+    assert all(record.timestamp > 1_500_000_000_000 for record in found)
+
+
+async def test_a_second_group_sees_everything_again(opened: Store) -> None:
+    await opened.bus.publish(TOPIC, numbered(20))
+    first, second = await read(opened.bus, "a", 20), await read(opened.bus, "b", 20)
+    assert sorted(record.value for record in first) == sorted(record.value for record in second)
+
+
+async def test_reading_starts_where_the_owner_says(opened: Store) -> None:
+    await opened.bus.publish(TOPIC, numbered(1500, keys=1))
+    found = await read(opened.bus, "a", 200, StartsAt(1300))
+    assert [int(record.value) for record in found] == list(range(1300, 1500))
+
+
+async def test_seeking_back_reads_again(opened: Store) -> None:
+    await opened.bus.publish(TOPIC, numbered(10, keys=1))
+    async with opened.bus.reader("a", [TOPIC], StartsAt()) as reader:
+        batches = []
+
+        async def some() -> bool:
+            batches.extend(await reader.poll(500, 0.2))
+            return bool(batches)
+
+        await settle(some)
+        reader.seek(batches[0].partition, 4)
+        batches.clear()
+        await settle(some)
+    assert [int(record.value) for record in batches[0].records] == [4, 5, 6, 7, 8, 9]
+
+
+async def test_nothing_is_lost_over_a_restart(deployment: Deployment) -> None:
+    async with store(deployment.settings) as before:
+        await before.bus.publish(TOPIC, numbered(30))
+    async with store(deployment.settings) as after:
+        assert len(await read(after.bus, "a", 30)) == 30
+
+
+async def test_bounds_tell_begin_and_end_of_every_partition(opened: Store) -> None:
+    await opened.bus.publish(TOPIC, numbered(40))
+    bounds = await opened.bus.bounds([TOPIC])
+    assert len(bounds) == opened.bus.partitions(TOPIC)
+    assert sum(bound.end - bound.begin for bound in bounds.values()) == 40
+
+
+def event(account: str, number: int) -> UsageEvent:
+    return UsageEvent(f"{account}-{number}", account, "track", "x", NOON, NOON, "test")
+
+
+async def test_what_a_transaction_emits_is_read_in_order_with_a_sequence_without_gaps(opened: Store) -> None:
+    for number in range(5):
+        async with opened.database.transaction() as tx:
+            tx.emit(LIFECYCLE, [event("acme", number * 2), event("acme", number * 2 + 1), event("beta", number)])
+    if opened.relay is not None:
+        await opened.relay.carry()
+    found = await read(opened.bus, "a", 15, topic=LIFECYCLE.name)
+    assert [record.value.count(b"acme-") and record.seq >= 0 for record in found].count(True) == 10
+    acme = [record.value.split(b'"')[3] for record in found if record.key == b"acme"]
+    assert acme == [f"acme-{number}".encode() for number in range(10)]
+    parts: dict[bytes, list[int]] = {}
+    for record in found:
+        part = b"" if opened.relay is None else str(opened.bus.partitions(LIFECYCLE.name)).encode() + _part(opened, record)
+        parts.setdefault(part, []).append(record.seq)
+    assert all(seqs == list(range(len(seqs))) for seqs in parts.values())
+
+
+def _part(opened: Store, record: Record) -> bytes:
+    from shared.bus.partitioner import partition_of  # noqa: PLC0415
+
+    return str(partition_of(record.key, opened.bus.partitions(LIFECYCLE.name))).encode()
+
+
+async def test_what_a_failed_transaction_emitted_is_never_seen(opened: Store) -> None:
+    with pytest.raises(RuntimeError):
+        async with opened.database.transaction() as tx:
+            tx.emit(LIFECYCLE, [event("acme", 1)])
+            raise RuntimeError
+    async with opened.database.snapshot() as view:
+        assert not await view.all(select(log_block.c.topic).where(log_block.c.topic == LIFECYCLE.name))
+
+
+@pytest.mark.servers
+async def test_a_log_that_does_not_answer_is_a_retry_not_a_hang(request: pytest.FixtureRequest) -> None:
+    from shared.bus.kafka import KafkaBus  # noqa: PLC0415
+    from deploy.servers.ports import free_port  # noqa: PLC0415
+
+    bus = KafkaBus(f"127.0.0.1:{free_port()}")
+    with pytest.raises(Retry, match="no Kafka broker answers"):
+        await bus.open([TOPIC], 1)
+
+
+@pytest.mark.servers
+async def test_a_relay_that_repeats_itself_is_noticed_by_the_sequence(request: pytest.FixtureRequest, tmp_path: object) -> None:
+    from pathlib import Path  # noqa: PLC0415
+
+    from sqlalchemy import update  # noqa: PLC0415
+
+    from shared.bus.tables import log_end  # noqa: PLC0415
+    from tests.conftest import scaled  # noqa: PLC0415
+
+    async with store(scaled(request, Path(str(tmp_path)))) as opened_store:
+        async with opened_store.database.transaction() as tx:
+            tx.emit(USAGE_RAW, [event("acme", number) for number in range(3)])
+        assert opened_store.relay is not None
+        part = next(iter((await opened_store.bus.bounds([TOPIC])).keys())).topic
+        await opened_store.relay.carry()
+        async with opened_store.database.transaction() as tx:
+            await tx.run(update(log_end).values(carried_off=0))
+        await opened_store.relay.carry()
+        found = await read(opened_store.bus, "a", 3, topic=part)
+    assert [record.seq for record in found][:3] == [0, 1, 2]

@@ -1,0 +1,225 @@
+"""Does reading a history file keep every event, name it the same each time, and close it?"""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.contracts.usage import HISTORY_ENDED
+from waymark.demo import company
+from waymark.importing import BadLine, History, Record, Unreadable, opened
+
+Write = Callable[..., Path]
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def event(account: str = "a", day: int = 1, **more: Any) -> dict[str, Any]:
+    at = f"2026-03-{day:02}T00:00:00Z"
+    return {"account_id": account, "event": "used", "timestamp": at, "properties": {}} | more
+
+
+def segment(day: int = 1, **more: Any) -> dict[str, Any]:
+    base = {"type": "track", "event": "Used", "userId": "u1", "timestamp": f"2026-03-{day:02}T00:00:00Z"}
+    return base | {"context": {"groupId": "a"}} | more
+
+
+def read(path: Path, live: bool | None = None, now: datetime = NOW) -> tuple[History, list[Record]]:
+    with opened(path) as source:
+        history = History(source.import_id, now, live)
+        return history, list(history.records(source.lines()))
+
+
+def events(path: Path) -> list[dict[str, Any]]:
+    return [record.body for record in read(path)[1] if record.body.get("event") != HISTORY_ENDED]
+
+
+def markers(path: Path, live: bool | None = None, now: datetime = NOW) -> list[dict[str, Any]]:
+    return [record.body for record in read(path, live, now)[1] if record.body.get("event") == HISTORY_ENDED]
+
+
+def ids(path: Path) -> list[str]:
+    return [record.body["messageId"] for record in read(path)[1]]
+
+
+def test_a_canonical_line_becomes_a_track_record(write: Write):
+    line = event("L1", subscription_id="AAA", properties={"clicks": 3})
+    [body] = events(write(line))
+    assert body.pop("messageId")
+    assert body == {
+        "type": "track",
+        "event": "used",
+        "timestamp": "2026-03-01T00:00:00Z",
+        "context": {"groupId": "L1"},
+        "properties": {"clicks": 3, "subscription_id": "AAA"},
+    }
+
+
+def test_a_segment_line_passes_unchanged(write: Write):
+    line = segment(messageId="m1", anonymousId=None, properties={"x": [1, {"y": None}]}, extra="kept")
+    assert events(write(line)) == [line]
+
+
+def test_both_shapes_may_stand_in_one_file(write: Write):
+    assert [body["event"] for body in events(write(segment(), event(day=2)))] == ["Used", "used"]
+
+
+def test_a_gzip_file_is_known_by_its_first_bytes(write: Write):
+    packed = write(event(), event(day=2), name="history.gz")
+    renamed = packed.rename(packed.with_name("plain.ndjson"))
+    assert len(events(renamed)) == 2
+
+
+def test_standard_input_is_read_for_a_dash():
+    with opened("-", io.BytesIO(msgspec.json.encode(event()) + b"\n")) as source:
+        history = History(source.import_id, NOW)
+        assert len(list(history.records(source.lines()))) == 2
+
+
+def test_standard_input_and_the_file_are_the_same_import(write: Write):
+    path = write(event())
+    with opened("-", io.BytesIO(path.read_bytes())) as piped, opened(path) as file:
+        assert piped.import_id == file.import_id
+
+
+def test_the_import_id_follows_the_content_not_the_name(write: Write):
+    one, same, other = write(event(), name="1"), write(event(), name="2"), write(event(day=2), name="3")
+    with opened(one) as first, opened(same) as second, opened(other) as third:
+        assert first.import_id == second.import_id != third.import_id
+
+
+def test_a_second_reading_gives_every_record_its_id_again(write: Write):
+    path = write(*[event(day=day) for day in (1, 1, 2, 1, 1, 3)], segment(3))
+    assert ids(path) == ids(path)
+
+
+def test_equal_lines_stay_separate_events(write: Write):
+    assert len(set(ids(write(event(), event(), event())))) == 4  # three events and the marker
+
+
+def test_equal_lines_stay_separate_events_when_others_stand_between_them(write: Write):
+    path = write(event("a"), event("b"), event("a"), event("a", 2), event("a"), event("a"), event("b"))
+    assert len(set(ids(path))) == 7 + 2
+
+
+def test_a_longer_file_keeps_the_ids_of_the_lines_it_had(write: Write):
+    short = write(event(), event(), event(day=2), name="short")
+    long = write(event(), event(), event(day=2), event(day=3), name="long")
+    assert [body["messageId"] for body in events(long)][:3] == [body["messageId"] for body in events(short)]
+
+
+def test_an_id_the_line_brings_is_kept_and_an_empty_one_is_not(write: Write):
+    kept, empty = events(write(segment(messageId="mine"), segment(messageId=None)))
+    assert kept["messageId"] == "mine"
+    assert empty["messageId"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{not json", "not a JSON object"),
+        ("[1, 2]", "not a JSON object"),
+        ({"event": "Used", "timestamp": "2026-03-01T00:00:00Z"}, "type is None"),
+        ({"type": "sneeze"}, "type is 'sneeze'"),
+        ({"type": ["track"]}, "type is ['track']"),
+        (segment(timestamp="0001-01-01T00:00:00+05:00"), "not ISO 8601"),
+        (segment(event=""), "needs an event name"),
+        (segment(timestamp=None), "no timestamp"),
+        (segment(timestamp="yesterday"), "not ISO 8601"),
+        (segment(timestamp="2099-01-01T00:00:00Z"), "dated in the future"),
+        (event(properties=[1]), "properties is not an object"),
+        (segment(properties={"x": "y" * 2_000_000}), "longer than"),
+    ],
+)
+def test_a_bad_line_is_noted_with_its_number_and_the_rest_is_read(write: Write, line: Any, reason: str):
+    history, records = read(write(event(), line, event(day=2)))
+    [(number, said)] = history.bad
+    assert number == 2
+    assert reason in said
+    assert len(records) == 2 + 1
+    assert history.lines == 3
+
+
+def test_blank_lines_are_no_lines(write: Write):
+    history, records = read(write("", event(), "  ", ""))
+    assert history.bad == []
+    assert len(records) == 2
+
+
+def test_line_numbers_count_blank_lines(write: Write):
+    assert read(write("", event(), "", "x"))[0].bad == [
+        BadLine(4, "not a JSON object: JSON is malformed: invalid character (byte 0)")
+    ]
+
+
+def test_a_gzip_file_that_was_cut_off_stops_the_import_before_the_markers(write: Write):
+    path = write(*[event(day=day) for day in range(1, 29)] * 50, name="cut.gz")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(Unreadable, match="after line"):
+        read(path)
+
+
+def test_every_account_gets_one_marker_at_the_files_last_moment(write: Write):
+    ends = markers(write(event("a"), event("b", 5), event("a", 3)))
+    assert [end["context"]["groupId"] for end in ends] == ["a", "b"]
+    assert {end["timestamp"] for end in ends} == {"2026-03-05T00:00:00+00:00"}
+    assert len({end["messageId"] for end in ends}) == 2
+
+
+def test_an_account_known_only_from_a_group_call_gets_its_marker(write: Write):
+    told = write(segment(type="group", context={}, groupId="g1"), segment(2, context={}))
+    assert [end["context"]["groupId"] for end in markers(told)] == ["g1"]
+
+
+def test_a_posthog_group_counts_as_the_account(write: Write):
+    told = write(segment(context=None, properties={"$groups": {"company": "acme"}}))
+    assert [end["context"]["groupId"] for end in markers(told)] == ["acme"]
+
+
+def test_an_account_that_is_no_name_is_no_account(write: Write):
+    assert markers(write(segment(context={"groupId": ["a"]}), segment(2, context={"groupId": ""}))) == []
+
+
+def test_an_empty_file_has_no_markers(write: Write):
+    assert markers(write()) == []
+
+
+@pytest.mark.parametrize(("days", "live"), [(0, True), (6, True), (7, False), (300, False)])
+def test_a_file_that_ended_less_than_seven_days_ago_goes_live(write: Write, days: int, live: bool):
+    now = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=days)
+    assert [end["properties"] for end in markers(write(event()), now=now)] == [{"live": live}]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_whether_it_goes_live_can_be_said(write: Write, live: bool):
+    assert markers(write(event()), live)[0]["properties"] == {"live": live}
+
+
+def test_a_sorted_file_has_nothing_late_even_if_accounts_interleave(write: Write):
+    assert read(write(event("a", 5), event("b", 1), event("a", 6), event("b", 2)))[0].late is None
+
+
+def test_the_first_late_line_is_named_once(write: Write):
+    late = read(write(event("a", 5), event("b", 1), event("b", 2), event("a", 4), event("a", 3)))[0].late
+    assert late
+    assert (late.number, late.account) == (4, "a")
+    assert "line 4: account a" in str(late)
+
+
+def test_the_demo_company_can_be_imported_as_it_is_told():
+    told = company(7, NOW.date())
+    history = History("demo", NOW)
+    records = list(history.told(next(told) for _ in range(5000)))
+    assert len(records) == 5000 + len(history.accounts)
+    assert history.late is None
+    assert history.bad == []
+
+
+def test_the_real_sample_is_101_288_records_of_383_accounts_with_unique_ids(oulad: Path):
+    history, records = read(oulad)
+    assert (history.lines, len(history.accounts), history.bad, history.late) == (101_288, 383, [], None)
+    assert len({record.body["messageId"] for record in records}) == len(records) == 101_288 + 383
+    assert not history.live

@@ -1,0 +1,40 @@
+"""What do tests need ready-made? Clocks that stand still, stores of either deployment, and waiting without sleeping."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from shared.opening import Store, opened
+from shared.settings import Settings
+from waymark import histories
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class StillClock:
+    """A clock that a test moves."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        return self.time
+
+    def move(self, step: timedelta) -> None:
+        self.time += step
+
+
+async def settle(done: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+    """Wait until it is so. Fails when it does not become so: never a fixed sleep."""
+    async with asyncio.timeout(seconds):
+        while not await done():  # noqa: ASYNC110  what we wait for is in a database
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def store(settings: Settings, service: str = "ingest", owner: str = "test") -> AsyncIterator[Store]:
+    """One service's migrated store."""
+    await asyncio.to_thread(histories.migrate, settings, [service])
+    async with opened(settings, [service], StillClock(), owner) as stores:
+        yield stores[service]
