@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from services.ingest.wiring import wire as wire_ingest
+from services.lifecycle.wiring import wire as wire_lifecycle
 from shared.clock import Clock
 from shared.http import health, problem
 from shared.http.health import Health
@@ -23,7 +24,7 @@ from shared.service.parts import Parts, Service
 from shared.settings import Settings
 from waymark import histories
 
-WIRES: dict[str, Callable[[Parts], Service]] = {"ingest": wire_ingest}
+WIRES: dict[str, Callable[[Parts], Service]] = {"ingest": wire_ingest, "lifecycle": wire_lifecycle}
 """Every service, and what builds it."""
 _PATIENCE = 10.0
 

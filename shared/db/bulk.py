@@ -1,10 +1,12 @@
 """How are many rows written at once? One statement a batch: arrays unnested on PostgreSQL, executemany on SQLite."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ARRAY, Executable, Select, Table, bindparam, exists, func, select
+from sqlalchemy import ARRAY, ColumnElement, Executable, Select, Table, any_, bindparam, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+_PIECE = 500
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -36,6 +38,15 @@ def upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
         else statement.on_conflict_do_nothing()
     )
     return result
+
+
+def among(dialect: str, column: ColumnElement[Any], keys: list[Any]) -> Iterator[tuple[ColumnElement[bool], Any]]:
+    """Conditions and values that together ask for every key: one array on PostgreSQL, pieces of a fixed length on SQLite."""
+    if dialect == "postgresql":
+        yield column == any_(bindparam("keys", type_=ARRAY(column.type))), {"keys": keys}
+        return
+    for start in range(0, len(keys), _PIECE):
+        yield column.in_(keys[start : start + _PIECE]), None
 
 
 def arguments(dialect: str, columns: tuple[str, ...], rows: list[Any]) -> Any:

@@ -4,11 +4,11 @@ Two types over one connection: a `Read` cannot write, so mypy refuses a write in
 the transaction is opened and closed at the edge (`Database.transaction()`), never in a handler.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from sqlalchemy import Executable, Row, Table
+from sqlalchemy import ColumnElement, Executable, Row, Select, Table
 
 from shared.contracts.topics import Keyed, Topic
 
@@ -28,6 +28,10 @@ class Read(Protocol):
 
     async def scalar(self, statement: Executable, values: Values | None = None) -> Any:
         """The first column of the first row, or None."""
+        ...
+
+    async def among(self, statement: Select[Any], column: ColumnElement[Any], keys: Collection[Any]) -> list[Row[Any]]:
+        """The rows whose column is one of these keys, however many: sorted by it (and locked so, if the statement locks)."""
         ...
 
 

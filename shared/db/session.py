@@ -1,10 +1,10 @@
 """One connection's reads and writes, whichever database: a subclass says only how a statement is run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, Row, Table
+from sqlalchemy import ColumnElement, CursorResult, Executable, Row, Select, Table
 
 from shared.contracts.topics import Keyed, Topic
 from shared.db import bulk
@@ -35,6 +35,12 @@ class Session(ABC):
 
     async def scalar(self, statement: Executable, values: Values | None = None) -> Any:
         return await self._do(statement, values, lambda result: result.scalar())
+
+    async def among(self, statement: Select[Any], column: ColumnElement[Any], keys: Collection[Any]) -> list[Row[Any]]:
+        rows: list[Row[Any]] = []
+        for condition, values in bulk.among(self.dialect, column, sorted(keys)):
+            rows += await self.all(statement.where(condition).order_by(column), values)
+        return rows
 
     async def run(self, statement: Executable, values: Values | None = None) -> int:
         return await self._do(statement, values, lambda result: result.rowcount)

@@ -66,12 +66,16 @@ class Passage:
         self._limit = limit
         self._failed_in_a_row = 0
         self.handled = 0
+        self.idle = False
+        """Whether the last look found nothing new: only then may time run ahead of the messages."""
 
     async def run(self) -> None:
         """Read for ever. Raises Retry when the world fails, Halted when going on would lose something."""
         async with self._bus.reader(self.group, list(self.topics), self.claims) as reader:
             while True:
-                for batch in await reader.poll(self._limit, 0.5):
+                batches = await reader.poll(self._limit, 0.5)
+                self.idle = not batches
+                for batch in batches:
                     async with self.claims.lock(batch.partition):
                         await self._take(reader, batch)
 

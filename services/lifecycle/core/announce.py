@@ -1,0 +1,55 @@
+"""What does an event say by itself, without any rule? Milestones, facts, people who left."""
+
+from datetime import datetime
+from typing import Any
+
+from services.lifecycle.core.contacts import user_left
+from services.lifecycle.core.metrics.builtin import MILESTONES
+from services.lifecycle.core.metrics.part import scalar
+from services.lifecycle.core.router import ClassPlan
+from services.lifecycle.core.tell import plain_evidence, snapshot, tell
+from services.lifecycle.core.turn import Hit, Turn
+from shared.contracts.evidence import EventRef, Value
+from shared.contracts.lifecycle import FactObserved, MilestoneReached
+from shared.contracts.usage import UsageEvent
+
+MOST_PROPERTIES = 50
+
+
+def announce(turn: Turn, plan: ClassPlan, event: UsageEvent, hit: Hit, ref: EventRef) -> int:
+    """Everything this class's events announce. The bits of what that moved."""
+    moved = 0
+    for name in plan.milestones:
+        known = turn.account.milestones.get(name)
+        if known is None or hit.at < known:
+            _reached(turn, name, hit.at, plan, ref, corrected=known is not None)
+            moved = turn.plan.bits[MILESTONES]
+    if plan.fact:
+        told = _scalars(hit.properties)
+        tell(turn, FactObserved, fact=plan.name, event=event.id, user=event.user, properties=told)
+    if plan.removes:
+        user_left(turn, hit.user)
+    return moved
+
+
+def _reached(turn: Turn, name: str, at: datetime, plan: ClassPlan, ref: EventRef, *, corrected: bool) -> None:
+    """The date of a milestone is the earliest ever seen: a late event moves it back, and that is told as a correction."""
+    turn.account.milestones[name] = at
+    turn.clear()
+    when = f"{at:%Y-%m-%d}"
+    reason = f"A late event moves {name} back to {when}." if corrected else f"First {plan.name} on {when}: {ref.name}."
+    tell(
+        turn,
+        MilestoneReached,
+        milestone=name,
+        reached_at=at,
+        corrected=corrected,
+        evidence=plain_evidence(turn, name, reason, [ref]),
+        snapshot=snapshot(turn),
+    )
+
+
+def _scalars(properties: dict[str, Any]) -> dict[str, Value]:
+    """The event's own properties, as far as they are scalars."""
+    told = ((name, scalar(value)) for name, value in properties.items())
+    return dict([(name, value) for name, value in told if value is not None][:MOST_PROPERTIES])

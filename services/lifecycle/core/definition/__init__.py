@@ -1,0 +1,1 @@
+"""What may a company say in `config/lifecycle.yaml`, and is what it says sound?"""

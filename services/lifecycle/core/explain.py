@@ -1,0 +1,91 @@
+"""What does the definition look like, and what stands between an account and its next stage?"""
+
+from datetime import datetime
+
+import msgspec
+
+from services.lifecycle.core.health_tick import breakdown
+from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.rules import EdgeRule
+from services.lifecycle.core.state import Account
+from services.lifecycle.core.tell import refs, snapshot
+from services.lifecycle.core.turn import Turn
+from shared.contracts.evidence import Clause, EventRef
+from shared.contracts.lifecycle import Band, Snapshot
+
+
+class EdgeStanding(msgspec.Struct, frozen=True):
+    """One edge out of the account's stage: its clauses as they are now, and what of time is still to pass.
+
+    `since` is when the conditions began to hold; `hold_days` and `dwell_days` are what the rule asks for,
+    `days_in_stage` what the account has. `events` are the latest behind the clauses' metrics.
+    """
+
+    rule: str
+    to: str
+    holds: bool
+    clauses: list[Clause]
+    since: datetime | None
+    hold_days: int
+    dwell_days: int
+    days_in_stage: float
+    events: list[EventRef]
+
+
+class HealthDetail(msgspec.Struct, frozen=True):
+    """The score, and every measure and cap behind it."""
+
+    band: Band
+    score: float | None
+    coverage: float
+    clauses: list[Clause]
+
+
+def diagram(plan: Plan) -> str:
+    """The stage machine as Mermaid text, derived from the definition's edges."""
+    lines = ["stateDiagram-v2", f"    [*] --> {plan.first_stage}"]
+    for stage in plan.definition.stages:
+        lines += [f"    {stage} --> {edge.to}: {_label(edge)}" for edge in plan.out_of(stage)]
+        if stage in plan.terminal:
+            lines.append(f"    {stage} --> [*]")
+    return "\n".join(lines) + "\n"
+
+
+def standing(account: Account, plan: Plan) -> list[EdgeStanding]:
+    """Every edge out of the account's stage, as things stand at its clock. Changes nothing."""
+    turn = Turn(account, plan, account.clock)
+    return [_standing(turn, edge) for edge in plan.out_of(account.stage)]
+
+
+def health_detail(account: Account, plan: Plan) -> HealthDetail:
+    """Where the score comes from, at the account's clock."""
+    turn, health = Turn(account, plan, account.clock), account.health
+    clauses = list(breakdown(turn, plan.health)) if plan.health else []
+    return HealthDetail(health.band, health.score, health.coverage, clauses)
+
+
+def snapshot_of(account: Account, plan: Plan) -> Snapshot:
+    """The account with every metric, at its clock: what a page shows and a definition test asks."""
+    return snapshot(Turn(account, plan, account.clock))
+
+
+def _standing(turn: Turn, edge: EdgeRule) -> EdgeStanding:
+    rule = edge.rule
+    return EdgeStanding(
+        rule=rule.name,
+        to=edge.to,
+        holds=rule.condition.holds(turn),
+        clauses=rule.condition.clauses(turn),
+        since=turn.account.since.get(rule.name),
+        hold_days=rule.hold.days,
+        dwell_days=edge.min_dwell.days,
+        days_in_stage=float(turn.day - turn.account.entered_at.toordinal()),
+        events=refs(turn.account, rule.classes),
+    )
+
+
+def _label(edge: EdgeRule) -> str:
+    """The edge's name where it has one of its own, and how long it must hold."""
+    name = "" if "->" in edge.rule.name else edge.rule.name
+    hold = f"held {edge.rule.hold.days} d" if edge.rule.hold else ""
+    return ", ".join(filter(None, (name, hold))) or "at once"

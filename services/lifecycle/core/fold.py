@@ -1,0 +1,84 @@
+"""What follows from one usage event? Start reading the core here.
+
+First whatever fell due before it (`clock.py`), then what the event leaves behind (`traces.py`, `metrics/`), then what
+it says by itself (`announce.py`), then the rules that read what it moved (`machine.py`).
+"""
+
+from datetime import datetime
+
+from services.lifecycle.core.announce import announce
+from services.lifecycle.core.clock import catch_up
+from services.lifecycle.core.contacts import identify
+from services.lifecycle.core.machine import enter, settle
+from services.lifecycle.core.plan import EVERYTHING, Plan
+from services.lifecycle.core.router import ClassPlan
+from services.lifecycle.core.state import Account
+from services.lifecycle.core.tell import plain_evidence, tell
+from services.lifecycle.core.traces import left_behind, properties, traits_told
+from services.lifecycle.core.turn import DAY, Hit, Turn, in_utc, midnight
+from shared.contracts.evidence import EventRef
+from shared.contracts.lifecycle import ClockAdvanced, LifecycleMessage
+from shared.contracts.usage import HISTORY_ENDED, UsageEvent
+
+_HAPPENINGS = frozenset({"track", "page", "screen"})
+
+
+def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) -> list[LifecycleMessage]:
+    """Fold one event into the account, in place, and say what was decided, in order.
+
+    An event older than the account's clock corrects what it left behind at its own time; what follows from the
+    correction is decided at the account's clock.
+    """
+    turn = Turn(account, plan, decided_at)
+    at = in_utc(event.at)
+    catch_up(turn, at)
+    account.clock = max(account.clock, at)
+    turn.day = account.clock.toordinal()
+    if event.name == HISTORY_ENDED:
+        _history_ended(turn, event)
+    else:
+        _happened(turn, event, at)
+    return turn.decisions
+
+
+def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
+    account = turn.account
+    account.held = event.history is not None
+    account.born = min(account.born, at)
+    ref = EventRef(event.id, event.name or event.type, at)
+    hit = Hit(at, at.toordinal(), event.user or "", "", {})
+    classes, moved = _folded(turn, event, hit, ref)
+    if not account.stage:
+        moved = _start(turn, ref)
+    if event.type == "identify":
+        identify(turn, event, properties(event))
+    for of in classes:
+        moved |= announce(turn, of, event, hit, ref)
+    if moved:
+        settle(turn, moved)
+
+
+def _folded(turn: Turn, event: UsageEvent, hit: Hit, ref: EventRef) -> tuple[list[ClassPlan], int]:
+    if event.type == "group":
+        return [], traits_told(turn, properties(event), hit.at, ref)
+    if event.type in _HAPPENINGS:
+        return left_behind(turn, event, hit, ref)
+    return [], 0
+
+
+def _start(turn: Turn, ref: EventRef) -> int:
+    """The account's first event: it begins where the definition's stages begin."""
+    account = turn.account
+    account.due = midnight(account.clock) + DAY
+    why = plain_evidence(turn, "first seen", "The account was seen for the first time.", [ref])
+    enter(turn, turn.plan.first_stage, why)
+    return EVERYTHING
+
+
+def _history_ended(turn: Turn, event: UsageEvent) -> None:
+    """The import is over: with `live`, the wall clock drives the account from here."""
+    if not turn.account.stage:
+        return
+    live = properties(event).get("live") is True
+    turn.account.held = not live
+    tell(turn, ClockAdvanced, live=live)

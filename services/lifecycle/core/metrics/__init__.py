@@ -1,0 +1,1 @@
+"""How is each kind of metric kept and read? One function a kind; `table.py` lists them."""

@@ -1,0 +1,95 @@
+"""What do the answers look like?"""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared.contracts.evidence import Value
+
+
+class AccountRow(BaseModel):
+    """One account in a list. `score` is health, 0 to 100, null when unknown; `clock` is the account's own time."""
+
+    id: str
+    name: str
+    stage: str
+    entered_at: datetime
+    flags: list[str]
+    band: str
+    score: float | None
+    clock: datetime
+
+
+class ClauseView(BaseModel):
+    """One condition: its text, the values it saw, the threshold of a plain comparison, and whether it held."""
+
+    text: str
+    values: dict[str, Value]
+    held: bool
+    threshold: Value = None
+
+
+class EdgeView(BaseModel):
+    """One way out of the stage the account is in, and what is missing for it."""
+
+    rule: str
+    to: str
+    holds: bool
+    clauses: list[ClauseView]
+    since: datetime | None
+    hold_days: int
+    dwell_days: int
+
+
+class HealthView(BaseModel):
+    """The score and the measures behind it. `coverage` is the share of weight that had fresh data, 0 to 1."""
+
+    band: str
+    score: float | None
+    coverage: float
+    clauses: list[ClauseView]
+
+
+class AccountView(AccountRow):
+    """One account with everything known of it."""
+
+    traits: dict[str, Value]
+    metrics: dict[str, Value]
+    milestones: dict[str, datetime]
+    health: HealthView
+    next: list[EdgeView]
+
+
+class StageFigures(BaseModel):
+    """One stage of the funnel. Days are medians; those still in the stage count as open.
+
+    `median_days` is the Kaplan-Meier median of the time in stage, null while more than half of the stays last.
+    """
+
+    stage: str
+    accounts: int
+    entered: int
+    left: int
+    median_days: float | None
+    median_days_so_far: float | None
+    went_to: dict[str, int]
+
+
+class Funnel(BaseModel):
+    """The stages in the definition's order. `definition` is its version."""
+
+    definition: str
+    accounts: int
+    stages: list[StageFigures]
+
+
+class Diagram(BaseModel):
+    """The state machine, as Mermaid text, derived from the definition."""
+
+    definition: str
+    mermaid: str
+
+
+Decision = dict[str, Any]
+"""A lifecycle message as published (shared/contracts/lifecycle.py): kind, at, evidence, snapshot."""

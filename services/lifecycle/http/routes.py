@@ -1,0 +1,101 @@
+"""Which routes are there?"""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Query
+
+from services.lifecycle import store
+from services.lifecycle.core import explain
+from services.lifecycle.core.funnel import Stay, figures
+from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.state import Account, summary
+from services.lifecycle.http.models import AccountRow, AccountView, Decision, Diagram, Funnel, StageFigures
+from shared.failures import Refused
+from shared.http.auth import allowed
+from shared.http.paging import MOST, Page, after, cursor
+from shared.service.parts import Parts
+
+Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=MOST)]
+
+
+def router(parts: Parts, plan: Plan) -> APIRouter:
+    """Every route takes a key of kind read."""
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(parts.keys, "read"))])
+
+    @routes.get("/accounts", tags=["accounts"])
+    async def list_accounts(
+        stage: str | None = None,
+        health: Annotated[str | None, Query(description="green, yellow, red or unknown")] = None,
+        flag: Annotated[str | None, Query(description="at_risk, stalled, renewal_window ...")] = None,
+        at: Cursor = None,
+        limit: Limit = 100,
+    ) -> Page[AccountRow]:
+        """Accounts by id, those that match every filter given."""
+        _known("stage", stage, plan.definition.stages)
+        _known("health", health, ("green", "yellow", "red", "unknown"))
+        _known("flag", flag, plan.definition.flags)
+        start = after(at, 1)
+        async with parts.database.snapshot() as read:
+            rows = await store.listed(read, stage, health, flag, start[0] if start else "", limit + 1)
+        items = [AccountRow(**{**row._mapping, "flags": row.flags.split()}) for row in rows[:limit]]  # noqa: SLF001
+        return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
+
+    @routes.get("/accounts/{account}", tags=["accounts"])
+    async def one_account(account: str) -> AccountView:
+        """One account: stage, health and its measures, metrics, milestones, and what stands before its next stages."""
+        async with parts.database.snapshot() as read:
+            found = await store.state(read, account)
+        if found is None:
+            raise Refused(f"no account '{account}' has been seen", "no_account", 404)
+        return _view(found, plan)
+
+    @routes.get("/accounts/{account}/history", tags=["accounts"])
+    async def account_history(
+        account: str, kind: Annotated[list[str] | None, Query()] = None, at: Cursor = None, limit: Limit = 100
+    ) -> Page[Decision]:
+        """What was decided about an account, the latest first, each with its evidence. Filter by `kind`, e.g. stage_changed."""
+        start = after(at, 1)
+        async with parts.database.snapshot() as read:
+            rows = await store.history(read, account, kind or [], start[0] if start else None, limit + 1)
+        items = [msgspec.json.decode(row.body) for row in rows[:limit]]
+        return Page(items=items, next=cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
+
+    @routes.get("/funnel", tags=["funnel"])
+    async def funnel() -> Funnel:
+        """How many accounts are in each stage, how long stages take, and where they lead."""
+        async with parts.database.snapshot() as read:
+            clocks = await store.clocks(read)
+            rows = await store.stays(read)
+        stays = [Stay(row.stage, row.entered_at, row.left_at, row.next_stage, clocks[row.account]) for row in rows]
+        found = [StageFigures(**one._asdict()) for one in figures(list(plan.definition.stages), stays)]
+        return Funnel(definition=plan.version, accounts=len(clocks), stages=found)
+
+    @routes.get("/definition", tags=["definition"])
+    async def definition() -> Diagram:
+        """The stage machine as it runs now."""
+        return Diagram(definition=plan.version, mermaid=explain.diagram(plan))
+
+    return routes
+
+
+def _view(account: Account, plan: Plan) -> AccountView:
+    seen, shown = summary(account), explain.snapshot_of(account, plan)
+    plain: dict[str, Any] = {
+        **msgspec.to_builtins(seen),
+        "id": account.id,
+        "name": str(shown.traits.get("name") or account.id),
+        "traits": shown.traits,
+        "metrics": shown.metrics,
+        "milestones": shown.milestones,
+        "health": msgspec.to_builtins(explain.health_detail(account, plan)),
+        "next": msgspec.to_builtins(explain.standing(account, plan)),
+    }
+    return AccountView.model_validate(plain)
+
+
+def _known(what: str, given: str | None, known: Any) -> None:
+    """Raises Refused for a filter that can never match: a typo must not look like an empty list."""
+    if given is not None and given not in known:
+        raise Refused(f"no {what} '{given}'; there are: {', '.join(known)}", f"unknown_{what}")

@@ -1,0 +1,57 @@
+"""Where does lifecycle keep what it remembers?"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
+
+from shared.db.columns import Utc
+
+metadata = MetaData()
+
+account = Table(
+    "lifecycle_account",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("part", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("entered_at", Utc, nullable=False),
+    Column("flags", Text, nullable=False),
+    Column("band", Text, nullable=False),
+    Column("score", Float),
+    Column("clock", Utc, nullable=False),
+    Column("next_due", Utc),
+    Column("held", Boolean, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Index("lifecycle_account_stage", "stage", "id"),
+    Index("lifecycle_account_due", "part", "next_due"),
+)
+"""One row an account: `state` is all the core remembers, the columns are what lists filter by.
+
+`flags` are words between spaces (" at_risk stalled "). `next_due` is when time alone has something to do, `held` that an
+import, not the wall clock, drives the account: the timer is the row itself, so mark and effect commit together.
+"""
+
+message = Table(
+    "lifecycle_message",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("lifecycle_message_kind", "kind", "at"),
+)
+"""Everything that was decided, with its evidence, as it was published (JSON). Append only."""
+
+stay = Table(
+    "lifecycle_stay",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("entered_at", Utc, nullable=False),
+    Column("left_at", Utc),
+    Column("next_stage", Text),
+    Index("lifecycle_stay_stage", "stage", "left_at"),
+)
+"""One row a stay in a stage, `seq` that of the message which began it: what time in stage is counted from."""

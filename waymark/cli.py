@@ -1,0 +1,117 @@
+"""What can be done from the command line? `waymark --help`."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from shared import log
+from shared.clock import SystemClock
+from shared.db.revise import revise
+from shared.definitions import DefinitionError
+from shared.failures import Failure, is_infrastructure
+from shared.settings import Settings
+from waymark import commands, histories
+from waymark.assembly import WIRES
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.command()
+def up() -> None:
+    """Run every service in this process, on SQLite unless WAYMARK_DATABASE_URL and WAYMARK_BUS_URL say otherwise."""
+    _do(commands.serve(_settings(), list(WIRES), SystemClock()))
+
+
+@app.command()
+def run(service: Annotated[str, typer.Argument(help=f"one of: {', '.join(WIRES)}")]) -> None:
+    """Run one service; any number of processes may run the same one."""
+    if service not in WIRES:
+        raise typer.BadParameter(f"'{service}' is not one of {', '.join(WIRES)}")
+    _do(commands.serve(_settings(), [service], SystemClock()))
+
+
+@app.command()
+def migrate(
+    check: Annotated[bool, typer.Option(help="change nothing; fail when tables and code differ")] = False,
+    revise_service: Annotated[str | None, typer.Option("--revise", help="write a new revision for this service")] = None,
+    message: Annotated[str, typer.Option(help="what the revision does")] = "change tables",
+) -> None:
+    """Bring the database's tables to the newest revision."""
+    settings, services = _settings(), list(histories.OWNERS)
+    if revise_service:
+        owner = "ingest" if revise_service == "bus" else revise_service
+        found = next(history for history in histories.histories(owner) if history.name == revise_service)
+        typer.echo(revise(found, message))
+        return
+    if check:
+        drift = histories.drift(settings, services)
+        typer.echo("\n".join(drift) or "tables and code agree")
+        raise typer.Exit(bool(drift))
+    _guarded(lambda: histories.migrate(settings, services))
+    typer.echo("tables are up to date")
+
+
+@app.command("import")
+def import_history(
+    file: Annotated[Path, typer.Argument(help="NDJSON, plain or gzip; - reads standard input")],
+    url: Annotated[str | None, typer.Option(help="where ingest answers")] = None,
+    key: Annotated[str | None, typer.Option(envvar="WAYMARK_WRITE_KEY", help="a write key")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=5000)] = 500,
+    live: Annotated[bool | None, typer.Option(help="hand the accounts to the wall clock when the file ends")] = None,
+) -> None:
+    """Post history through the same road as live events, driven by the events' own time; nothing is sent."""
+    _do(commands.import_history(_settings(), file, url, key, batch_size, live))
+
+
+@app.command()
+def keys() -> None:
+    """Show this installation's own keys (they are secrets)."""
+    commands.show_keys(_settings())
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _settings() -> Settings:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for wrong in error.errors():
+            _complain(f"WAYMARK_{str(wrong['loc'][0]).upper()}: {wrong['msg']}")
+        raise typer.Exit(2) from None
+    log.configure(settings.log_format)
+    return settings
+
+
+def _do(work: Awaitable[Any]) -> None:
+    async def doing() -> Any:
+        return await work
+
+    _guarded(lambda: asyncio.run(doing()))
+
+
+def _guarded(work: Any) -> None:
+    """Errors that we know are told in a sentence; others keep their traceback."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except (Failure, DefinitionError) as error:
+        _complain(str(error))
+        raise typer.Exit(1) from None
+    except Exception as error:
+        if not is_infrastructure(error):
+            raise
+        _complain(f"the database or the log does not answer: {error}")
+        raise typer.Exit(1) from None
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"waymark: {text}\n")

@@ -1,0 +1,80 @@
+"""What do the commands do? Each is a coroutine over settings; the command line only parses and prints errors."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from shared.clock import Clock, SystemClock
+from shared.keys import credentials
+from shared.settings import Settings
+from waymark.importing import Imported, Target, import_file
+from waymark.serving import served
+
+
+async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
+    """Run services until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    async with served(settings, names, clock) as (_, server):
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        sys.stderr.write(f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n")
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+
+
+async def import_history(
+    settings: Settings, file: Path, url: str | None, key: str | None, batch_size: int, live: bool | None
+) -> None:
+    """Post a history file, with a progress bar and the rate, and say what became of it."""
+    where = url or settings.ingest_url or f"http://{settings.host}:{settings.port}"
+    target = Target(where, key or credentials(settings.data).write, batch_size)
+    with progress_bar("importing") as bar:
+        task = bar.add_task("importing", total=None)
+        done = await import_file(
+            "-" if str(file) == "-" else file,
+            target,
+            SystemClock().now(),
+            live,
+            lambda progress, size: bar.update(
+                task, completed=progress.read, total=size, description=f"{progress.posted:,} events"
+            ),
+        )
+    _report(done)
+
+
+def progress_bar(what: str) -> Progress:
+    """A bar on standard error: standard output stays for results."""
+    return Progress(
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _report(done: Imported) -> None:
+    posted = done.posted
+    print(f"{posted.events:,} events of {done.accounts:,} accounts in {posted.seconds:.1f} s ({posted.rate:,.0f}/s)")
+    print(f"import id {done.import_id}; {posted.accepted:,} accepted, {done.bad_count} lines could not be read")
+    for number, reason in done.bad[:10]:
+        print(f"  line {number}: {reason}")
+    if done.late:
+        print(f"  not sorted by time (first at line {done.late}): late events correct metrics, their stages were decided before")
+    if not done.live:
+        print("  the accounts' clocks stay where the file ended; --live hands them to the wall clock")
+
+
+def show_keys(settings: Settings) -> None:
+    """Print the generated keys."""
+    for name, value in credentials(settings.data)._asdict().items():
+        if name != "secret":
+            print(f"{name:6} {value}")
