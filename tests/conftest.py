@@ -1,5 +1,6 @@
 """What do the tests stand on? Real servers where they can be had; and where not, a summary that says so."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ REQUIRED = os.environ.get("REQUIRE_SERVERS") == "1"
 _numbers = count(1)
 
 
+@functools.cache
 def _missing() -> dict[str, str]:
     """Each group of tests that cannot run here: why, and what mends it."""
     servers = " and ".join(filter(None, (missing_for_kafka(), missing_for_postgres())))
@@ -27,26 +29,22 @@ def _missing() -> dict[str, str]:
     return {group: why for group, why in (("servers", servers), ("real_data", data)) if why}
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    config.stash[_KEY] = missing = _missing()
-    for group, why in missing.items():
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for group, why in _missing().items():
         for item in items:
             if item.get_closest_marker(group):
                 item.add_marker(pytest.mark.skip(reason=f"{group}: {why}"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for group, why in config.stash[_KEY].items():
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for group, why in _missing().items():
         terminalreporter.section(f"the group '{group}' did not run", sep="!")
         terminalreporter.line(why)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if REQUIRED and exitstatus == 0 and session.config.stash[_KEY]:
+    if REQUIRED and exitstatus == 0 and _missing():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-_KEY = pytest.StashKey[dict[str, str]]()
 
 
 @pytest.fixture(scope="session")

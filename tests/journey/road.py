@@ -1,0 +1,104 @@
+"""How does a test run the whole road? Every service in this process, on either deployment, over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+
+from deploy.servers.ports import free_port
+from shared.clock import Clock, SystemClock
+from shared.keys import credentials
+from shared.settings import Settings
+from tests.make import settle
+from waymark import histories
+from waymark.assembly import WIRES, Assembly
+from waymark.importing import Imported, Target, import_file
+from waymark.serving import served
+
+
+class Road(NamedTuple):
+    """Running services, and a client that may read everything."""
+
+    assembly: Assembly
+    url: str
+    write_key: str
+    http: httpx2.AsyncClient
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """The answer's JSON; anything but 200 fails the test."""
+        answer = await self.http.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def pages(self, path: str, **query: Any) -> list[Any]:
+        """Every item of every page."""
+        items, page = [], {"next": None}
+        while True:
+            page = await self.get(path, **query, **({"cursor": page["next"]} if page["next"] else {}))
+            items += page["items"]
+            if not page["next"]:
+                return items
+
+    async def imported(self, file: Path, now: datetime, batch_size: int = 500, *, live: bool | None = None) -> Imported:
+        """Import a file, and wait until every service has taken everything that came of it."""
+        done = await import_file(file, Target(self.url, self.write_key, batch_size), now, live)
+        await self.quiet()
+        return done
+
+    async def quiet(self, seconds: float = 120) -> None:
+        """Until nothing waits anywhere: all readers are at the end of their logs, twice in a row, and all relays have carried."""
+        calm = 0
+
+        async def done() -> bool:
+            nonlocal calm
+            calm = calm + 1 if await self._at_the_end() else 0
+            return calm > 1
+
+        await settle(done, seconds)
+
+    async def _at_the_end(self) -> bool:
+        failed = [loop.problem for loop in self.assembly.loops if loop.state != "running"]
+        assert not failed, failed
+        for name, service in self.assembly.services.items():
+            parts = self.assembly.parts[name]
+            for passage in service.passages:
+                bounds = await parts.bus.bounds(list(passage.topics))
+                held = passage.claims.held()
+                if any(tp not in held or held[tp].next_off < bound.end for tp, bound in bounds.items()):
+                    return False
+            if not await carried(parts.database):
+                return False
+        return True
+
+
+async def carried(database: Any) -> bool:
+    """Whether the relay has nothing left to carry (embedded there is no relay, and nothing to ask)."""
+    from sqlalchemy import select  # noqa: PLC0415
+
+    from shared.bus.tables import log_end  # noqa: PLC0415
+
+    if type(database).__name__ == "SqliteDatabase":
+        return True
+    async with database.snapshot() as view:
+        return not await view.all(select(log_end.c.part).where(log_end.c.carried_off < log_end.c.next_off))
+
+
+@asynccontextmanager
+async def road(
+    settings: Settings, names: Sequence[str] | None = None, clock: Clock | None = None
+) -> AsyncIterator[Road]:
+    """All services (or these), migrated and served on a free port."""
+    names = list(WIRES) if names is None else list(names)
+    await asyncio.to_thread(histories.migrate, settings, names)
+    settings = settings.model_copy(update={"port": free_port()})
+    keys = credentials(settings.data)
+    url = f"http://127.0.0.1:{settings.port}"
+    async with (
+        served(settings, names, clock or SystemClock()) as (assembly, _),
+        httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {keys.admin}"}, timeout=30) as http,
+    ):
+        yield Road(assembly, url, keys.write, http)
