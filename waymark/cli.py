@@ -17,6 +17,8 @@ from shared.failures import Failure, is_infrastructure
 from shared.settings import Settings
 from waymark import commands, histories
 from waymark.assembly import WIRES
+from waymark.serving import first_free
+from waymark.show import show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -38,7 +40,9 @@ def run(service: Annotated[str, typer.Argument(help=f"one of: {', '.join(WIRES)}
 @app.command()
 def migrate(
     check: Annotated[bool, typer.Option(help="change nothing; fail when tables and code differ")] = False,
-    revise_service: Annotated[str | None, typer.Option("--revise", help="write a new revision for this service")] = None,
+    revise_service: Annotated[
+        str | None, typer.Option("--revise", help="write a new revision for this service")
+    ] = None,
     message: Annotated[str, typer.Option(help="what the revision does")] = "change tables",
 ) -> None:
     """Bring the database's tables to the newest revision."""
@@ -66,6 +70,18 @@ def import_history(
 ) -> None:
     """Post history through the same road as live events, driven by the events' own time; nothing is sent."""
     _do(commands.import_history(_settings(), file, url, key, batch_size, live))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option(help="end after printing instead of serving")] = False,
+    seed: Annotated[int, typer.Option(help="another company")] = 7,
+) -> None:
+    """A demo company dated to today through the real services: funnel, one account's story, outreach that would go out."""
+    settings = _settings()
+    if "port" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"port": first_free(settings.host, settings.port)})
+    _do(show(settings, SystemClock(), seed, once=once))
 
 
 @app.command()

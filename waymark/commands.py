@@ -18,14 +18,19 @@ from waymark.serving import served
 
 async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
     """Run services until SIGINT or SIGTERM."""
-    stop = asyncio.Event()
     async with served(settings, names, clock) as (_, server):
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
         sys.stderr.write(f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n")
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        await until_stopped(server)
+
+
+async def until_stopped(server: asyncio.Task[None]) -> None:
+    """Until somebody presses Ctrl-C, or the server ends by itself."""
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
 
 
 async def import_history(
@@ -68,7 +73,9 @@ def _report(done: Imported) -> None:
     for number, reason in done.bad[:10]:
         print(f"  line {number}: {reason}")
     if done.late:
-        print(f"  not sorted by time (first at line {done.late}): late events correct metrics, their stages were decided before")
+        print(
+            f"  not sorted by time (first at line {done.late}): late events correct metrics, their stages were decided before"
+        )
     if not done.live:
         print("  the accounts' clocks stay where the file ended; --live hands them to the wall clock")
 

@@ -10,12 +10,13 @@ from shared.contracts.topics import TOPICS, Topic
 from shared.contracts.usage import UsageEvent
 
 FOLDER = Path(contracts.__file__).parent / "schemas"
+_INDENTED, _FLUSH = rb"\n    ", rb"\n"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def _with_object(event: type[UsageEvent]) -> Any:
     """The same event with its raw bytes as the object they hold: of bytes a schema can say nothing."""
-    properties = ("properties", dict[str, Any], msgspec.field(default_factory=dict))
+    properties: tuple[str, Any, Any] = ("properties", dict[str, Any], msgspec.field(default_factory=dict))
     return msgspec.defstruct(event.__name__, [properties], bases=(event,), namespace={"__doc__": event.__doc__})
 
 
@@ -23,7 +24,8 @@ def schema_of(topic: Topic) -> bytes:
     """The schema of this topic's messages, as its file holds it."""
     carries = _with_object(UsageEvent) if topic.carries is UsageEvent else topic.carries
     schema = {"$schema": _DIALECT, "title": topic.name, **msgspec.json.schema(carries)}
-    return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"
+    text = msgspec.json.encode(schema, order="sorted").replace(_INDENTED, _FLUSH)
+    return msgspec.json.format(text, indent=2) + b"\n"
 
 
 def schemas() -> dict[str, bytes]:

@@ -50,6 +50,17 @@ def _config(assembly: Assembly) -> uvicorn.Config:
     )
 
 
+def first_free(host: str, port: int) -> int:
+    """This port, or the next free one after it: for the demo, which nobody has given an address yet."""
+    for candidate in range(port, port + 100):
+        try:
+            _bound(host, candidate).close()
+        except Refused:
+            continue
+        return candidate
+    raise Refused(f"no free port from {port} to {port + 99}: set WAYMARK_PORT")
+
+
 def _bound(host: str, port: int) -> socket.socket:
     """Bind before anything else is started. Raises Refused where the port cannot be had."""
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

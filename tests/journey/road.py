@@ -13,10 +13,10 @@ from deploy.servers.ports import free_port
 from shared.clock import Clock, SystemClock
 from shared.keys import credentials
 from shared.settings import Settings
-from tests.make import settle
 from waymark import histories
 from waymark.assembly import WIRES, Assembly
 from waymark.importing import Imported, Target, import_file
+from waymark.quiet import quiet
 from waymark.serving import served
 
 
@@ -50,41 +50,8 @@ class Road(NamedTuple):
         return done
 
     async def quiet(self, seconds: float = 120) -> None:
-        """Until nothing waits anywhere: all readers are at the end of their logs, twice in a row, and all relays have carried."""
-        calm = 0
-
-        async def done() -> bool:
-            nonlocal calm
-            calm = calm + 1 if await self._at_the_end() else 0
-            return calm > 1
-
-        await settle(done, seconds)
-
-    async def _at_the_end(self) -> bool:
-        failed = [loop.problem for loop in self.assembly.loops if loop.state != "running"]
-        assert not failed, failed
-        for name, service in self.assembly.services.items():
-            parts = self.assembly.parts[name]
-            for passage in service.passages:
-                bounds = await parts.bus.bounds(list(passage.topics))
-                held = passage.claims.held()
-                if any(tp not in held or held[tp].next_off < bound.end for tp, bound in bounds.items()):
-                    return False
-            if not await carried(parts.database):
-                return False
-        return True
-
-
-async def carried(database: Any) -> bool:
-    """Whether the relay has nothing left to carry (embedded there is no relay, and nothing to ask)."""
-    from sqlalchemy import select  # noqa: PLC0415
-
-    from shared.bus.tables import log_end  # noqa: PLC0415
-
-    if type(database).__name__ == "SqliteDatabase":
-        return True
-    async with database.snapshot() as view:
-        return not await view.all(select(log_end.c.part).where(log_end.c.carried_off < log_end.c.next_off))
+        """Until nothing waits anywhere."""
+        await quiet(self.assembly, seconds)
 
 
 @asynccontextmanager

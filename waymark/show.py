@@ -1,0 +1,73 @@
+"""How is Waymark shown? A made-up company dated to today, replayed through the real services, told, and served."""
+
+import shutil
+import time
+
+import httpx2
+from rich.console import Console
+
+from shared.clock import Clock
+from shared.keys import Credentials, credentials
+from shared.settings import Settings
+from waymark.assembly import WIRES, Assembly
+from waymark.commands import progress_bar, until_stopped
+from waymark.demo import Stories, company, stories
+from waymark.demo.market import COMPANY
+from waymark.importing import History, Target, post
+from waymark.quiet import quiet
+from waymark.serving import served
+from waymark.telling import Telling
+
+_ID = "demo"
+_PATIENCE = 300
+_EXPECTED = 72_000
+
+
+async def show(settings: Settings, clock: Clock, seed: int, *, once: bool) -> None:
+    """The whole demo. Its data folder is its own, made anew each time."""
+    settings = settings.model_copy(update={"data": settings.data / "demo"})
+    shutil.rmtree(settings.data, ignore_errors=True)
+    own = credentials(settings.data)
+    url = f"http://{settings.host}:{settings.port}"
+    console = Console()
+    async with served(settings, list(WIRES), clock) as (assembly, server):
+        told = stories(seed, clock.now().date())
+        started = time.monotonic()
+        await _replay(assembly, url, own, clock, seed)
+        headers = {"Authorization": f"Bearer {own.admin}"}
+        async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+            await _tell(Telling(http, console), told)
+        console.print(f"\nReplayed in {time.monotonic() - started:.0f} s. Nothing was sent: the outbox is in preview.")
+        _urls(console, url, own)
+        if not once:
+            console.print("Serving until Ctrl-C.")
+            await until_stopped(server)
+
+
+async def _replay(assembly: Assembly, url: str, own: Credentials, clock: Clock, seed: int) -> None:
+    history = History(_ID, clock.now(), live=True)
+    records = history.told(company(seed, clock.now().date()))
+    with progress_bar(f"{COMPANY}: 180 days of usage") as bar:
+        task = bar.add_task("posting", total=_EXPECTED)
+        target = Target(url, own.write, batch_size=1000)
+        posted = await post(records, target, _ID, lambda done: bar.update(task, completed=done.posted))
+        bar.update(task, total=posted.events, description="handling")
+        await quiet(assembly, _PATIENCE, lambda left: bar.update(task, completed=max(0, posted.events - left)))
+
+
+async def _tell(telling: Telling, told: Stories) -> None:
+    await telling.funnel()
+    await telling.account(told.churn.account)
+    await telling.outreach(told.churn.account)
+    await telling.nps()
+
+
+def _urls(console: Console, url: str, own: Credentials) -> None:
+    console.print(f"\nConsole      {url}/console/")
+    for service in ("lifecycle", "notify", "advocacy", "ingest"):
+        console.print(f"{service:12} {url}/{service}/docs   health {url}/{service}/readyz")
+    console.print(
+        f"\nA first call:\n  curl -H 'Authorization: Bearer {own.read}' '{url}/lifecycle/v1/accounts?flag=at_risk'",
+        soft_wrap=True,
+    )
+    console.print(f"Post events with the write key {own.write}", soft_wrap=True)
