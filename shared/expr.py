@@ -125,7 +125,7 @@ def _worked_out(node: ast.expr) -> _Arithmetic:
     if isinstance(node, ast.Name):
         return operator.itemgetter(node.id)
     if isinstance(node, ast.Constant) and node.value.__class__ in {int, float}:
-        number = float(node.value)  # type: ignore[arg-type]
+        number = float(node.value)
         return lambda _: number
     if isinstance(node, ast.BinOp):
         compute, left, right = _OPERATORS[type(node.op)], _worked_out(node.left), _worked_out(node.right)
