@@ -7,11 +7,6 @@ Failure
 └── Halted      going on would lose or repeat something: stop this reader and call somebody
 """
 
-import asyncio
-
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
 
 class Failure(Exception):  # noqa: N818  the tree above is the vocabulary
     """The root. `code` is stable, for programs; the message is for people."""
@@ -57,10 +52,3 @@ class Halted(Failure):
     """The log or the cursor is not what it must be."""
 
     code = "halted"
-
-
-def is_infrastructure(error: BaseException) -> bool:
-    """Whether the world, not the record, is at fault: such an error never parks anything."""
-    if isinstance(error, DBAPIError):
-        return not isinstance(error, IntegrityError | DataError | ProgrammingError)
-    return isinstance(error, Retry | OSError | PoolTimeout | TimeoutError | asyncio.TimeoutError)

@@ -15,6 +15,7 @@ from shared.bus.kafka import KafkaBus
 from shared.bus.outgoing import OutgoingLog
 from shared.bus.protocol import Bus
 from shared.bus.relay import Relay
+from shared.bus.upkeep import Upkeep
 from shared.clock import Clock
 from shared.contracts.topics import TOPICS
 from shared.db.postgres import PostgresDatabase
@@ -27,11 +28,15 @@ _NAMES = [topic.name for topic in TOPICS]
 
 
 class Store(NamedTuple):
-    """One service's database, the log it reads and publishes to, and what carries its rows there (None: nothing need)."""
+    """One service's database, the log it reads and publishes to, and who looks after the log's rows.
+
+    Scaled out a relay carries them to Kafka; embedded the readers read them there, and upkeep deletes the old ones.
+    """
 
     database: Database
     bus: Bus
-    relay: Relay | None
+    relay: Relay | None = None
+    upkeep: Upkeep | None = None
 
 
 @asynccontextmanager
@@ -42,7 +47,7 @@ async def opened(
     check(settings)
     if settings.bus_url is None:
         async with _embedded(settings, clock) as store:
-            yield dict.fromkeys(services, store)
+            yield {name: store if name == services[0] else store._replace(upkeep=None) for name in services}
     else:
         async with _on_kafka(settings, settings.bus_url, services, clock, owner) as stores:
             yield stores
@@ -81,7 +86,7 @@ async def _embedded(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
         database = SqliteDatabase(path, log)
         bus = EmbeddedBus(database, log, 1)
         try:
-            yield Store(database, bus, None)
+            yield Store(database, bus, upkeep=Upkeep(database, clock))
         finally:
             await bus.close()
             await database.close()

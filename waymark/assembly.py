@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
 from starlette.applications import Starlette
@@ -19,7 +20,7 @@ from shared.http import health, problem
 from shared.http.health import Health
 from shared.keys import load
 from shared.opening import Store, opened
-from shared.service.loops import Loop
+from shared.service.loops import Loop, every
 from shared.service.parts import Parts, Service
 from shared.settings import Settings
 from waymark import histories
@@ -27,6 +28,7 @@ from waymark import histories
 WIRES: dict[str, Callable[[Parts], Service]] = {"ingest": wire_ingest, "lifecycle": wire_lifecycle}
 """Every service, and what builds it."""
 _PATIENCE = 10.0
+_UPKEEP = 3600.0
 
 
 class Assembly(NamedTuple):
@@ -74,6 +76,8 @@ def _loops(service: Service, store: Store) -> list[Loop]:
     work = {passage.group: passage.run for passage in service.passages} | service.loops
     if store.relay is not None:
         work[f"{service.name}-relay"] = store.relay.run
+    if store.upkeep is not None:
+        work["log-upkeep"] = partial(every, _UPKEEP, store.upkeep.tidy)
     return [Loop(name, run) for name, run in work.items()]
 
 

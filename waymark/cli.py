@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from shared import log
 from shared.clock import SystemClock
+from shared.db.failing import is_infrastructure
 from shared.db.revise import revise
 from shared.definitions import DefinitionError
-from shared.failures import Failure, is_infrastructure
+from shared.failures import Failure
 from shared.settings import Settings
 from waymark import commands, histories
 from waymark.assembly import WIRES

@@ -51,7 +51,7 @@ def _config(assembly: Assembly) -> uvicorn.Config:
 
 
 def first_free(host: str, port: int) -> int:
-    """This port, or the next free one after it: for the demo, which nobody has given an address yet."""
+    """The port, or the next free one after it: for the demo, which nobody has given an address yet."""
     for candidate in range(port, port + 100):
         try:
             _bound(host, candidate).close()

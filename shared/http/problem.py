@@ -6,12 +6,18 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from shared.failures import Refused, Retry, is_infrastructure
+from shared.db.failing import is_infrastructure
+from shared.failures import Refused, Retry
 
 _log = structlog.get_logger(__name__)
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
+_KNOWN = (Refused, Retry, DBAPIError, PoolTimeout, OSError, TimeoutError)
+"""Errors with an answer: for any other, Starlette gives the answer and raises the error again, into the server's log."""
 
 
 def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
@@ -24,8 +30,7 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
 def from_error(error: Exception) -> JSONResponse:
     """The answer to an error of ours, or to one nobody expected (500, without its inside)."""
     if isinstance(error, Refused):
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
-        return problem(error.status, error.code, str(error), headers)
+        return problem(error.status, error.code, str(error), _HEADERS.get(error.status))
     if isinstance(error, Retry):
         return problem(503, error.code, str(error), {"Retry-After": str(error.seconds)})
     if is_infrastructure(error):
@@ -56,5 +61,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, ours)
-    for kind in (Refused, Retry):
+    for kind in _KNOWN:
         app.add_exception_handler(kind, ours)

@@ -12,8 +12,9 @@ import structlog
 from shared.bus.protocol import Batch, Bus, Partition, Reader
 from shared.clock import Clock
 from shared.contracts.topics import Topic
+from shared.db.failing import is_infrastructure
 from shared.db.protocol import Database, Tx
-from shared.failures import Halted, Parked, is_infrastructure
+from shared.failures import Halted, Parked
 from shared.service import cursor
 from shared.service.claims import Claims, Fenced, unbroken
 from shared.service.cursor import Claim

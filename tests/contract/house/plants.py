@@ -1,0 +1,89 @@
+"""Which lines must each import contract refuse? A plant: the contract's name, and the lines it puts into which modules."""
+
+from typing import NamedTuple
+
+SERVICES = ("ingest", "lifecycle", "notify", "advocacy", "console")
+
+
+class Plant(NamedTuple):
+    """A violation. A module that does not exist yet is made."""
+
+    contract: str
+    lines: dict[str, str]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{module}: {line}" for module, line in self.lines.items())
+
+
+def _each(contract: str, module: str, *lines: str) -> list[Plant]:
+    return [Plant(contract, {module: line}) for line in lines]
+
+
+INDEPENDENT = "Services do not know each other"
+FLOORS = "Waymark stands on services, services on shared"
+SHIPPED = "What ships imports nothing that does not"
+PURE = "Contracts and cores do no I/O"
+TOLD = "Contracts and cores are told the time"
+OFFLINE = "Handlers and stores reach no network"
+INSIDE = {service: f"Inside {service}" for service in SERVICES}
+
+_NEIGHBOURS = [
+    Plant(
+        INDEPENDENT,
+        {f"services.{one}.core.planted": f"import services.{other}.core.planted", f"services.{other}.core.planted": ""},
+    )
+    for one, other in zip(SERVICES, SERVICES[1:] + SERVICES[:1], strict=True)
+]
+_STRAYS = [Plant(INSIDE[service], {f"services.{service}.utils": ""}) for service in SERVICES]
+_PURE_CORES = [Plant(PURE, {f"services.{service}.core.planted": "import shared.db.protocol"}) for service in SERVICES]
+
+PLANTS = [
+    *_NEIGHBOURS,
+    *_each(FLOORS, "shared.planted", "import services.ingest.store", "import waymark.histories"),
+    *_each(FLOORS, "services.ingest.core.planted", "import waymark.histories"),
+    *_each(SHIPPED, "waymark.planted", "import tests.make", "from deploy import servers", "import bench"),
+    *_each(SHIPPED, "shared.planted", "import pytest"),
+    *_PURE_CORES,
+    *_each(PURE, "shared.contracts.planted", "import asyncio", "from sqlalchemy import select", "import shared.clock"),
+    *_each(
+        PURE, "services.ingest.core.planted", "import httpx2", "import aiokafka", "import fastapi", "import sqlite3"
+    ),
+    *_each(
+        PURE, "services.ingest.core.planted", "from shared.http import problem", "from shared.service import parking"
+    ),
+    *_each(PURE, "services.ingest.core.planted", "from shared.bus.protocol import Bus"),
+    *_each(PURE, "services.lifecycle.core.planted", "from shared.bus.protocol import Record"),
+    *_each(PURE, "services.ingest.core.planted", "def late() -> None: import sqlalchemy"),
+    Plant(PURE, {"services.notify.core.planted": "import shared.planted", "shared.planted": "import asyncio"}),
+    *_each(TOLD, "services.notify.core.planted", "from pathlib import Path", "import time", "import random"),
+    *_each(TOLD, "shared.contracts.planted", "from secrets import token_hex"),
+    *_each(OFFLINE, "services.ingest.handlers", "import httpx2", "import aiosmtplib"),
+    *_each(OFFLINE, "services.ingest.store", "import httpx2", "import ssl"),
+    Plant(
+        OFFLINE, {"services.notify.handlers": "from services.notify import channels", "services.notify.channels": ""}
+    ),
+    Plant(OFFLINE, {"services.notify.handlers": "import services.notify.effects", "services.notify.effects": ""}),
+    Plant(OFFLINE, {"services.lifecycle.store": "import shared.planted", "shared.planted": "import httpx2"}),
+    *_STRAYS,
+    *_each(INSIDE["ingest"], "services.ingest.core.planted", "import services.ingest.body"),
+    *_each(INSIDE["ingest"], "services.ingest.tables", "import services.ingest.store"),
+    *_each(INSIDE["ingest"], "services.ingest.handlers", "from services.ingest import http"),
+    Plant(
+        INSIDE["lifecycle"],
+        {"services.lifecycle.core.planted": "import services.lifecycle.store", "services.lifecycle.store": ""},
+    ),
+    Plant(
+        INSIDE["lifecycle"],
+        {"services.lifecycle.timers": "import services.lifecycle.effects", "services.lifecycle.effects": ""},
+    ),
+    *_each(INSIDE["notify"], "services.notify.core.planted", "import services.notify.rendering"),
+    Plant(
+        INSIDE["notify"], {"services.notify.store": "import services.notify.handlers", "services.notify.handlers": ""}
+    ),
+    *_each(INSIDE["advocacy"], "services.advocacy.core.planted", "import services.advocacy.surveys"),
+    Plant(
+        INSIDE["advocacy"],
+        {"services.advocacy.http": "import services.advocacy.wiring", "services.advocacy.wiring": ""},
+    ),
+    Plant(INSIDE["console"], {"services.console.core": "import services.console.http", "services.console.http": ""}),
+]

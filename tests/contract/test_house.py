@@ -1,0 +1,101 @@
+"""Are the rules of the house held? Each import contract refuses a violation planted in a copy; each file keeps to the form."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.contract.house.files import ROOT, first_line, modules, named, text, tracked
+from tests.contract.house.planting import copied, planted, verdicts
+from tests.contract.house.plants import PLANTS, SERVICES, Plant
+
+PYPROJECT = Path("pyproject.toml")
+CONTRACTS = tomllib.loads(text(PYPROJECT))["tool"]["importlinter"]["contracts"]
+MOST_LINES = 250
+NO_NAMES = ("utils", "util", "helpers", "common", "manager", "base", "misc")
+_HOME = re.compile(r"(?<![\w.}])/(?:work|root|home)/")
+_CODE = re.compile(r'"[A-Z]+\d*"')
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied(tmp_path_factory.mktemp("house"))
+
+
+def test_the_tree_as_it_is_breaks_no_contract(copy: Path) -> None:
+    assert set(verdicts(copy).values()) == {"KEPT"}
+
+
+@pytest.mark.parametrize("violation", PLANTS, ids=str)
+def test_a_planted_violation_breaks_its_contract(violation: Plant, copy: Path) -> None:
+    with planted(copy, violation.lines):
+        assert verdicts(copy)[violation.contract] == "BROKEN"
+
+
+def test_what_was_planted_is_gone_again(copy: Path) -> None:
+    before = {path: path.is_dir() or path.read_bytes() for path in copy.rglob("*")}
+    with planted(copy, {"services.ingest.store": "import httpx2", "services.new.core.planted": ""}):
+        assert (copy / "services/new/core/__init__.py").exists()
+
+    assert {path: path.is_dir() or path.read_bytes() for path in copy.rglob("*")} == before
+
+
+def test_every_contract_has_a_violation_planted_against_it() -> None:
+    assert {contract["name"] for contract in CONTRACTS} == {violation.contract for violation in PLANTS}
+
+
+def test_every_service_has_a_complete_list_of_its_files() -> None:
+    inside = [contract for contract in CONTRACTS if contract.get("exhaustive")]
+    folders = {path.parts[1] for path in modules("services") if len(path.parts) > 2}
+
+    assert {name for contract in inside for name in contract["containers"]} == {f"services.{name}" for name in folders}
+    assert set(SERVICES) == folders
+
+
+def test_no_file_is_longer_than_a_person_reads_at_once() -> None:
+    lengths = {str(path): len(text(path).splitlines()) for path in modules("services", "shared", "waymark")}
+
+    assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert named(modules("services", "shared", "waymark"), *NO_NAMES) == []
+
+
+def test_every_file_begins_with_the_question_it_answers() -> None:
+    silent = [path for path in modules("services", "shared", "waymark") if len(first_line(text(path)).split()) < 3]
+
+    assert [str(path) for path in silent if path.name != "__init__.py" or text(path).strip()] == []
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_names_no_place_to_download_from(lock: str) -> None:
+    lines = text(Path(lock)).splitlines()
+
+    assert [line for line in lines if re.search(r"https?:|://|--(extra-)?index|--find-links", line)] == []
+    assert any(line.strip().startswith("--hash=") for line in lines)
+
+
+def test_no_file_knows_a_developers_machine() -> None:
+    assert [str(path) for path in tracked() if _HOME.search(text(path))] == []
+
+
+def test_every_ruff_ignore_has_its_reason_beside_it() -> None:
+    ruff = text(PYPROJECT).partition("[tool.ruff.lint]")[2].partition("[tool.ruff.lint.flake8")[0]
+    ignores = [line for line in ruff.partition("ignore = [")[2].splitlines() if _CODE.search(line)]
+
+    assert len(ignores) > 10
+    assert [line for line in ignores if not re.search(r"#\s+\S+ \S+", line)] == []
+
+
+def test_each_rule_finds_what_it_is_for() -> None:
+    assert named([Path("services/ingest/utils.py"), Path("shared/common/a.py"), Path("shared/db.py")], *NO_NAMES) == [
+        "services/ingest/utils.py",
+        "shared/common/a.py",
+    ]
+    assert first_line('"""What is it?"""\n') == "What is it?"
+    assert first_line('import os\n"""What is it?"""\n') == first_line('"""\nWhat is it?"""\n') == first_line("") == ""
+    assert _HOME.search("see " + str(Path("/", "work", "x")))
+    assert not _HOME.search("example.com" + str(Path("/", "home", "x")))
+    assert (ROOT / PYPROJECT).exists()

@@ -1,0 +1,48 @@
+"""What goes from the embedded log, and what never does?"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+
+from shared.bus.protocol import Outgoing
+from shared.bus.tables import log_block
+from shared.bus.upkeep import KEPT, Upkeep
+from shared.contracts.topics import USAGE, USAGE_RAW
+from shared.contracts.usage import UsageEvent
+from shared.opening import Store
+from shared.service import cursor
+from tests.conftest import embedded
+from tests.make import NOON, StillClock, store
+
+
+async def topics(opened: Store) -> list[str]:
+    async with opened.database.snapshot() as view:
+        return sorted({row.topic for row in await view.all(select(log_block.c.topic))})
+
+
+async def test_only_what_is_old_and_read_by_every_group_goes_and_the_archive_stays(tmp_path: Path) -> None:
+    clock = StillClock()
+    async with store(embedded(tmp_path)) as opened:
+        await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"v")])
+        async with opened.database.transaction() as tx:
+            tx.emit(USAGE, [UsageEvent("1", "acme", "track", "x", NOON, NOON, "test")])
+        upkeep = Upkeep(opened.database, clock)
+        bounds = await opened.bus.bounds([USAGE_RAW.name, USAGE.name])
+        async with opened.database.transaction() as tx:
+            for group in ("fast", "slow"):
+                for partition, bound in bounds.items():
+                    claim = await cursor.claim(tx, group, partition, bound, "me", NOON)
+                    if group == "fast":
+                        await cursor.move(tx, group, partition, claim, claim._replace(next_off=bound.end), NOON)
+        clock.move(KEPT + timedelta(hours=1))
+        assert await upkeep.tidy() == 0, "the slow group has not read it"
+        async with opened.database.transaction() as tx:
+            for partition, bound in bounds.items():
+                claim = await cursor.claim(tx, "slow", partition, bound, "me", NOON)
+                await cursor.move(tx, "slow", partition, claim, claim._replace(next_off=bound.end), NOON)
+        clock.move(-timedelta(days=7))
+        assert await upkeep.tidy() == 0, "it is not old enough"
+        clock.move(timedelta(days=7))
+        assert await upkeep.tidy() == 1
+        assert await topics(opened) == [USAGE.name]
