@@ -44,7 +44,6 @@ async def opened(
     settings: Settings, services: Sequence[str], clock: Clock, owner: str
 ) -> AsyncIterator[dict[str, Store]]:
     """Open the stores of these services. Raises Refused for a URL that cannot be, Retry when nothing answers there."""
-    check(settings)
     if settings.bus_url is None:
         async with _embedded(settings, clock) as store:
             yield {name: store if name == services[0] else store._replace(upkeep=None) for name in services}
@@ -55,7 +54,7 @@ async def opened(
 
 def check(settings: Settings) -> None:
     """Refuse what cannot work, before anything is touched."""
-    url = _parsed(settings.database)
+    url = check_database(settings)
     if settings.bus_url is None and url != "sqlite":
         raise Refused("WAYMARK_DATABASE_URL is a server but WAYMARK_BUS_URL is unset: set it to kafka://HOST:PORT")
     if settings.bus_url is not None and not settings.bus_url.startswith("kafka://"):
@@ -68,9 +67,10 @@ def check(settings: Settings) -> None:
         )
 
 
-def _parsed(url: str) -> str:
+def check_database(settings: Settings) -> str:
+    """The database's driver. Raises Refused where it is none of ours."""
     try:
-        driver = make_url(url).drivername
+        driver = make_url(settings.database).drivername
     except ArgumentError:
         raise Refused("WAYMARK_DATABASE_URL is not a URL; use sqlite:///FILE or postgresql+asyncpg://...") from None
     if driver not in {"sqlite", "postgresql+asyncpg"}:

@@ -13,19 +13,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from services.advocacy.wiring import wire as wire_advocacy
 from services.ingest.wiring import wire as wire_ingest
 from services.lifecycle.wiring import wire as wire_lifecycle
 from shared.clock import Clock
 from shared.http import health, problem
 from shared.http.health import Health
 from shared.keys import load
-from shared.opening import Store, opened
+from shared.opening import Store, check, opened
 from shared.service.loops import Loop, every
 from shared.service.parts import Parts, Service
 from shared.settings import Settings
 from waymark import histories
 
-WIRES: dict[str, Callable[[Parts], Service]] = {"ingest": wire_ingest, "lifecycle": wire_lifecycle}
+WIRES: dict[str, Callable[[Parts], Service]] = {
+    "ingest": wire_ingest,
+    "lifecycle": wire_lifecycle,
+    "advocacy": wire_advocacy,
+}
 """Every service, and what builds it."""
 _PATIENCE = 10.0
 _UPKEEP = 3600.0
@@ -46,6 +51,7 @@ async def assembled(settings: Settings, names: Sequence[str], clock: Clock) -> A
 
     Raises Refused for settings that cannot work, Retry when the database or the log does not answer.
     """
+    check(settings)
     keys, secret = load(settings)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     missing = await asyncio.to_thread(_migrations, settings, list(names))
@@ -60,9 +66,9 @@ async def assembled(settings: Settings, names: Sequence[str], clock: Clock) -> A
             health_of = Health(stores[name].database, stores[name].bus, service.passages, loops[name], missing)
             problem.install(service.app)
             health.install(service.app, health_of)
-        every = [loop for some in loops.values() for loop in some]
-        async with _kept(every):
-            yield Assembly(_root(list(services.values())), services, parts, every)
+        together = [loop for some in loops.values() for loop in some]
+        async with _kept(together):
+            yield Assembly(_root(list(services.values())), services, parts, together)
 
 
 def _migrations(settings: Settings, names: list[str]) -> list[str]:

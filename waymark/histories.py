@@ -7,6 +7,7 @@ from sqlalchemy import MetaData
 
 from shared.bus import tables as bus_tables
 from shared.db.migrate import History, behind, differences, upgrade
+from shared.opening import check_database
 from shared.settings import Settings
 
 _ROOT = Path(__file__).parent.parent
@@ -25,6 +26,7 @@ def histories(service: str) -> list[History]:
 
 def migrate(settings: Settings, services: list[str]) -> None:
     """Bring these services' tables to the newest revision."""
+    check_database(settings)
     if settings.database.startswith("sqlite:///"):
         Path(settings.database.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     for history in _wanted(services):

@@ -1,0 +1,118 @@
+"""What does an operator read when something is wrong? One sentence that says what and what to do, never a traceback."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.servers.ports import free_port
+from tests.conftest import ROOT
+
+
+async def waymark(*arguments: str, **variables: str) -> tuple[int, str]:
+    """Run the command line as a process of its own: exit status and standard error."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WAYMARK_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "waymark",
+        *arguments,
+        cwd=ROOT,
+        env={**clean, **{f"WAYMARK_{name}": value for name, value in variables.items()}},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(60):
+            _, errors = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        pytest.fail("it went on running")
+    return process.returncode or 0, errors.decode()
+
+
+async def refused(*arguments: str, **variables: str) -> str:
+    """What it says when it refuses."""
+    status, errors = await waymark(*arguments, **variables)
+    assert status != 0
+    assert "Traceback" not in errors, errors
+    return errors
+
+
+async def test_a_taken_port_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        errors = await refused("up", DATA=str(tmp_path), PORT=port)
+    assert f"port {port} is taken" in errors
+    assert "WAYMARK_PORT" in errors
+
+
+async def test_a_database_that_does_not_answer_is_said_to_be_that(tmp_path: Path) -> None:
+    url = f"postgresql+asyncpg://u:p@127.0.0.1:{free_port()}/db"
+    errors = await refused("migrate", DATA=str(tmp_path), DATABASE_URL=url, BUS_URL="kafka://127.0.0.1:1")
+    assert "does not answer" in errors
+
+
+async def test_a_log_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"postgresql+asyncpg://u:p@127.0.0.1:{free_port()}/db"
+    variables = {
+        "DATA": str(tmp_path),
+        "DATABASE_URL": url,
+        "BUS_URL": f"kafka://127.0.0.1:{port}",
+        "PORT": str(free_port()),
+    }
+    errors = await refused("run", "ingest", **variables)
+    assert "does not answer" in errors or "no Kafka broker answers" in errors
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"DATABASE_URL": "mysql://h/d"}, "cannot use 'mysql'"),
+        ({"DATABASE_URL": "nonsense"}, "not a URL"),
+        ({"DATABASE_URL": "postgresql+asyncpg://h/d"}, "WAYMARK_BUS_URL is unset"),
+        ({"BUS_URL": "amqp://h"}, "'amqp' is not a log we know"),
+        ({"BUS_URL": "kafka://h:1"}, "set WAYMARK_DATABASE_URL to PostgreSQL"),
+        ({"PORT": "many"}, "WAYMARK_PORT"),
+        ({"KEYS": "write:short:x"}, "not kind:name:key"),
+        ({"OUTREACH": "loud"}, "WAYMARK_OUTREACH"),
+    ],
+)
+async def test_a_setting_that_cannot_work_is_refused_before_anything_is_touched(
+    variables: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    assert said in await refused("up", **{"DATA": str(folder), "PORT": str(free_port())} | variables)
+
+
+async def test_a_mistake_in_the_definition_has_file_line_and_a_suggestion(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    shutil.copytree(ROOT / "config", config)
+    definition = config / "lifecycle.yaml"
+    text = definition.read_text("utf8").replace("days_since_core_use >= 14", "days_since_core_usee >= 14", 1)
+    line = text[: text.index("days_since_core_usee")].count("\n") + 1
+    definition.write_text(text, "utf8")
+    errors = await refused("up", DATA=str(tmp_path / "data"), CONFIG=str(config), PORT=str(free_port()))
+    assert f"lifecycle.yaml:{line}:" in errors
+    assert "days_since_core_use'" in errors
+
+
+async def test_a_second_process_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "waymark.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        errors = await refused("up", DATA=str(tmp_path), PORT=str(free_port()))
+    assert "another Waymark uses" in errors
+
+
+async def test_a_missing_history_file_is_named(tmp_path: Path) -> None:
+    errors = await refused("import", str(tmp_path / "none.ndjson"), DATA=str(tmp_path), PORT=str(free_port()))
+    assert "none.ndjson" in errors
