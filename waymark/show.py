@@ -1,6 +1,7 @@
 """How is Waymark shown? A made-up company dated to today, replayed through the real services, told, and served."""
 
 import shutil
+import sys
 import time
 
 import httpx2
@@ -21,6 +22,7 @@ from waymark.telling import Telling
 _ID = "demo"
 _PATIENCE = 300
 _EXPECTED = 72_000
+_WIDTH = 130
 
 
 async def show(settings: Settings, clock: Clock, seed: int, *, once: bool) -> None:
@@ -29,7 +31,7 @@ async def show(settings: Settings, clock: Clock, seed: int, *, once: bool) -> No
     shutil.rmtree(settings.data, ignore_errors=True)
     own = credentials(settings.data)
     url = f"http://{settings.host}:{settings.port}"
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     async with served(settings, list(WIRES), clock) as (assembly, server):
         told = stories(seed, clock.now().date())
         started = time.monotonic()
@@ -59,7 +61,7 @@ async def _tell(telling: Telling, told: Stories) -> None:
     await telling.funnel()
     await telling.account(told.churn.account)
     await telling.outreach(told.churn.account)
-    await telling.nps()
+    await telling.surveys()
 
 
 def _urls(console: Console, url: str, own: Credentials) -> None:

@@ -40,29 +40,24 @@ class Telling:
 
     async def outreach(self, account: str) -> None:
         """What would have gone out: by play, and for this account message by message."""
-        counts = await self._get("/notify/v1/plays")
-        table = Table(
-            "play", "class", "would have gone out", "decided against", title="Outreach by play (nothing was sent)"
-        )
-        for play in counts["items"]:
-            by = play["counts"]
-            planned = by.get("previewed", 0) + by.get("opened", 0)
-            if planned or by.get("skipped"):
-                table.add_row(play["name"], play["class"], str(planned), str(by.get("skipped", 0)))
+        table = Table("play", "class", "would have gone out", "decided against", title="Outreach (nothing was sent)")
+        for play in await self._get("/notify/v1/plays"):
+            planned, against = _planned(play["counts"])
+            if planned or against:
+                table.add_row(play["name"], play["outreach_class"], str(planned), str(against))
         self._console.print(table)
-        outbox = (await self._get("/notify/v1/outbox", account=account, limit=8))["items"]
         letters = Table("when", "play", "channel", "what", title="The latest for that account")
-        for one in reversed(outbox):
-            what = one["subject"] or "" if one["status"] != "skipped" else f"skipped: {one['reason']}"
-            letters.add_row(one["at"][:10], one["play"], one["channel"], what)
+        for one in reversed((await self._get("/notify/v1/outbox", account=account, limit=10))["items"]):
+            letters.add_row(one["at"][:10], one["play"], one["channel"], _letter(one))
         self._console.print(letters)
 
-    async def nps(self) -> None:
+    async def surveys(self) -> None:
         """What customers say, with how sure we can be."""
-        for survey in (await self._get("/advocacy/v1/surveys"))["items"]:
-            if survey.get("nps") is not None:
-                figures = survey["nps"]
-                self._console.print(f"NPS {figures} from {survey['answered']} answers")
+        for survey in await self._get("/advocacy/v1/surveys"):
+            score = survey["score"]
+            if score is not None:
+                sure = f"95 % interval {score['low']:.0f} to {score['high']:.0f}, {score['n']} answers"
+                self._console.print(f"{survey['kind'].upper()} {score['value']:+.0f} ({sure}): {survey['groups']}")
 
     async def _get(self, path: str, **query: Any) -> Any:
         answer = await self._http.get(path, params=query)
@@ -76,6 +71,15 @@ def _what(one: dict[str, Any]) -> str:
     if one["kind"] == "flag_changed":
         return f"{one['flag']} {'raised' if one['raised'] else 'cleared'}"
     return f"health {one['previous']} → {one['band']}"
+
+
+def _planned(counts: dict[str, int]) -> tuple[int, int]:
+    """How many would have gone out (or become a task), and how many were decided against."""
+    return sum(counts.get(status, 0) for status in ("previewed", "opened", "done")), counts.get("skipped", 0)
+
+
+def _letter(one: dict[str, Any]) -> str:
+    return f"not: {one['reason']} {one['detail']}" if one["status"] == "skipped" else one["subject"] or one["step"]
 
 
 def _values(evidence: dict[str, Any]) -> str:
