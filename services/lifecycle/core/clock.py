@@ -31,17 +31,18 @@ def catch_up(turn: Turn, until: datetime) -> None:
     account = turn.account
     if account.due is None or account.due > until:
         return
-    known = turn.plan.known(account)
+    if account.definition != turn.plan.version:
+        turn.plan.recognise(account)
     while account.due is not None and account.due <= until:
-        _tick(turn, account, account.due, known)
+        _tick(turn, account, account.due)
     turn.clear()
 
 
-def _tick(turn: Turn, account: Account, at: datetime, known: int) -> None:
+def _tick(turn: Turn, account: Account, at: datetime) -> None:
     account.clock, account.due = at, at + DAY
     turn.day = at.toordinal()
     turn.clear()
     if turn.day % _WEEK == 0:
         for crowd in account.crowds.values():
             sweep(crowd, turn.day)
-    settle(turn, evaluate_health(turn, known) | turn.plan.bits[TIME], known)
+    settle(turn, evaluate_health(turn) | turn.plan.bits[TIME])

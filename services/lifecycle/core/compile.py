@@ -1,6 +1,6 @@
 """How does a checked definition become a plan?"""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from services.lifecycle.core.condition import Condition
 from services.lifecycle.core.definition.check import check
@@ -12,7 +12,7 @@ from services.lifecycle.core.metrics.builtin import FLAGS, HEALTH, MILESTONES, M
 from services.lifecycle.core.metrics.part import Part, Write, Writer
 from services.lifecycle.core.metrics.table import compile_parts
 from services.lifecycle.core.metrics.traits import set_trait
-from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.plan import KNOWABLE, Plan
 from services.lifecycle.core.reason import Template
 from services.lifecycle.core.router import ClassPlan, Router, pattern
 from services.lifecycle.core.rules import EdgeRule, FlagRule, MilestoneRule, Rule, SignalRule
@@ -33,20 +33,19 @@ class Compiler:
         self.bits = {store: 1 << at for at, store in enumerate(_stores(definition, self.parts.values()))}
 
     def rule(self, name: str, when: When, unless: Iterable[str], hold: str, reason: str, waits: bool = False) -> Rule:
-        condition = Condition(when, unless)
+        condition = Condition(when, unless, self.needs)
         classes = dict.fromkeys(of for metric in condition.names for of in self.parts[metric].classes)
         parts = [self.parts[metric] for metric in condition.names]
         moved_by = self.mask(store for part in parts for store in part.stores)
         if waits or duration(hold) or any(part.timed for part in parts):
             moved_by |= self.bits[TIME]
-        needs = self.mask(condition.needs(self.parts))
-        return Rule(name, condition, Template(reason), duration(hold), moved_by, needs, tuple(classes))
+        return Rule(name, condition, Template(reason), duration(hold), moved_by, tuple(classes), condition.holds)
 
     def mask(self, stores: Iterable[str]) -> int:
         return sum(self.bits[store] for store in set(stores))
 
     def needs(self, metric: str) -> int:
-        return self.mask(self.parts[metric].needs)
+        return self.mask(self.parts[metric].needs) & KNOWABLE
 
     def edge(self, edge: Edge) -> EdgeRule:
         dwell = duration(edge.min_dwell)
@@ -118,12 +117,14 @@ def plan_of(loaded: Loaded[Definition]) -> Plan:
     return compile_plan(loaded.value, loaded.version)
 
 
-def _stores(definition: Definition, parts: Iterable[Part]) -> list[str]:
+def _stores(definition: Definition, parts: Collection[Part]) -> list[str]:
+    """Those without which a metric is unknown come first: `KNOWABLE` are the lowest bits."""
+    needed = [store for part in parts for store in sorted(part.needs)]
     fixed = [TIME, STAGE, FLAGS, MILESTONES, HEALTH, *(f"span:{name}" for name in definition.events)]
     read = [store for part in parts for store in sorted(part.stores)]
     written = [write.store for part in parts for write in part.writes]
     traits = [f"trait:{trait}" for of in definition.events.values() for trait in of.sets]
-    return list(dict.fromkeys([*fixed, *read, *written, *traits]))
+    return list(dict.fromkeys([*needed, *fixed, *read, *written, *traits]))
 
 
 def _reached(make: Compiler, definition: Definition) -> Iterable[MilestoneRule]:

@@ -1,29 +1,38 @@
 """Does this hold of the account now, and what exactly was compared?"""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from services.lifecycle.core.definition.model import AnyOf, When
-from services.lifecycle.core.metrics.part import Part
 from services.lifecycle.core.turn import Turn
 from shared.contracts.evidence import Clause
 from shared.expr import Expr, compared
 
 Holds = Callable[[Turn], bool]
+Needs = Callable[[str], int]
+"""A metric to the bits of the stores without which it is unknown."""
 
 
 class Test(NamedTuple):
-    """One expression. `negated` stands under `unless`: it holds while the expression is not certainly true."""
+    """One expression, and the bits of the stores without which it is unknown.
+
+    `negated` stands under `unless`: it holds while the expression is not certainly true.
+    """
 
     expr: Expr
     holds: Holds
+    needs: int
     negated: bool = False
 
-    def needs(self, parts: Mapping[str, Part]) -> frozenset[str]:
-        """The stores without which it is unknown, and so does not hold."""
-        if self.negated or not self.expr.strict:
-            return frozenset()
-        return frozenset[str]().union(*(parts[name].needs for name in self.expr.names))
+    def settled(self, stage: str, known: int) -> bool | None:
+        """Is it decided for an account in this stage of which these stores are known, whatever happens there?"""
+        if self.needs & ~known:
+            return self.negated
+        if self.expr.names == ("stage",):
+            return self.expr.holds({"stage": stage}) is not self.negated
+        return None
 
     def clause(self, turn: Turn) -> Clause:
         """What it saw."""
@@ -37,29 +46,38 @@ class Condition:
 
     __slots__ = ("groups", "holds", "names", "tests")
 
-    def __init__(self, when: When, unless: Iterable[str] = ()) -> None:
-        self.groups = [_group(one) for one in when] + [(_test(text, negated=True),) for text in unless]
+    def __init__(self, when: When, unless: Iterable[str], needs: Needs) -> None:
+        guards = ((_test(text, needs, negated=True),) for text in unless)
+        self.groups = [*(_group(one, needs) for one in when), *guards]
         self.tests = tuple(test for group in self.groups for test in group)
         self.holds = _all([_any([test.holds for test in group]) for group in self.groups])
         self.names = tuple(dict.fromkeys(name for test in self.tests for name in test.expr.names))
 
-    def needs(self, parts: Mapping[str, Part]) -> frozenset[str]:
-        """The stores without which it cannot hold: of an `any` group, those that every alternative needs."""
-        groups = [[test.needs(parts) for test in group] for group in self.groups]
-        return frozenset[str]().union(*(frozenset.intersection(*group) for group in groups))
-
-    def possible(self, stage: str) -> bool:
-        """Could it hold in this stage, whatever the other values are?"""
-        about = (group[0] for group in self.groups if len(group) == 1 and group[0].expr.names == ("stage",))
-        return all(test.expr.holds({"stage": stage}) is not test.negated for test in about)
+    def left(self, stage: str, known: int) -> Holds:
+        """What is left to ask of an account in this stage of which these stores are known. `never`: nothing, it cannot hold."""
+        asked = []
+        for group in self.groups:
+            settled = {test: test.settled(stage, known) for test in group}
+            if True in settled.values():
+                continue
+            left = [test.holds for test, sure in settled.items() if sure is None]
+            if not left:
+                return never
+            asked.append(_any(left))
+        return _all(asked)
 
     def clauses(self, turn: Turn) -> list[Clause]:
         """Every expression with the values it saw, held or not."""
         return [test.clause(turn) for test in self.tests]
 
 
-def _group(one: str | AnyOf) -> tuple[Test, ...]:
-    return tuple(map(_test, one.any)) if isinstance(one, AnyOf) else (_test(one),)
+def never(_: Turn) -> bool:
+    """It cannot hold."""
+    return False
+
+
+def _group(one: str | AnyOf, needs: Needs) -> tuple[Test, ...]:
+    return tuple(_test(text, needs) for text in one.any) if isinstance(one, AnyOf) else (_test(one, needs),)
 
 
 def _all(each: list[Holds]) -> Holds:
@@ -88,10 +106,11 @@ def _any(each: list[Holds]) -> Holds:
     return holds
 
 
-def _test(text: str, negated: bool = False) -> Test:
+def _test(text: str, needs: Needs, negated: bool = False) -> Test:
     expr = Expr(text)
     holds = _plain(expr, expr.compare) if expr.compare else _general(expr)
-    return Test(expr, _not(holds) if negated else holds, negated)
+    unknown_without = reduce(or_, map(needs, expr.names), 0) if expr.strict else 0
+    return Test(expr, _not(holds) if negated else holds, unknown_without, negated)
 
 
 def _not(holds: Holds) -> Holds:

@@ -10,7 +10,7 @@ from services.lifecycle.core.announce import announce
 from services.lifecycle.core.clock import catch_up
 from services.lifecycle.core.contacts import identify
 from services.lifecycle.core.machine import enter, settle
-from services.lifecycle.core.plan import EVERYTHING, Plan
+from services.lifecycle.core.plan import EVERYTHING, KNOWABLE, Plan
 from services.lifecycle.core.router import ClassPlan
 from services.lifecycle.core.state import Account
 from services.lifecycle.core.tell import plain_evidence, tell
@@ -31,6 +31,8 @@ def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) 
     """
     turn = Turn(account, plan, decided_at)
     at = in_utc(event.at)
+    if account.definition != plan.version:
+        plan.recognise(account)
     catch_up(turn, at)
     account.clock = max(account.clock, at)
     turn.day = account.clock.toordinal()
@@ -48,6 +50,7 @@ def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
     ref = EventRef(event.id, event.name or event.type, at)
     hit = Hit(at, at.toordinal(), event.user or "", "", {})
     classes, moved = _folded(turn, event, hit, ref)
+    account.known |= moved & KNOWABLE
     if not account.stage:
         moved = _start(turn, ref)
     if event.type == "identify":

@@ -5,18 +5,14 @@ dimension with nothing goes to the other dimensions. `coverage` is the share of 
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from services.lifecycle.core.condition import Condition
+from services.lifecycle.core.condition import Condition, Needs
 from services.lifecycle.core.definition.duration import duration
 from services.lifecycle.core.definition.model import Dimension, Health, Measure
 from services.lifecycle.core.turn import Turn
 from shared.contracts.lifecycle import Band
-
-Needs = Callable[[str], int]
-"""A metric to the bits of the stores without which it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +76,13 @@ class HealthPlan:
             found = self._among[known] = tuple(filter(None, (_known(each, known) for each in self.dimensions)))
         return found
 
-    def evaluate(self, turn: Turn, known: int) -> tuple[float | None, float]:
+    def evaluate(self, turn: Turn) -> tuple[float | None, float]:
         """Score and coverage. The score is None for a new account, and where too little is known."""
         account = turn.account
         if account.clock - account.born < self.new_account:
             return None, 0.0
         points = weight = covered = 0.0
-        for dimension in self.among(known):
+        for dimension in self.among(account.known):
             score, share = dimension.score(turn)
             if score is not None:
                 points += dimension.weight * score
@@ -119,7 +115,7 @@ def compile_health(rules: Health, needs: Needs) -> HealthPlan:
     return HealthPlan(
         rules=rules,
         dimensions=dimensions,
-        caps=tuple((name, Condition(cap.when), cap.max) for name, cap in rules.caps.items()),
+        caps=tuple((name, Condition(cap.when, (), needs), cap.max) for name, cap in rules.caps.items()),
         total=sum(dimension.weight for dimension in dimensions),
         new_account=duration(rules.new_account),
     )
@@ -132,7 +128,7 @@ def _known(each: DimensionPlan, known: int) -> DimensionPlan | None:
 
 def _dimension(name: str, each: Dimension, needs: Needs) -> DimensionPlan:
     measures = tuple(_measure(inner, measure, needs) for inner, measure in each.measures.items())
-    stale = Condition(each.stale_when) if each.stale_when else None
+    stale = Condition(each.stale_when, (), needs) if each.stale_when else None
     return DimensionPlan(name, each.weight, stale, measures, sum(measure.weight for measure in measures))
 
 

@@ -12,13 +12,13 @@ from shared.contracts.evidence import Clause
 from shared.contracts.lifecycle import Band, HealthChanged
 
 
-def evaluate_health(turn: Turn, known: int) -> int:
+def evaluate_health(turn: Turn) -> int:
     """Remember today's score, and announce another band when it has been so often enough. The bit of what moved."""
     plan, state = turn.plan.health, turn.account.health
     if plan is None:
         return 0
     before = (state.score, state.coverage, state.band)
-    state.score, state.coverage = plan.evaluate(turn, known)
+    state.score, state.coverage = plan.evaluate(turn)
     if _leans(state, plan.band(state.score, state.band), plan.rules.evaluations):
         _announce(turn, plan, state)
     return turn.plan.bits[HEALTH] if before != (state.score, state.coverage, state.band) else 0

@@ -13,9 +13,10 @@ from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
 
 
-def settle(turn: Turn, moved: int, known: int = EVERYTHING) -> None:
+def settle(turn: Turn, moved: int) -> None:
     """Let the rules decide that read what moved, and those that read what they move; then announce signals."""
     account, plan = turn.account, turn.plan
+    known = account.known
     stages, flags, every = {account.stage}, set[str](), moved
     touched = plan.touched(moved, account.stage, known)
     while moved:
@@ -103,13 +104,14 @@ def _lower(turn: Turn, flag: str, why: Evidence) -> None:
 
 
 def _edges(turn: Turn, edges: tuple[EdgeRule, ...], done: set[str]) -> int:
-    """The first edge in the file that is ready and leads somewhere new."""
+    """The first edge in the file that is ready and leads somewhere new. No rule was asked while the account slept."""
     for edge in edges:
         ready = edge.rule.ready(turn)
         if ready and edge.to not in done and _dwelt(turn, edge):
             done.add(edge.to)
+            asleep = turn.account.stage in turn.plan.terminal
             enter(turn, edge.to, evidence(turn, edge.rule))
-            return turn.plan.bits[STAGE]
+            return EVERYTHING if asleep else turn.plan.bits[STAGE]
     return 0
 
 
@@ -123,8 +125,12 @@ def _signals(turn: Turn, rules: tuple[SignalRule, ...]) -> None:
         if not one.rule.ready(turn):
             if raised:
                 raised.lasts = False
-        elif not raised or (not raised.lasts and turn.midnight() - raised.at >= one.rest):
+        elif not raised or (not raised.lasts and _rested(turn, raised, one)):
             _raise(turn, one)
+
+
+def _rested(turn: Turn, raised: Raised, signal: SignalRule) -> bool:
+    return not signal.rest or turn.midnight() - raised.at >= signal.rest
 
 
 def _raise(turn: Turn, signal: SignalRule) -> None:

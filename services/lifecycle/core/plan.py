@@ -1,8 +1,11 @@
 """What does the definition come to, once compiled? All that folding needs, looked up rather than worked out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 
+from services.lifecycle.core.condition import never
 from services.lifecycle.core.definition.model import Definition
 from services.lifecycle.core.health import HealthPlan
 from services.lifecycle.core.metrics.builtin import STAGE
@@ -12,6 +15,10 @@ from services.lifecycle.core.rules import EdgeRule, FlagRule, MilestoneRule, Rul
 from services.lifecycle.core.state import Account
 
 EVERYTHING = -1
+"""All bits: everything may have moved, or may be known."""
+KNOWABLE = (1 << 62) - 1
+"""The stores of which an account remembers whether they were ever written: as many as an integer in MessagePack has bits."""
+_MOST_TOUCHED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +62,29 @@ class Plan:
         entered, runs = moved & self.bits[STAGE], stage not in self.terminal
 
         def asked(rule: Rule) -> bool:
-            return bool(rule.moved_by & moved) and bool(entered or rule.possible(stage, known))
+            return bool(rule.moved_by & moved) and bool(entered or rule.left(stage, known).holds is not never)
 
+        def left(rule: Rule) -> Rule:
+            return rule.left(stage, known)
+
+        flags = (one for one in self.flags if runs and (asked(one.up) or asked(one.down)))
+        edges = (one for one in self.out_of(stage) if entered or asked(one.rule))
+        signals = (one for one in self.signals if runs and asked(one.rule))
+        milestones = (one for one in self.milestones if asked(one.rule))
+        if len(self._touched) >= _MOST_TOUCHED:
+            self._touched.clear()
         touched = self._touched[key] = Touched(
-            milestones=tuple(one for one in self.milestones if asked(one.rule)),
-            flags=tuple(one for one in self.flags if runs and (asked(one.up) or asked(one.down))),
-            edges=tuple(one for one in self.out_of(stage) if entered or asked(one.rule)),
-            signals=tuple(one for one in self.signals if runs and asked(one.rule)),
+            milestones=tuple(replace(one, rule=left(one.rule)) for one in milestones),
+            flags=tuple(replace(one, up=left(one.up), down=left(one.down)) for one in flags),
+            edges=tuple(replace(one, rule=left(one.rule)) for one in edges),
+            signals=tuple(replace(one, rule=left(one.rule)) for one in signals),
         )
         return touched
 
-    def known(self, account: Account) -> int:
-        """The stores that were ever written for this account (bits)."""
-        stores = [*account.series, *account.crowds, *account.latest, *account.opened]
+    def recognise(self, account: Account) -> None:
+        """Note under which definition the account is, and which of the stores that matter were ever written for it."""
+        stores = [*account.latest, *account.opened]
         stores += [f"span:{name}" for name in account.spans]
         stores += [f"trait:{name}" for name in account.traits]
-        mask, bits = 0, self.bits
-        for store in stores:
-            mask |= bits.get(store, 0)
-        return mask
+        known = reduce(or_, (self.bits.get(store, 0) for store in stores), 0)
+        account.definition, account.known = self.version, known & KNOWABLE

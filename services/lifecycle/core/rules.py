@@ -1,18 +1,18 @@
 """Which rules does the definition make, ready to be asked?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from services.lifecycle.core.condition import Condition
+from services.lifecycle.core.condition import Condition, Holds
 from services.lifecycle.core.reason import Template
 from services.lifecycle.core.turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Conditions that must hold for `hold` without a break.
+    """Conditions that must hold for `hold` without a break. `moved_by` are the bits of the stores it reads.
 
-    `moved_by` are the bits of the stores it reads; `needs`, of those without which it cannot hold.
+    `holds` asks what is left of the condition for some stage and some known stores; the evidence shows all of it.
     """
 
     name: str
@@ -20,12 +20,12 @@ class Rule:
     reason: Template
     hold: timedelta
     moved_by: int
-    needs: int
     classes: tuple[str, ...]
+    holds: Holds
 
     def ready(self, turn: Turn) -> bool:
         """Do they hold, and have they for long enough? Remembers since when."""
-        holds = self.condition.holds(turn)
+        holds = self.holds(turn)
         if not self.hold:
             return holds
         since = turn.account.since
@@ -34,9 +34,9 @@ class Rule:
             return False
         return turn.midnight() - since.setdefault(self.name, turn.account.clock) >= self.hold
 
-    def possible(self, stage: str, known: int) -> bool:
-        """Can it hold in this stage, for an account of which these stores are known?"""
-        return not self.needs & ~known and self.condition.possible(stage)
+    def left(self, stage: str, known: int) -> "Rule":
+        """The same rule, asking only what is not settled for an account in this stage of which these stores are known."""
+        return replace(self, holds=self.condition.left(stage, known))
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,10 @@ class HealthState(msgspec.Struct, array_like=True, gc=False):
 
 
 class Account(msgspec.Struct, array_like=True):
-    """All that the next decision can depend on. `stage` is empty until the first event was folded."""
+    """All that the next decision can depend on. `stage` is empty until the first event was folded.
+
+    `definition` is the version it was last folded under, `known` which of that definition's stores have data (bits).
+    """
 
     id: str
     clock: datetime
@@ -80,6 +83,8 @@ class Account(msgspec.Struct, array_like=True):
     latest: dict[str, Told] = {}
     opened: dict[str, dict[str, Told]] = {}
     refs: dict[str, list[EventRef]] = {}
+    definition: str = ""
+    known: int = 0
 
 
 class Summary(msgspec.Struct, frozen=True):

@@ -1,0 +1,158 @@
+"""Does a definition that is wrong say where, what, and what was probably meant?"""
+
+from pathlib import Path
+
+import pytest
+
+from shared.definitions import DefinitionError
+from tests.core.lifecycle.world import DEFAULT, default_plan, plan_from
+
+SOUND = """\
+events:
+  use: {match: ["use:*"], feature: {after: ":"}}
+  ended: {match: [ended]}
+metrics:
+  uses: {kind: count, of: use, days: 7}
+  users: {kind: active_users, of: use, days: 28}
+  share: {kind: formula, cel: users / uses}
+  score: {kind: latest, of: ended, property: score, expires: 30d}
+milestones:
+  first_use: {of: use, required: true}
+stages:
+  start: {}
+  good: {}
+  over: {terminal: true}
+edges:
+  - from: start
+    to: good
+    when: [uses >= 3]
+    hold: 7d
+    reason: "Used {uses} times."
+  - from: "*"
+    to: over
+    when: [score >= 1]
+    reason: Over.
+flags:
+  quiet: {raise_when: [uses < 1], clear_when: [uses >= 1], reason: Quiet.}
+signals:
+  growth:
+    when: [users >= 5]
+    rest: 30d
+    reason: Growth.
+health:
+  dimensions:
+    usage:
+      weight: 1
+      measures:
+        level: {metric: uses, weight: 1, points: {0: 0, 5: 100}}
+  caps:
+    low: {when: [quiet], max: 50}
+facts: [ended]
+"""
+
+MISTAKES = [
+    ("hold: 7d", "hold: 7 days", 19, "'7 days' is not a duration: whole days or weeks, as 7d or 2w", ""),
+    ("rest: 30d", "rest: 12h", 30, "'12h' is not a duration", ""),
+    ("expires: 30d", "expires: soon", 8, "'soon' is not a duration", ""),
+    ("when: [uses >= 3]", "when: [usess >= 3]", 18, "unknown metric 'usess' in 'usess >= 3'", "uses"),
+    ("when: [uses >= 3]", "when: [{any: [uses >= 3, usrs > 1]}]", 18, "unknown metric 'usrs'", "users"),
+    ("when: [uses >= 3]", "when: []", 18, "no condition: it would always hold", ""),
+    ("when: [uses >= 3]", "when: [{any: []}]", 18, "'any' of nothing never holds", ""),
+    ("when: [uses >= 3]", "when: [uses >=]", 18, "'uses >=' is not an expression", ""),
+    ("when: [uses >= 3]", "when: [now() > uses]", 18, "'now() > uses' is unknown function 'now'", ""),
+    ("when: [uses >= 3]", "when: [uses >= 3]\n    unless: [quiett]", 19, "unknown metric 'quiett'", "quiet"),
+    ("  - from: start", "  - from: strat", 16, "unknown stage 'strat'", "start"),
+    ("    to: good", "    to: god", 17, "unknown stage 'god'", "good"),
+    ("    to: good", "    to: start", 17, "the edge leads from 'start' to itself", ""),
+    ("  good: {}", "  good: {}\n  lost: {}", 14, "no edges lead to stage 'lost' from the first one", ""),
+    ("  - from: start", "  - from: over", 19, "time stands still in 'over': an edge out of it cannot wait", ""),
+    ('from: "*"\n    to: over', "from: start\n    to: good", 16, "2 edges are called 'start->good'", ""),
+    ("    hold: 7d", "    hold: 7d\n    name: growth", 16, "edge and signal are both called 'growth'", ""),
+    ('"Used {uses} times."', '"Used {used} times."', 20, "unknown metric 'used' in the reason", "uses"),
+    ('"Used {uses} times."', '"Used {uses times."', 20, "not a template", ""),
+    ('"Used {uses} times."', '"Used {uses:.0q} times."', 20, "not a template", ""),
+    ("of: use, days: 7", "of: uze, days: 7", 5, "unknown event class 'uze'", "use"),
+    ("of: use, days: 7", "of: use, days: 0", 5, "a window of 0 days: from 1 to 366", ""),
+    ("of: use, days: 28", "of: use, days: 90", 6, "a window of 90 days: from 1 to 64", ""),
+    ("kind: count, of: use", "kind: features, of: ended", 5, "event class 'ended' does not say where its feature", ""),
+    ("cel: users / uses", "cel: users / share", 7, "metrics need each other in a circle: share -> share", ""),
+    ("required: true", "required: share2 > 1", 10, "unknown metric 'share2' in 'share2 > 1'", "share"),
+    ("cel: users / uses", "cel: users + required_milestones_missing", 0, "", ""),
+    ("first_use: {of: use,", "first_use: {", 10, "milestone 'first_use' needs either 'of' or 'when'", ""),
+    ("first_use: {of: use,", "first_use: {of: us,", 10, "unknown event class 'us'", "use"),
+    (
+        "  uses: {",
+        "  stage: {kind: count, of: use, days: 7}\n  uses: {",
+        5,
+        "metric 'stage' has the name of something",
+        "",
+    ),
+    (
+        "  users: {",
+        "  good-users: {kind: count, of: use, days: 7}\n  users: {",
+        6,
+        "'good-users' cannot stand in a",
+        "",
+    ),
+    ("match: [ended]", "match: []", 3, "event class 'ended' matches nothing", ""),
+    ("match: [ended]", "match: [ended], where: a >", 3, "'a >' is not an expression", ""),
+    ("facts: [ended]", "facts: [endet]", 40, "unknown event class 'endet'", "ended"),
+    ("facts: [ended]", "removes_user: gone", 40, "unknown event class 'gone'", ""),
+    ("      weight: 1", "      weight: 0", 35, "weight 0 is not positive", ""),
+    ("uses, weight: 1", "uses, weight: -2", 37, "weight -2 is not positive", ""),
+    ("metric: uses", "metric: use", 37, "unknown metric 'use'", "uses"),
+    ("5: 100", "5: 101", 37, "points lie between 0 and 100", ""),
+    ("max: 50", "max: 500", 39, "a cap lies between 0 and 100", ""),
+    ("when: [quiet], max", "when: [quite], max", 39, "unknown metric 'quite' in 'quite'", "quiet"),
+    ("  dimensions:", "  green: 40\n  dimensions:", 33, "bands must be 0 < yellow < green <= 100", ""),
+    ("  dimensions:", "  new_account: month\n  dimensions:", 33, "'month' is not a duration", ""),
+    ("    hold: 7d", "    holds: 7d", 19, "unknown key 'holds'", "hold"),
+    ("kind: active_users", "kind: active_user", 6, "active_user", ""),
+    ("clear_when: [uses >= 1], ", "", 26, "missing required field 'clear_when'", ""),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "line", "problem", "meant"), MISTAKES)
+def test_a_mistake_is_told_with_its_line(tmp_path: Path, good: str, bad: str, line: int, problem: str, meant: str):
+    assert SOUND.count(good) == 1
+    if not problem:
+        plan_from(tmp_path, SOUND.replace(good, bad))
+        return
+    with pytest.raises(DefinitionError) as caught:
+        plan_from(tmp_path, SOUND.replace(good, bad))
+    told = [(one.line, one.meant) for one in caught.value.mistakes if problem in one.problem]
+    assert told[:1] == [(line, meant)], str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path):
+    text = (
+        SOUND.replace("of: use, days: 7", "of: uze, days: 7")
+        .replace("hold: 7d", "hold: x")
+        .replace("max: 50", "max: -1")
+    )
+    with pytest.raises(DefinitionError) as caught:
+        plan_from(tmp_path, text)
+    assert [one.line for one in caught.value.mistakes] == [5, 19, 39]
+
+
+def test_a_circle_through_several_metrics_and_milestones_is_found_once(tmp_path: Path):
+    text = SOUND.replace("cel: users / uses", "cel: other + 1}\n  other: {kind: formula, cel: share * 2")
+    with pytest.raises(DefinitionError) as caught:
+        plan_from(tmp_path, text)
+    (mistake,) = caught.value.mistakes
+    assert mistake.problem == "metrics need each other in a circle: other -> share -> other"
+    text = SOUND.replace("cel: users / uses", "cel: required_milestones_missing").replace(
+        "required: true", "required: share > 1"
+    )
+    with pytest.raises(DefinitionError, match="circle"):
+        plan_from(tmp_path, text)
+
+
+def test_a_sound_definition_and_the_shipped_one_have_no_mistakes(tmp_path: Path):
+    assert plan_from(tmp_path, SOUND).first_stage == "start"
+    assert default_plan().definition.stages
+
+
+def test_the_version_changes_with_the_file(tmp_path: Path):
+    assert plan_from(tmp_path, SOUND).version != plan_from(tmp_path, SOUND + "# a word\n").version
+    assert DEFAULT.exists()

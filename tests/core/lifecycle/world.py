@@ -1,0 +1,95 @@
+"""What does a test of the core say? An account, days that pass, events on them, and what was told."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from services.lifecycle.core.clock import advance
+from services.lifecycle.core.compile import plan_of
+from services.lifecycle.core.definition.model import Definition
+from services.lifecycle.core.explain import snapshot_of
+from services.lifecycle.core.fold import fold
+from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.state import Account, begin
+from shared.contracts.evidence import Value
+from shared.contracts.lifecycle import LifecycleMessage
+from shared.contracts.usage import UsageEvent
+from shared.definitions import load
+
+DEFAULT = Path(__file__).parents[3] / "config/lifecycle.yaml"
+START = datetime(2026, 3, 2, tzinfo=UTC)
+DECIDED = datetime(2027, 1, 1, tzinfo=UTC)
+M = TypeVar("M")
+
+
+def default_plan() -> Plan:
+    return plan_of(load(DEFAULT, Definition))
+
+
+def plan_from(folder: Path, text: str) -> Plan:
+    file = folder / "lifecycle.yaml"
+    file.write_text(text)
+    return plan_of(load(file, Definition))
+
+
+def event(name: str, at: datetime, number: int = 0, **more: Any) -> UsageEvent:
+    properties = msgspec.Raw(msgspec.json.encode(more.pop("properties", {})))
+    fields = {"id": f"e{number}", "account": "acme", "type": "track", "source": "test", **more}
+    return UsageEvent(name=name, at=at, received_at=at, properties=properties, **fields)
+
+
+class World:
+    """One account. Day 0 is START; events happen at noon unless told otherwise."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.account: Account | None = None
+        self.told: list[LifecycleMessage] = []
+        self.number = 0
+
+    def fold(self, one: UsageEvent) -> list[LifecycleMessage]:
+        self.account = self.account or begin(one.account, one.at)
+        told = fold(self.account, one, self.plan, DECIDED)
+        self.told += told
+        return told
+
+    def track(self, day: float, name: str, user: str | None = "ann", **properties: Any) -> list[LifecycleMessage]:
+        return self.send(day, name, user=user, properties=properties)
+
+    def group(self, day: float, **traits: Any) -> list[LifecycleMessage]:
+        return self.send(day, "", type="group", properties=traits)
+
+    def identify(self, day: float, user: str, **traits: Any) -> list[LifecycleMessage]:
+        return self.send(day, "", type="identify", user=user, properties=traits)
+
+    def use(self, days: range, *users: str, name: str = "feature_used:report") -> None:
+        """Core use at noon of each of these days by each of these users."""
+        for day in days:
+            for user in users or ("ann",):
+                self.track(day, name, user)
+
+    def until(self, day: float) -> list[LifecycleMessage]:
+        told = advance(self.here, START + timedelta(days=day), self.plan, DECIDED)
+        self.told += told
+        return told
+
+    @property
+    def here(self) -> Account:
+        assert self.account is not None, "no event yet"
+        return self.account
+
+    def metric(self, name: str) -> Value:
+        return snapshot_of(self.here, self.plan).metrics[name]
+
+    def all(self, kind: type[M], **fields: Any) -> list[M]:
+        """What was told of this kind, with these fields."""
+        of = [one for one in self.told if isinstance(one, kind)]
+        return [one for one in of if all(getattr(one, name) == value for name, value in fields.items())]
+
+    def send(self, day: float, name: str, **more: Any) -> list[LifecycleMessage]:
+        self.number += 1
+        whole = day == int(day)
+        at = START + timedelta(days=day, hours=12 if whole else 0)
+        return self.fold(event(name, at, self.number, **more))
