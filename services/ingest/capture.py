@@ -1,12 +1,8 @@
-"""How do events come in by HTTP? Plain routes in the Segment shape; 200 only when the log has them durably.
+"""How do events come in by HTTP? One plain route in the Segment shape; 200 only when the log has them durably.
 
 No API framework here: SDKs send JSON as text/plain or as a form, want exactly 200, and stop retrying only on an error
-body with `code` and `message`.
+body with `code` and `message`. A redirect would lose the body, so paths end with or without a slash.
 """
-
-import base64
-import binascii
-from collections.abc import Awaitable, Callable
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -14,15 +10,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.ingest.body import read
-from services.ingest.core.accepting import envelope, records
+from services.ingest.body import Patience, read
+from services.ingest.core.accepting import envelope, mended, records
 from services.ingest.core.canonical import draft
+from services.ingest.core.presenting import presented
 from services.ingest.core.shapes import Envelope
 from shared.bus.protocol import Bus, Outgoing, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE_RAW
-from shared.failures import Failure, Parked, Refused
-from shared.http.problem import from_error
+from shared.failures import Parked, Refused
+from shared.http.problem import from_error, problem
 from shared.keys import Key, Keys
 
 _TYPES = ("track", "identify", "group", "page", "screen", "alias")
@@ -33,43 +30,57 @@ _PATHS: dict[str, str | None] = {
     **{name: name for name in _TYPES},
     **{name[0]: name for name in _TYPES},
 }
-Answer = Callable[[Request], Awaitable[Response]]
+_METRICS = "m"
+"""Where Segment's browser SDK posts how it fares itself: taken and dropped."""
+_EVERY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_CORS = Middleware(
+    CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"], max_age=86400
+)
 
 
 class Capture:
     """Takes posted events to the raw log."""
 
-    def __init__(self, bus: Bus, keys: Keys, clock: Clock) -> None:
+    def __init__(self, bus: Bus, keys: Keys, clock: Clock, patience: Patience | None = None) -> None:
         self._bus = bus
         self._keys = keys
         self._clock = clock
+        self._patience = patience or Patience()
 
     def routes(self) -> list[Route]:
-        """Every path SDKs post to, with and without a trailing slash: a redirect would lose the body."""
-        cors = [
-            Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"], max_age=86400)
-        ]
+        """Everything under /v1 at the root of the host."""
         return [
-            Route(f"/v1/{path}{slash}", self._answer(kind), methods=["POST", "OPTIONS"], middleware=cors)
-            for path, kind in _PATHS.items()
-            for slash in ("", "/")
+            Route("/v1/projects/{key}/settings", self.settings, methods=["GET"], middleware=[_CORS]),
+            Route("/v1/{path:path}", self.answer, methods=_EVERY, middleware=[_CORS]),
         ]
 
-    def _answer(self, path_type: str | None) -> Answer:
-        async def answer(request: Request) -> Response:
-            try:
-                accepted = await self._take(request, path_type)
-            except Exception as error:  # noqa: BLE001  every error becomes a body that stops an SDK from retrying for ever
-                return from_error(error)
-            return JSONResponse({"success": True, "accepted": accepted})
+    async def answer(self, request: Request) -> Response:
+        """Take what is posted; say what may be posted where."""
+        path = request.path_params["path"].rstrip("/")
+        if path not in _PATHS and path != _METRICS:
+            return problem(404, "not_found", f"there is no /v1/{path[:80]}; post events to /v1/batch")
+        if request.method != "POST":
+            return problem(405, "method_not_allowed", f"POST events to /v1/{path}", {"Allow": "POST, OPTIONS"})
+        try:
+            accepted = await self._take(request, path)
+        except Exception as error:  # noqa: BLE001  every error becomes a body that stops an SDK from retrying for ever
+            return from_error(error)
+        return JSONResponse({"success": True, "accepted": accepted})
 
-        return answer
+    async def settings(self, request: Request) -> Response:
+        """What Segment's browser and Swift SDKs ask for at their start."""
+        key = request.path_params["key"]
+        if not self._keys.find(key, ("write",)):
+            return problem(404, "unknown_key", "this write key is not known here")
+        return JSONResponse({"integrations": {"Segment.io": {"apiKey": key}}, "metrics": {"sampleRate": 0}})
 
-    async def _take(self, request: Request, path_type: str | None) -> int:
-        body = await read(request)
-        found = envelope(body)
+    async def _take(self, request: Request, path: str) -> int:
+        body = await read(request, self._patience)
+        if path == _METRICS:
+            return 0
+        found, body = _opened(body)
         key = self._key(request, found)
-        raw = list(records(found, body, key.name, path_type, self._clock.now()))
+        raw = list(records(found, body, key.name, _PATHS[path], self._clock.now()))
         if request.query_params.get("strict") == "true":
             _judge(raw)
         if raw:
@@ -77,28 +88,26 @@ class Capture:
         return len(raw)
 
     def _key(self, request: Request, found: Envelope) -> Key:
-        """Raises Refused (401) when no write key is given, or it is not one of ours."""
-        for presented in _presented(request, found):
-            key = self._keys.find(presented, ("write",))
-            if key is not None:
-                return key
+        """Raises Refused (401) when no write key is given, or the first one given is not one of ours."""
+        header, query = request.headers.get("authorization", ""), request.query_params.get("writeKey", "")
+        given = presented(header, query, found.writeKey or "")
+        if not given:
+            raise Refused("send a write key: Basic user name, ?writeKey=, or writeKey in the body", "no_key", 401)
+        key = self._keys.find(given, ("write",))
+        if key is None:
             raise Refused("this write key is not known here", "unknown_key", 401)
-        raise Refused("send a write key: Basic user name, ?writeKey=, or writeKey in the body", "no_key", 401)
+        return key
 
 
-def _presented(request: Request, found: Envelope) -> list[str]:
-    """Where SDKs put the key, in the order in which it is trusted."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    basic = _basic(token) if scheme.lower() == "basic" else ""
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return [key for key in (basic, request.query_params.get("writeKey", ""), found.writeKey or "", bearer) if key]
-
-
-def _basic(token: str) -> str:
+def _opened(body: bytes) -> tuple[Envelope, bytes]:
+    """The body's envelope, and the body; where half a character spoils it, that is replaced."""
     try:
-        return base64.b64decode(token, validate=True).decode().partition(":")[0]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+        return envelope(body), body
+    except Refused as why:
+        whole = mended(body) if why.code == "bad_json" else body
+        if whole == body:
+            raise
+        return envelope(whole), whole
 
 
 def _judge(raw: list[Outgoing]) -> None:
@@ -106,6 +115,5 @@ def _judge(raw: list[Outgoing]) -> None:
     for index, (key, value, meta) in enumerate(raw):
         try:
             draft(Record(0, -1, 0, key, value, meta))
-        except (Parked, ValueError) as why:
-            code = why.code if isinstance(why, Failure) else "bad_shape"
-            raise Refused(f"event {index}: {why}", code) from None
+        except Parked as why:
+            raise Refused(f"event {index}: {why}", why.code) from None

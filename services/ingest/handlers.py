@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
 
 from services.ingest import store
 from services.ingest.core.canonical import Draft, draft
+from services.ingest.core.placing import Home, placed, unsure
 from shared.bus.protocol import Partition
 from shared.clock import Clock
 from shared.contracts.topics import USAGE, USAGE_RAW
-from shared.contracts.usage import UsageEvent
 from shared.db.protocol import Tx
 from shared.failures import Parked
 from shared.service import parking
@@ -20,88 +23,91 @@ _PARTS = 1024
 
 
 class Handlers:
-    """Handles `usage.raw.v1`. Keeps a cache of users' accounts: only what it read from the store, so never ahead of it."""
+    """Handles `usage.raw.v1`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._accounts: dict[str, str] = {}
 
     async def raw(self, tx: Tx, incoming: Incoming) -> None:
         """One batch of drafts."""
         now = self._clock.now()
         await store.turn_window(tx, now)
-        by_key = {event.key: event for event in reversed(incoming.messages)}
-        batch = incoming.start * _PARTS + incoming.part % _PARTS
-        new = await store.new_keys(tx, list(by_key), batch, now)
-        fresh = [event for event in incoming.messages if event.key in new and by_key[event.key] is event]
-        await self._resolve(tx, incoming.part, fresh, now)
-
-    async def redrive(self, tx: Tx, ids: Sequence[str], now: datetime) -> int:
-        """Try parked records again; those still unfit are parked anew. How many were taken up."""
-        rows = await parking.take_back(tx, ids, now)
-        for row in rows:
-            record = parking.record_of(row)
-            partition = Partition(row.topic, row.part)
-            try:
-                event = draft(record)
-            except Parked as why:
-                await parking.park(tx, GROUP, partition, [Unfit(record, why)], now)
-                continue
-            await store.new_keys(tx, [event.key], -1, now)
-            await self._resolve(tx, row.part, [event], now)
-        return len(rows)
-
-    async def _resolve(self, tx: Tx, part: int, events: Sequence[Draft], now: datetime) -> None:
-        known = await self._known(tx, {event.user for event in events if event.user})
-        moved: dict[str, str] = {}
-        ready, homeless = [], []
-        for event in events:
-            account = event.account or known.get(event.user, "")
-            if event.user and account and known.get(event.user) != account:
-                known[event.user] = moved[event.user] = account
-            if event.type == "alias" and account and event.previous:
-                known[event.previous] = moved[event.previous] = account
-            if account:
-                ready.append(_published(event, account))
-            else:
-                homeless.append(
-                    Unfit(event.record, Parked("the user's account is not known yet", "no_account", event.user))
-                )
-        tx.emit(USAGE, ready)
-        await parking.park(tx, GROUP, Partition(USAGE_RAW.name, part), homeless, now)
-        await self._settle(tx, moved, now)
-
-    async def _settle(self, tx: Tx, moved: dict[str, str], now: datetime) -> None:
-        """Users whose account became known: remember it, and take up what waited for it."""
-        if not moved:
-            return
-        for name in moved:
-            self._accounts.pop(name, None)
-        await store.remember_accounts(tx, moved, now)
-        waiting = await parking.waiting_for(tx, GROUP, sorted(moved))
-        taken = await parking.take_back(tx, [row.id for row in waiting], now) if waiting else []
-        events = sorted((draft(parking.record_of(row)) for row in taken), key=lambda event: (event.at, event.id))
-        tx.emit(USAGE, [_published(event, moved[event.user]) for event in events])
-
-    async def _known(self, tx: Tx, users: set[str]) -> dict[str, str]:
-        unread = users - self._accounts.keys()
-        if len(self._accounts) > 500_000:
-            self._accounts.clear()
-            unread = users
-        self._accounts.update(await store.accounts_of(tx, unread))
-        return {name: self._accounts[name] for name in users if name in self._accounts}
+        first = {event.key: event for event in reversed(incoming.messages)}
+        new = await store.new_keys(tx, list(first), _named(incoming.start, incoming.part), now)
+        fresh = [event for event in incoming.messages if event.key in new and first[event.key] is event]
+        await _place(tx, incoming.part, fresh, now)
 
 
-def _published(event: Draft, account: str) -> UsageEvent:
-    return UsageEvent(
-        event.id,
-        account,
-        event.type,
-        event.name,
-        event.at,
-        event.received_at,
-        event.source,
-        event.user or None,
-        event.properties,
-        event.history,
-    )
+async def redrive(tx: Tx, ids: Sequence[str], now: datetime) -> int:
+    """Try parked records again; those still unfit are parked anew. How many were taken up."""
+    await store.turn_window(tx, now)
+    rows = await _taken_back(tx, ids, now)
+    for row in rows:
+        event = await _fit(tx, row, now)
+        if event is not None and await _is_first(tx, row, event, now):
+            await _place(tx, row.part, [event], now)
+    return len(rows)
+
+
+async def _is_first(tx: Tx, row: Row[Any], event: Draft, now: datetime) -> bool:
+    """A record that waited for its account was remembered when it came in; any other may have come again meanwhile."""
+    batch = ~_named(row.off, row.part)
+    return bool(row.about or await store.new_keys(tx, [event.key], batch, now))
+
+
+async def _place(tx: Tx, part: int, events: Sequence[Draft], now: datetime) -> None:
+    """Publish events of one partition, or park them until their user's account is known."""
+    known = await store.homes_of(tx, {event.user for event in events if event.user})
+    found = placed(events, await _surely(tx, events, known, now))
+    tx.emit(USAGE, found.ready)
+    waiting = [Unfit(event.record, _no_account(event.user)) for event in found.homeless]
+    await parking.park(tx, GROUP, Partition(USAGE_RAW.name, part), waiting, now)
+    await _settle(tx, found.moved, now)
+
+
+async def _settle(tx: Tx, moved: dict[str, Home], now: datetime) -> None:
+    """Users whose account became known: remember it, and take up what waited for it, in the order in which it happened."""
+    while moved:
+        await store.remember_homes(tx, moved)
+        rows = await _taken_back(tx, await _waiting(tx, moved), now)
+        fit = [(row, await _fit(tx, row, now)) for row in rows]
+        events = [event._replace(user=row.about) for row, event in fit if event is not None]
+        events.sort(key=lambda event: (event.at, event.id))
+        found = placed(events, await _surely(tx, events, moved, now))
+        tx.emit(USAGE, found.ready)
+        moved = found.moved
+
+
+async def _surely(tx: Tx, events: Sequence[Draft], known: dict[str, Home], now: datetime) -> dict[str, Home]:
+    """Where the users of these events belong; those in doubt are asked again, and locked."""
+    doubtful = unsure(events, known)
+    return known | await store.homes_locked(tx, doubtful, now) if doubtful else known
+
+
+async def _waiting(tx: Tx, moved: dict[str, Home]) -> list[str]:
+    pieces = [await parking.waiting_for(tx, GROUP, some) for some in store.chunks(sorted(moved))]
+    return [row.id for piece in pieces for row in piece]
+
+
+async def _taken_back(tx: Tx, ids: Sequence[str], now: datetime) -> list[Row[Any]]:
+    rows = [row for some in store.chunks(ids) for row in await parking.take_back(tx, some, now)]
+    return sorted(rows, key=lambda row: (row.parked_at, row.part, row.off))
+
+
+async def _fit(tx: Tx, row: Row[Any], now: datetime) -> Draft | None:
+    """What the parked record says; None when it still cannot be taken, and is parked anew."""
+    record = parking.record_of(row)
+    try:
+        return draft(record)
+    except Parked as why:
+        await parking.park(tx, GROUP, Partition(row.topic, row.part), [Unfit(record, why)], now)
+        return None
+
+
+def _named(start: int, part: int) -> int:
+    """A number no other batch has."""
+    return start * _PARTS + part % _PARTS
+
+
+def _no_account(user: str) -> Parked:
+    return Parked("the user's account is not known yet", "no_account", user)

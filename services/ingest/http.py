@@ -1,20 +1,27 @@
 """What may be asked of ingest? Which records are parked and why, and to try them again."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
-from services.ingest.handlers import GROUP, Handlers
+from services.ingest.handlers import GROUP, redrive
+from shared.failures import Refused
 from shared.http.auth import allowed
 from shared.http.paging import MOST, Page, after, cursor
 from shared.service import parking
 from shared.service.parts import Parts
 
+_SHOWN = 2000
+_Reason = Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")]
+_Limit = Annotated[int, Query(ge=1, le=MOST)]
+
 
 class ParkedRecord(BaseModel):
-    """A record that was not taken. `body` is what arrived, at most 2,000 characters of it."""
+    """A record that was not taken. `body` is what arrived, at most 2,000 bytes of it."""
 
     id: str
     reason: str
@@ -28,7 +35,7 @@ class Redrive(BaseModel):
     """Which parked records to try again."""
 
     model_config = ConfigDict(extra="forbid")
-    ids: list[str]
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST)]
 
 
 class Redriven(BaseModel):
@@ -37,37 +44,49 @@ class Redriven(BaseModel):
     taken: int
 
 
-def router(parts: Parts, handlers: Handlers) -> APIRouter:
+def router(parts: Parts) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1", tags=["parked"])
 
     @routes.get("/parked", dependencies=[Depends(allowed(parts.keys, "read"))])
     async def list_parked(
-        reason: str | None = None,
+        reason: _Reason = None,
         after_cursor: Annotated[str | None, Query(alias="cursor")] = None,
-        limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
+        limit: _Limit = 100,
     ) -> Page[ParkedRecord]:
         """Records that could not be taken, with the reason of each."""
-        start = after(after_cursor, 1)
+        start = _start(after_cursor)
         async with parts.database.snapshot() as read:
-            rows = await parking.listed(read, GROUP, reason, start[0] if start else "", limit + 1)
-        items = [
-            ParkedRecord(
-                id=row.id,
-                reason=row.reason,
-                detail=row.detail,
-                about=row.about,
-                parked_at=row.parked_at,
-                body=row.value[:2000].decode("utf8", "replace"),
-            )
-            for row in rows[:limit]
-        ]
+            rows = await parking.listed(read, GROUP, reason, start, limit + 1)
+        items = [_shown(row) for row in rows[:limit]]
         return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
 
     @routes.post("/parked/redrive", dependencies=[Depends(allowed(parts.keys, "admin"))])
-    async def redrive(wanted: Redrive) -> Redriven:
+    async def redrive_parked(wanted: Redrive) -> Redriven:
         """Try records again, once each, with their original ids."""
         async with parts.database.transaction() as tx:
-            return Redriven(taken=await handlers.redrive(tx, wanted.ids, parts.clock.now()))
+            return Redriven(taken=await redrive(tx, [str(one) for one in wanted.ids], parts.clock.now()))
 
     return routes
+
+
+def _start(text: str | None) -> str:
+    """The id after which a page starts."""
+    values = after(text, 1)
+    if values is None:
+        return ""
+    try:
+        return str(UUID(values[0]))
+    except (ValueError, AttributeError, TypeError):
+        raise Refused("this cursor is not one of ours; start without it", "bad_cursor") from None
+
+
+def _shown(row: Row[Any]) -> ParkedRecord:
+    return ParkedRecord(
+        id=row.id,
+        reason=row.reason,
+        detail=row.detail,
+        about=row.about,
+        parked_at=row.parked_at,
+        body=row.value[:_SHOWN].decode("utf8", "replace"),
+    )

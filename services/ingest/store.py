@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Select, Table, select, update
 
-from services.ingest.tables import seen, user, window
+from services.ingest.core.placing import Home
+from services.ingest.tables import Emptied, seen, user, window
 from shared.db.protocol import Read, Tx
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ async def turn_window(tx: Tx, now: datetime) -> None:
         return
     await tx.insert_new(window, [{"id": 1, "week": -1}])
     if await tx.run(update(window).where(window.c.week < week).values(week=week)):
-        await tx.run(delete(_table(week)))
+        await tx.run(Emptied(_table(week)))
 
 
 async def new_keys(tx: Tx, keys: Sequence[bytes], batch: int, now: datetime) -> set[bytes]:
@@ -37,7 +38,7 @@ async def new_keys(tx: Tx, keys: Sequence[bytes], batch: int, now: datetime) -> 
     if await tx.insert_new(current, rows, unless_in=_table(week + 1)) == len(keys):
         return set(keys)
     ours: set[bytes] = set()
-    for some in _chunks(keys):
+    for some in chunks(keys):
         mine = select(current.c.key).where(current.c.key.in_(some), current.c.batch == batch)
         ours |= {row.key for row in await tx.all(mine)}
     return ours
@@ -47,19 +48,35 @@ def _table(week: int) -> Table:
     return seen[week % 2]
 
 
-async def accounts_of(read: Read, users: Collection[str]) -> dict[str, str]:
-    """The known accounts of these users."""
-    known: dict[str, str] = {}
-    for some in _chunks(sorted(users)):
-        rows = await read.all(select(user.c.id, user.c.account).where(user.c.id.in_(some)))
-        known.update((row.id, row.account) for row in rows)
-    return known
+async def homes_of(read: Read, users: Collection[str]) -> dict[str, Home]:
+    """Where these users belong, as far as that is known."""
+    return await _homes(read, select(user), users)
 
 
-async def remember_accounts(tx: Tx, accounts: Mapping[str, str], now: datetime) -> None:
-    """These users belong to these accounts from now on. Locked in id order."""
-    await tx.upsert(user, [{"id": name, "account": accounts[name], "updated_at": now} for name in sorted(accounts)])
+async def homes_locked(tx: Tx, users: Collection[str], now: datetime) -> dict[str, Home]:
+    """Where these users belong, told to nobody else until this transaction ends.
+
+    A user nobody knows yet gets an empty row: else there is nothing to lock, and a user's event could be parked while
+    another process, which cannot see that yet, learns the user's account and takes up what waits for it.
+    """
+    await tx.insert_new(user, [{"id": name, "account": "", "updated_at": now} for name in sorted(users)])
+    return await _homes(tx, select(user).order_by(user.c.id).with_for_update(), users)
 
 
-def _chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
+async def _homes(read: Read, statement: Select[Any], users: Collection[str]) -> dict[str, Home]:
+    homes: dict[str, Home] = {}
+    for some in chunks(sorted(users)):
+        rows = await read.all(statement.where(user.c.id.in_(some)))
+        homes.update((row.id, Home(row.account, row.updated_at)) for row in rows if row.account)
+    return homes
+
+
+async def remember_homes(tx: Tx, homes: Mapping[str, Home]) -> None:
+    """These users belong there from now on. Locked in id order."""
+    rows = [{"id": name, "account": home.account, "updated_at": home.since} for name, home in sorted(homes.items())]
+    await tx.upsert(user, rows)
+
+
+def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    """Pieces that fit into one statement: databases limit its parameters."""
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

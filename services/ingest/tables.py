@@ -1,6 +1,10 @@
 """Where does ingest keep what it remembers?"""
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, ClauseElement, Column, Executable, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from shared.db.columns import Utc
 
@@ -35,4 +39,23 @@ user = Table(
     Column("account", Text, nullable=False),
     Column("updated_at", Utc, nullable=False),
 )
-"""Which account a user belongs to: the latest event that named both."""
+"""Which account a user belongs to: the latest event that named both, and its moment. Empty: somebody waits to know."""
+
+
+class Emptied(Executable, ClauseElement):
+    """All of a table's rows gone at once: a week of them is too much for a DELETE on PostgreSQL."""
+
+    inherit_cache = False
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+
+@compiles(Emptied)
+def _delete(statement: Emptied, compiler: SQLCompiler, **_options: Any) -> str:
+    return f"DELETE FROM {compiler.preparer.format_table(statement.table)}"
+
+
+@compiles(Emptied, "postgresql")
+def _truncate(statement: Emptied, compiler: SQLCompiler, **_options: Any) -> str:
+    return f"TRUNCATE {compiler.preparer.format_table(statement.table)}"

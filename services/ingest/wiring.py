@@ -14,7 +14,7 @@ def wire(parts: Parts) -> Service:
     """Build the service."""
     handlers = Handlers(parts.clock)
     app = FastAPI(title="Waymark ingest", summary="Usage events in; parked records out.")
-    app.include_router(router(parts, handlers))
+    app.include_router(router(parts))
     return Service(
         "ingest",
         app,

@@ -13,12 +13,13 @@ from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.db.protocol import Read, Tx
 
 _c = account.c
+_STATES = select(_c.id, _c.state).with_for_update()
 _encode = msgspec.json.Encoder().encode
 
 
 async def locked(tx: Tx, ids: Collection[str]) -> dict[str, Account]:
     """The accounts of these that are known, locked in id order until the transaction ends."""
-    rows = await tx.among(select(_c.id, _c.state).with_for_update(), _c.id, ids)
+    rows = await tx.among(_STATES, _c.id, ids)
     return {row.id: decode_state(row.state) for row in rows}
 
 

@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+
 from shared.bus.protocol import Outgoing
 from shared.failures import Retry
+
+_log = structlog.get_logger(__name__)
 
 Flush = Callable[[str, list[Outgoing]], Awaitable[None]]
 
@@ -59,8 +63,14 @@ class Gather:
         try:
             await self._flush(topic, records)
         except Exception as error:  # noqa: BLE001  whatever it is, every publisher of this flush must hear of it
-            return error if isinstance(error, Retry) else Retry(f"the log refused: {error}")
+            return error if isinstance(error, Retry) else _unsaid(error)
         return None
+
+
+def _unsaid(error: Exception) -> Retry:
+    """Its inside, statements and parameters, belongs in our log and not in a client's answer."""
+    _log.error("publish_failed", error=repr(error))
+    return Retry("the log did not take it")
 
 
 def _settle(done: asyncio.Future[None], error: Exception | None) -> None:

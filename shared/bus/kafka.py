@@ -101,7 +101,11 @@ class KafkaBus:
 
 async def _ensured(admin: AIOKafkaAdminClient, topics: Sequence[str], parts: int) -> dict[str, int]:
     copies = min(_COPIES, len((await admin.describe_cluster())["brokers"]))
-    config = {"max.message.bytes": str(_LARGEST), "min.insync.replicas": str(max(1, copies - 1))}
+    config = {
+        "max.message.bytes": str(_LARGEST),
+        "min.insync.replicas": str(max(1, copies - 1)),
+        "message.timestamp.type": "LogAppendTime",
+    }
     new = [NewTopic(topic, parts, copies, topic_configs=config) for topic in topics]
     answer = await admin.create_topics(new)
     for topic, code, *rest in answer.topic_errors:

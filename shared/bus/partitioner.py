@@ -5,7 +5,7 @@ from functools import lru_cache
 from aiokafka.partitioner import murmur2
 
 
-@lru_cache(maxsize=1_000_000)
+@lru_cache(maxsize=100_000)
 def _hash(key: bytes) -> int:
     return int(murmur2(key)) & 0x7FFFFFFF
 

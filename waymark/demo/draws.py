@@ -52,5 +52,10 @@ def comment(told: Told) -> str:
     return str(told.dice.choice(COMMENTS[band]))
 
 
+def own_code(told: Told) -> str:
+    """The code this account's advocate hands out."""
+    return told.account.code
+
+
 def referral_code(told: Told) -> str:
     return told.account.referred_by

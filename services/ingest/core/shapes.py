@@ -32,30 +32,49 @@ class Item(msgspec.Struct, gc=False, rename="camel"):
     history: str | None = None
 
 
+class Group(msgspec.Struct, gc=False, rename="camel"):
+    """The group a `context` names."""
+
+    group_id: Id = None
+
+
+class Address(msgspec.Struct, gc=False, rename="camel"):
+    """What the door reads of an event: whose it is, and what tells it from its like. The rest is the reader's work."""
+
+    message_id: Id = None
+    user_id: Id = None
+    anonymous_id: Id = None
+    group_id: Id = None
+    timestamp: Id = None
+    original_timestamp: Id = None
+    context: Group | None = None
+
+
 class Envelope(msgspec.Struct, gc=False):
     """A posted body: a batch, or a single event beside these keys (then `batch` is None)."""
 
     batch: list[msgspec.Raw] | None = None
-    sentAt: str | None = None  # noqa: N815  as on the wire
+    sentAt: Id = None  # noqa: N815  as on the wire
     writeKey: str | None = None  # noqa: N815
-    context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    context: msgspec.Raw = msgspec.Raw(b"")
     history: str | None = None
 
 
 class Meta(msgspec.Struct, gc=False, omit_defaults=True):
     """What the request knew of its events; travels beside each raw record.
 
-    `source` names the write key, `type` comes from the path, `context` is the batch's, merged into each event's;
-    `id` is minted for an event that has neither id nor timestamp. Times as on the wire (RFC 3339).
+    `source` names the write key, `type` comes from the path, `group` from the batch's context. `id` is minted for an
+    event that has neither id nor timestamp; `size` is that of an event too large to travel, of which only the start did.
     """
 
     source: str
     received_at: str
-    sent_at: str | None = None
+    sent_at: Id = None
     type: str | None = None
     history: str | None = None
-    context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    group: str = ""
     id: str | None = None
+    size: int = 0
 
 
 def text(value: Id) -> str:

@@ -28,7 +28,7 @@ def announce(turn: Turn, plan: ClassPlan, event: UsageEvent, hit: Hit, ref: Even
         told = _scalars(hit.properties)
         tell(turn, FactObserved, fact=plan.name, event=event.id, user=event.user, properties=told)
     if plan.removes:
-        user_left(turn, hit.user)
+        user_left(turn, _who_left(hit))
     return moved
 
 
@@ -47,6 +47,12 @@ def _reached(turn: Turn, name: str, at: datetime, plan: ClassPlan, ref: EventRef
         evidence=plain_evidence(turn, name, reason, [ref]),
         snapshot=snapshot(turn),
     )
+
+
+def _who_left(hit: Hit) -> str:
+    """The person named in the event; an administrator who removes somebody is not the one who left."""
+    named = hit.properties.get("user_id", hit.properties.get("userId"))
+    return named if isinstance(named, str) and named else hit.user
 
 
 def _scalars(properties: dict[str, Any]) -> dict[str, Value]:

@@ -38,6 +38,8 @@ EVENTS = {
     "Objective Attained",
     "Referred Signup",
     "Billing Page Viewed",
+    "Champion Left",
+    "Referral Code Issued",
 }
 
 

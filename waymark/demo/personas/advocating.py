@@ -1,6 +1,6 @@
 """Who recommends the product, and who came because of it?"""
 
-from waymark.demo.draws import referral_code
+from waymark.demo.draws import own_code, referral_code
 from waymark.demo.habits import LOOKED_AFTER, WELL_STARTED, attains, surveys
 from waymark.demo.persona import Beat, Persona
 
@@ -18,6 +18,7 @@ ADVOCATE = Persona(
         *attains(80, 58),
         *surveys(9, 10),
         Beat(-20, "NPS Answered", {"score": 10, "comment": "I recommend it to everybody in our trade."}, jitter=8),
+        Beat(-120, "Referral Code Issued", {"referral_code": own_code}, jitter=0),
         Beat(-8, "CSM Meeting Held"),
     ),
 )

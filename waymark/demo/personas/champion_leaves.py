@@ -31,6 +31,7 @@ CHAMPION_LEAVES = Persona(
         Beat(150, "NPS Answered", {"score": 9, "comment": "We built our morning stand-up around it."}),
         Beat(240, "NPS Answered", {"score": 10, "comment": "Would not go back to the spreadsheets."}),
         Beat(-62, "User Removed", {"user_id": person(0)}, by="admin", jitter=0),
+        Beat(-62, "Champion Left", {"user_id": person(0)}, by="admin", jitter=0),
         Beat(-57, "Billing Page Viewed", by="admin", jitter=0),
         *tickets(-45, "urgent", 6, jitter=0),
         *tickets(-38, "urgent", 5, jitter=0),

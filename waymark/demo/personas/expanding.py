@@ -54,7 +54,7 @@ AT_THE_LIMIT = Persona(
         Beat(
             -44,
             "Limit Reached",
-            {"limit": "data_rows", "used_share": growing(0.78, 0.04)},
+            {"limit": "data_rows", "share": growing(0.78, 0.04)},
             by="admin",
             every=8,
             jitter=1,

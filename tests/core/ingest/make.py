@@ -1,0 +1,37 @@
+"""What do the tests of ingest's core say? Raw records, from the fields that matter."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.ingest.core.canonical import Draft, draft
+from services.ingest.core.shapes import Meta
+from shared.bus.protocol import Record
+from shared.failures import Parked
+from tests.make import NOON
+
+TRACK = {"type": "track", "event": "Report Exported", "userId": "ann", "messageId": "m1"}
+
+
+def record(value: bytes, **meta: Any) -> Record:
+    """A record as the door writes it."""
+    fields = {"source": "web", "received_at": NOON.isoformat()} | meta
+    return Record(0, 0, 0, b"ann", value, msgspec.json.encode(Meta(**fields)))
+
+
+def drafted(meta: dict[str, Any] | None = None, **fields: Any) -> Draft:
+    """The draft of a track event with these fields."""
+    return draft(record(msgspec.json.encode(TRACK | fields), **meta or {}))
+
+
+def reason(value: bytes, **meta: Any) -> str:
+    """Why this record is parked."""
+    with pytest.raises(Parked) as parked:
+        draft(record(value, **meta))
+    return parked.value.code
+
+
+def reason_of(**fields: Any) -> str:
+    """Why a track event with these fields is parked."""
+    return reason(msgspec.json.encode(TRACK | fields))

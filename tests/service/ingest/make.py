@@ -1,0 +1,142 @@
+"""What do the tests of ingest stand on? The real service, posted to by HTTP, read through the log."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import httpx2
+import msgspec
+import uvicorn
+from sqlalchemy import func, select
+from starlette.types import ASGIApp
+
+from services.ingest.handlers import GROUP
+from shared.bus.protocol import Bounds, Partition, Record
+from shared.bus.tables import log_end
+from shared.contracts.topics import USAGE, USAGE_RAW
+from shared.contracts.usage import UsageEvent
+from shared.keys import credentials
+from shared.settings import Settings
+from tests.make import StillClock, settle
+from waymark import histories
+from waymark.assembly import Assembly, assembled
+from waymark.serving import _bound
+
+ANN = {"type": "track", "event": "Report Exported", "userId": "ann", "context": {"groupId": "acme"}}
+
+
+class FromTheStart:
+    """Reads every partition from its beginning."""
+
+    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
+        return {partition: bounds.begin for partition, bounds in partitions.items()}
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        pass
+
+
+class Site:
+    """A running ingest: what is posted to it, and what came of that."""
+
+    def __init__(self, settings: Settings, assembly: Assembly, clock: StillClock, client: httpx2.AsyncClient) -> None:
+        self.keys = credentials(settings.data)
+        self.parts = assembly.parts["ingest"]
+        self.clock = clock
+        self.client = client
+        self._passage = assembly.services["ingest"].passages[0]
+        self._readings = 0
+
+    async def post(self, *events: Any, path: str = "/v1/batch", **envelope: Any) -> httpx2.Response:
+        """These events as one batch; answered with 200."""
+        body = {"batch": events, "writeKey": self.keys.write} | envelope
+        answer = await self.client.post(path, content=msgspec.json.encode(body))
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    async def published(self) -> list[UsageEvent]:
+        """Everything on `usage.v1`, once all that was posted has been handled: of each account in its order."""
+        await settle(self._handled)
+        async with self.parts.database.snapshot() as read:
+            count = await read.scalar(select(func.sum(log_end.c.next_off)).where(log_end.c.topic == USAGE.name))
+        records = await self._read(int(count or 0))
+        return [msgspec.json.decode(record.value, type=UsageEvent) for record in records]
+
+    async def parked(self, **query: Any) -> list[dict[str, Any]]:
+        """The parked records, once all that was posted has been handled."""
+        await settle(self._handled)
+        answer = await self.client.get("/ingest/v1/parked", params=query, headers=bearer(self.keys.read))
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    async def redrive(self, *ids: str) -> int:
+        """How many were taken up."""
+        path, admin = "/ingest/v1/parked/redrive", bearer(self.keys.admin)
+        answer = await self.client.post(path, json={"ids": ids}, headers=admin)
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["taken"])
+
+    async def _handled(self) -> bool:
+        bounds = await self.parts.bus.bounds([USAGE_RAW.name])
+        held = self._passage.claims.held()
+        return all(tp in held and held[tp].next_off >= bound.end for tp, bound in bounds.items())
+
+    async def _read(self, count: int) -> list[Record]:
+        found: list[Record] = []
+
+        async def enough() -> bool:
+            found.extend(record for batch in await reader.poll(1000, 0.2) for record in batch.records)
+            return len(found) >= count
+
+        self._readings += 1
+        async with self.parts.bus.reader(f"test{self._readings}", [USAGE.name], FromTheStart()) as reader:
+            await settle(enough)
+        return found
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Site]:
+    """Ingest alone, reached without a socket."""
+    await asyncio.to_thread(histories.migrate, settings, [GROUP])
+    clock = StillClock()
+    async with assembled(settings, [GROUP], clock) as assembly, connected(assembly.app) as client:
+        yield Site(settings, assembly, clock, client)
+
+
+@asynccontextmanager
+async def connected(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of this application."""
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://waymark") as client:
+        yield client
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[int]:
+    """The application on a port of its own."""
+    socket = _bound("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    task = asyncio.create_task(server.serve(sockets=[socket]))
+    try:
+        while not server.started:  # noqa: ASYNC110  uvicorn offers no event for it
+            await asyncio.sleep(0.01)
+        yield int(socket.getsockname()[1])
+    finally:
+        server.should_exit = True
+        await task
+        socket.close()
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def facts(events: Sequence[UsageEvent]) -> list[tuple[str, str]]:
+    """Which event of which account."""
+    return [(event.id, event.account) for event in events]
+
+
+def at(moment: datetime) -> str:
+    return moment.isoformat()

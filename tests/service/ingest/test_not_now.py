@@ -1,0 +1,101 @@
+"""What is said when it cannot be taken now? 503 with the time to come again: nothing is lost, nothing is double."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+
+from deploy.servers import Postgres
+from services.ingest.body import Patience
+from services.ingest.capture import Capture
+from shared.bus.protocol import Outgoing
+from shared.failures import Retry
+from shared.keys import Keys
+from tests.conftest import scaled
+from tests.make import StillClock
+from tests.service.ingest.make import ANN, bearer, connected, listening, running
+
+KEY = "a-write-key-of-a-test"
+KEYS = Keys([("write", "web", KEY)])
+
+
+class NoLog:
+    """A log that does not answer, or answers with an error of its own."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:  # noqa: ARG002
+        raise self.error
+
+
+def app(error: Exception, patience: Patience | None = None) -> Starlette:
+    return Starlette(routes=Capture(NoLog(error), KEYS, StillClock(), patience).routes())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "after"),
+    [
+        (Retry("full", 7), 503, "7"),
+        (OSError("gone"), 503, "5"),
+        (TimeoutError(), 503, "5"),
+        (KeyError("bug"), 500, None),
+    ],
+)
+async def test_a_log_that_refuses_is_said_with_when_to_come_again(
+    error: Exception, status: int, after: str | None
+) -> None:
+    async with connected(app(error)) as client:
+        answer = await client.post(f"/v1/track?writeKey={KEY}", json=ANN)
+        nothing = await client.post(f"/v1/batch?writeKey={KEY}", json={"batch": []})
+    assert (answer.status_code, answer.headers.get("retry-after")) == (status, after)
+    assert {"code", "message", "detail"} <= answer.json().keys()
+    assert "bug" not in answer.text
+    assert nothing.status_code == 200
+
+
+@pytest.mark.servers
+async def test_a_database_that_is_down_is_not_our_error(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres
+) -> None:
+    async with running(scaled(request, tmp_path)) as site:
+        postgres.stop("immediate")
+        try:
+            listed = await site.client.get("/ingest/v1/parked", headers=bearer(site.keys.read))
+            body = {"ids": ["00000000-0000-0000-0000-000000000000"]}
+            redriven = await site.client.post("/ingest/v1/parked/redrive", json=body, headers=bearer(site.keys.admin))
+            taken = await site.post(ANN | {"messageId": "meanwhile"})
+        finally:
+            await asyncio.to_thread(postgres.start)
+        assert [answer.status_code for answer in (listed, redriven, taken)] == [503, 503, 200]
+        assert (listed.headers["retry-after"], listed.json()["code"]) == ("5", "unavailable")
+        assert [event.id for event in await site.published()] == ["meanwhile"]
+
+
+@pytest.mark.parametrize("patience", [Patience(piece=0.2), Patience(whole=0.2)])
+async def test_a_body_that_does_not_come_is_not_waited_for(patience: Patience) -> None:
+    async with listening(app(Retry("never asked"), patience)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"slow_body"' in answer
+
+
+async def test_a_client_that_goes_away_in_the_middle_harms_nobody() -> None:
+    async with listening(app(Retry("never asked"))) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /v1/batch HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 405 ")

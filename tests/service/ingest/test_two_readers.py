@@ -1,0 +1,52 @@
+"""Two processes at once: one parks a user's event while the other learns the user's account. Is the event left behind?"""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import func, select
+
+from services.ingest.core.canonical import draft
+from services.ingest.handlers import Handlers
+from shared.bus.protocol import Record
+from shared.bus.tables import log_end, parked
+from shared.contracts.topics import USAGE, USAGE_RAW
+from shared.opening import Store
+from shared.service.passage import Incoming
+from tests.conftest import scaled
+from tests.make import NOON, StillClock, store
+
+TRACK = {"type": "track", "event": "x", "userId": "ann", "messageId": "track"}
+GROUP = {"type": "group", "groupId": "acme", "userId": "ann", "messageId": "group"}
+
+
+def arriving(part: int, event: dict[str, str]) -> Incoming:
+    record = Record(0, 0, int(NOON.timestamp() * 1000), b"", msgspec.json.encode(event), b"")
+    return Incoming(USAGE_RAW, part, 0, [draft(record)])
+
+
+async def take(opened: Store, incoming: Incoming) -> None:
+    async with opened.database.transaction() as tx:
+        await Handlers(StillClock()).raw(tx, incoming)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("known_before", [False, True])
+@pytest.mark.parametrize("events", [(TRACK, GROUP), (GROUP, TRACK)])
+async def test_no_event_is_left_waiting_for_what_is_known(
+    request: pytest.FixtureRequest, tmp_path: Path, events: tuple[dict[str, str], dict[str, str]], *, known_before: bool
+) -> None:
+    first, second = events
+    async with store(scaled(request, tmp_path)) as opened:
+        if known_before:
+            await take(opened, arriving(2, TRACK | {"messageId": "earlier"}))
+        async with opened.database.transaction() as tx:
+            await Handlers(StillClock()).raw(tx, arriving(0, first))
+            other = asyncio.create_task(take(opened, arriving(1, second)))
+            assert not (await asyncio.wait({other}, timeout=0.5))[0]
+        await other
+        async with opened.database.snapshot() as read:
+            waiting = await read.scalar(select(func.count()).where(parked.c.redriven_at.is_(None)))
+            published = await read.scalar(select(func.sum(log_end.c.next_off)).where(log_end.c.topic == USAGE.name))
+    assert (waiting, int(published)) == (0, 2 + known_before)
