@@ -65,6 +65,7 @@ class Compiler:
     def event_class(self, name: str, of: EventClass) -> ClassPlan:
         mine = [write for part in self.parts.values() for write in part.writes if write.of == name]
         fact = name in self.definition.facts
+        removes = name == self.definition.removes_user
         return ClassPlan(
             name=name,
             pattern=pattern(of),
@@ -72,10 +73,10 @@ class Compiler:
             feature=of.feature,
             writers=(*self._writers(mine), *self._setters(of)),
             span=self.bits[f"span:{name}"],
-            properties=bool(of.where or of.sets or fact or any(write.properties for write in mine)),
+            properties=bool(of.where or of.sets or fact or removes or any(write.properties for write in mine)),
             milestones=tuple(one for one, reached in self.definition.milestones.items() if reached.of == name),
             fact=fact,
-            removes=name == self.definition.removes_user,
+            removes=removes,
         )
 
     def _writers(self, writes: list[Write]) -> list[tuple[int, Writer]]:
