@@ -14,8 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from services.advocacy.wiring import wire as wire_advocacy
+from services.console.wiring import wire as wire_console
 from services.ingest.wiring import wire as wire_ingest
 from services.lifecycle.wiring import wire as wire_lifecycle
+from services.notify.wiring import wire as wire_notify
 from shared.clock import Clock
 from shared.http import health, problem
 from shared.http.health import Health
@@ -29,7 +31,9 @@ from waymark import histories
 WIRES: dict[str, Callable[[Parts], Service]] = {
     "ingest": wire_ingest,
     "lifecycle": wire_lifecycle,
+    "notify": wire_notify,
     "advocacy": wire_advocacy,
+    "console": wire_console,
 }
 """Every service, and what builds it."""
 _PATIENCE = 10.0

@@ -18,7 +18,7 @@ from shared.failures import Failure
 from shared.settings import Settings
 from waymark import commands, histories
 from waymark.assembly import WIRES
-from waymark.serving import first_free
+from waymark.serving import event_loop, first_free
 from waymark.show import show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -111,7 +111,11 @@ def _do(work: Awaitable[Any]) -> None:
     async def doing() -> Any:
         return await work
 
-    _guarded(lambda: asyncio.run(doing()))
+    def run() -> None:
+        with asyncio.Runner(loop_factory=event_loop) as runner:
+            runner.run(doing())
+
+    _guarded(run)
 
 
 def _guarded(work: Any) -> None:

@@ -1,6 +1,7 @@
 """What do the commands do? Each is a coroutine over settings; the command line only parses and prints errors."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,12 +16,22 @@ from shared.settings import Settings
 from waymark.importing import Imported, Target, import_file
 from waymark.serving import served
 
+_BATCH_OF_OBJECTS = 50_000
+
 
 async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
     """Run services until SIGINT or SIGTERM."""
     async with served(settings, names, clock) as (_, server):
+        _settled()
         sys.stderr.write(f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n")
         await until_stopped(server)
+
+
+def _settled() -> None:
+    """What is there now stays: the collector need not walk it again each time a batch has made some thousand objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_BATCH_OF_OBJECTS, 20, 20)
 
 
 async def until_stopped(server: asyncio.Task[None]) -> None:

@@ -50,6 +50,11 @@ def _config(assembly: Assembly) -> uvicorn.Config:
     )
 
 
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The loop to run in: uvloop where uvicorn finds it."""
+    return (uvicorn.Config("").get_loop_factory() or asyncio.new_event_loop)()
+
+
 def first_free(host: str, port: int) -> int:
     """The port, or the next free one after it: for the demo, which nobody has given an address yet."""
     for candidate in range(port, port + 100):

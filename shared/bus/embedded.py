@@ -3,14 +3,23 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from shared.bus.blocks import by_partition, decoded
 from shared.bus.gather import Gather
 from shared.bus.outgoing import OutgoingLog, soon
 from shared.bus.protocol import Batch, Bounds, Outgoing, Owner, Partition, Reader, Record
 from shared.bus.tables import log_block, log_end
-from shared.db.protocol import Database
+from shared.db.protocol import Database, Read
+
+_block = log_block.c
+_HERE = (_block.topic == bindparam("in_topic"), _block.part == bindparam("in_part"))
+_HOLDING = select(func.max(_block.base_off)).where(*_HERE, _block.base_off <= bindparam("at")).scalar_subquery()
+_FROM = (
+    select(_block.base_off, _block.block, _block.appended_at)
+    .where(*_HERE, _block.base_off >= func.coalesce(_HOLDING, bindparam("at")), _block.base_off < bindparam("before"))
+    .order_by(_block.base_off)
+)
 
 
 class EmbeddedBus:
@@ -66,7 +75,7 @@ class EmbeddedReader:
         self._positions = positions
 
     async def poll(self, limit: int, wait: float) -> list[Batch]:
-        with self._log.wakes.listening() as news:
+        with self._log.wakes.listening({partition.topic for partition in self._positions}) as news:
             found = await self._read(limit)
             if not found:
                 await soon(news, wait)
@@ -78,30 +87,24 @@ class EmbeddedReader:
 
     async def _read(self, limit: int) -> list[Batch]:
         found = []
-        for partition, position in list(self._positions.items()):
-            records = await self._records(partition, position, limit)
-            if records:
-                found.append(Batch(partition, records))
-                self._positions[partition] = records[-1].offset + 1
+        async with self._database.snapshot() as read:
+            for partition, position in list(self._positions.items()):
+                records = await _records(read, partition, position, limit)
+                if records:
+                    found.append(Batch(partition, records))
+        for batch in found:
+            self._positions[batch.partition] = batch.end
         return found
 
-    async def _records(self, partition: Partition, position: int, limit: int) -> list[Record]:
-        block = log_block.c
-        here = (block.topic == partition.topic, block.part == partition.part)
-        holding = select(func.max(block.base_off)).where(*here, block.base_off <= position).scalar_subquery()
-        statement = (
-            select(block.base_off, block.block, block.appended_at)
-            .where(*here, block.base_off >= func.coalesce(holding, position), block.base_off < position + limit)
-            .order_by(block.base_off)
-        )
-        async with self._database.snapshot() as read:
-            rows = await read.all(statement)
-        return [
-            record
-            for row in rows
-            for record in _unpacked(row.base_off, row.block, int(row.appended_at.timestamp() * 1000))
-            if record.offset >= position
-        ]
+
+async def _records(read: Read, partition: Partition, position: int, limit: int) -> list[Record]:
+    here = {"in_topic": partition.topic, "in_part": partition.part, "at": position, "before": position + limit}
+    return [
+        record
+        for row in await read.all(_FROM, here)
+        for record in _unpacked(row.base_off, row.block, int(row.appended_at.timestamp() * 1000))
+        if record.offset >= position
+    ]
 
 
 def _unpacked(base: int, block: bytes, timestamp: int) -> list[Record]:

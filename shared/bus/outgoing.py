@@ -1,11 +1,11 @@
 """How does a message become part of the log? As rows of the transaction that caused it: an outbox is a log waiting to be carried."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 
 from shared.bus.blocks import by_partition, cut, encoded
 from shared.bus.protocol import Outgoing
@@ -16,27 +16,34 @@ from shared.db.protocol import Tx
 from shared.db.sending import Emitted
 
 _encode = msgspec.json.Encoder().encode
+_RESERVE = (
+    update(log_end)
+    .where(log_end.c.topic == bindparam("in_topic"), log_end.c.part == bindparam("in_part"))
+    .values(next_off=log_end.c.next_off + bindparam("more"))
+    .returning(log_end.c.next_off)
+)
 
 
 class Wakes:
     """Who waits for news of the log, in this process."""
 
     def __init__(self) -> None:
-        self._listening: set[asyncio.Event] = set()
+        self._listening: dict[asyncio.Event, Collection[str] | None] = {}
 
-    def ring(self) -> None:
-        for event in self._listening:
-            event.set()
+    def ring(self, topics: set[str]) -> None:
+        for event, wanted in self._listening.items():
+            if wanted is None or not topics.isdisjoint(wanted):
+                event.set()
 
     @contextmanager
-    def listening(self) -> Iterator[asyncio.Event]:
-        """An event that is set by whatever is appended from now on: listen first, look, then wait."""
+    def listening(self, topics: Collection[str] | None = None) -> Iterator[asyncio.Event]:
+        """An event set by what is appended to these topics (None: any) from now on: listen first, look, then wait."""
         event = asyncio.Event()
-        self._listening.add(event)
+        self._listening[event] = topics
         try:
             yield event
         finally:
-            self._listening.discard(event)
+            del self._listening[event]
 
 
 async def soon(event: asyncio.Event, seconds: float) -> None:
@@ -84,21 +91,16 @@ class OutgoingLog:
 
     def appended(self, topics: set[str]) -> None:
         if topics:
-            self.wakes.ring()
+            self.wakes.ring(topics)
 
 
 async def _reserve(tx: Tx, topic: str, part: int, count: int) -> int:
     """The first of `count` new offsets; the row stays locked until the transaction ends."""
-    reserve = (
-        update(log_end)
-        .where(log_end.c.topic == topic, log_end.c.part == part)
-        .values(next_off=log_end.c.next_off + count)
-        .returning(log_end.c.next_off)
-    )
-    end = await tx.scalar(reserve)
+    here = {"in_topic": topic, "in_part": part, "more": count}
+    end = await tx.scalar(_RESERVE, here)
     if end is None:
         await tx.insert_new(log_end, [{"topic": topic, "part": part, "next_off": 0, "carried_off": 0}])
-        end = await tx.scalar(reserve)
+        end = await tx.scalar(_RESERVE, here)
     return int(end) - count
 
 

@@ -4,10 +4,12 @@ Each record carries its offset in our log, so that readers drop what they have s
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import Row, bindparam, delete, or_, select, update
 
 from shared.bus.blocks import decoded
 from shared.bus.kafka_producer import KafkaSender
@@ -19,8 +21,26 @@ from shared.contracts.topics import USAGE
 from shared.db.protocol import Database, Tx
 
 _LEASE = timedelta(seconds=10)
+_RENEW = timedelta(seconds=3)
 _IDLE = 1.0
-_BLOCKS = 20
+_AT_ONCE = 20_000
+"""Most records of a partition in one pass."""
+_end, _block = log_end.c, log_block.c
+_WAITING = (
+    select(_block.topic, _block.part, _block.base_off, _block.block)
+    .join(log_end, (_end.topic == _block.topic) & (_end.part == _block.part))
+    .where(_end.carried_off < _end.next_off, _block.base_off >= _end.carried_off)
+    .where(_block.base_off < _end.carried_off + _AT_ONCE)
+    .order_by(_block.topic, _block.part, _block.base_off)
+)
+_CARRIED = (
+    update(log_end)
+    .where(_end.topic == bindparam("in_topic"), _end.part == bindparam("in_part"))
+    .values(carried_off=bindparam("end"))
+)
+_DONE = delete(log_block).where(
+    _block.topic == bindparam("in_topic"), _block.part == bindparam("in_part"), _block.base_off < bindparam("end")
+)
 
 
 class Lease(NamedTuple):
@@ -42,6 +62,8 @@ class Relay:
         self._wakes = wakes
         self._clock = clock
         self._owner = owner
+        self._lease: Lease | None = None
+        self._renewed_at = clock.now()
 
     async def run(self) -> None:
         """For ever: carry what is there, then wait for news. Raises Retry when Kafka does not answer."""
@@ -52,42 +74,43 @@ class Relay:
 
     async def carry(self) -> int:
         """One pass over every partition: the number of blocks carried. Zero without the lease."""
-        lease = await self._lease()
+        lease = self._lease if self._lease is not None and self._fresh() else await self._taken()
         if lease is None:
             return 0
         async with self._database.snapshot() as read:
-            behind = await read.all(select(log_end).where(log_end.c.carried_off < log_end.c.next_off))
-        return sum(await asyncio.gather(*(self._carry(lease, row) for row in behind)))
-
-    async def _carry(self, lease: Lease, end: Row[tuple[object, ...]]) -> int:
-        block = log_block.c
-        async with self._database.snapshot() as read:
-            rows = await read.all(
-                select(block.base_off, block.count, block.block)
-                .where(block.topic == end.topic, block.part == end.part, block.base_off >= end.carried_off)
-                .order_by(block.base_off)
-                .limit(_BLOCKS)
-            )
+            rows = await read.all(_WAITING)
+        waiting = {tp: list(blocks) for tp, blocks in groupby(rows, lambda row: Partition(row.topic, row.part))}
+        sent = await asyncio.gather(*(self._send(*one) for one in waiting.items()), return_exceptions=True)
         if rows:
-            records = [record for row in rows for record in decoded(row.block)]
-            await self._sender.send(Partition(end.topic, end.part), records, rows[0].base_off)
-            await self._record(lease, end.topic, end.part, rows[0].base_off + len(records))
+            await self._record(lease, {tp: end for tp, end in zip(waiting, sent, strict=True) if isinstance(end, int)})
+        for failed in sent:
+            if isinstance(failed, BaseException):
+                raise failed
         return len(rows)
 
-    async def _record(self, lease: Lease, topic: str, part: int, carried: int) -> None:
-        async with self._database.transaction() as tx:
-            if not await self._renewed(tx, lease):
-                return
-            here = (log_end.c.topic == topic, log_end.c.part == part)
-            await tx.run(update(log_end).where(*here).values(carried_off=carried))
-            if topic != USAGE.name:  # usage.v1 stays: it is the archive
-                block = log_block.c
-                await tx.run(
-                    delete(log_block).where(block.topic == topic, block.part == part, block.base_off < carried)
-                )
+    async def _send(self, partition: Partition, rows: Sequence[Row[Any]]) -> int:
+        records = [record for row in rows for record in decoded(row.block)]
+        await self._sender.send(partition, records, rows[0].base_off)
+        return int(rows[0].base_off) + len(records)
 
-    async def _lease(self) -> Lease | None:
-        now = self._clock.now()
+    async def _record(self, lease: Lease, carried: dict[Partition, int]) -> None:
+        """How far we are, for all partitions in one transaction; in the order in which writers lock them."""
+        async with self._database.transaction() as tx:
+            self._renewed_at = self._clock.now()
+            if not await self._renewed(tx, lease):
+                self._lease = None
+                return
+            for (topic, part), end in sorted(carried.items()):
+                here = {"in_topic": topic, "in_part": part, "end": end}
+                await tx.run(_CARRIED, here)
+                if topic != USAGE.name:  # usage.v1 stays: it is the archive
+                    await tx.run(_DONE, here)
+
+    def _fresh(self) -> bool:
+        return self._renewed_at <= self._clock.now() < self._renewed_at + _RENEW
+
+    async def _taken(self) -> Lease | None:
+        now = self._renewed_at = self._clock.now()
         row = relay_lease.c
         async with self._database.transaction() as tx:
             fresh = {"name": self._name, "epoch": 0, "owner": self._owner, "until": now}
@@ -96,9 +119,10 @@ class Relay:
             taken = update(relay_lease).where(row.name == self._name, free)
             values = {"owner": self._owner, "until": now + _LEASE, "epoch": row.epoch + 1}
             epoch = await tx.scalar(taken.values(values).returning(row.epoch))
-        return None if epoch is None else Lease(self._name, epoch)
+        self._lease = None if epoch is None else Lease(self._name, epoch)
+        return self._lease
 
     async def _renewed(self, tx: Tx, lease: Lease) -> bool:
         row = relay_lease.c
         mine = update(relay_lease).where(row.name == lease.name, row.epoch == lease.epoch)
-        return await tx.run(mine.values(until=self._clock.now() + _LEASE)) == 1
+        return await tx.run(mine.values(until=self._renewed_at + _LEASE)) == 1

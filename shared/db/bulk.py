@@ -1,13 +1,24 @@
 """How are many rows written at once? One statement a batch: arrays unnested on PostgreSQL, executemany on SQLite."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Literal
 
 from sqlalchemy import ARRAY, ColumnElement, Executable, Select, Table, any_, bindparam, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+Kind = Literal["insert", "insert_new", "upsert"]
 _PIECE = 500
+_KEPT = 256
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+@lru_cache(_KEPT)
+def statement(kind: Kind, dialect: str, table: Table, columns: tuple[str, ...], unless_in: Table | None) -> Executable:
+    """The statement for such rows, built once: building it costs more than a batch's worth of arguments."""
+    if kind == "insert_new":
+        return insert_new(dialect, table, columns, unless_in)
+    return (insert if kind == "insert" else upsert)(dialect, table, columns)
 
 
 def insert_new(dialect: str, table: Table, columns: tuple[str, ...], unless_in: Table | None) -> Executable:
@@ -49,10 +60,8 @@ def among(dialect: str, column: ColumnElement[Any], keys: list[Any]) -> Iterator
         yield column.in_(keys[start : start + _PIECE]), None
 
 
-def arguments(dialect: str, columns: tuple[str, ...], rows: list[Any]) -> Any:
-    """The rows as the statement wants them: a list of rows for executemany, or one dict of arrays."""
-    if dialect == "sqlite":
-        return [{f"v_{name}": row[name] for name in columns} for row in rows]
+def arrays(columns: tuple[str, ...], rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """The rows as PostgreSQL's statement wants them: one array a column."""
     return {f"v_{name}": [row[name] for row in rows] for name in columns}
 
 

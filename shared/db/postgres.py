@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Executable, Table
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from shared.db.protocol import Read, Tx
+from shared.db import bulk
+from shared.db.protocol import Read, Tx, Values
 from shared.db.sending import Log
 from shared.db.session import Session
 
@@ -59,3 +60,6 @@ class PostgresTx(Session):
 
     async def _do(self, statement: Executable, values: Any, take: Callable[[CursorResult[Any]], T]) -> T:
         return take(await self._connection.execute(statement, values))
+
+    async def _write(self, statement: Executable, table: Table, columns: tuple[str, ...], rows: list[Values]) -> int:  # noqa: ARG002  the arrays need only names
+        return await self._do(statement, bulk.arrays(columns, rows), lambda result: result.rowcount)

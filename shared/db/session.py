@@ -12,7 +12,6 @@ from shared.db.protocol import Values
 from shared.db.sending import Emitted
 
 T = TypeVar("T")
-Build = Callable[[str, Table, tuple[str, ...]], Executable]
 
 
 class Session(ABC):
@@ -26,6 +25,10 @@ class Session(ABC):
     @abstractmethod
     async def _do(self, statement: Executable, values: Any, take: Callable[[CursorResult[Any]], T]) -> T:
         """Run the statement and give what `take` makes of its result."""
+
+    @abstractmethod
+    async def _write(self, statement: Executable, table: Table, columns: tuple[str, ...], rows: list[Values]) -> int:
+        """Run one of `bulk`'s statements for these rows; how many it touched."""
 
     async def all(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
         return await self._do(statement, values, lambda result: result.all())
@@ -46,23 +49,20 @@ class Session(ABC):
         return await self._do(statement, values, lambda result: result.rowcount)
 
     async def insert(self, table: Table, rows: Iterable[Values]) -> None:
-        await self._many(bulk.insert, table, list(rows))
+        await self._many("insert", table, list(rows))
 
     async def insert_new(self, table: Table, rows: Iterable[Values], unless_in: Table | None = None) -> int:
-        def build(dialect: str, into: Table, columns: tuple[str, ...]) -> Executable:
-            return bulk.insert_new(dialect, into, columns, unless_in)
-
-        return await self._many(build, table, list(rows))
+        return await self._many("insert_new", table, list(rows), unless_in)
 
     async def upsert(self, table: Table, rows: Iterable[Values]) -> None:
-        await self._many(bulk.upsert, table, list(rows))
+        await self._many("upsert", table, list(rows))
 
     def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
         self.emitted.append(Emitted(topic, messages))
 
-    async def _many(self, build: Build, table: Table, rows: list[Values]) -> int:
+    async def _many(self, kind: bulk.Kind, table: Table, rows: list[Values], unless_in: Table | None = None) -> int:
         if not rows:
             return 0
         columns = tuple(rows[0])
-        values = bulk.arguments(self.dialect, columns, rows)
-        return await self._do(build(self.dialect, table, columns), values, lambda result: result.rowcount)
+        statement = bulk.statement(kind, self.dialect, table, columns, unless_in)
+        return await self._write(statement, table, columns, rows)

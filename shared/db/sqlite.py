@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Executable, create_engine, event
+from sqlalchemy import Connection, CursorResult, Executable, Table, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from shared.db.protocol import Read, Tx
+from shared.db.plain import plain
+from shared.db.protocol import Read, Tx, Values
 from shared.db.sending import Log
 from shared.db.session import Session
 
@@ -52,12 +53,16 @@ class SqliteDatabase:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Read]:
         async with self._slots:
-            connection = await _in(self._readers, self._engine.connect)
+            connection = await _in(self._readers, self._reading)
             try:
-                await _in(self._readers, lambda: connection.exec_driver_sql("BEGIN"))
                 yield SqliteTx(connection, self._readers)
             finally:
                 await asyncio.shield(_in(self._readers, lambda: _give_back(connection)))
+
+    def _reading(self) -> Connection:
+        connection = self._engine.connect()
+        connection.exec_driver_sql("BEGIN")
+        return connection
 
     async def close(self) -> None:
         await _in(self._writer, self._engine.dispose)
@@ -77,6 +82,13 @@ class SqliteTx(Session):
 
     async def _do(self, statement: Executable, values: Any, take: Callable[[CursorResult[Any]], T]) -> T:
         return await _in(self._thread, lambda: take(self._connection.execute(statement, values)))
+
+    async def _write(self, statement: Executable, table: Table, columns: tuple[str, ...], rows: list[Values]) -> int:
+        return await _in(self._thread, lambda: self._written(statement, table, columns, rows))
+
+    def _written(self, statement: Executable, table: Table, columns: tuple[str, ...], rows: list[Values]) -> int:
+        made = plain(statement, table, columns, self._connection.dialect)
+        return self._connection.exec_driver_sql(made.sql, [made.values(row) for row in rows]).rowcount
 
 
 async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:

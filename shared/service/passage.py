@@ -24,6 +24,8 @@ from shared.service.unpacking import Decode, Unpacker, contract
 _log = structlog.get_logger(__name__)
 _IN_A_ROW = 50
 _ATTEMPTS = 3
+_PACE = 0.05
+"""Seconds from one look to the next: what comes meanwhile shares a transaction. After a silence nothing waits."""
 
 
 class Incoming(NamedTuple):
@@ -73,12 +75,15 @@ class Passage:
     async def run(self) -> None:
         """Read for ever. Raises Retry when the world fails, Halted when going on would lose something."""
         async with self._bus.reader(self.group, list(self.topics), self.claims) as reader:
+            now = asyncio.get_running_loop().time
             while True:
+                began = now()
                 batches = await reader.poll(self._limit, 0.5)
                 self.idle = not batches
                 for batch in batches:
                     async with self.claims.lock(batch.partition):
                         await self._take(reader, batch)
+                await asyncio.sleep(began + _PACE - now())
 
     async def _take(self, reader: Reader, batch: Batch) -> None:
         claim = self.claims.held().get(batch.partition)

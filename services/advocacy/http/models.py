@@ -1,0 +1,146 @@
+"""What do the answers look like?"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel
+
+
+class Figure(BaseModel):
+    """A figure in percent (NPS: points) with its 95 % interval, and the number of answers (or sent surveys) behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class SurveyView(BaseModel):
+    """One survey. `score` is NPS for kind nps, the satisfied share for csat; figures are null below five.
+
+    `sent` and `answered` are invitations of our own, `imported` answers came as usage events; both count in `groups`
+    and `score`. `response` is a Wilson interval, NPS a MOVER-Wilson one. `question` is null for a survey of another tool.
+    """
+
+    name: str
+    kind: str
+    question: str | None
+    sent: int
+    answered: int
+    imported: int
+    response: Figure | None
+    score: Figure | None
+    groups: dict[str, int]
+
+
+class AnswerView(BaseModel):
+    """One answer, its latest revision. `stage` is where the account stood, `group` promoter, passive, detractor ..."""
+
+    id: str
+    account: str
+    user: str
+    score: int
+    group: str
+    comment: str
+    at: datetime
+    revision: int
+    stage: str
+    imported: bool
+
+
+class RewardView(BaseModel):
+    """What one side gets, in minor units. It moves pending, held, payable, paid; or is reversed."""
+
+    id: str
+    side: str
+    account: str
+    user: str
+    amount: int
+    currency: str
+    status: str
+    booked_at: datetime
+    payable_at: datetime
+
+
+class ReferralView(BaseModel):
+    """One referred account. `referrer` is null while nobody holds the code; `reason` says why it does not count."""
+
+    id: str
+    status: str
+    reason: str
+    referrer: str | None
+    referred: str
+    code: str
+    signed_up_at: datetime
+    converted_at: datetime | None
+    rewards: list[RewardView]
+
+
+class AdvocateView(BaseModel):
+    """Who holds a code, and how many accounts came with it, by status."""
+
+    account: str
+    user: str
+    code: str
+    issued_at: datetime
+    imported: bool
+    referrals: dict[str, int]
+
+
+class EntryView(BaseModel):
+    """One line of the ledger in minor units: a debit is positive, a credit negative."""
+
+    transaction: str
+    reward: str
+    status: str
+    account: str
+    amount: int
+    currency: str
+    at: datetime
+
+
+class Balance(BaseModel):
+    """What stands on an account of the ledger."""
+
+    account: str
+    currency: str
+    amount: int
+
+
+class Ledger(BaseModel):
+    """One page of the ledger's lines. `balances` and `sum` are of the whole ledger; the sum is zero."""
+
+    items: list[EntryView]
+    next: str | None
+    balances: list[Balance]
+    sum: int
+
+
+NoteKind = Literal["survey_withheld", "fact_refused", "code_taken", "paid_already"]
+"""A survey nobody could be asked; an event that makes no sense; a code somebody else holds; a reversal too late."""
+
+
+class NoteView(BaseModel):
+    """Something that was not done. `about` is the survey, the event, the code or the reward."""
+
+    id: str
+    account: str
+    at: datetime
+    kind: NoteKind
+    about: str
+    reason: str
+    history: bool
+
+
+class ParkedRecord(BaseModel):
+    """A record that was not taken. `body` is what arrived, at most 2,000 bytes of it."""
+
+    id: str
+    reason: str
+    detail: str
+    parked_at: datetime
+    body: str
+
+
+Move = Literal["approve", "pay", "reverse"]
+"""What an administrator may do with a reward."""

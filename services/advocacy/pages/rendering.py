@@ -1,0 +1,89 @@
+"""How do the hosted pages look? Every page is one of these functions; the shell sends the text with `HEADERS`.
+
+Only the POST of a page's own form counts; it goes to the page's own address, whose signed link is the permission.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from services.advocacy.core.asking import money
+from services.advocacy.core.definitions import Rewards, Survey
+from services.advocacy.core.kinds import COMMENT_LIMIT, Kind
+
+_HERE = Path(__file__).parent
+_STYLE = (_HERE / "style.css").read_text("utf8")
+_STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
+
+HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
+            "base-uri 'none'; frame-ancestors 'none'"
+        ),
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Robots-Tag": "noindex, nofollow",
+    }
+)
+"""What every hosted page is sent with. The style is allowed by its hash, and nothing else is."""
+
+_pages = Environment(
+    loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+def survey(
+    company: str, asked: Survey, kind: Kind, closes_at: datetime, chosen: int | None, comment: str = "", error: str = ""
+) -> str:
+    """The question. `chosen` is shown as selected: from the link, from the answer so far, or from a refused post."""
+    page = {"survey": asked, "kind": kind, "closes_at": closes_at, "chosen": chosen}
+    return _rendered("survey.html", company, **page, comment=comment, error=error, limit=COMMENT_LIMIT)
+
+
+def thanks(company: str, score: int, closes_at: datetime) -> str:
+    """The answer was taken."""
+    return _rendered("thanks.html", company, score=score, closes_at=closes_at)
+
+
+def closed(company: str, reason: str) -> str:
+    """The link is expired, settled or unknown: `reason` says which."""
+    return _rendered("closed.html", company, reason=reason)
+
+
+def referral(company: str, rewards: Rewards) -> str:
+    """What we ask, what both get, and two buttons: they post `choice` as `accept` or `decline`."""
+    return _rendered("referral.html", company, **_worth(rewards), hold_days=rewards.hold_days)
+
+
+def code(company: str, code: str, share_link: str, rewards: Rewards) -> str:
+    """The advocate's code and the link to pass on."""
+    subject = quote(f"Try {company}")
+    body = quote(f"I use {company} and think you would like it: {share_link}")
+    mail = f"mailto:?subject={subject}&body={body}"
+    return _rendered("code.html", company, code=code, share_link=share_link, mail=mail, **_worth(rewards))
+
+
+def declined(company: str, rest_days: int) -> str:
+    """The person said no, and is left in peace."""
+    return _rendered("declined.html", company, rest_days=rest_days)
+
+
+def _worth(rewards: Rewards) -> dict[str, str]:
+    return {
+        "referrer": money(rewards.referrer, rewards.currency),
+        "referred": money(rewards.referred, rewards.currency),
+    }
+
+
+def _rendered(page: str, company: str, **values: Any) -> str:
+    return _pages.get_template(page).render(company=company, style=_STYLE, **values)

@@ -1,0 +1,63 @@
+"""What is advocacy made of?"""
+
+from functools import partial
+
+import msgspec
+from fastapi import FastAPI
+
+from services.advocacy.core.definitions import Definitions
+from services.advocacy.core.links import address
+from services.advocacy.core.loading import load_definitions
+from services.advocacy.handlers import GROUP, Handlers
+from services.advocacy.http import asks, routes, votes
+from services.advocacy.http.hosting import House
+from services.advocacy.surveys import KINDS
+from services.advocacy.timers import Ripening, Timers
+from shared.bus.partitioner import partition_of
+from shared.contracts.topics import LIFECYCLE, OUTREACH
+from shared.definitions import load
+from shared.service.loops import every
+from shared.service.parts import Parts, Service, Work
+from shared.settings import Settings
+
+_LOOK = 5.0
+
+
+class _House(msgspec.Struct):
+    """The one name of `templates/house.yaml` that our pages show."""
+
+    product: str = "our product"
+
+
+def definitions(settings: Settings) -> Definitions:
+    """The company's surveys and referral rules. Raises DefinitionError with every mistake."""
+    return load_definitions(settings.config / "surveys", settings.config / "referrals.yaml", KINDS)
+
+
+def product(settings: Settings) -> str:
+    """What the company calls its product. Raises DefinitionError."""
+    file = settings.config / "templates" / "house.yaml"
+    return load(file, _House).value.product if file.exists() else _House().product
+
+
+def wire(parts: Parts) -> Service:
+    """Build the service."""
+    defined, lifecycle_parts = definitions(parts.settings), parts.bus.partitions(LIFECYCLE.name)
+    link = partial(address, parts.settings.public, parts.secret)
+    handlers = Handlers(defined, lambda account: partition_of(account.encode(), lifecycle_parts), link, parts.clock)
+    passage = parts.passage(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
+    timers = Timers(passage, handlers, parts.database, parts.clock)
+    ripening = Ripening(defined.referrals.rewards, parts.database, parts.clock)
+    loops: dict[str, Work] = {
+        "advocacy-timers": partial(every, _LOOK, timers.fire),
+        "advocacy-rewards": partial(every, _LOOK, ripening.fire),
+    }
+    return Service("advocacy", _app(parts, defined, handlers), [passage], loops)
+
+
+def _app(parts: Parts, defined: Definitions, handlers: Handlers) -> FastAPI:
+    app = FastAPI(title="Waymark advocacy", summary="What customers say, whom they refer, and what that is worth.")
+    house = House(product(parts.settings), defined, handlers, parts)
+    for router in (votes.router(house), asks.router(house), routes.router(parts, defined)):
+        app.include_router(router)
+    return app

@@ -1,0 +1,1 @@
+"""How does a message leave? One file a channel; `table.py` lists them."""

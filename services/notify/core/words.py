@@ -1,0 +1,75 @@
+"""What may a play say? The words of `config/plays/*.yaml`, as data."""
+
+from typing import Literal
+
+import msgspec
+
+from shared.contracts.outreach import OutreachClass
+
+Channel = Literal["email", "webhook", "task"]
+REQUEST = "request"
+NEVER = "never"
+
+
+class On(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The message that starts it. Exactly one of stage (entered), flag (raised), signal, milestone."""
+
+    stage: str | None = None
+    from_: str | None = msgspec.field(name="from", default=None)
+    flag: str | None = None
+    signal: str | None = None
+    milestone: str | None = None
+
+
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ends it before its time. Exactly one; `when` is CEL, `fact` a usage event that lifecycle forwards."""
+
+    stage: Literal["left"] | None = None
+    milestone: str | None = None
+    flag_cleared: str | None = None
+    signal: str | None = None
+    fact: str | None = None
+    when: str | None = None
+
+
+class Audience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom it addresses: the first role on the list that somebody has; `any` is everybody."""
+
+    roles: list[str] = msgspec.field(default_factory=lambda: ["any"])
+    most: int = 1
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One message or task, `after` the play began. `name` tells two steps with one template apart."""
+
+    after: str
+    channel: Channel
+    template: str
+    name: str = ""
+    subject: str = ""
+    expires: str = "7d"
+    guard: list[str] = []
+    unless: list[str] = []
+
+    @property
+    def called(self) -> str:
+        """Its name, which is its template's unless it has one of its own."""
+        return self.name or self.template
+
+
+class Play(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file. `guard` must certainly hold, `unless` must not certainly hold: unknown stops the first, not the second."""
+
+    name: str
+    description: str
+    class_: OutreachClass = msgspec.field(name="class")
+    on: On | Literal["request"]
+    steps: list[Step]
+    stages: list[str] = []
+    topic: str = ""
+    guard: list[str] = []
+    unless: list[str] = []
+    stop: list[Stop] = []
+    again: str = ""
+    audience: Audience = Audience()
+    holdout: float = 0.0

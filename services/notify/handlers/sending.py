@@ -1,0 +1,127 @@
+"""What is true of a delivery on its way? Claimed by one sender at a time, asked about once more, and settled once.
+
+pending -> sending (claimed, then data_sent) -> sent, failed, unknown; or back to pending after a pause.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Row
+
+from services.notify.core.planned import Planned
+from services.notify.core.playbook import Playbook
+from services.notify.core.policy import Verdict
+from services.notify.core.settled import dropped, once_more, sent
+from services.notify.core.state import Account
+from services.notify.handlers.writing import recorded
+from services.notify.store import accounts, deliveries
+from services.notify.store.switch import Mode, read_switch
+from shared.contracts.outreach import Status
+from shared.contracts.topics import OUTREACH
+from shared.db.protocol import Tx
+
+LEASE = timedelta(minutes=5)
+PAUSES = tuple(timedelta(minutes=m) for m in (1, 5, 30, 120))
+"""How long to wait after each failed attempt; after the one behind the last it has failed."""
+AT_ONCE = 4
+"""How many conversations may be in doubt after a crash."""
+_UNCONFIGURED = timedelta(minutes=5)
+
+Became = Literal["accepted", "refused", "later", "unknown"]
+_SETTLED: dict[Became, Status] = {"accepted": "sent", "refused": "failed", "unknown": "unknown", "later": "failed"}
+_COST: dict[Status, Callable[[Account, str, datetime], Account]] = {
+    "sent": sent,
+    "failed": lambda account, delivery, _at: dropped(account, delivery),
+    "skipped": lambda account, delivery, _at: dropped(account, delivery),
+    "unknown": lambda account, _delivery, _at: account,
+}
+"""What each end does to the person's budget: what may have arrived counts."""
+IN_DOUBT: Mapping[tuple[str, str], Became] = {
+    ("email", "claimed"): "later",
+    ("email", "data_sent"): "unknown",
+    ("webhook", "claimed"): "later",
+    ("webhook", "data_sent"): "later",
+}
+"""A sender did not come back: by channel and how far it got. A webhook's receiver knows a repeat by its id."""
+
+
+class Claimed(NamedTuple):
+    """A delivery that is ours to send now, and to whom."""
+
+    row: Row[Any]
+    email: str | None
+    name: str
+
+
+class Sending:
+    """Runs one playbook. `missing` says, for each channel that is not set up, what to set."""
+
+    def __init__(self, book: Playbook, part_of: accounts.PartOf, first: Mode, missing: Mapping[str, str]) -> None:
+        self._book = book
+        self._part_of = part_of
+        self._first = first
+        self._missing = missing
+
+    async def claim(self, tx: Tx, now: datetime) -> tuple[int, list[Claimed]]:
+        """How many were looked at, and those that go out now. In preview nothing does."""
+        if (await read_switch(tx, self._first)).mode != "live":
+            return 0, []
+        rows = await deliveries.due(tx, now, AT_ONCE)
+        known = await accounts.locked(tx, {row.account for row in rows})
+        claimed = [await self._judge(tx, row, known, now) for row in rows]
+        await accounts.keep(tx, self._part_of, known.values())
+        return len(rows), [one for one in claimed if one is not None]
+
+    async def settle(self, tx: Tx, row: Row[Any], became: Became, now: datetime, detail: str, ref: str = "") -> bool:
+        """Record what became of it; False when it is not ours any more."""
+        if became == "later" and row.attempt <= len(PAUSES):
+            values = {"status": "pending", "detail": detail, "not_before": now + PAUSES[row.attempt - 1]}
+            return await deliveries.change(tx, row, **values, reason="try_again", lease_until=None)
+        status = _SETTLED[became]
+        reason = "" if status == "sent" else became if became != "later" else "gave_up"
+        values = {"status": status, "reason": reason, "detail": detail, "provider_ref": ref, "lease_until": None}
+        if not await deliveries.change(tx, row, **values, sent_at=now if status == "sent" else None):
+            return False
+        known = await accounts.locked(tx, {row.account})
+        self._count(tx, deliveries.decision(row), known, status, now, reason)
+        await accounts.keep(tx, self._part_of, known.values())
+        return True
+
+    async def recover(self, tx: Tx, now: datetime) -> int:
+        """Settle what a sender left behind that did not come back. How many there were."""
+        rows = await deliveries.stranded(tx, now, AT_ONCE)
+        for row in rows:
+            became = IN_DOUBT[row.channel, row.stage]
+            await self.settle(tx, row, became, now, f"the sender was lost after '{row.stage}'", row.provider_ref)
+        return len(rows)
+
+    async def _judge(self, tx: Tx, row: Row[Any], known: dict[str, Account], now: datetime) -> Claimed | None:
+        planned = deliveries.decision(row)
+        verdict = once_more(known[row.account], planned, now, self._book)
+        if verdict.action == "skip":
+            await deliveries.change(tx, row, status="skipped", reason=verdict.reason, detail=verdict.detail)
+            self._count(tx, planned, known, "skipped", now, verdict.reason)
+            return None
+        if row.channel in self._missing:
+            verdict = Verdict("defer", detail=self._missing[row.channel], until=now + _UNCONFIGURED)
+        if verdict.action == "defer":
+            reason = verdict.reason or "not_configured"
+            await deliveries.change(tx, row, reason=reason, detail=verdict.detail, not_before=verdict.until)
+            return None
+        return await self._take(tx, row, known[row.account], now)
+
+    async def _take(self, tx: Tx, row: Row[Any], account: Account, now: datetime) -> Claimed | None:
+        who = account.contacts.get(row.user or "")
+        email, name = (who.email, who.name or "") if who else (None, "")
+        mine = {"status": "sending", "stage": "claimed", "lease_until": now + LEASE, "address": email}
+        counted = {"attempt": row.attempt + 1, "lease_epoch": row.lease_epoch + 1, "reason": "", "detail": ""}
+        await deliveries.change(tx, row, **mine, **counted)
+        fresh = await deliveries.one(tx, row.id)
+        return None if fresh is None else Claimed(fresh, email, name)
+
+    @staticmethod
+    def _count(tx: Tx, planned: Planned, known: dict[str, Account], status: Status, now: datetime, reason: str) -> None:
+        """The budget as it truly is, and the others told."""
+        known[planned.account] = _COST[status](known[planned.account], planned.id, now)
+        tx.emit(OUTREACH, [recorded(planned, status, now, now, reason)])

@@ -1,0 +1,1 @@
+"""What may be asked of notify? The outbox with its texts and reasons, mode, tasks, plays, consents; and the way out."""

@@ -1,0 +1,127 @@
+"""What do the answers look like?"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Mode = Literal["preview", "live"]
+STATUSES = ("previewed", "pending", "sending", "sent", "skipped", "failed", "unknown", "opened", "done")
+
+
+class DeliveryRow(BaseModel):
+    """One delivery in a list. `at` is the account's own time, `planned_at` the wall clock's; `reason` says why not."""
+
+    id: str
+    account: str
+    user: str | None
+    address: str | None
+    play: str
+    step: str
+    channel: str
+    outreach_class: str
+    status: str
+    reason: str
+    detail: str
+    at: datetime
+    planned_at: datetime
+    not_before: datetime
+    expires_at: datetime
+    history: bool
+    subject: str
+    attempt: int
+    sent_at: datetime | None
+    done_at: datetime | None
+
+
+class DeliveryView(DeliveryRow):
+    """One delivery with exactly what would go, or went. `stage` is how far the last attempt got."""
+
+    text: str
+    html: str
+    stage: str
+    provider_ref: str
+
+
+class ModeView(BaseModel):
+    """Whether mail leaves the house; `set_by` is empty while the settings say so."""
+
+    mode: Mode
+    set_by: str
+    set_at: datetime | None
+
+
+class ModeWanted(BaseModel):
+    """preview: nothing leaves, new deliveries are only shown. live: new deliveries, and released ones, are sent."""
+
+    model_config = ConfigDict(extra="forbid")
+    mode: Mode
+
+
+class PlayWanted(BaseModel):
+    """Which play."""
+
+    model_config = ConfigDict(extra="forbid")
+    play: Name
+
+
+class Released(BaseModel):
+    """How many deliveries were let go; they leave while the mode is live."""
+
+    released: int
+
+
+class StepView(BaseModel):
+    """One step of a play; `after` and `expires` in seconds."""
+
+    name: str
+    channel: str
+    template: str
+    after: float
+    expires: float
+
+
+class PlayView(BaseModel):
+    """One play: what starts it, what it does, and how its deliveries stand by status."""
+
+    name: str
+    description: str
+    outreach_class: str
+    topic: str
+    stages: list[str]
+    trigger: str
+    steps: list[StepView]
+    counts: dict[str, int]
+
+
+class ConsentWanted(BaseModel):
+    """What a person said about a topic: a play's topic or class, or `*` for everything but transactional mail."""
+
+    model_config = ConfigDict(extra="forbid")
+    account: Name
+    user: Name
+    topic: Name = "*"
+    granted: bool
+
+
+class ConsentView(BaseModel):
+    """What a person last said. `source` is `link` for the page in our mails, else the key that was used."""
+
+    account: str
+    user: str
+    topic: str
+    granted: bool
+    source: str
+    changed_at: datetime
+
+
+class ParkedRecord(BaseModel):
+    """A message that was not taken, and why. `body` is at most 2,000 bytes of it."""
+
+    id: str
+    topic: str
+    reason: str
+    detail: str
+    parked_at: datetime
+    body: str

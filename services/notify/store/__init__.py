@@ -1,0 +1,1 @@
+"""What does notify remember? Accounts, every delivery with its reason, what people declined, and the switch."""

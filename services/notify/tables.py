@@ -1,0 +1,87 @@
+"""Where does notify keep what it remembers?"""
+
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+from shared.db.columns import Utc
+
+metadata = MetaData()
+
+account = Table(
+    "notify_account",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("part", Integer, nullable=False),
+    Column("clock", Utc),
+    Column("next_due", Utc),
+    Column("held", Boolean, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Index("notify_account_due", "part", "next_due"),
+)
+"""One row an account: `state` is all the core remembers. `next_due` is when time alone has something to do, `held`
+that an import, not the wall clock, drives the account.
+"""
+
+delivery = Table(
+    "notify_delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("user", Text),
+    Column("address", Text),
+    Column("play", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("outreach_class", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("planned_at", Utc, nullable=False),
+    Column("not_before", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("history", Boolean, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("html", Text, nullable=False),
+    Column("decision", LargeBinary, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("lease_epoch", Integer, nullable=False),
+    Column("lease_until", Utc),
+    Column("stage", Text, nullable=False),
+    Column("provider_ref", Text, nullable=False),
+    Column("sent_at", Utc),
+    Column("done_at", Utc),
+    Index("notify_delivery_at", "at", "id"),
+    Index("notify_delivery_account", "account", "at"),
+    Index("notify_delivery_play", "play", "status"),
+    Index("notify_delivery_waiting", "status", "not_before"),
+)
+"""One row a decision, sent or not. `id` is derived from what caused it: the same occurrence is never written twice.
+
+`at` is the account's own time, `planned_at` the wall clock's. `decision` is what the core decided, whole (JSON).
+`stage` is how far a conversation got that nobody may have heard the end of: claimed, or data_sent.
+"""
+
+consent = Table(
+    "notify_consent",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("user", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("granted", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    Index("notify_consent_user", "user"),
+)
+"""What a person last said about a topic, and how (`link`, or `key:NAME`). What decides stands in the account's state."""
+
+switch = Table(
+    "notify_switch",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("mode", Text, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", Utc, nullable=False),
+)
+"""One row: whether mail leaves the house (`live`) or is only shown (`preview`)."""

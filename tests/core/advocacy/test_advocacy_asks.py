@@ -1,0 +1,208 @@
+"""Whom do we ask to refer others, and when do we stop?"""
+
+from collections.abc import Callable
+
+import pytest
+from advocacy_making import SHIPPED, Story, day, of, promoter, told
+from msgspec.structs import replace
+
+from services.advocacy.core.account import Account, Scored
+from services.advocacy.core.answers import answer
+from services.advocacy.core.asking import money
+from services.advocacy.core.candidacy import reasons_against
+from services.advocacy.core.codes import ALPHABET, code_of, read
+from services.advocacy.core.decisions import Invitation, InvitationClosed
+from services.advocacy.core.definitions import Definitions
+from services.advocacy.core.kinds import Ballot
+from services.advocacy.core.opting import decline, opt_in
+from services.advocacy.core.referral import Code
+from services.advocacy.core.refusal import Refused
+from services.advocacy.core.step import advance
+from shared.contracts.advocacy import AdvocateOptedIn
+
+RULES = SHIPPED.referrals
+
+
+def asks(decisions: list) -> list[Invitation]:
+    return [one for one in of(decisions, Invitation) if one.purpose == "referral"]
+
+
+def asked() -> tuple[Account, Invitation]:
+    account, decisions = told(promoter().stage(200, "advocacy"))
+    return account, asks(decisions)[0]
+
+
+def test_a_promoter_of_a_healthy_old_account_is_asked_on_entering_advocacy():
+    _, ask = asked()
+    assert (ask.user, ask.at, ask.play, ask.outreach_class) == ("ann", day(200), "referral_invite", "advocacy")
+    assert ask.values["reward_referrer"] == "50.00 EUR"
+
+
+def test_the_candidate_signal_asks_too():
+    _, decisions = told(promoter().signal(200, "advocate_candidate"))
+    assert len(asks(decisions)) == 1
+
+
+@pytest.mark.parametrize(
+    ("story", "reason"),
+    [
+        (promoter(), "is no candidate for advocacy"),
+        (promoter().health(180, "green", 79.0).stage(200, "advocacy"), "is not healthy enough"),
+        (promoter().health(180, "yellow", None).stage(200, "advocacy"), "is not healthy enough"),
+        (promoter().flag(180, "at_risk").stage(200, "advocacy"), "is at risk"),
+        (promoter().metric(180, "open_urgent_tickets", 1.0).stage(200, "advocacy"), "has an urgent ticket open"),
+        (promoter().fact(190, "nps_answered", "ann", score=8.0).stage(200, "advocacy"), "nobody who can be asked"),
+        (promoter().stage(261, "advocacy"), "nobody who can be asked"),
+        (promoter().contact(180, "ann", gone=True).stage(200, "advocacy"), "nobody who can be asked"),
+        (promoter().stage(175, "advocacy"), "for less than 180 days"),
+    ],
+)
+def test_each_rule_alone_stops_the_ask_and_says_why(story: Story, reason: str):
+    account, decisions = told(story)
+    assert not asks(decisions)
+    assert any(reason in said for said in reasons_against(account, RULES.ask))
+
+
+def test_a_candidate_is_asked_when_the_last_obstacle_goes():
+    story = promoter().flag(190, "at_risk").signal(200, "advocate_candidate").flag(210, "at_risk", raised=False)
+    _, decisions = told(story)
+    assert [ask.at for ask in asks(decisions)] == [day(210)]
+
+
+def test_time_alone_may_lift_the_last_obstacle():
+    account, decisions = told(promoter().stage(175, "advocacy"))
+    assert not asks(decisions)
+    _, decisions = advance(account, day(300), SHIPPED)
+    assert [ask.at for ask in asks(decisions)] == [day(180)]
+
+
+def test_after_an_ask_the_account_rests_for_ninety_days():
+    story = promoter().stage(200, "advocacy").fact(280, "nps_answered", "ann", score=9.0)
+    account, decisions = told(story.signal(285, "advocate_candidate"))
+    assert len(asks(decisions)) == 1
+    _, decisions = advance(account, day(400), SHIPPED)
+    assert [ask.at for ask in asks(decisions)] == [day(290)]
+
+
+def test_who_holds_a_code_already_is_not_asked_again():
+    account, ask = asked()
+    account, _ = opt_in(account, ask.id, RULES, day(202))
+    account = replace(account, scores={"ann": {"nps": Scored(10, day(330))}})
+    assert advance(account, day(900), SHIPPED)[1] == []
+    assert reasons_against(replace(account, clock=day(340)), RULES.ask) == [
+        "nobody who can be asked is a promoter of the last 90 days"
+    ]
+
+
+def test_the_keenest_and_latest_promoter_is_asked():
+    story = promoter().contact(171, "bob").contact(171, "cleo")
+    story.fact(172, "nps_answered", "bob", score=9.0).fact(173, "nps_answered", "cleo", score=10.0)
+    _, decisions = told(story.stage(200, "advocacy"))
+    assert [ask.user for ask in asks(decisions)] == ["cleo"]
+
+
+@pytest.mark.parametrize(
+    ("fall", "reason"),
+    [
+        (lambda story: story.health(201, "yellow", 70.0), "its health fell"),
+        (lambda story: story.health(201, "green", 59.0), "its health fell"),
+        (lambda story: story.flag(201, "at_risk"), "is at risk"),
+        (lambda story: story.stage(201, "churned"), "has churned"),
+        (lambda story: story.metric(201, "open_urgent_tickets", 2.0), "has an urgent ticket open"),
+        (lambda story: story.fact(201, "nps_answered", "ann", score=3.0), "the person is no longer a promoter"),
+        (lambda story: story.contact(201, "ann", gone=True), "the person left or unsubscribed"),
+    ],
+)
+def test_an_ask_that_is_out_is_withdrawn_at_once_when_the_account_falls(fall: Callable[[Story], Story], reason: str):
+    account, decisions = told(fall(promoter().stage(200, "advocacy")))
+    (closed,) = of(decisions, InvitationClosed)
+    assert (closed.id, closed.status, closed.reason, closed.at) == (
+        asks(decisions)[0].id,
+        "withdrawn",
+        reason,
+        day(201),
+    )
+    with pytest.raises(Refused, match="no longer open"):
+        opt_in(account, closed.id, RULES, day(202))
+
+
+def test_an_unhappy_answer_on_our_own_page_withdraws_the_ask():
+    account, ask = asked()
+    invitation = replace(ask, id="s", purpose="survey", name="nps")
+    account, decisions = answer(account, invitation, None, Ballot(2, ""), SHIPPED, day(201))
+    assert [closed.status for closed in of(decisions, InvitationClosed)] == ["withdrawn"]
+
+
+def test_opting_in_gives_a_code_and_tells_of_it():
+    account, ask = asked()
+    account, decisions = opt_in(account, ask.id, RULES, day(202))
+    (code,), (message,) = of(decisions, Code), of(decisions, AdvocateOptedIn)
+    assert code.code == message.code == account.codes["ann"] == code_of("acme", "ann")
+    assert (code.email, code.domains, code.issued_at) == ("ann@acme.example", ("acme.example",), day(202))
+    assert opt_in(account, ask.id, RULES, day(220)) == (account, [])
+
+
+def test_a_code_somebody_holds_is_answered_with_the_next_one():
+    account, ask = asked()
+    _, first = opt_in(account, ask.id, RULES, day(202))
+    _, second = opt_in(account, ask.id, RULES, day(202), attempt=1)
+    assert of(first, Code)[0].code != of(second, Code)[0].code
+
+
+def test_declining_gives_a_hundred_and_eighty_days_of_peace():
+    account, ask = asked()
+    account, _ = decline(account, ask.id, day(205))
+    assert decline(account, ask.id, day(206)) == (account, [])
+    late = Story()
+    late.messages = promoter().stage(1, "x").stage(1, "x").fact(380, "nps_answered", "ann", score=10.0).messages[-1:]
+    account, decisions = told(late, account=account)
+    assert not asks(decisions)
+    assert reasons_against(account, RULES.ask) == ["declined within 180 days"]
+    _, decisions = advance(account, day(400), SHIPPED)
+    assert [again.at for again in asks(decisions)] == [day(385)]
+
+
+def test_who_declined_may_still_change_their_mind_while_it_is_open():
+    account, ask = asked()
+    account, _ = decline(account, ask.id, day(201))
+    account, decisions = opt_in(account, ask.id, RULES, day(202))
+    assert of(decisions, Code)
+    with pytest.raises(Refused, match="accepted"):
+        decline(account, ask.id, day(203))
+
+
+@pytest.mark.parametrize("when", [214, 300])
+def test_an_expired_ask_takes_no_answer(when: int):
+    account, ask = asked()
+    with pytest.raises(Refused, match="no longer open"):
+        opt_in(account, ask.id, RULES, day(when))
+
+
+def test_an_ask_nobody_made_is_refused():
+    with pytest.raises(Refused, match="not known"):
+        decline(Account(id="acme"), "guess", day(1))
+
+
+def test_an_ask_of_an_imported_past_is_planned_marked_and_cannot_be_taken_up():
+    account, decisions = told(promoter(history=True).stage(200, "advocacy"))
+    (ask,) = asks(decisions)
+    assert ask.history
+    with pytest.raises(Refused):
+        opt_in(account, ask.id, RULES, day(201))
+
+
+def test_referrals_can_be_switched_off():
+    off = Definitions(SHIPPED.surveys, replace(RULES, enabled=False), SHIPPED.kinds, SHIPPED.versions)
+    _, decisions = told(promoter().stage(200, "advocacy"), off)
+    assert not asks(decisions)
+
+
+def test_codes_are_seven_clear_letters_and_read_as_people_type_them():
+    codes = {code_of("acme", f"user-{number}") for number in range(5000)}
+    assert len(codes) == 5000
+    assert all(len(code) == 7 and set(code) <= set(ALPHABET) for code in codes)
+    assert read(" abc-2d ef ") == "ABC2DEF"
+
+
+def test_money_is_shown_as_people_read_it():
+    assert [money(5000, "EUR"), money(5, "USD"), money(0, "EUR")] == ["50.00 EUR", "0.05 USD", ""]

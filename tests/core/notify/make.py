@@ -1,0 +1,179 @@
+"""What do tests of notify's core start from? Small plays, and messages of one account in order."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from services.notify.core.engine import advance, apply
+from services.notify.core.planned import Planned
+from services.notify.core.playbook import Budget, Cap, Ending, Play, Playbook, Quiet, Step
+from services.notify.core.state import Account
+from services.notify.core.view import Message
+from services.notify.core.words import Audience, On, Stop
+from shared.contracts.advocacy import OutreachRequested
+from shared.contracts.evidence import Evidence
+from shared.contracts.lifecycle import (
+    ClockAdvanced,
+    ContactChanged,
+    FactObserved,
+    FlagChanged,
+    MilestoneReached,
+    SignalRaised,
+    Snapshot,
+    StageChanged,
+)
+from shared.expr import Expr
+
+DAY = timedelta(days=1)
+MONDAY = datetime(2025, 3, 3, 12, tzinfo=UTC)
+WHY = Evidence("rule", "version", "because")
+
+CAPS = (
+    Cap("day", 1, DAY, account=False, classes=frozenset(), topics=frozenset()),
+    Cap("week", 2, 7 * DAY, account=False, classes=frozenset(), topics=frozenset()),
+    Cap("survey", 1, 30 * DAY, account=False, classes=frozenset({"survey"}), topics=frozenset()),
+    Cap("nps", 1, 90 * DAY, account=False, classes=frozenset(), topics=frozenset({"nps"})),
+    Cap("advocacy", 1, 90 * DAY, account=False, classes=frozenset({"advocacy"}), topics=frozenset()),
+    Cap("expansion", 1, 30 * DAY, account=False, classes=frozenset({"expansion"}), topics=frozenset()),
+    Cap("account", 5, 7 * DAY, account=True, classes=frozenset(), topics=frozenset()),
+)
+NIGHT = Quiet(time(20), time(8), weekends=True)
+
+
+def at(days: float) -> datetime:
+    """So many days after a Monday noon."""
+    return MONDAY + days * DAY
+
+
+def budget(caps: Iterable[Cap] = CAPS, quiet: Quiet | None = None) -> Budget:
+    pause = Expr("open_urgent_tickets >= 1")
+    return Budget(tuple(caps), pause, frozenset({"expansion", "advocacy"}), quiet, "UTC", "salt", 30 * DAY)
+
+
+def step(after: float = 0, channel: Any = "email", template: str = "hello", expires: float = 7, **more: Any) -> Step:
+    guard = tuple(map(Expr, more.pop("guard", ())))
+    return Step(more.pop("name", template), after * DAY, channel, template, "", expires * DAY, guard)
+
+
+def play(name: str = "hello", on: On | None = None, steps: Iterable[Step] = (), **more: Any) -> Play:
+    on = on if on or more.pop("request", False) else On(signal=name)
+    class_ = more.pop("class_", "onboarding")
+    endings = tuple(ending(stop) for stop in more.pop("stop", ()))
+    conditions = {key: tuple(map(Expr, more.pop(key, ()))) for key in ("guard", "unless")}
+    return Play(
+        name=name,
+        version="v",
+        class_=class_,
+        topic=more.pop("topic", class_),
+        on=on,
+        steps=tuple(steps) or (step(),),
+        stages=frozenset(more.pop("stages", ())),
+        endings=endings,
+        again=more.pop("again", timedelta()),
+        audience=more.pop("audience", Audience()),
+        holdout=more.pop("holdout", 0.0),
+        **conditions,
+    )
+
+
+def ending(stop: Stop) -> Ending:
+    return Ending(stop, repr(stop), Expr(stop.when) if stop.when else None)
+
+
+def book(*plays: Play, budget: Budget | None = None) -> Playbook:
+    return Playbook({each.name: each for each in plays}, budget or BUDGET, frozenset({"at_risk", "stalled"}))
+
+
+BUDGET = budget()
+
+
+class Story:
+    """One account: tell it messages in order, and read what was planned."""
+
+    def __init__(self, playbook: Playbook, account: str = "acme") -> None:
+        self.book = playbook
+        self.account = Account(account)
+        self.planned: list[Planned] = []
+
+    def tell(self, *messages: Message) -> list[Planned]:
+        before = len(self.planned)
+        for message in messages:
+            self.account, planned = apply(self.account, message, self.book)
+            self.planned += planned
+        return self.planned[before:]
+
+    def wait(self, until: datetime) -> list[Planned]:
+        self.account, planned = advance(self.account, until, self.book)
+        self.planned += planned
+        return planned
+
+    @property
+    def next_seq(self) -> int:
+        return self.account.seq + 1
+
+    def person(self, user: str = "ann", when: float = 0, **more: Any) -> list[Planned]:
+        more = {"email": f"{user}@acme.test", "name": user.title()} | more
+        return self.tell(ContactChanged(**self._head(when, more), user=user, **more))
+
+    def stage(self, stage: str, when: float = 0, previous: str | None = None, **more: Any) -> list[Planned]:
+        return self.tell(
+            StageChanged(
+                **self._head(when, more), previous=previous, stage=stage, evidence=WHY, snapshot=self._seen(stage, more)
+            )
+        )
+
+    def signal(self, signal: str = "hello", when: float = 0, stage: str = "adoption", **more: Any) -> list[Planned]:
+        head = self._head(when, more)
+        return self.tell(SignalRaised(**head, signal=signal, evidence=WHY, snapshot=self._seen(stage, more)))
+
+    def flag(self, flag: str, raised: bool, when: float = 0, stage: str = "adoption", **more: Any) -> list[Planned]:
+        head, flags = self._head(when, more), [flag] if raised else []
+        snapshot = self._seen(stage, more | {"flags": flags})
+        return self.tell(FlagChanged(**head, flag=flag, raised=raised, evidence=WHY, snapshot=snapshot))
+
+    def milestone(self, milestone: str, when: float = 0, stage: str = "adoption", **more: Any) -> list[Planned]:
+        head = self._head(when, more)
+        snapshot = self._seen(stage, more | {"milestones": {milestone: at(when)}})
+        message = MilestoneReached(
+            **head,
+            milestone=milestone,
+            reached_at=at(when),
+            evidence=WHY,
+            snapshot=snapshot,
+            corrected=more.get("corrected", False),
+        )
+        return self.tell(message)
+
+    def fact(self, fact: str, when: float = 0) -> list[Planned]:
+        return self.tell(FactObserved(**self._head(when), fact=fact, event="e"))
+
+    def clock(self, when: float, *, live: bool) -> list[Planned]:
+        return self.tell(ClockAdvanced(**self._head(when), live=live))
+
+    def request(self, play: str, user: str = "ann", when: float = 0, **more: Any) -> list[Planned]:
+        more = {"outreach_class": "survey", "link": "https://x.test/s"} | more
+        moment = {"id": f"r{play}{user}{when}", "account": self.account.id, "at": at(when), "decided_at": at(when)}
+        return self.tell(OutreachRequested(**moment, user=user, play=play, **more))
+
+    def _head(self, when: float, more: dict[str, Any] | None = None) -> dict[str, Any]:
+        seq, history = self.next_seq, (more or {}).pop("history", False)
+        return {
+            "id": f"m{seq}",
+            "account": self.account.id,
+            "seq": seq,
+            "at": at(when),
+            "decided_at": at(when),
+            "history": history,
+        }
+
+    def _seen(self, stage: str, more: dict[str, Any]) -> Snapshot:
+        known = {"flags", "band", "score", "metrics", "traits", "milestones"}
+        return Snapshot(stage, at(0), **{key: value for key, value in more.items() if key in known})
+
+
+def sent(planned: Iterable[Planned]) -> list[tuple[str, str | None]]:
+    return [(each.step, each.user) for each in planned if each.send]
+
+
+def reasons(planned: Iterable[Planned]) -> list[str]:
+    return [each.reason for each in planned if not each.send]

@@ -1,0 +1,145 @@
+"""Are the files right, and is every mistake found with its line?"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from services.notify.channels.table import KINDS
+from services.notify.core.reach import REACH
+from services.notify.definition import Definition, known_names, load_plays
+from shared.definitions import DefinitionError
+
+CONFIG = Path(__file__).parents[3] / "config"
+STAGES = ("onboarding", "adoption", "value_realization", "expansion", "retention", "advocacy", "churned")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Definition:
+    return load_plays(CONFIG, known_names(CONFIG / "lifecycle.yaml"))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The shipped files with one play only, to break."""
+    shutil.copytree(CONFIG / "templates", tmp_path / "templates")
+    shutil.copy(CONFIG / "budget.yaml", tmp_path)
+    (tmp_path / "plays").mkdir()
+    shutil.copy(CONFIG / "plays/welcome.yaml", tmp_path / "plays")
+    return tmp_path
+
+
+def mistakes(config: Path) -> list[str]:
+    with pytest.raises(DefinitionError) as error:
+        load_plays(config, known_names(CONFIG / "lifecycle.yaml"))
+    return [str(mistake).removeprefix(f"{config}/") for mistake in error.value.mistakes]
+
+
+def test_the_shipped_plays_are_right_for_the_shipped_lifecycle(shipped: Definition):
+    assert len(shipped.playbook.plays) >= 20
+
+
+def test_every_stage_has_a_play(shipped: Definition):
+    covered = {stage for play in shipped.playbook.plays.values() for stage in play.stages}
+    assert covered == set(STAGES)
+
+
+def test_the_plays_that_advocacy_asks_for_are_there(shipped: Definition):
+    surveys = [yaml.safe_load(file.read_text("utf8"))["play"] for file in (CONFIG / "surveys").glob("*.yaml")]
+    for name in [*surveys, "referral_invite"]:
+        assert shipped.playbook.plays[name].on is None, name
+
+
+def test_every_template_is_used(shipped: Definition):
+    used = {step.template for play in shipped.playbook.plays.values() for step in play.steps} | {"footer"}
+    assert used == {file.name.removesuffix(".md.j2") for file in (CONFIG / "templates").glob("*.md.j2")}
+
+
+def test_plays_load_without_a_lifecycle_definition_at_hand():
+    assert "at_risk" in load_plays(CONFIG).playbook.flags
+
+
+def test_every_channel_of_the_core_has_a_sender():
+    assert KINDS.keys() == REACH.keys()
+
+
+def test_a_change_of_any_file_is_another_version(config: Path):
+    before = load_plays(config).playbook.version
+    (config / "templates/welcome_hello.md.j2").write_text("Subject: Hi\n\nHi\n", "utf8")
+    assert load_plays(config).playbook.version != before
+
+
+BROKEN = {
+    "class: onboarding": ("class: onbording", "welcome.yaml:3: Invalid enum value 'onbording'"),
+    "again: never": ("agian: never", "welcome.yaml:6: unknown key 'agian'; did you mean 'again'?"),
+    "stages: [onboarding]": ("stages: [onbording]", "no stage 'onbording' in the lifecycle definition; did you mean 'onboarding'?"),
+    "on: {stage: onboarding}": ("on: {signal: usage_dropp}", "welcome.yaml:5: no signal 'usage_dropp' in the lifecycle definition; did you mean 'usage_drop'?"),
+    "  - milestone: first_value": ("  - milestone: first_valu", "welcome.yaml:10: no milestone 'first_valu'"),
+    "after: 2d": ("after: two days", "welcome.yaml:13: 'two days' is not a duration"),
+    "template: welcome_first_use": ("template: welcome_frist_use", "no template 'welcome_frist_use'; did you mean 'welcome_first_use'?"),
+    "unless: [first_use_reached]": ("unless: [first_use_reachd]", "welcome.yaml:13: unknown name 'first_use_reachd'; did you mean 'first_use_reached'?"),
+    "unless: [invited_team_reached]": ('unless: ["seats >"]', "welcome.yaml:14: not an expression"),
+    "  - stage: left": ("  - {stage: left, milestone: first_use}", "welcome.yaml:9: name exactly one end"),
+    "name: welcome": ("name: Welcome!", "'Welcome!' is not readable"),
+    "channel: task": ("channel: pigeon", "welcome.yaml:16: Invalid enum value 'pigeon'"),
+    "expires: 5d": ("expires: 0d", "welcome.yaml:12: a step that expires at once is never sent"),
+    "most: 1}": ("most: 0}", "welcome.yaml:7: at least one person"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("right", BROKEN)
+def test_a_mistake_is_told_with_its_line_and_what_was_meant(config: Path, right: str):
+    wrong, told = BROKEN[right]
+    file = config / "plays/welcome.yaml"
+    text = file.read_text("utf8")
+    assert right in text
+    file.write_text(text.replace(right, wrong, 1), "utf8")
+    assert any(told in mistake for mistake in mistakes(config)), mistakes(config)
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(config: Path):
+    (config / "plays/other.yaml").write_text("name: wrong\n", "utf8")
+    (config / "budget.yaml").write_text((config / "budget.yaml").read_text("utf8").replace("1d}", "one day}"), "utf8")
+    (config / "templates/welcome_hello.md.j2").write_text("Subject: x\n\n{% if %}\n", "utf8")
+    assert len({mistake.split(":")[0] for mistake in mistakes(config)}) == 3
+
+
+def test_a_play_that_rests_is_asked_how_long(config: Path):
+    file = config / "plays/welcome.yaml"
+    file.write_text(file.read_text("utf8").replace("again: never\n", ""), "utf8")
+    assert "'again' is missing" in mistakes(config)[0]
+
+
+def test_a_request_has_no_rest_of_its_own(config: Path):
+    shutil.copy(CONFIG / "plays/nps_invite.yaml", config / "plays")
+    file = config / "plays/nps_invite.yaml"
+    file.write_text(file.read_text("utf8") + "again: 90d\n", "utf8")
+    assert "the contact budget is its rest" in mistakes(config)[0]
+
+
+def test_a_text_that_could_not_be_written_for_some_account_is_found(config: Path):
+    (config / "templates/welcome_hello.md.j2").write_text("Subject: x\n\nYou have {{ seats }} seats.\n", "utf8")
+    assert "'seats' is undefined" in mistakes(config)[0]
+
+
+def test_a_text_with_a_name_that_nobody_offers_is_found(config: Path):
+    text = "Subject: x\n\n{% if seat is defined %}{{ seat }}{% endif %}\n"
+    (config / "templates/welcome_hello.md.j2").write_text(text, "utf8")
+    assert mistakes(config) == ["templates/welcome_hello.md.j2:3: unknown name 'seat'; did you mean 'seats'?"]
+
+
+def test_without_a_footer_that_lets_people_go_no_mail_is_written(config: Path):
+    (config / "templates/footer.md.j2").write_text("Subject: x\n\nBye\n", "utf8")
+    assert "unsubscribe_link" in mistakes(config)[0]
+
+
+def test_a_budget_with_a_zone_or_a_night_that_is_none_is_found(config: Path):
+    text = (config / "budget.yaml").read_text("utf8")
+    wrong = text.replace("timezone: UTC", "timezone: Mars/Base").replace('from: "20:00"', 'from: "8pm"')
+    (config / "budget.yaml").write_text(wrong, "utf8")
+    assert len(mistakes(config)) == 2
+
+
+def test_missing_files_are_named(tmp_path: Path):
+    assert any("budget.yaml:1: cannot be read" in mistake for mistake in mistakes(tmp_path))

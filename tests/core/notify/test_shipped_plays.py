@@ -1,0 +1,123 @@
+"""Do the plays we ship do right by a customer?"""
+
+from pathlib import Path
+
+import pytest
+
+from services.notify.definition import Definition, known_names, load_plays
+from services.notify.trial import needs_footer
+from tests.core.notify.make import Story, at, reasons
+
+CONFIG = Path(__file__).parents[3] / "config"
+HEALTHY = {
+    "seats": 10.0,
+    "active_users_28d": 9.0,
+    "seat_utilisation": 0.9,
+    "mrr": 2000.0,
+    "value_events_28d": 12.0,
+    "open_urgent_tickets": 0.0,
+    "nps": 9.0,
+    "features_28d": 4.0,
+    "entitled_features": 12.0,
+    "days_in_stage": 30.0,
+    "days_to_renewal": 100.0,
+    "core_trend": -0.5,
+    "limit_used": 0.85,
+    "gated_attempts_14d": 4.0,
+    "gated_users_14d": 2.0,
+    "unpaid_invoices": 1.0,
+    "champions_missing": 1.0,
+    "days_since_core_use": 15.0,
+}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Definition:
+    return load_plays(CONFIG, known_names(CONFIG / "lifecycle.yaml"))
+
+
+@pytest.fixture
+def story(shipped: Definition) -> Story:
+    told = Story(shipped.playbook)
+    told.person("ann", role="admin", name="Ann Ash")
+    return told
+
+
+def plays(story: Story) -> list[tuple[str, str]]:
+    return [(each.play, each.step) for each in story.planned if each.send]
+
+
+def test_a_new_customer_is_welcomed_until_the_first_result(story: Story):
+    story.stage("onboarding")
+    story.milestone("first_use", when=1, stage="onboarding")
+    story.milestone("first_value", when=7, stage="onboarding")
+    assert plays(story) == [("welcome", "welcome_hello"), ("welcome", "welcome_invite_team")]
+    assert reasons(story.planned) == ["guard", "stopped", "stopped"]
+
+
+def test_a_customer_without_a_first_result_after_two_weeks_gets_a_person(story: Story):
+    story.stage("onboarding")
+    story.wait(at(20))
+    assert ("welcome", "welcome_task_no_value") in plays(story)
+
+
+def test_an_offer_of_seats_waits_while_a_ticket_is_urgent_and_is_not_made_to_an_unhappy_customer(story: Story):
+    story.signal("seat_expansion", stage="expansion", band="green", metrics=HEALTHY | {"open_urgent_tickets": 1.0})
+    story.wait(at(2))
+    assert ("seat_expansion", "seat_expansion_mail") not in plays(story)
+    story.signal("x", when=2.5, stage="expansion", band="green", metrics=HEALTHY | {"nps": 3.0, "unpaid_invoices": 0.0})
+    assert "guard" in reasons(story.wait(at(20)))
+
+
+def test_an_account_at_risk_gets_a_person_first_and_is_left_alone_once_it_recovers(story: Story):
+    story.flag("at_risk", raised=True, stage="retention")
+    story.flag("at_risk", raised=False, when=1, stage="retention")
+    assert plays(story) == [("save", "save_task")]
+    assert reasons(story.wait(at(30))) == []
+
+
+def test_a_failed_payment_is_told_three_times_until_it_is_paid(story: Story):
+    story.signal("payment_failed", stage="retention", metrics={"unpaid_invoices": 1.0})
+    story.wait(at(4))
+    story.fact("invoice_paid", when=5)
+    story.wait(at(30))
+    assert plays(story) == [("payment_failed", "first"), ("payment_failed", "second")]
+
+
+def test_a_happy_customer_is_asked_for_a_review_once_a_quarter_at_most(story: Story):
+    for when in (0, 40, 80):
+        story.stage("advocacy", when, previous="retention", band="green", metrics={"nps": 10.0})
+        story.stage("retention", when + 20, previous="advocacy", band="green", metrics={"nps": 10.0})
+    story.wait(at(100))
+    assert plays(story).count(("review_ask", "review_ask_mail")) == 1
+
+
+def test_whoever_left_hears_three_times_and_not_once_they_are_back(story: Story):
+    story.stage("churned")
+    story.wait(at(100))
+    story.stage("onboarding", when=120, previous="churned")
+    story.wait(at(200))
+    assert [step for play, step in plays(story) if play == "winback"] == ["winback_mail_30", "winback_mail_90"]
+
+
+@pytest.mark.parametrize("metrics", [{}, HEALTHY, dict.fromkeys(HEALTHY, 1.0), dict.fromkeys(HEALTHY, 0.0)])
+def test_whatever_is_planned_can_be_written(shipped: Definition, metrics: dict[str, float]):
+    written = set()
+    for play in shipped.playbook.plays.values():
+        story = Story(shipped.playbook)
+        story.person("ann", role="admin")
+        stage = min(play.stages, default="adoption")
+        seen = {"metrics": metrics, "band": "green", "traits": {"name": "Acme"}}
+        story.stage(play.on.stage if play.on and play.on.stage else stage, previous="onboarding", **seen)
+        story.signal((play.on and play.on.signal) or "x", when=0.1, stage=stage, **seen)
+        story.flag((play.on and play.on.flag) or "x", raised=True, when=0.2, stage=stage, **seen)
+        story.request(play.name, when=0.3)
+        for planned in story.wait(at(200)):
+            if planned.send:
+                footer = needs_footer(planned.outreach_class, planned.channel)
+                values = planned.facts | shipped.house | {"unsubscribe_link": "https://x.test/u"}
+                message = shipped.templates.render(planned.template, values, subject=planned.subject, footer=footer)
+                assert message.subject
+                assert footer == ("https://x.test/u" in message.text)
+                written.add(planned.template)
+    assert len(written) >= 10

@@ -1,0 +1,122 @@
+"""Does it matter how the log is cut, or who comes first? The same messages give the same rows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from services.advocacy.core.links import address
+from services.advocacy.core.referral import Referral
+from services.advocacy.handlers import Handlers
+from services.advocacy.tables import referral, reward
+from shared.contracts.topics import LIFECYCLE
+from shared.db.protocol import Tx
+from shared.opening import Store
+from shared.service.passage import Incoming
+from tests.conftest import Deployment
+from tests.core.advocacy.advocacy_making import SHIPPED, Story, promoter
+from tests.make import StillClock, store
+from tests.service.advocacy.voices import everything, surveyed
+
+
+@pytest.fixture
+async def opened(deployment: Deployment) -> AsyncIterator[Store]:
+    async with store(deployment.settings, "advocacy") as one:
+        yield one
+
+
+def handlers() -> Handlers:
+    link = partial(address, "https://voice.example", b"secret")
+    return Handlers(SHIPPED, lambda _account: 0, link, StillClock())
+
+
+def brings(account: str = "acme", used: str = "ann-2026") -> Story:
+    story = Story(account).stage(0, "retention").contact(1, "ann", f"ann@{account}.example")
+    return story.fact(2, "referral_code_issued", "ann", referral_code=used)
+
+
+def comes(account: str, used: str = "ANN2026") -> Story:
+    story = Story(account).stage(19, "onboarding")
+    story.fact(20, "referred_signup", "kim", referral_code=used, email=f"kim@{account}.example")
+    return story.fact(30, "invoice_paid", amount=9.0)
+
+
+def everybody() -> list[Any]:
+    """Surveys, an ask, a code that is claimed after one signed up with it, two payments, and a refund; interleaved."""
+    refunded = comes("newco").fact(35, "invoice_refunded").stage(100, "adoption")
+    asked = promoter("globex").stage(200, "advocacy").health(201, "red", 10.0)
+    stories = [surveyed("umbrella").stage(90, "retention"), comes("early"), brings(), refunded, asked]
+    return sorted((one for story in stories for one in story.messages), key=lambda one: (one.at, one.account, one.seq))
+
+
+Found = tuple[dict[str, Any], dict[str, list[bytes]]]
+
+
+class Enough(Exception):  # noqa: N818  rolls back what a cut did, so that the next begins where it began
+    pass
+
+
+async def cut(opened: Store, size: int) -> Found:
+    """Every row, and each account's messages, when the log is read in batches of that size."""
+    found: list[Found] = []
+    with pytest.raises(Enough):
+        await _cut(opened, size, found)
+    return found[0]
+
+
+async def _cut(opened: Store, size: int, found: list[Found]) -> None:
+    told, messages = handlers(), everybody()
+    async with opened.database.transaction() as tx:
+        for start in range(0, len(messages), size):
+            await told.messages(tx, Incoming(LIFECYCLE, 0, start, messages[start : start + size]))
+        found.append((await everything(tx), said(tx)))
+        raise Enough
+
+
+def said(tx: Tx) -> dict[str, list[bytes]]:
+    emitted = [one for batch in tx.emitted for one in batch.messages]  # type: ignore[attr-defined]
+    ordered = sorted(emitted, key=attrgetter("account"))
+    return {name: [msgspec.json.encode(one) for one in some] for name, some in groupby(ordered, attrgetter("account"))}
+
+
+async def test_the_same_messages_cut_otherwise_give_the_same_rows_and_messages(opened: Store) -> None:
+    whole = await cut(opened, 1000)
+    assert all(whole[0][name] for name in whole[0]), whole[0]
+    for size in (1, 2, 3, 7):
+        assert await cut(opened, size) == whole
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+async def test_replicas_that_judge_at_the_same_time_neither_miss_nor_double(opened: Store, swapped: bool) -> None:
+    """Code and sign-ups come through different partitions at once, again and again."""
+    for number in range(8):
+        used, accounts = f"code{number}", [f"{name}{number}" for name in ("one", "two")]
+        stories = [brings(f"giver{number}", used), *(comes(account, used.upper()) for account in accounts)]
+        await asyncio.gather(*(take(opened, story) for story in (reversed(stories) if swapped else stories)))
+    async with opened.database.snapshot() as read:
+        rows = await read.all(select(referral.c.status, referral.c.body))
+        rewards = await read.all(select(reward.c.referral, reward.c.side))
+    assert {row.status for row in rows} == {"converted"}
+    assert len(rows) == 16
+    assert all(msgspec.msgpack.decode(row.body, type=Referral).converted_at for row in rows)
+    assert len(set(map(tuple, rewards))) == len(rewards) == 32
+
+
+async def take(opened: Store, story: Story) -> None:
+    async with opened.database.transaction() as tx:
+        await handlers().messages(tx, Incoming(LIFECYCLE, 0, 0, story.messages))
+
+
+async def test_the_cap_of_a_month_holds_when_many_convert_at_once(opened: Store) -> None:
+    await take(opened, brings())
+    await asyncio.gather(*(take(opened, comes(f"new{number:02}")) for number in range(12)))
+    async with opened.database.snapshot() as read:
+        rewards = await read.all(select(reward.c.side))
+    sides = [row.side for row in rewards]
+    assert (sides.count("referrer"), sides.count("referred")) == (10, 12)

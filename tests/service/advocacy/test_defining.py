@@ -1,0 +1,50 @@
+"""What may a company set, and what is it told when it set something wrong?"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from services.advocacy.wiring import definitions, product
+from shared.definitions import DefinitionError
+from shared.settings import Settings
+from tests.conftest import ROOT, Deployment
+from tests.core.advocacy.advocacy_making import Story
+from tests.service.advocacy.voices import voices
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A copy of the shipped definitions, to change."""
+    return Path(shutil.copytree(ROOT / "config", tmp_path / "config"))
+
+
+def also(file: Path, text: str) -> None:
+    file.write_text(f"{file.read_text('utf8')}\n{text}\n", "utf8")
+
+
+async def test_a_codes_link_leads_to_the_companys_signup(deployment: Deployment, config: Path) -> None:
+    also(config / "referrals.yaml", "signup_url: https://app.example.com/join?plan=pro")
+    async with voices(deployment.settings.model_copy(update={"config": config})) as heard:
+        await heard.tell(Story().stage(0, "retention").fact(1, "referral_code_issued", "ann", referral_code="ANN-7"))
+        for answer in (
+            await heard.get(f"{heard.road.url}/advocacy/c/ann7"),
+            await heard.post(f"{heard.road.url}/advocacy/c/ann7"),
+        ):
+            assert answer.status_code == 303
+            assert answer.headers["location"] == "https://app.example.com/join?plan=pro&referral_code=ANN7"
+
+
+def test_every_mistake_is_named_with_its_line(config: Path) -> None:
+    also(config / "referrals.yaml", "signup_url: javascript:alert(1)")
+    also(config / "surveys" / "nps.yaml", "opendays: 3")
+    with pytest.raises(DefinitionError) as wrong:
+        definitions(Settings(config=config))
+    assert [Path(mistake.file).name for mistake in wrong.value.mistakes] == ["referrals.yaml", "nps.yaml"]
+    assert "did you mean 'open_days'" in str(wrong.value)
+
+
+def test_pages_name_the_product_and_do_without(config: Path) -> None:
+    assert product(Settings(config=config)) == "Our Product"
+    (config / "templates" / "house.yaml").unlink()
+    assert product(Settings(config=config)) == "our product"

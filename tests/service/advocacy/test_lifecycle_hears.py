@@ -1,0 +1,46 @@
+"""Does lifecycle hear of an answer, and does its echo stay one answer?"""
+
+from typing import Any
+
+import msgspec
+
+from services.advocacy.tables import answer
+from shared.bus.protocol import Outgoing
+from shared.contracts.advocacy import OutreachRequested
+from shared.contracts.topics import USAGE
+from shared.contracts.usage import UsageEvent
+from tests.conftest import Deployment
+from tests.core.advocacy.advocacy_making import day
+from tests.make import settle
+from tests.service.advocacy.voices import Voices, voices
+
+
+def event(number: float, kind: Any, name: str = "", **properties: Any) -> UsageEvent:
+    raw = msgspec.Raw(msgspec.json.encode(properties))
+    head = {"id": f"e{number}{kind}", "account": "acme", "user": "ann", "source": "test"}
+    return UsageEvent(type=kind, name=name, at=day(number), received_at=day(number), properties=raw, **head)
+
+
+async def use(heard: Voices, *events: UsageEvent) -> None:
+    records = [Outgoing(one.account.encode(), msgspec.json.encode(one)) for one in events]
+    await heard.road.assembly.parts["advocacy"].bus.publish(USAGE.name, records)
+    await heard.road.quiet()
+
+
+async def test_lifecycle_sees_the_latest_answer_and_its_echo_is_not_counted(deployment: Deployment) -> None:
+    async with voices(deployment.settings, 61, ["lifecycle", "advocacy"]) as heard:
+        await use(heard, event(0, "identify", email="ann@acme.example"), event(61, "track", "login"))
+
+        async def asked() -> bool:
+            return bool(await heard.heard(OutreachRequested))
+
+        await settle(asked)
+        (request,) = await heard.heard(OutreachRequested)
+        for score in (2, 9):
+            await heard.post(request.link, score=score)
+        await heard.road.quiet()
+        metrics = (await heard.road.get("/lifecycle/v1/accounts/acme"))["metrics"]
+        assert metrics["nps"] == 9
+        echoes = await heard.road.pages("/lifecycle/v1/accounts/acme/history", kind="fact_observed")
+        assert [one["properties"]["score"] for one in echoes] == [9, 2]
+        assert [(row.score, row.imported) for row in await heard.rows(answer)] == [(9, False)]

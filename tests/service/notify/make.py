@@ -1,0 +1,167 @@
+"""What do tests of notify's shell start from? Its parts on either deployment, and messages of an account in order."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from services.notify.channels.channel import Channel
+from services.notify.definition import Definition
+from services.notify.effects import Sends
+from services.notify.handlers.planning import Handlers
+from services.notify.handlers.sending import Sending
+from services.notify.handlers.writing import Writer
+from services.notify.store import accounts
+from services.notify.tables import account, delivery
+from services.notify.wiring import built, channels, definition
+from shared.bus.blocks import decoded
+from shared.bus.partitioner import partition_of
+from shared.bus.tables import log_block
+from shared.contracts.evidence import Evidence
+from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot, StageChanged
+from shared.contracts.outreach import OutreachMessage
+from shared.contracts.topics import LIFECYCLE, OUTREACH
+from shared.http import problem
+from shared.keys import credentials, load
+from shared.links import Links
+from shared.opening import Store
+from shared.service.parts import Parts
+from shared.service.passage import Incoming
+from shared.settings import Settings
+from tests.make import StillClock, store
+
+MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
+DAY = timedelta(days=1)
+WHY = Evidence("rule", "version", "because")
+
+
+class Tale:
+    """One account's messages, numbered."""
+
+    def __init__(self, account: str = "acme", *, history: bool = False) -> None:
+        self.account = account
+        self.history = history
+        self.seq = 0
+
+    def person(self, user: str = "ann", **more: Any) -> ContactChanged:
+        known = {"email": f"{user}@acme.test", "name": f"{user.title()} Lee", "role": "admin"} | more
+        return ContactChanged(**self._head(MONDAY), user=user, **known)
+
+    def onboarding(self, at: datetime = MONDAY) -> StageChanged:
+        seen = Snapshot("onboarding", at, traits={"name": "Acme", "csm": "Kim"})
+        return StageChanged(**self._head(at), previous=None, stage="onboarding", evidence=WHY, snapshot=seen)
+
+    def clock(self, at: datetime, *, live: bool = True) -> ClockAdvanced:
+        return ClockAdvanced(**self._head(at), live=live)
+
+    def begin(self) -> list[LifecycleMessage]:
+        return [self.person(), self.onboarding()]
+
+    def _head(self, at: datetime) -> dict[str, Any]:
+        self.seq += 1
+        head = {"id": f"{self.account}-{self.seq}", "account": self.account, "seq": self.seq}
+        return {**head, "at": at, "decided_at": at, "history": self.history}
+
+
+class Office:
+    """Notify without its loops: each step is taken when a test says so."""
+
+    def __init__(self, parts: Parts, clock: StillClock) -> None:
+        self.parts, self.clock, self.database = parts, clock, parts.database
+        defined = defined_in(parts.settings.config)
+        self.book, self.part_of = defined.playbook, partial(_part, parts.bus.partitions(LIFECYCLE.name))
+        self.links = Links(parts.secret)
+        self.writer = Writer(defined, self.links, parts.settings.public)
+        self.handlers = Handlers(self.book, self.writer, self.part_of, clock)
+        self.http = _client(parts)
+
+    async def take(self, *messages: Any, topic: Any = LIFECYCLE) -> None:
+        async with self.database.transaction() as tx:
+            await self.handlers.told(tx, Incoming(topic, 0, 0, messages))
+
+    async def time(self, until: datetime | None = None) -> int:
+        until = until or self.clock.now()
+        async with self.database.transaction() as tx:
+            ids = [row.id for row in await tx.all(select(account.c.id).where(account.c.next_due <= until))]
+            return await self.handlers.time(tx, ids, until)
+
+    def sends(self, own: dict[str, Channel] | None = None) -> Sends:
+        ready, missing = channels(self.parts)
+        if own is not None:
+            ready, missing = own, {}
+        sending = Sending(self.book, self.part_of, "preview", missing)
+        return Sends(sending, self.writer, ready, self.database, self.clock)
+
+    async def rows(self, **where: Any) -> list[dict[str, Any]]:
+        found = select(delivery).order_by(delivery.c.at, delivery.c.id)
+        async with self.database.snapshot() as read:
+            rows = await read.all(found.where(*(delivery.c[name] == value for name, value in where.items())))
+        return [dict(zip(row._fields, row, strict=True)) for row in rows]
+
+    async def row(self, **where: Any) -> dict[str, Any]:
+        (one,) = await self.rows(**where)
+        return one
+
+    async def told(self) -> list[OutreachMessage]:
+        """Everything published on `outreach.v1`, in order for each account."""
+        block = log_block.c
+        async with self.database.snapshot() as read:
+            rows = await read.all(select(block.block).where(block.topic == OUTREACH.name).order_by(block.base_off))
+        decode = msgspec.json.Decoder(OutreachMessage).decode
+        return [decode(record.value) for row in rows for record in decoded(row.block)]
+
+    async def state(self, name: str = "acme") -> Any:
+        async with self.database.transaction() as tx:
+            return (await accounts.locked(tx, [name]))[name]
+
+    async def live(self) -> None:
+        assert (await self.http.put("/v1/mode", json={"mode": "live"})).status_code == 200
+
+    async def welcomed(self, name: str = "acme") -> dict[str, Any]:
+        """An account whose welcome mail is planned."""
+        await self.take(*Tale(name).begin())
+        await self.time()
+        return await self.row(step="welcome_hello", account=name)
+
+    def path(self, delivery: str) -> str:
+        """The unsubscribe page of a delivery, as this application is asked for it."""
+        return self.writer.way_out(delivery).removeprefix(f"{self.parts.settings.public}/notify")
+
+
+@asynccontextmanager
+async def office(settings: Settings, smtp: int | None = None, owner: str = "test") -> AsyncIterator[Office]:
+    if smtp is not None:
+        settings = settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{smtp}")})
+    async with store(settings, "notify", owner) as opened:
+        made = Office(parts_of(settings, opened, clock := StillClock(MONDAY)), clock)
+        async with made.http:
+            yield made
+
+
+def parts_of(settings: Settings, opened: Store, clock: StillClock) -> Parts:
+    keys, secret = load(settings)
+    return Parts(settings, clock, opened.database, opened.bus, keys, secret, "test")
+
+
+@cache
+def defined_in(config: Path) -> Definition:
+    """Read once: many tests stand on the same files."""
+    return definition(Settings(config=config))
+
+
+def _client(parts: Parts) -> httpx2.AsyncClient:
+    service = built(parts, defined_in(parts.settings.config))
+    problem.install(service.app)
+    headers = {"Authorization": f"Bearer {credentials(parts.settings.data).admin}"}
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=service.app), base_url="http://t", headers=headers)
+
+
+def _part(partitions: int, name: str) -> int:
+    return partition_of(name.encode(), partitions)

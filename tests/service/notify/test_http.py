@@ -1,0 +1,121 @@
+"""What does notify answer? Lists, one delivery, mode, tasks, plays and consents."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.keys import credentials
+from tests.conftest import Deployment
+from tests.service.notify.make import DAY, MONDAY, Office, Tale, office
+
+
+@pytest.fixture
+async def here(deployment: Deployment) -> AsyncIterator[Office]:
+    async with office(deployment.settings) as made:
+        yield made
+
+
+async def test_the_outbox_shows_the_newest_first_page_by_page(here: Office) -> None:
+    tale = Tale()
+    await here.take(*tale.begin(), tale.clock(MONDAY + 15 * DAY))
+    whole = (await here.http.get("/v1/outbox")).json()["items"]
+    assert [row["at"] for row in whole] == sorted((row["at"] for row in whole), reverse=True)
+    pages, cursor = [], ""
+    while cursor is not None:
+        answer = (await here.http.get("/v1/outbox", params={"limit": 2, "cursor": cursor})).json()
+        pages, cursor = [*pages, *answer["items"]], answer["next"]
+    assert pages == whole
+    assert len(whole) > 2
+
+
+async def test_the_outbox_is_filtered(here: Office) -> None:
+    await here.welcomed("acme")
+    await here.welcomed("beta")
+
+    async def count(**query: str) -> int:
+        return len((await here.http.get("/v1/outbox", params=query)).json()["items"])
+
+    assert await count() == 2
+    assert await count(account="beta", status="previewed", play="welcome", channel="email", history="false") == 1
+    assert await count(history="true") == 0
+    assert (await here.http.get("/v1/outbox", params={"status": "gone"})).json()["code"] == "unknown_status"
+
+
+async def test_one_delivery_shows_what_would_go(here: Office) -> None:
+    row = await here.welcomed()
+    shown = (await here.http.get(f"/v1/outbox/{row['id']}")).json()
+    assert (shown["subject"], shown["text"], shown["html"]) == (row["subject"], row["text"], row["html"])
+    assert (await here.http.get("/v1/outbox/none")).status_code == 404
+
+
+async def test_a_task_is_listed_until_it_is_done(here: Office) -> None:
+    tale = Tale()
+    await here.take(*tale.begin(), tale.clock(MONDAY + 14 * DAY + DAY))
+    (task,) = (await here.http.get("/v1/tasks")).json()["items"]
+    assert (task["step"], task["status"]) == ("welcome_task_no_value", "opened")
+    assert (await here.state()).tasks
+    for _ in range(2):
+        answer = await here.http.post(f"/v1/tasks/{task['id']}/done")
+        assert answer.json()["status"] == "done"
+    assert (await here.http.get("/v1/tasks")).json()["items"] == []
+    assert not (await here.state()).tasks
+
+
+async def test_a_mail_is_no_task(here: Office) -> None:
+    row = await here.welcomed()
+    assert (await here.http.post(f"/v1/tasks/{row['id']}/done")).json()["code"] == "no_task"
+
+
+async def test_the_mode_is_preview_until_somebody_says_live(here: Office) -> None:
+    assert (await here.http.get("/v1/mode")).json() == {"mode": "preview", "set_by": "", "set_at": None}
+    assert (await here.http.put("/v1/mode", json={"mode": "on"})).status_code == 422
+    await here.live()
+    assert (await here.http.get("/v1/mode")).json()["set_by"] == "default"
+
+
+async def test_a_reader_may_not_change_anything(here: Office) -> None:
+    key = {"Authorization": f"Bearer {credentials(here.parts.settings.data).read}"}
+    assert (await here.http.get("/v1/mode", headers=key)).status_code == 200
+    assert (await here.http.put("/v1/mode", json={"mode": "live"}, headers=key)).status_code == 403
+    assert (await here.http.post("/v1/outbox/x/release", headers=key)).status_code == 403
+    assert (await here.http.get("/v1/outbox", headers={"Authorization": ""})).status_code == 401
+
+
+async def test_plays_are_told_with_their_counts(here: Office) -> None:
+    await here.welcomed()
+    plays = {play["name"]: play for play in (await here.http.get("/v1/plays")).json()}
+    assert plays["welcome"]["counts"] == {"previewed": 1}
+    assert plays["welcome"]["trigger"] == "stage onboarding"
+    assert plays["nps_invite"]["trigger"] == "request"
+    assert [step["after"] for step in plays["welcome"]["steps"]][:2] == [0, 2 * 86400]
+
+
+async def test_consent_given_elsewhere_is_recorded_and_taken_back(here: Office) -> None:
+    await here.welcomed()
+    no = {"account": "acme", "user": "ann", "granted": False}
+    assert (await here.http.put("/v1/consents", json=no)).json()["source"] == "key:default"
+    assert (await here.state()).refused == {"ann": ["*"]}
+    assert (await here.http.put("/v1/consents", json=no | {"granted": True})).json()["granted"] is True
+    assert not (await here.state()).refused
+    assert (await here.http.put("/v1/consents", json=no | {"account": "none"})).status_code == 404
+
+
+async def test_whoever_comes_back_to_everything_declines_nothing_any_more(here: Office) -> None:
+    await here.welcomed()
+    for topic, granted in (("nps", False), ("*", False), ("*", True)):
+        said = {"account": "acme", "user": "ann", "topic": topic, "granted": granted}
+        assert (await here.http.put("/v1/consents", json=said)).status_code == 200
+    assert all(said["granted"] for said in (await here.http.get("/v1/consents", params={"user": "ann"})).json())
+    again = {"account": "acme", "user": "bob", "granted": True}
+    assert (await here.http.put("/v1/consents", json=again)).json()["code"] == "nothing_declined"
+
+
+async def test_an_expired_delivery_is_not_released(here: Office) -> None:
+    row = await here.welcomed()
+    here.clock.move(6 * DAY)
+    assert (await here.http.post(f"/v1/outbox/{row['id']}/release")).json()["code"] == "expired"
+    assert (await here.http.post("/v1/outbox/release", json={"play": "welcom"})).json()["code"] == "unknown_play"
+
+
+async def test_nothing_is_parked(here: Office) -> None:
+    assert (await here.http.get("/v1/parked")).json() == {"items": [], "next": None}

@@ -1,0 +1,221 @@
+"""What leaves the house, and how often? Once, or in doubt and then never again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
+from services.notify.tables import delivery
+from shared.contracts.outreach import OutreachRecorded
+from tests.conftest import Deployment
+from tests.service.notify.doors import Mailbox, mail_server
+from tests.service.notify.make import DAY, Office, Tale, office
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def box() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture
+async def here(deployment: Deployment, box: Mailbox) -> AsyncIterator[Office]:
+    async with mail_server(box) as port, office(deployment.settings, port) as made:
+        await made.live()
+        yield made
+
+
+class Recording:
+    """A channel that remembers what it was given."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        self.receipt = receipt
+        self.sent: list[str] = []
+
+    async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+        await before()
+        self.sent.append(delivery.id)
+        return self.receipt
+
+
+async def test_a_live_mail_is_sent_once_with_its_way_out(here: Office, box: Mailbox) -> None:
+    row = await here.welcomed()
+    assert row["status"] == "pending"
+    sends = here.sends()
+    assert await sends.send() == 1
+    assert await sends.send() == 0
+    (mail,) = box.mails
+    assert mail["To"] == "Ann Lee <ann@acme.test>"
+    assert mail["Subject"] == row["subject"]
+    assert mail["List-Unsubscribe"] == f"<{here.writer.way_out(row['id'])}>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert row["id"] in mail["Message-ID"]
+    after = await here.row(id=row["id"])
+    assert (after["status"], after["attempt"], after["sent_at"]) == ("sent", 1, here.clock.now())
+    (told,) = await here.told()
+    assert isinstance(told, OutreachRecorded)
+    assert (told.delivery, told.status, told.user) == (row["id"], "sent", "ann")
+
+
+async def test_two_senders_at_once_send_once(here: Office, box: Mailbox) -> None:
+    for name in ("a", "b", "c"):
+        await here.welcomed(name)
+    await asyncio.gather(*(here.sends().send() for _ in range(4)))
+    await here.sends().send()
+    assert sorted(mail["To"] for mail in box.mails) == ["Ann Lee <ann@acme.test>"] * 3
+    assert {row["status"] for row in await here.rows()} == {"sent"}
+
+
+async def test_in_preview_nothing_leaves_not_even_what_waits(here: Office, box: Mailbox) -> None:
+    await here.welcomed()
+    await here.http.put("/v1/mode", json={"mode": "preview"})
+    assert await here.sends().send() == 0
+    assert not box.mails
+    await here.live()
+    await here.sends().send()
+    assert len(box.mails) == 1
+
+
+async def test_history_is_never_sent_even_when_released(here: Office, box: Mailbox) -> None:
+    tale = Tale(history=True)
+    await here.take(*tale.begin(), tale.clock(here.clock.now() + DAY))
+    row = await here.row(step="welcome_hello")
+    assert (row["status"], row["history"]) == ("previewed", True)
+    answer = await here.http.post(f"/v1/outbox/{row['id']}/release")
+    assert (answer.status_code, answer.json()["code"]) == (409, "history")
+    assert (await here.http.post("/v1/outbox/release", json={"play": "welcome"})).json() == {"released": 0}
+    async with here.database.transaction() as tx:
+        await tx.run(update(delivery).values(status="pending"))
+    await here.sends().send()
+    assert not box.mails
+    assert (await here.row(id=row["id"]))["status"] == "skipped"
+
+
+async def test_a_previewed_mail_that_is_released_is_sent(here: Office, box: Mailbox) -> None:
+    await here.http.put("/v1/mode", json={"mode": "preview"})
+    row = await here.welcomed()
+    await here.live()
+    await here.sends().send()
+    assert not box.mails
+    assert (await here.http.post(f"/v1/outbox/{row['id']}/release")).json()["status"] == "pending"
+    await here.sends().send()
+    assert len(box.mails) == 1
+
+
+async def test_a_sender_lost_after_its_data_leaves_doubt_and_no_second_mail(here: Office, box: Mailbox) -> None:
+    row = await here.welcomed()
+    await _lost(here, row["id"], "data_sent")
+    assert await here.sends().send() == 1
+    after = await here.row(id=row["id"])
+    assert (after["status"], after["reason"]) == ("unknown", "unknown")
+    assert [told.status for told in await here.told() if isinstance(told, OutreachRecorded)] == ["unknown"]
+    here.clock.move(DAY)
+    await here.sends().send()
+    assert not box.mails
+
+
+async def test_a_sender_lost_before_its_data_is_replaced(here: Office, box: Mailbox) -> None:
+    row = await here.welcomed()
+    await _lost(here, row["id"], "claimed")
+    await here.sends().send()
+    assert (await here.row(id=row["id"]))["reason"] == "try_again"
+    here.clock.move(HOUR)
+    await here.sends().send()
+    assert len(box.mails) == 1
+
+
+async def test_a_webhook_in_doubt_is_repeated_with_its_id(here: Office) -> None:
+    row = await here.welcomed()
+    await _lost(here, row["id"], "data_sent", channel="webhook")
+    hook = Recording(Receipt("accepted"))
+    await here.sends({"webhook": hook}).send()
+    here.clock.move(HOUR)
+    await here.sends({"webhook": hook}).send()
+    assert hook.sent == [row["id"]]
+
+
+async def test_a_name_cannot_break_a_header(here: Office, box: Mailbox) -> None:
+    tale = Tale()
+    await here.take(tale.person(name="Ann\r\nBcc: all@acme.test"), tale.onboarding())
+    await here.time()
+    await here.sends().send()
+    (mail,) = box.mails
+    assert mail["Bcc"] is None
+    assert box.envelopes[0][1] == ["ann@acme.test"]
+
+
+async def _lost(here: Office, name: str, stage: str, **more: str) -> None:
+    """As a sender left it that died."""
+    until = here.clock.now()
+    left = more | {"status": "sending", "stage": stage, "attempt": 1, "lease_epoch": 1, "lease_until": until}
+    async with here.database.transaction() as tx:
+        await tx.run(update(delivery).where(delivery.c.id == name).values(left))
+
+
+async def test_a_lost_lease_stops_before_the_last_word(here: Office) -> None:
+    row = await here.welcomed()
+
+    class Slow(Recording):
+        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+            here.clock.move(HOUR)
+            await here.sends({"email": Recording(Receipt("refused"))}).send()
+            return await super().send(delivery, before)
+
+    slow = Slow(Receipt("accepted"))
+    await here.sends({"email": slow}).send()
+    assert not slow.sent
+    assert (await here.row(id=row["id"]))["status"] == "pending"
+
+
+async def test_an_attempt_that_fails_is_repeated_later_and_not_for_ever(here: Office) -> None:
+    row = await here.welcomed()
+    busy = Recording(Receipt("later", "busy"))
+    for _ in range(8):
+        await here.sends({"email": busy}).send()
+        here.clock.move(2 * HOUR)
+    after = await here.row(id=row["id"])
+    assert (after["status"], after["reason"], after["detail"]) == ("failed", "gave_up", "busy")
+    assert len(busy.sent) == 5
+    assert not (await here.state()).spent
+
+
+async def test_what_the_server_refuses_has_failed(here: Office, box: Mailbox) -> None:
+    box.to_rcpt = "550 no such person"
+    row = await here.welcomed()
+    await here.sends().send()
+    after = await here.row(id=row["id"])
+    assert (after["status"], after["reason"]) == ("failed", "refused")
+    assert "550" in after["detail"]
+
+
+async def test_a_conversation_that_breaks_off_is_in_doubt(here: Office, box: Mailbox) -> None:
+    box.hang_up = True
+    row = await here.welcomed()
+    await here.sends().send()
+    here.clock.move(HOUR)
+    await here.sends().send()
+    assert (await here.row(id=row["id"]))["status"] == "unknown"
+    assert box.steps == ["data"]
+
+
+async def test_a_mail_that_is_too_late_is_skipped(here: Office, box: Mailbox) -> None:
+    row = await here.welcomed()
+    here.clock.move(6 * DAY)
+    await here.sends().send()
+    assert (await here.row(id=row["id"]))["reason"] == "expired"
+    assert not box.mails
+
+
+async def test_without_a_mail_server_mail_waits_and_says_so(deployment: Deployment) -> None:
+    async with office(deployment.settings) as here:
+        await here.live()
+        row = await here.welcomed()
+        await here.sends().send()
+        after = await here.row(id=row["id"])
+        assert (after["status"], after["reason"]) == ("pending", "not_configured")
+        assert after["detail"] == "WAYMARK_SMTP_URL is not set"
+        assert after["attempt"] == 0
