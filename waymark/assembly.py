@@ -84,7 +84,7 @@ def _migrations(settings: Settings, names: list[str]) -> list[str]:
 
 def _loops(service: Service, store: Store) -> list[Loop]:
     work = {passage.group: passage.run for passage in service.passages} | service.loops
-    if store.relay is not None:
+    if store.relay is not None and service.name in histories.OWNERS:
         work[f"{service.name}-relay"] = store.relay.run
     if store.upkeep is not None:
         work["log-upkeep"] = partial(every, _UPKEEP, store.upkeep.tidy)

@@ -65,7 +65,7 @@ async def _tell(telling: Telling, told: Stories) -> None:
 
 
 def _urls(console: Console, url: str, own: Credentials) -> None:
-    console.print(f"\nConsole      {url}/console/")
+    console.print(f"\nConsole      {url}/console/enter?key={own.admin}", soft_wrap=True)
     for service in ("lifecycle", "notify", "advocacy", "ingest"):
         console.print(f"{service:12} {url}/{service}/docs   health {url}/{service}/readyz")
     console.print(

@@ -16,6 +16,7 @@ from services.advocacy.timers import Ripening, Timers
 from shared.bus.partitioner import partition_of
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.definitions import load
+from shared.links import Links
 from shared.service.loops import every
 from shared.service.parts import Parts, Service, Work
 from shared.settings import Settings
@@ -43,7 +44,7 @@ def product(settings: Settings) -> str:
 def wire(parts: Parts) -> Service:
     """Build the service."""
     defined, lifecycle_parts = definitions(parts.settings), parts.bus.partitions(LIFECYCLE.name)
-    link = partial(address, parts.settings.public, parts.secret)
+    link = partial(address, parts.settings.public, Links(parts.secret))
     handlers = Handlers(defined, lambda account: partition_of(account.encode(), lifecycle_parts), link, parts.clock)
     passage = parts.passage(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
     timers = Timers(passage, handlers, parts.database, parts.clock)

@@ -17,6 +17,7 @@ from services.advocacy.pages import rendering
 from services.advocacy.store import asked
 from shared.db.protocol import Read
 from shared.failures import Refused as Wrong
+from shared.links import Links
 from shared.service.parts import Parts
 
 _MOST = 64 * 1024
@@ -48,7 +49,7 @@ def shown(text: str, status: int = 200) -> Response:
 
 async def invited(house: House, read: Read, purpose: str, token: str) -> Invitation:
     """The invitation of this link. Raises the core's Refused."""
-    name = links.subject(house.parts.secret, purpose, token, house.parts.clock.now())
+    name = links.subject(Links(house.parts.secret), purpose, token, house.parts.clock.now())
     found = await asked.invited(read, name)
     if found is None:
         raise Refused("unknown", "We do not know this invitation.")

@@ -42,16 +42,7 @@ def router(parts: Parts, plan: Plan) -> APIRouter:
         items = [AccountRow(**{**row._mapping, "flags": row.flags.split()}) for row in rows[:limit]]  # noqa: SLF001
         return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
 
-    @routes.get("/accounts/{account}", tags=["accounts"])
-    async def one_account(account: str) -> AccountView:
-        """One account: stage, health and its measures, metrics, milestones, and what stands before its next stages."""
-        async with parts.database.snapshot() as read:
-            found = await store.state(read, account)
-        if found is None:
-            raise Refused(f"no account '{account}' has been seen", "no_account", 404)
-        return _view(found, plan)
-
-    @routes.get("/accounts/{account}/history", tags=["accounts"])
+    @routes.get("/accounts/{account:path}/history", tags=["accounts"])
     async def account_history(
         account: str, kind: Annotated[list[str] | None, Query()] = None, at: Cursor = None, limit: Limit = 100
     ) -> Page[Decision]:
@@ -61,6 +52,15 @@ def router(parts: Parts, plan: Plan) -> APIRouter:
             rows = await store.history(read, account, kind or [], start[0] if start else None, limit + 1)
         items = [msgspec.json.decode(row.body) for row in rows[:limit]]
         return Page(items=items, next=cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
+
+    @routes.get("/accounts/{account:path}", tags=["accounts"])
+    async def one_account(account: str) -> AccountView:
+        """One account: stage, health and its measures, metrics, milestones, and what stands before its next stages."""
+        async with parts.database.snapshot() as read:
+            found = await store.state(read, account)
+        if found is None:
+            raise Refused(f"no account '{account}' has been seen", "no_account", 404)
+        return _view(found, plan)
 
     @routes.get("/funnel", tags=["funnel"])
     async def funnel() -> Funnel:

@@ -17,6 +17,7 @@ from services.advocacy.handlers import Handlers
 from services.advocacy.tables import referral, reward
 from shared.contracts.topics import LIFECYCLE
 from shared.db.protocol import Tx
+from shared.links import Links
 from shared.opening import Store
 from shared.service.passage import Incoming
 from tests.conftest import Deployment
@@ -32,7 +33,7 @@ async def opened(deployment: Deployment) -> AsyncIterator[Store]:
 
 
 def handlers() -> Handlers:
-    link = partial(address, "https://voice.example", b"secret")
+    link = partial(address, "https://voice.example", Links(b"a secret of sixteen bytes"))
     return Handlers(SHIPPED, lambda _account: 0, link, StillClock())
 
 

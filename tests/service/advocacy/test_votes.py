@@ -13,6 +13,7 @@ from shared.bus.protocol import Outgoing
 from shared.contracts.advocacy import OutreachRequested, SurveyAnswered
 from shared.contracts.outreach import ConsentChanged, OutreachRecorded
 from shared.contracts.topics import LIFECYCLE
+from shared.links import Links
 from tests.conftest import Deployment
 from tests.core.advocacy.advocacy_making import Story, day
 from tests.make import settle
@@ -101,9 +102,9 @@ async def test_a_forged_link_opens_nothing(heard: Voices) -> None:
     link = await invited(heard)
     (row,) = await heard.rows(invitation)
     base, _, token = link.rpartition("/")
-    other = signed(b"guess", "survey", row.id, day(999))
-    wrong_purpose = signed(heard.road.assembly.parts["advocacy"].secret, "referral", row.id, day(999))
-    unknown = signed(heard.road.assembly.parts["advocacy"].secret, "survey", "nobody", day(999))
+    other = signed(Links(b"a guess of sixteen bytes"), "survey", row.id, day(999))
+    wrong_purpose = signed(Links(heard.road.assembly.parts["advocacy"].secret), "referral", row.id, day(999))
+    unknown = signed(Links(heard.road.assembly.parts["advocacy"].secret), "survey", "nobody", day(999))
     forged = [token[:-1] + ("A" if token[-1] != "A" else "B"), token + "A", "x", "v1...", other, wrong_purpose, unknown]
     statuses = {one: (await heard.post(f"{base}/{one}", score=9)).status_code for one in forged}
     assert statuses == dict.fromkeys(forged, 404)

@@ -1,0 +1,135 @@
+"""What do the console's tests need? A browser that keeps cookies and says where its forms come from."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from services.console.effects import Ask, Rest
+from services.console.wiring import wire
+from shared.clock import SystemClock
+from shared.keys import Credentials, Keys, credentials
+from shared.service.parts import Parts
+from shared.settings import Settings
+from tests.journey.road import Road, road
+
+HOSTILE = "a/<script>alert(1)</script>?x=1#\"'&"
+SLY = "<img src=x>?y=%2F#z\"'&.."
+BOB = "bob & sons"
+ADMIN = "wm_admin_0123456789abcdef"
+
+
+class Browser(NamedTuple):
+    """A person at the console of a running road."""
+
+    road: Road
+    keys: Credentials
+    http: httpx2.AsyncClient
+
+    async def signed_in(self, kind: str = "admin") -> "Browser":
+        answer = await self.post("/console/sign-in", key=getattr(self.keys, kind))
+        assert answer.status_code == 303, answer.text
+        return self
+
+    async def page(self, path: str, status: int = 200) -> str:
+        answer = await self.http.get(path)
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+    async def post(self, path: str, origin: str | None = None, **fields: Any) -> httpx2.Response:
+        return await self.http.post(path, data=fields, headers={"Origin": origin or self.road.url})
+
+
+@asynccontextmanager
+async def site(settings: Settings, names: list[str] | None = None) -> AsyncIterator[Road]:
+    """The embedded road, with some accounts on it when it is whole."""
+    async with road(settings, names) as running:
+        if names is None:
+            await told(running)
+        yield running
+
+
+@asynccontextmanager
+async def browser(running: Road, settings: Settings) -> AsyncIterator[Browser]:
+    """Somebody before a running console who is not signed in."""
+    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as http:
+        yield Browser(running, credentials(settings.data), http)
+
+
+async def told(running: Road) -> None:
+    """An account, and two with names made to hurt; an answer with a comment; a record that is no event."""
+    events = [
+        group(BOB, "Bob & Sons"),
+        used(BOB, 1),
+        group(HOSTILE, HOSTILE),
+        used(HOSTILE, 2),
+        group(SLY, SLY),
+        used(SLY, 3),
+        event(BOB, "nps_answered", score=9, comment="<b>love</b> it"),
+        {**event(BOB, "core_use"), "type": "track", "event": ""},
+    ]
+    async with httpx2.AsyncClient(auth=(running.write_key, "")) as http:
+        answer = await http.post(f"{running.url}/v1/batch", json={"batch": events})
+        assert answer.status_code == 200, answer.text
+    await running.quiet()
+
+
+def event(account: str, name: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "track",
+        "event": name,
+        "userId": f"{account}-user",
+        "messageId": f"{account}-{name}-{len(properties)}",
+        "context": {"groupId": account},
+        "properties": properties,
+    }
+
+
+def used(account: str, number: int) -> dict[str, Any]:
+    return {**event(account, "report_created"), "messageId": f"{account}-used-{number}"}
+
+
+def group(account: str, name: str) -> dict[str, Any]:
+    return {
+        "type": "group",
+        "userId": f"{account}-user",
+        "groupId": account,
+        "messageId": f"{account}-group",
+        "traits": {"name": name, "seats": 5},
+    }
+
+
+def address(account: str) -> str:
+    return f"/console/accounts/{quote(account, safe='')}"
+
+
+@asynccontextmanager
+async def alone(settings: Settings, rest: Rest | None = None) -> AsyncIterator[httpx2.AsyncClient]:
+    """The console by itself, and somebody signed in there: it uses neither database nor log, so it is given none."""
+    nothing: Any = None
+    parts = Parts(
+        settings, SystemClock(), nothing, nothing, Keys([("admin", "a", ADMIN)]), b"a secret of the tests", "t"
+    )
+    app = Starlette(routes=[Mount("/console", app=wire(parts, rest).app)])
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://here") as http:
+        http.headers["Origin"] = "http://here"
+        await http.post("/console/sign-in", data={"key": ADMIN})
+        yield http
+
+
+class Says(Rest):
+    """Services that all answer with the same, whatever they are asked."""
+
+    def __init__(self, settings: Settings, answer: Any, status: int = 200) -> None:
+        super().__init__(settings)
+        self._transport = httpx2.MockTransport(lambda _: httpx2.Response(status, json=answer))
+
+    @asynccontextmanager
+    async def asked(self, key: str) -> AsyncIterator[Ask]:
+        del key
+        async with httpx2.AsyncClient(transport=self._transport) as http:
+            yield Ask(http, self.where)

@@ -1,0 +1,104 @@
+"""What do the console's pure functions make of answers?"""
+
+import pytest
+
+from services.console.core import words
+from services.console.core.edges import nearest_first
+from services.console.core.measures import caps, measures
+from services.console.core.origin import inside, ours
+from services.console.core.tally import tally
+from services.console.core.timeline import stretches
+
+
+def test_stages_become_stretches_of_one_line_up_to_the_accounts_clock():
+    moves = [
+        {"seq": 3, "at": "2026-01-11T00:00:00Z", "stage": "adoption"},
+        {"seq": 1, "at": "2026-01-01T00:00:00Z", "stage": "onboarding"},
+    ]
+    first, second = stretches(moves, "2026-01-31T00:00:00Z")
+    assert (first.stage, first.days, first.left, first.width) == ("onboarding", 10, 0.0, 33.33)
+    assert (second.stage, second.days, second.until) == ("adoption", 20, None)
+
+
+def test_two_moves_of_one_moment_stay_in_their_order():
+    moves = [{"seq": number, "at": "2026-01-01T00:00:00Z", "stage": stage} for number, stage in ((2, "b"), (3, "a"))]
+    assert [one.stage for one in stretches(moves, None)] == ["b", "a"]
+
+
+def test_an_account_just_seen_has_a_line_too():
+    [only] = stretches([{"at": "2026-01-01T00:00:00Z", "stage": "onboarding"}], None)
+    assert (only.days, only.width) == (0, 0.0)
+    assert stretches([{"at": "2026-01-01", "stage": "no time zone"}], None) == []
+
+
+def test_whom_to_look_at_first_is_at_risk_not_gone_and_lowest():
+    rows = [
+        {"id": "fine", "flags": [], "band": "green", "score": 90},
+        {"id": "low", "flags": ["at_risk"], "band": "red", "score": 20},
+        {"id": "unknown", "flags": ["at_risk"], "band": "unknown", "score": None},
+        {"id": "lower", "flags": ["at_risk", "stalled"], "band": "red", "score": 10},
+        {"id": "gone", "flags": ["at_risk"], "band": "red", "score": 1, "stage": "churned"},
+    ]
+    found = tally(rows, complete=True)
+    assert [row["id"] for row in found.look_first] == ["lower", "low", "unknown"]
+    assert found.flags == [("at_risk", 4), ("stalled", 1)]
+    assert dict(found.bands) == {"green": 1, "yellow": 0, "red": 3, "unknown": 1}
+
+
+def test_health_reads_as_measures_by_dimension_and_the_caps_that_bind():
+    clauses = [
+        {"text": "usage.level", "values": {"active_days_28d": 8, "points": 85, "weight": 0.4}, "held": True},
+        {"text": "usage.trend", "values": {"core_trend": None, "points": None, "weight": 0.3}, "held": False},
+        {"text": "cap quiet", "values": {"days_since_core_use": 30}, "held": True, "threshold": 60},
+        {"text": "cap champion_left", "values": {}, "held": False, "threshold": 70},
+    ]
+    [(name, (level, trend))] = measures(clauses)
+    assert (name, level.name, level.metric, level.points, trend.counted) == (
+        "usage",
+        "level",
+        "active_days_28d",
+        85,
+        False,
+    )
+    assert [(cap.name, cap.most) for cap in caps(clauses)] == [("quiet", 60)]
+
+
+def test_the_nearest_way_out_comes_first():
+    far = {"to": "far", "clauses": [{"held": False}]}
+    near = {"to": "near", "clauses": [{"held": True}, {"held": False}]}
+    there = {"to": "there", "holds": True, "clauses": [{"held": True}, {"held": False}, {"held": False}]}
+    assert [edge["to"] for edge in nearest_first([far, near, there])] == ["there", "near", "far"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "counts"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "cross-site", "origin": "http://here"}, False),
+        ({"origin": "http://here", "host": "here"}, True),
+        ({"origin": "https://public.example", "host": "inside:8000"}, True),
+        ({"origin": "http://evil.example", "host": "here"}, False),
+        ({"origin": "null", "host": "here"}, False),
+        ({"host": "here"}, False),
+        ({}, False),
+    ],
+)
+def test_only_a_form_of_our_own_counts(headers: dict[str, str], counts: bool):
+    assert ours(headers, "https://public.example") is counts
+
+
+def test_one_goes_on_to_our_own_pages_only():
+    assert inside("/console/accounts/a%2Fb?flag=x") == "/console/accounts/a%2Fb?flag=x"
+    for away in ("//x", "https://x", "/console", "/console/\r\nx", "/console/\\x", "/console/" + "x" * 2000):
+        assert inside(away) == "/console/"
+
+
+def test_decisions_and_values_read_as_words():
+    moved = {"kind": "stage_changed", "previous": "value_realization", "stage": "retention"}
+    assert words.decision(moved) == "value realization → retention"
+    assert words.decision({"kind": "flag_changed", "flag": "at_risk", "raised": True}) == "at risk raised"
+    assert words.decision({"kind": "something_new"}) == "something new"
+    assert [words.value(one) for one in (None, True, 0.8333, 3, "x", 12345.6)] == [
+        "unknown", "yes", "0.83", "3", "x", "12,346"
+    ]  # fmt: skip
+    assert words.money(123456, "EUR") == "1,234.56 EUR"

@@ -1,0 +1,80 @@
+"""What is shown when a service does not answer, or answers with something else?"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.servers.ports import free_port
+from tests.conftest import embedded
+from tests.service.console.make import Says, alone, browser, site
+
+PAGES = (
+    "",
+    "accounts",
+    "accounts/x",
+    "outbox",
+    "outbox/x",
+    "mode",
+    "tasks",
+    "surveys",
+    "referrals",
+    "parked",
+    "health",
+)
+ODD: tuple[Any, ...] = (
+    [],
+    {},
+    None,
+    "x",
+    7,
+    {"items": None},
+    {"items": [1, None, {}]},
+    {"items": {"a": 1}, "stages": 3},
+    [{"id": 5, "flags": "x", "score": "high", "groups": [], "name": ["x"], "at": 3, "next": {}}],
+    {"stages": [{}], "health": 3, "next": [{"clauses": 7}], "traits": [], "metrics": "x", "milestones": None},
+    {"checks": [], "lag": 3, "mode": [], "html": 3, "text": {}, "balances": {}, "items": [{"rewards": 3, "groups": 3}]},
+)
+
+
+async def test_pages_of_services_that_are_down_say_so(tmp_path: Path):
+    settings = embedded(tmp_path)
+    async with site(settings, ["lifecycle", "console"]) as running, browser(running, settings) as lonely:
+        await lonely.signed_in()
+        for page in ("outbox", "tasks", "surveys", "referrals", "parked", "health"):
+            assert "not available" in await lonely.page(f"/console/{page}")
+        overview = await lonely.page("/console/")
+    assert "not available" in overview
+    assert "Funnel" in overview
+
+
+async def test_with_every_service_gone_every_page_still_answers(tmp_path: Path):
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    urls = {f"{name}_url": nowhere for name in ("ingest", "lifecycle", "notify", "advocacy")}
+    async with alone(embedded(tmp_path).model_copy(update=urls)) as http:
+        for page in PAGES:
+            answer = await http.get(f"/console/{page}")
+            assert answer.status_code == 200
+            assert "does not answer" in answer.text
+        failed = await http.post("/console/mode", data={"mode": "live"})
+    assert failed.status_code == 503
+    assert "It was not done" in failed.text
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+async def test_answers_that_are_not_as_expected_never_break_a_page(tmp_path: Path, odd: Any):
+    settings = embedded(tmp_path)
+    async with alone(settings, Says(settings, odd)) as http:
+        for page in PAGES:
+            answer = await http.get(f"/console/{page}")
+            assert answer.status_code == 200, page
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+async def test_what_a_service_answers_instead_stands_on_the_page(tmp_path: Path, status: int):
+    settings = embedded(tmp_path)
+    async with alone(settings, Says(settings, {"detail": "<not now>"}, status)) as http:
+        for page in PAGES:
+            answer = await http.get(f"/console/{page}")
+            assert answer.status_code == 200, page
+            assert "&lt;not now&gt;" in answer.text, page
