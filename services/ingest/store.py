@@ -37,11 +37,8 @@ async def new_keys(tx: Tx, keys: Sequence[bytes], batch: int, now: datetime) -> 
     rows = [{"key": key, "batch": batch} for key in keys]
     if await tx.insert_new(current, rows, unless_in=_table(week + 1)) == len(keys):
         return set(keys)
-    ours: set[bytes] = set()
-    for some in chunks(keys):
-        mine = select(current.c.key).where(current.c.key.in_(some), current.c.batch == batch)
-        ours |= {row.key for row in await tx.all(mine)}
-    return ours
+    mine = select(current.c.key).where(current.c.batch == batch)
+    return {row.key for row in await tx.among(mine, current.c.key, keys)}
 
 
 def _table(week: int) -> Table:
@@ -60,15 +57,12 @@ async def homes_locked(tx: Tx, users: Collection[str], now: datetime) -> dict[st
     another process, which cannot see that yet, learns the user's account and takes up what waits for it.
     """
     await tx.insert_new(user, [{"id": name, "account": "", "updated_at": now} for name in sorted(users)])
-    return await _homes(tx, select(user).order_by(user.c.id).with_for_update(), users)
+    return await _homes(tx, select(user).with_for_update(), users)
 
 
 async def _homes(read: Read, statement: Select[Any], users: Collection[str]) -> dict[str, Home]:
-    homes: dict[str, Home] = {}
-    for some in chunks(sorted(users)):
-        rows = await read.all(statement.where(user.c.id.in_(some)))
-        homes.update((row.id, Home(row.account, row.updated_at)) for row in rows if row.account)
-    return homes
+    rows = await read.among(statement, user.c.id, users)
+    return {row.id: Home(row.account, row.updated_at) for row in rows if row.account}
 
 
 async def remember_homes(tx: Tx, homes: Mapping[str, Home]) -> None:

@@ -85,6 +85,9 @@ class EmbeddedReader:
     def seek(self, partition: Partition, offset: int) -> None:
         self._positions[partition] = offset
 
+    async def hint(self, positions: dict[Partition, int]) -> None:
+        """Nobody looks here but we."""
+
     async def _read(self, limit: int) -> list[Batch]:
         found = []
         async with self._database.snapshot() as read:

@@ -52,11 +52,10 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except Exception as error:  # noqa: BLE001  any: the poll raises it
             self._error = error
 
-    async def commit_hint(self, offsets: dict[Partition, int]) -> None:
-        """Tell Kafka how far we are, for lag dashboards only: failing is harmless."""
-        with suppress(KafkaError, IllegalStateError, TimeoutError):
-            hint = {self._theirs(partition): offset for partition, offset in offsets.items()}
-            await asyncio.wait_for(self._consumer.commit(hint), 3)
+    async def hint(self, positions: dict[Partition, int]) -> None:
+        with suppress(KafkaError, TimeoutError):
+            told = {self._theirs(partition): offset for partition, offset in positions.items()}
+            await asyncio.wait_for(self._consumer.commit(told), 3)
 
     def _theirs(self, partition: Partition) -> TopicPartition:
         return TopicPartition(self._prefix + partition.topic, partition.part)
