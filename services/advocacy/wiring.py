@@ -11,14 +11,17 @@ from services.advocacy.core.loading import load_definitions
 from services.advocacy.handlers import GROUP, Handlers
 from services.advocacy.http import asks, routes, votes
 from services.advocacy.http.hosting import House
+from services.advocacy.store import accounts
 from services.advocacy.surveys import KINDS
-from services.advocacy.timers import Ripening, Timers
+from services.advocacy.timers import Ripening
 from shared.bus.partitioner import partition_of
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.definitions import load
+from shared.http import parked
 from shared.links import Links
 from shared.service.loops import every
 from shared.service.parts import Parts, Service, Work
+from shared.service.timers import Timers
 from shared.settings import Settings
 
 _LOOK = 5.0
@@ -47,13 +50,15 @@ def wire(parts: Parts) -> Service:
     link = partial(address, parts.settings.public, Links(parts.secret))
     handlers = Handlers(defined, lambda account: partition_of(account.encode(), lifecycle_parts), link, parts.clock)
     passage = parts.passage(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
-    timers = Timers(passage, handlers, parts.database, parts.clock)
+    timers = Timers(passage, LIFECYCLE, accounts.due, handlers, parts.database, parts.clock)
     ripening = Ripening(defined.referrals.rewards, parts.database, parts.clock)
     loops: dict[str, Work] = {
         "advocacy-timers": partial(every, _LOOK, timers.fire),
         "advocacy-rewards": partial(every, _LOOK, ripening.fire),
     }
-    return Service("advocacy", _app(parts, defined, handlers), [passage], loops)
+    app = _app(parts, defined, handlers)
+    app.include_router(parked.router(parts, GROUP, passage.redrive))
+    return Service("advocacy", app, [passage], loops)
 
 
 def _app(parts: Parts, defined: Definitions, handlers: Handlers) -> FastAPI:

@@ -90,7 +90,7 @@ async def _waiting(tx: Tx, moved: dict[str, Home]) -> list[str]:
 
 
 async def _taken_back(tx: Tx, ids: Sequence[str], now: datetime) -> list[Row[Any]]:
-    rows = [row for some in store.chunks(ids) for row in await parking.take_back(tx, some, now)]
+    rows = [row for some in store.chunks(ids) for row in await parking.take_back(tx, GROUP, some, now)]
     return sorted(rows, key=lambda row: (row.parked_at, row.part, row.off))
 
 

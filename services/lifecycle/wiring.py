@@ -4,17 +4,19 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from services.lifecycle import store
 from services.lifecycle.core.compile import plan_of
 from services.lifecycle.core.definition.model import Definition
 from services.lifecycle.core.plan import Plan
 from services.lifecycle.handlers import FEEDBACK_GROUP, GROUP, Handlers
 from services.lifecycle.http.routes import router
-from services.lifecycle.timers import Timers
 from shared.bus.partitioner import partition_of
 from shared.contracts.topics import ADVOCACY, OUTREACH, USAGE
 from shared.definitions import load
+from shared.http import parked
 from shared.service.loops import every
 from shared.service.parts import Parts, Service
+from shared.service.timers import Timers
 from shared.settings import Settings
 
 _LOOK = 5.0
@@ -32,7 +34,8 @@ def wire(parts: Parts) -> Service:
     handlers = Handlers(compiled, lambda account: partition_of(account.encode(), parts_of_usage), parts.clock)
     usage = parts.passage(GROUP, [USAGE], handlers.usage)
     feedback = parts.passage(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
-    timers = Timers(usage, handlers, parts.database, parts.clock)
+    timers = Timers(usage, USAGE, store.due, handlers, parts.database, parts.clock)
     app = FastAPI(title="Waymark lifecycle", summary="Where every account is, and why.")
     app.include_router(router(parts, compiled))
+    app.include_router(parked.router(parts, GROUP, usage.redrive))
     return Service("lifecycle", app, [usage, feedback], {"lifecycle-timers": partial(every, _LOOK, timers.fire)})

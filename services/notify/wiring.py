@@ -16,15 +16,17 @@ from services.notify.handlers.planning import GROUP, Handlers
 from services.notify.handlers.sending import Sending
 from services.notify.handlers.writing import Writer
 from services.notify.http import manage, outbox, pages
-from services.notify.timers import Timers
+from services.notify.store import accounts
 from shared.bus.partitioner import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.egress import Egress
 from shared.failures import Refused
+from shared.http import parked
 from shared.links import Links
 from shared.networks import networks
 from shared.service.loops import every
 from shared.service.parts import Parts, Service, Work
+from shared.service.timers import Timers
 from shared.settings import Settings
 
 _LOOK = 5.0
@@ -53,7 +55,7 @@ def built(parts: Parts, defined: Definition) -> Service:
     writer = Writer(defined, links, settings.public)
     handlers = Handlers(defined.playbook, writer, part_of, parts.clock, settings.outreach)
     passage = parts.passage(GROUP, [LIFECYCLE, ADVOCACY], handlers.told)
-    timers = Timers(passage, handlers, parts.database, parts.clock)
+    timers = Timers(passage, LIFECYCLE, accounts.due, handlers, parts.database, parts.clock)
     ready, missing = channels(parts)
     sending = Sending(defined.playbook, part_of, settings.outreach, missing)
     sends = Sends(sending, writer, ready, parts.database, parts.clock)
@@ -61,6 +63,7 @@ def built(parts: Parts, defined: Definition) -> Service:
     app.include_router(outbox.router(parts, defined.playbook, part_of))
     app.include_router(manage.router(parts, defined.playbook, part_of))
     app.include_router(pages.router(parts, links, part_of, defined.house))
+    app.include_router(parked.router(parts, GROUP, passage.redrive))
     loops: dict[str, Work] = {
         "notify-timers": partial(every, _LOOK, timers.fire),
         "notify-sends": partial(every, _SEND, sends.send),

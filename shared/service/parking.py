@@ -63,9 +63,9 @@ async def listed(read: Read, group: str, reason: str | None, after: str, limit: 
     return await read.all(statement.order_by(c.id).limit(limit))
 
 
-async def take_back(tx: Tx, ids: Sequence[str], now: datetime) -> Sequence[Row[Any]]:
+async def take_back(tx: Tx, group: str, ids: Sequence[str], now: datetime) -> Sequence[Row[Any]]:
     """Mark these as redriven and give the ones that were still waiting: each is handed out once."""
-    open_ones = update(parked).where(parked.c.id.in_(ids), parked.c.redriven_at.is_(None))
+    open_ones = update(parked).where(parked.c.grp == group, parked.c.id.in_(ids), parked.c.redriven_at.is_(None))
     return await tx.all(open_ones.values(redriven_at=now).returning(*parked.c))
 
 

@@ -18,7 +18,7 @@ from shared.failures import Halted, Parked
 from shared.service import cursor
 from shared.service.claims import Claims, Fenced, unbroken
 from shared.service.cursor import Claim
-from shared.service.parking import Unfit, park
+from shared.service.parking import Unfit, park, record_of, take_back
 from shared.service.unpacking import Decode, Unpacker, contract
 
 _log = structlog.get_logger(__name__)
@@ -90,6 +90,23 @@ class Passage:
                     await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
                     hinted = began
                 await asyncio.sleep(began + _PACE - now())
+
+    async def redrive(self, ids: Sequence[str]) -> int:
+        """Handle parked records of this group again, each in a transaction of its own; those that fail stay parked."""
+        return sum([await self._again(one) for one in ids])
+
+    async def _again(self, parked_id: str) -> int:
+        try:
+            async with self._database.transaction() as tx:
+                for row in await take_back(tx, self.group, [parked_id], self._clock.now()):
+                    message = self._unpackers[row.topic].message(record_of(row))
+                    await self._handle(tx, Incoming(self.topics[row.topic], row.part, ~row.off, [message]))
+                    return 1
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            _log.warning("still_parked", group=self.group, id=parked_id, error=repr(error))
+        return 0
 
     async def _take(self, reader: Reader, batch: Batch) -> None:
         claim = self.claims.held().get(batch.partition)

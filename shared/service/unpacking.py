@@ -34,7 +34,7 @@ class Unpacker:
     """Reads one topic's records with one decoder."""
 
     def __init__(self, decode: Decode) -> None:
-        self._decode = decode
+        self.message = decode
 
     def unpack(self, batch: Batch, claim: Claim) -> Unpacked:
         """Raises Halted when the producer's own sequence has a hole: a record of ours never reached the log."""
@@ -47,7 +47,7 @@ class Unpacker:
         unfit: list[Unfit] = []
         for record in records:
             try:
-                messages.append(self._decode(record))
+                messages.append(self.message(record))
             except Parked as why:
                 unfit.append(Unfit(record, why))
             except msgspec.DecodeError as error:

@@ -164,3 +164,20 @@ async def test_a_log_that_lost_its_end_halts_instead_of_skipping(opened: Store) 
     shorter = {tp: bound._replace(begin=0, end=0) for tp, bound in bounds.items() if bound.end}
     with pytest.raises(Halted, match="truncated or made anew"):
         await passage(opened, Effects()).claims.assigned(shorter)
+
+
+async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(opened: Store) -> None:
+    effect = Effects()
+    effect.poison = {"w-3"}
+    await publish(opened, 0, 10)
+    one = passage(opened, effect)
+    await until(opened, 9, one)
+    async with opened.database.snapshot() as view:
+        waiting = [row.id for row in await view.all(select(parked.c.id))]
+    assert await one.redrive(waiting) == 0, "it fails as before"
+    effect.poison = set()
+    assert await one.redrive(waiting) == 1
+    assert await one.redrive(waiting) == 0
+    assert await ids(opened) == list(range(10))
+    stranger = Passage("other", [USAGE_RAW], effect.handle, opened.bus, opened.database, StillClock(), "one", 50, read)
+    assert await stranger.redrive(waiting) == 0, "another group's records are not its own"

@@ -132,15 +132,5 @@ class NoteView(BaseModel):
     history: bool
 
 
-class ParkedRecord(BaseModel):
-    """A record that was not taken. `body` is what arrived, at most 2,000 bytes of it."""
-
-    id: str
-    reason: str
-    detail: str
-    parked_at: datetime
-    body: str
-
-
 Move = Literal["approve", "pay", "reverse"]
 """What an administrator may do with a reward."""

@@ -7,16 +7,14 @@ from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy import Row
 
 from services.advocacy.core.definitions import Definitions
-from services.advocacy.handlers import GROUP
 from services.advocacy.http import money
 from services.advocacy.http.figures import surveys
-from services.advocacy.http.models import AnswerView, NoteKind, NoteView, ParkedRecord, SurveyView
+from services.advocacy.http.models import AnswerView, NoteKind, NoteView, SurveyView
 from services.advocacy.http.places import Moment, Text, place
 from services.advocacy.store import listing
 from shared.failures import Refused
 from shared.http.auth import allowed
 from shared.http.paging import MOST, Page, cursor
-from shared.service import parking
 from shared.service.parts import Parts
 
 _SHOWN = 2000
@@ -62,30 +60,9 @@ def router(parts: Parts, definitions: Definitions) -> APIRouter:
         more = len(rows) > limit
         return Page(items=items, next=cursor([items[-1].at.isoformat(), items[-1].id]) if more else None)
 
-    @routes.get("/parked", tags=["parked"])
-    async def list_parked(
-        reason: Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")] = None, at: Cursor = None, limit: Limit = 100
-    ) -> Page[ParkedRecord]:
-        """Messages that could not be taken, with the reason of each."""
-        start = place(at, Text)
-        async with parts.database.snapshot() as read:
-            rows = await parking.listed(read, GROUP, reason, start[0] if start else "", limit + 1)
-        items = [_parked(row) for row in rows[:limit]]
-        return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
-
     return routes
 
 
 def _answer(row: Row[Any], definitions: Definitions) -> AnswerView:
     kind = definitions.kinds.get(row.survey_kind)
     return AnswerView(**row._mapping, group=kind.groups(row.score) if kind else "")  # noqa: SLF001
-
-
-def _parked(row: Row[Any]) -> ParkedRecord:
-    return ParkedRecord(
-        id=row.id,
-        reason=row.reason,
-        detail=row.detail,
-        parked_at=row.parked_at,
-        body=row.value[:_SHOWN].decode("utf8", "replace"),
-    )

@@ -1,20 +1,18 @@
 """What else may be asked? The mode, the plays, what people declined, and messages that could not be taken."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from services.notify.core.playbook import Play, Playbook
 from services.notify.core.words import REQUEST
 from services.notify.handlers.consent import Said, say
-from services.notify.handlers.planning import GROUP
-from services.notify.http.lists import Cursor, Filter, Limit
+from services.notify.http.lists import Filter
 from services.notify.http.models import (
     ConsentView,
     ConsentWanted,
     ModeView,
     ModeWanted,
-    ParkedRecord,
     PlayView,
     StepView,
 )
@@ -22,9 +20,7 @@ from services.notify.store import accounts, consents, deliveries
 from services.notify.store.switch import Switch, read_switch, set_switch
 from shared.failures import Refused
 from shared.http.auth import allowed
-from shared.http.paging import Page, after, cursor
 from shared.keys import Key
-from shared.service import parking
 from shared.service.parts import Parts
 
 _SHOWN = 2000
@@ -62,15 +58,6 @@ def _plays(routes: APIRouter, parts: Parts, book: Playbook) -> None:
         async with parts.database.snapshot() as read:
             counts = await deliveries.counts(read)
         return [_play(play, counts.get(name, {})) for name, play in sorted(book.plays.items())]
-
-    @routes.get("/parked", tags=["parked"])
-    async def list_parked(reason: Filter = None, at: Cursor = None, limit: Limit = 100) -> Page[ParkedRecord]:
-        """Messages that could not be taken, with the reason of each."""
-        start = after(at, 1)
-        async with parts.database.snapshot() as read:
-            rows = await parking.listed(read, GROUP, reason, str(start[0]) if start else "", limit + 1)
-        items = [_parked(row) for row in rows[:limit]]
-        return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
 
 
 def _consents(routes: APIRouter, parts: Parts, part_of: accounts.PartOf) -> None:
@@ -128,14 +115,3 @@ def _trigger(play: Play) -> str:
     kinds = ("stage", "flag", "signal", "milestone")
     named = next(f"{kind} {getattr(play.on, kind)}" for kind in kinds if getattr(play.on, kind))
     return f"{named} from {play.on.from_}" if play.on.from_ else named
-
-
-def _parked(row: Any) -> ParkedRecord:
-    return ParkedRecord(
-        id=row.id,
-        topic=row.topic,
-        reason=row.reason,
-        detail=row.detail,
-        parked_at=row.parked_at,
-        body=row.value[:_SHOWN].decode("utf8", "replace"),
-    )

@@ -114,14 +114,3 @@ class ConsentView(BaseModel):
     granted: bool
     source: str
     changed_at: datetime
-
-
-class ParkedRecord(BaseModel):
-    """A message that was not taken, and why. `body` is at most 2,000 bytes of it."""
-
-    id: str
-    topic: str
-    reason: str
-    detail: str
-    parked_at: datetime
-    body: str

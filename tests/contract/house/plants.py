@@ -67,7 +67,7 @@ PLANTS = [
     *_STRAYS,
     *_each(INSIDE["ingest"], "services.ingest.core.planted", "import services.ingest.body"),
     *_each(INSIDE["ingest"], "services.ingest.tables", "import services.ingest.store"),
-    *_each(INSIDE["ingest"], "services.ingest.handlers", "from services.ingest import http"),
+    *_each(INSIDE["ingest"], "services.ingest.handlers", "from services.ingest import capture"),
     Plant(
         INSIDE["lifecycle"],
         {"services.lifecycle.core.planted": "import services.lifecycle.store", "services.lifecycle.store": ""},

@@ -1,5 +1,6 @@
-"""What may be asked of ingest? Which records are parked and why, and to try them again."""
+"""What was not taken, and why? Every service lists its parked records alike, and tries them again on request."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,7 +9,6 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
-from services.ingest.handlers import GROUP, redrive
 from shared.failures import Refused
 from shared.http.auth import allowed
 from shared.http.paging import MOST, Page, after, cursor
@@ -18,12 +18,15 @@ from shared.service.parts import Parts
 _SHOWN = 2000
 _Reason = Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")]
 _Limit = Annotated[int, Query(ge=1, le=MOST)]
+TryAgain = Callable[[Sequence[str]], Awaitable[int]]
+"""Takes up the parked records with these ids, each once; how many. Those still unfit are parked again."""
 
 
 class ParkedRecord(BaseModel):
-    """A record that was not taken. `body` is what arrived, at most 2,000 bytes of it."""
+    """A record that was not taken. `body` is what arrived, at most 2,000 bytes of it; `about` what it waits for."""
 
     id: str
+    topic: str
     reason: str
     detail: str
     about: str
@@ -44,8 +47,8 @@ class Redriven(BaseModel):
     taken: int
 
 
-def router(parts: Parts) -> APIRouter:
-    """The routes."""
+def router(parts: Parts, group: str, try_again: TryAgain) -> APIRouter:
+    """The routes for one group's parked records."""
     routes = APIRouter(prefix="/v1", tags=["parked"])
 
     @routes.get("/parked", dependencies=[Depends(allowed(parts.keys, "read"))])
@@ -57,15 +60,14 @@ def router(parts: Parts) -> APIRouter:
         """Records that could not be taken, with the reason of each."""
         start = _start(after_cursor)
         async with parts.database.snapshot() as read:
-            rows = await parking.listed(read, GROUP, reason, start, limit + 1)
+            rows = await parking.listed(read, group, reason, start, limit + 1)
         items = [_shown(row) for row in rows[:limit]]
         return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
 
     @routes.post("/parked/redrive", dependencies=[Depends(allowed(parts.keys, "admin"))])
     async def redrive_parked(wanted: Redrive) -> Redriven:
         """Try records again, once each, with their original ids."""
-        async with parts.database.transaction() as tx:
-            return Redriven(taken=await redrive(tx, [str(one) for one in wanted.ids], parts.clock.now()))
+        return Redriven(taken=await try_again([str(one) for one in wanted.ids]))
 
     return routes
 
@@ -84,6 +86,7 @@ def _start(text: str | None) -> str:
 def _shown(row: Row[Any]) -> ParkedRecord:
     return ParkedRecord(
         id=row.id,
+        topic=row.topic,
         reason=row.reason,
         detail=row.detail,
         about=row.about,

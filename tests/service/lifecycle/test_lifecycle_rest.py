@@ -1,0 +1,113 @@
+"""What do internal tools get from lifecycle, and does time move accounts by itself?"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.conftest import Deployment
+from tests.journey.road import Road, road
+from tests.make import NOON, StillClock, settle
+
+CLOCK_START = NOON
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock(CLOCK_START)
+
+
+@pytest.fixture
+async def on(deployment: Deployment, clock: StillClock) -> AsyncIterator[Road]:
+    async with road(deployment.settings, ["ingest", "lifecycle"], clock) as running:
+        yield running
+
+
+async def used(on: Road, clock: StillClock, *accounts: str) -> None:
+    batch = [
+        {
+            "type": "track",
+            "event": "Feature Used",
+            "userId": f"{name}-ann",
+            "messageId": f"{name}-{clock.now().isoformat()}",
+            "timestamp": clock.now().isoformat(),
+            "context": {"groupId": name},
+            "properties": {"feature": "reports"},
+        }
+        for name in accounts
+    ]
+    assert (await on.http.post("/v1/batch", json={"batch": batch}, auth=(on.write_key, ""))).status_code == 200
+    await on.quiet()
+
+
+async def test_accounts_come_page_by_page_and_filters_must_all_match(on: Road, clock: StillClock) -> None:
+    names = [f"acct{number:02}" for number in range(7)]
+    await used(on, clock, *names)
+    assert [one["id"] for one in await on.pages("/lifecycle/v1/accounts", limit=3)] == names
+    assert [
+        one["id"] for one in await on.pages("/lifecycle/v1/accounts", stage="onboarding", health="unknown")
+    ] == names
+    assert await on.pages("/lifecycle/v1/accounts", stage="onboarding", flag="at_risk") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("stage=onbording", "unknown_stage"), ("flag=risky", "unknown_flag"), ("cursor=x", "bad_cursor")],
+)
+async def test_a_mistyped_filter_is_an_error_not_an_empty_list(on: Road, query: str, code: str) -> None:
+    answer = await on.http.get(f"/lifecycle/v1/accounts?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_one_account_tells_its_history_with_evidence(on: Road, clock: StillClock) -> None:
+    await used(on, clock, "a/b c")
+    seen = await on.get("/lifecycle/v1/accounts/a%2Fb%20c")
+    assert (seen["stage"], seen["milestones"].keys()) == ("onboarding", {"first_use"})
+    assert all("clauses" in edge for edge in seen["next"])
+    history = (await on.get("/lifecycle/v1/accounts/a%2Fb%20c/history"))["items"]
+    assert [one["seq"] for one in reversed(history)] == list(range(1, len(history) + 1))
+    moved = next(one for one in history if one["kind"] == "stage_changed")
+    assert moved["evidence"]["definition"] == (await on.get("/lifecycle/v1/definition"))["definition"]
+    assert moved["evidence"]["events"][0]["id"] == f"a/b c-{CLOCK_START.isoformat()}"
+
+
+async def test_an_unknown_account_is_404_and_a_write_key_may_not_read(on: Road) -> None:
+    assert (await on.http.get("/lifecycle/v1/accounts/nobody")).json()["code"] == "no_account"
+    wrong = await on.http.get("/lifecycle/v1/funnel", headers={"Authorization": f"Bearer {on.write_key}"})
+    assert (wrong.status_code, wrong.json()["code"]) == (403, "wrong_kind")
+    none = await on.http.get("/lifecycle/v1/funnel", headers={"Authorization": ""})
+    assert (none.status_code, none.json()["code"]) == (401, "no_key")
+
+
+async def test_the_funnel_counts_every_account_once(on: Road, clock: StillClock) -> None:
+    await used(on, clock, "one", "two")
+    funnel = await on.get("/lifecycle/v1/funnel")
+    assert funnel["accounts"] == sum(stage["accounts"] for stage in funnel["stages"]) == 2
+    assert funnel["stages"][0]["stage"] == "onboarding"
+
+
+async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(on: Road, clock: StillClock) -> None:
+    """No event comes; the wall clock moves on, and the timers look by themselves."""
+    await used(on, clock, "quiet")
+    clock.move(timedelta(days=40))
+
+    async def told() -> list[dict[str, Any]]:
+        page = await on.get("/lifecycle/v1/accounts/quiet/history", kind="flag_changed")
+        return [one for one in page["items"] if one["flag"] == "dormant"]
+
+    async def flagged() -> bool:
+        return bool(await told())
+
+    await settle(flagged, 40)
+    clock.move(timedelta(days=1))
+
+    async def ticked() -> bool:
+        row = next(one for one in await on.pages("/lifecycle/v1/accounts") if one["id"] == "quiet")
+        return datetime.fromisoformat(row["clock"]) >= CLOCK_START + timedelta(days=40)
+
+    await settle(ticked, 40)
+    (raised,) = await told()
+    assert raised["raised"]
+    assert raised["evidence"]["clauses"][0]["values"] == {"days_since_core_use": 28.0}
