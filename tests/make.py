@@ -25,7 +25,7 @@ class StillClock:
         self.time += step
 
 
-async def settle(done: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+async def settle(done: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> None:
     """Wait until it is so. Fails when it does not become so: never a fixed sleep."""
     async with asyncio.timeout(seconds):
         while not await done():  # noqa: ASYNC110  what we wait for is in a database

@@ -106,7 +106,7 @@ async def test_a_batch_whose_transaction_failed_comes_again(opened: Store) -> No
 
 async def _run_until_it_fails(opened: Store, effect: Effects) -> Passage:
     one = passage(opened, effect)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         await one.run()
     return one
 

@@ -49,7 +49,7 @@ class Road(NamedTuple):
         await self.quiet()
         return done
 
-    async def quiet(self, seconds: float = 120) -> None:
+    async def quiet(self, seconds: float = 400) -> None:
         """Until nothing waits anywhere."""
         await quiet(self.assembly, seconds)
 

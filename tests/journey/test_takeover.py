@@ -57,7 +57,7 @@ async def replica(settings: Settings) -> AsyncIterator[tuple[asyncio.subprocess.
             return False
 
     try:
-        await settle(ready, 60)
+        await settle(ready, 120)
         yield process, url
     finally:
         if process.returncode is None:
@@ -132,7 +132,7 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
             async def both_work() -> bool:
                 return await handled(doomed) > 0 and await handled(heir) > 0
 
-            await settle(both_work, 60)
+            await settle(both_work, 120)
             assert not posting.done(), "the stream ended before the kill: the test proves nothing"
             victim.send_signal(signal.SIGKILL)
             await posting
@@ -140,7 +140,7 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
             async def all_there() -> bool:
                 return sum((await counts(heir, on)).values()) >= EVENTS
 
-            await settle(all_there, 90)
+            await settle(all_there, 240)
             assert await counts(heir, on) == {f"acct{n}": EVENTS / ACCOUNTS for n in range(ACCOUNTS)}
             after_the_kill = await decisions(heir, on)
     async with road(embedded(tmp_path / "undisturbed"), ["ingest", "lifecycle"]) as calm:

@@ -100,14 +100,14 @@ async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(on: Ro
     async def flagged() -> bool:
         return bool(await told())
 
-    await settle(flagged, 40)
+    await settle(flagged)
     clock.move(timedelta(days=1))
 
     async def ticked() -> bool:
         row = next(one for one in await on.pages("/lifecycle/v1/accounts") if one["id"] == "quiet")
         return datetime.fromisoformat(row["clock"]) >= CLOCK_START + timedelta(days=40)
 
-    await settle(ticked, 40)
+    await settle(ticked)
     (raised,) = await told()
     assert raised["raised"]
     assert raised["evidence"]["clauses"][0]["values"] == {"days_since_core_use": 28.0}
