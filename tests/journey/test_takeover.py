@@ -98,6 +98,13 @@ async def handled(url: str) -> float:
     )
 
 
+async def owns(url: str) -> bool:
+    """Whether this replica has some of the partitions."""
+    async with httpx2.AsyncClient() as http:
+        lag = (await http.get(f"{url}/lifecycle/readyz")).json()["lag"]
+    return any(name.startswith("lifecycle usage.v1[") for name in lag)
+
+
 async def asked(url: str, on: Road, path: str) -> Any:
     async with httpx2.AsyncClient(base_url=url, headers=dict(on.http.headers), timeout=30) as http:
         answer = await http.get(path)
@@ -127,7 +134,12 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
     async with road(settings, ["ingest"]) as on:
         await asyncio.to_thread(histories.migrate, settings, ["lifecycle"])
         async with replica(settings) as (victim, doomed), replica(settings) as (_, heir):
-            posting = asyncio.create_task(post(on, stream, pause=0.05))
+
+            async def both_own() -> bool:
+                return await owns(doomed) and await owns(heir)
+
+            await settle(both_own, 120)
+            posting = asyncio.create_task(post(on, stream, pause=0.1))
 
             async def both_work() -> bool:
                 return await handled(doomed) > 0 and await handled(heir) > 0
