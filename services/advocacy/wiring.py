@@ -47,7 +47,8 @@ def product(settings: Settings) -> str:
 def wire(parts: Parts) -> Service:
     """Build the service."""
     defined, lifecycle_parts = definitions(parts.settings), parts.bus.partitions(LIFECYCLE.name)
-    link = partial(address, parts.settings.public, Links(parts.secret))
+    links = Links(parts.secret)
+    link = partial(address, parts.settings.public, links)
     handlers = Handlers(defined, lambda account: partition_of(account.encode(), lifecycle_parts), link, parts.clock)
     passage = parts.passage(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
     timers = Timers(passage, LIFECYCLE, accounts.due, handlers, parts.database, parts.clock)
@@ -56,14 +57,14 @@ def wire(parts: Parts) -> Service:
         "advocacy-timers": partial(every, _LOOK, timers.fire),
         "advocacy-rewards": partial(every, _LOOK, ripening.fire),
     }
-    app = _app(parts, defined, handlers)
+    app = _app(parts, defined, handlers, links)
     app.include_router(parked.router(parts, GROUP, passage.redrive))
     return Service("advocacy", app, [passage], loops)
 
 
-def _app(parts: Parts, defined: Definitions, handlers: Handlers) -> FastAPI:
+def _app(parts: Parts, defined: Definitions, handlers: Handlers, links: Links) -> FastAPI:
     app = FastAPI(title="Waymark advocacy", summary="What customers say, whom they refer, and what that is worth.")
-    house = House(product(parts.settings), defined, handlers, parts)
+    house = House(product(parts.settings), defined, handlers, links, parts)
     for router in (votes.router(house), asks.router(house), routes.router(parts, defined)):
         app.include_router(router)
     return app

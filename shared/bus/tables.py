@@ -5,7 +5,6 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData
 from shared.db.columns import Utc
 
 metadata = MetaData()
-_Id = BigInteger().with_variant(Integer, "sqlite")
 
 log_end = Table(
     "log_end",

@@ -31,6 +31,7 @@ class House(NamedTuple):
     product: str
     definitions: Definitions
     handlers: Handlers
+    links: Links
     parts: Parts
 
 
@@ -49,7 +50,7 @@ def shown(text: str, status: int = 200) -> Response:
 
 async def invited(house: House, read: Read, purpose: str, token: str) -> Invitation:
     """The invitation of this link. Raises the core's Refused."""
-    name = links.subject(Links(house.parts.secret), purpose, token, house.parts.clock.now())
+    name = links.subject(house.links, purpose, token, house.parts.clock.now())
     found = await asked.invited(read, name)
     if found is None:
         raise Refused("unknown", "We do not know this invitation.")

@@ -17,7 +17,6 @@ from shared.http.auth import allowed
 from shared.http.paging import MOST, Page, cursor
 from shared.service.parts import Parts
 
-_SHOWN = 2000
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 Name = Annotated[str, Path(pattern=r"^[^\x00]{1,200}$")]

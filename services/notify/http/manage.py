@@ -23,8 +23,6 @@ from shared.http.auth import allowed
 from shared.keys import Key
 from shared.service.parts import Parts
 
-_SHOWN = 2000
-
 
 def router(parts: Parts, book: Playbook, part_of: accounts.PartOf) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
