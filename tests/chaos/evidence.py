@@ -1,0 +1,148 @@
+"""What is looked at after a run? Plain data, whether it comes from real servers or from the simulation."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+
+class Partition(NamedTuple):
+    """One group's piece of a topic."""
+
+    group: str
+    topic: str
+    part: int
+
+
+class Move(NamedTuple):
+    """One change of a cursor, from `was` to `now`, as the database itself noted it."""
+
+    partition: Partition
+    was: int
+    now: int
+    epoch: int
+
+
+class Span(NamedTuple):
+    """Where the log begins and ends."""
+
+    begin: int
+    end: int
+
+
+class Event(NamedTuple):
+    """One record of `usage.v1`: the id its sender gave it, and the account it was placed in."""
+
+    id: str
+    account: str
+
+
+class Told(NamedTuple):
+    """One lifecycle message: its place among the account's messages, and its id."""
+
+    account: str
+    seq: int
+    id: str
+
+
+class Carried(NamedTuple):
+    """One record of a topic as it lies there. `seq` is its place in its producer's own log."""
+
+    topic: str
+    part: int
+    offset: int
+    seq: int
+    id: str
+    told: Told | None = None
+    """For `lifecycle.v1`: what it says."""
+
+
+class Send(NamedTuple):
+    """One message that a sink accepted, from the sink's own journal, written before the sink answered.
+
+    `occasion` says what it is about (play, account, occurrence, step, person, channel), apart from any id. `at` is
+    seconds since 1970 on the sink's clock.
+    """
+
+    channel: str
+    delivery: str
+    occasion: str
+    account: str
+    user: str
+    outreach_class: str
+    topic: str
+    at: float
+
+
+class Cap(NamedTuple):
+    """At most so many in so many seconds, for a person or a whole account; no classes and topics: all of them."""
+
+    name: str
+    most: int
+    within: float
+    account: bool
+    classes: frozenset[str]
+    topics: frozenset[str]
+
+
+class Consent(NamedTuple):
+    """In notify's own order: what a person said of a topic (`*`: everything), or that a message to them passed the point of no return."""
+
+    account: str
+    user: str
+    what: Literal["no", "yes", "last word"]
+    topic: str
+    outreach_class: str = ""
+    delivery: str = ""
+
+
+class Entry(NamedTuple):
+    """One line of the ledger."""
+
+    transaction: str
+    reward: str
+    account: str
+    amount: int
+    currency: str
+
+
+class Reward(NamedTuple):
+    """One side of a referral."""
+
+    id: str
+    referral: str
+    side: str
+
+
+class Replayed(NamedTuple):
+    """An account's state as it is, and as the archive gives it again: their hashes."""
+
+    live: str
+    again: str
+
+
+@dataclass
+class Evidence:
+    """Everything of one run.
+
+    `accepted` are the ids of events the client was told are safe; `parked` those of records set aside, `allowed`
+    those that were meant to be. `counted` is how many events each account's state has counted.
+    """
+
+    moves: list[Move] = field(default_factory=list)
+    spans: dict[Partition, Span] = field(default_factory=dict)
+    posted: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
+    archive: list[Event] = field(default_factory=list)
+    parked: set[str] = field(default_factory=set)
+    allowed: set[str] = field(default_factory=set)
+    counted: dict[str, int] = field(default_factory=dict)
+    messages: list[Told] = field(default_factory=list)
+    last_seq: dict[str, int] = field(default_factory=dict)
+    carried: list[Carried] = field(default_factory=list)
+    sends: list[Send] = field(default_factory=list)
+    sends_after_reread: int = 0
+    """How many messages left while notify read its whole log once more."""
+    caps: list[Cap] = field(default_factory=list)
+    consents: list[Consent] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    rewards: list[Reward] = field(default_factory=list)
+    replayed: dict[str, Replayed] = field(default_factory=dict)
