@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     outreach: Literal["preview", "live"] = Field(
         "preview", description="first mode of the outbox; switch it by REST later"
     )
+    send_lease: int = Field(
+        300, ge=5, le=3600, description="seconds after which a delivery whose sender was lost is settled by another"
+    )
     ingest_url: str | None = None
     lifecycle_url: str | None = None
     notify_url: str | None = None

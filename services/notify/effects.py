@@ -14,7 +14,6 @@ from services.notify.core.consent import TRANSACTIONAL
 from services.notify.filters import tidy
 from services.notify.handlers.sending import Became, Claimed, Sending
 from services.notify.handlers.writing import Writer
-from services.notify.store import deliveries
 from shared.clock import Clock
 from shared.db.protocol import Database
 
@@ -30,8 +29,8 @@ _BECAME: dict[str, Became] = {
 }
 
 
-class Lost(Exception):  # noqa: N818  not a failure: somebody else has it now
-    """The lease ran out before the last word: this delivery is not ours to send any more."""
+class Lost(Exception):  # noqa: N818  not a failure: somebody else has it now, or the person said no meanwhile
+    """It may not be sent any more, found just before the last word: nothing was sent."""
 
 
 class Sends:
@@ -61,7 +60,7 @@ class Sends:
         try:
             receipt = await self._channels[row.channel].send(self._delivery(claimed), self._before(claimed))
         except Lost:
-            _log.warning("lease_lost", delivery=row.id)
+            _log.warning("not_sent_after_all", delivery=row.id)
             return
         async with self._database.transaction() as tx:
             became, now = _BECAME[receipt.outcome], self._clock.now()
@@ -72,8 +71,9 @@ class Sends:
     def _before(self, claimed: Claimed) -> PointOfNoReturn:
         async def before() -> None:
             async with self._database.transaction() as tx:
-                if not await deliveries.change(tx, claimed.row, stage="data_sent"):
-                    raise Lost
+                may = await self._sending.last_word(tx, claimed.row, self._clock.now())
+            if not may:
+                raise Lost
 
         return before
 

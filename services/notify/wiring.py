@@ -1,5 +1,6 @@
 """What is notify made of?"""
 
+from datetime import timedelta
 from functools import partial
 from urllib.parse import unquote, urlsplit
 
@@ -57,7 +58,8 @@ def built(parts: Parts, defined: Definition) -> Service:
     passage = parts.passage(GROUP, [LIFECYCLE, ADVOCACY], handlers.told)
     timers = Timers(passage, LIFECYCLE, accounts.due, handlers, parts.database, parts.clock)
     ready, missing = channels(parts)
-    sending = Sending(defined.playbook, part_of, settings.outreach, missing)
+    lease = timedelta(seconds=settings.send_lease)
+    sending = Sending(defined.playbook, part_of, settings.outreach, missing, lease)
     sends = Sends(sending, writer, ready, parts.database, parts.clock)
     app = FastAPI(title="Waymark notify", summary="What was said to customers, what was not, and why.")
     app.include_router(outbox.router(parts, defined.playbook, part_of))
@@ -101,7 +103,7 @@ def _email(parts: Parts, url: str) -> Email:
         username=unquote(to.username) if to.username else None,
         password=unquote(to.password) if to.password else None,
         use_tls=to.scheme == "smtps",
-        timeout=_SMTP_PATIENCE,
+        timeout=min(_SMTP_PATIENCE, parts.settings.send_lease / 2),
     )
     try:
         return Email(connect, parts.settings.mail_from, parts.clock.now)

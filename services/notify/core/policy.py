@@ -128,6 +128,8 @@ def quiet(case: Case) -> Verdict | None:
 QUESTIONS: tuple[Question, ...] = (consent, holdout, guard, budget, pause, expiry, quiet)
 ONCE_MORE: tuple[Question, ...] = (consent, budget, pause, expiry, quiet)
 """Asked again just before sending, when some time has passed since it was planned."""
+LAST_WORD: tuple[Question, ...] = (consent,)
+"""Asked in the middle of the conversation: only a no counts that late."""
 
 
 def _seen(condition: Expr, known: dict[str, str | float | bool | None]) -> str:

@@ -6,19 +6,21 @@ from msgspec.structs import replace
 
 from services.notify.core.planned import Planned
 from services.notify.core.playbook import Playbook
-from services.notify.core.policy import ONCE_MORE, Case, Verdict, judge
+from services.notify.core.policy import ONCE_MORE, Case, Question, Verdict, judge
 from services.notify.core.reach import REACH
 from services.notify.core.state import Account
 
 
-def once_more(account: Account, planned: Planned, now: datetime, book: Playbook) -> Verdict:
+def once_more(
+    account: Account, planned: Planned, now: datetime, book: Playbook, questions: tuple[Question, ...] = ONCE_MORE
+) -> Verdict:
     """Whether it may still go out: just before sending, long after planning perhaps."""
     play = book.plays.get(planned.play)
     step = play.step(planned.step) if play else None
     if planned.history or play is None or step is None:
         return Verdict("skip", "history" if planned.history else "play_changed")
     case = Case(account, book, play, step, planned.user, planned.id, now, planned.expires_at)
-    return judge(case, ONCE_MORE) if REACH[planned.channel].customer else Verdict("send")
+    return judge(case, questions) if REACH[planned.channel].customer else Verdict("send")
 
 
 def sent(account: Account, delivery: str, at: datetime) -> Account:

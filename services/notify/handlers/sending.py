@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from services.notify.core.planned import Planned
 from services.notify.core.playbook import Playbook
-from services.notify.core.policy import Verdict
+from services.notify.core.policy import LAST_WORD, Verdict
 from services.notify.core.settled import dropped, once_more, sent
 from services.notify.core.state import Account
 from services.notify.handlers.writing import recorded
@@ -55,13 +55,24 @@ class Claimed(NamedTuple):
 
 
 class Sending:
-    """Runs one playbook. `missing` says, for each channel that is not set up, what to set."""
+    """Runs one playbook. `missing` says, for each channel that is not set up, what to set.
 
-    def __init__(self, book: Playbook, part_of: accounts.PartOf, first: Mode, missing: Mapping[str, str]) -> None:
+    `lease` is how long a delivery stays with a sender that does not come back.
+    """
+
+    def __init__(
+        self,
+        book: Playbook,
+        part_of: accounts.PartOf,
+        first: Mode,
+        missing: Mapping[str, str],
+        lease: timedelta = LEASE,
+    ) -> None:
         self._book = book
         self._part_of = part_of
         self._first = first
         self._missing = missing
+        self._lease = lease
 
     async def claim(self, tx: Tx, now: datetime) -> tuple[int, list[Claimed]]:
         """How many were looked at, and those that go out now. In preview nothing does."""
@@ -72,6 +83,24 @@ class Sending:
         claimed = [await self._judge(tx, row, known, now) for row in rows]
         await accounts.keep(tx, self._part_of, known.values())
         return len(rows), [one for one in claimed if one is not None]
+
+    async def last_word(self, tx: Tx, row: Row[Any], now: datetime) -> bool:
+        """Whether it may go out: still ours, and the person has not said no since it was claimed.
+
+        True is the point of no return: from its commit on it may have arrived. The account stays locked until then, so
+        that a no is taken before it and heeded, or after it.
+        """
+        fresh = await deliveries.locked(tx, row.id)
+        if fresh is None or (fresh.status, fresh.lease_epoch) != (row.status, row.lease_epoch):
+            return False
+        known = await accounts.locked(tx, {row.account})
+        planned = deliveries.decision(row)
+        verdict = once_more(known[row.account], planned, now, self._book, LAST_WORD)
+        if verdict.action == "skip":
+            await self._skip(tx, row, planned, known, verdict, now)
+            await accounts.keep(tx, self._part_of, known.values())
+            return False
+        return await deliveries.change(tx, row, stage="data_sent")
 
     async def settle(self, tx: Tx, row: Row[Any], became: Became, now: datetime, detail: str, ref: str = "") -> bool:
         """Record what became of it; False when it is not ours any more."""
@@ -100,8 +129,7 @@ class Sending:
         planned = deliveries.decision(row)
         verdict = once_more(known[row.account], planned, now, self._book)
         if verdict.action == "skip":
-            await deliveries.change(tx, row, status="skipped", reason=verdict.reason, detail=verdict.detail)
-            self._count(tx, planned, known, "skipped", now, verdict.reason)
+            await self._skip(tx, row, planned, known, verdict, now)
             return None
         if row.channel in self._missing:
             verdict = Verdict("defer", detail=self._missing[row.channel], until=now + _UNCONFIGURED)
@@ -111,10 +139,18 @@ class Sending:
             return None
         return await self._take(tx, row, known[row.account], now)
 
+    async def _skip(
+        self, tx: Tx, row: Row[Any], planned: Planned, known: dict[str, Account], verdict: Verdict, now: datetime
+    ) -> None:
+        """Decided against after all."""
+        told = {"status": "skipped", "reason": verdict.reason, "detail": verdict.detail, "lease_until": None}
+        await deliveries.change(tx, row, **told)
+        self._count(tx, planned, known, "skipped", now, verdict.reason)
+
     async def _take(self, tx: Tx, row: Row[Any], account: Account, now: datetime) -> Claimed | None:
         who = account.contacts.get(row.user or "")
         email, name = (who.email, who.name or "") if who else (None, "")
-        mine = {"status": "sending", "stage": "claimed", "lease_until": now + LEASE, "address": email}
+        mine = {"status": "sending", "stage": "claimed", "lease_until": now + self._lease, "address": email}
         counted = {"attempt": row.attempt + 1, "lease_epoch": row.lease_epoch + 1, "reason": "", "detail": ""}
         await deliveries.change(tx, row, **mine, **counted)
         fresh = await deliveries.one(tx, row.id)

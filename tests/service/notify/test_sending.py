@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
+from services.notify.handlers.consent import unsubscribe
 from services.notify.tables import delivery
 from shared.contracts.outreach import OutreachRecorded
 from tests.conftest import Deployment
@@ -169,6 +170,25 @@ async def test_a_lost_lease_stops_before_the_last_word(here: Office) -> None:
     await here.sends({"email": slow}).send()
     assert not slow.sent
     assert (await here.row(id=row["id"]))["status"] == "pending"
+
+
+async def test_a_no_in_the_middle_of_the_conversation_is_heeded(here: Office) -> None:
+    """Claimed, then frozen; the person unsubscribes; thawed, the sender asks once more before its last word."""
+    row = await here.welcomed()
+
+    class Frozen(Recording):
+        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+            async with here.database.transaction() as tx:
+                await unsubscribe(tx, row["id"], here.part_of, here.clock.now(), everything=True)
+            return await super().send(delivery, before)
+
+    frozen = Frozen(Receipt("accepted"))
+    await here.sends({"email": frozen}).send()
+    assert not frozen.sent
+    after = await here.row(id=row["id"])
+    assert (after["status"], after["reason"]) == ("skipped", "unsubscribed")
+    assert not (await here.state()).spent
+    assert [told.status for told in await here.told() if isinstance(told, OutreachRecorded)] == ["skipped"]
 
 
 async def test_an_attempt_that_fails_is_repeated_later_and_not_for_ever(here: Office) -> None:
