@@ -15,7 +15,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test check fast bench servers servers-down lock env diagram clean
+.PHONY: help demo up test check fast chaos bench servers servers-down lock env diagram clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ test: $(VENV)/.dev ## every test; those on Kafka and PostgreSQL on real ones (RE
 
 fast: $(VENV)/.dev ## the tests that need no server
 	$(BIN)/pytest -m "not servers" $(ARGS)
+
+chaos: $(VENV)/.dev ## faults on real servers, then one checker of every promise (CHAOS_MINUTES=5 CHAOS_SEED= ARGS=)
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(VENV)/.dev ## style, types, import contracts
 	$(BIN)/ruff check .

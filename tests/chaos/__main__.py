@@ -1,0 +1,78 @@
+"""Do the promises hold while everything fails? `python -m tests.chaos`, or `make chaos`."""
+
+import argparse
+import asyncio
+import os
+import platform
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.checker import judged, write
+from tests.chaos.collect import collected
+from tests.chaos.profile import Deployment, Profile
+from tests.chaos.progress import say
+from tests.chaos.run import NotQuietError, churn, quiet, running
+
+_SHARES: dict[str, dict[Deployment, float]] = {
+    "scaled": {"scaled": 1.0},
+    "embedded": {"embedded": 1.0},
+    "both": {"scaled": 0.75, "embedded": 0.25},
+}
+_RATE = 40.0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=float(os.environ.get("CHAOS_MINUTES", "5")))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("CHAOS_SEED", "0")) or secrets.randbelow(10**9))
+    parser.add_argument("--deployment", choices=_SHARES, default="both")
+    parser.add_argument("--mutant", default="", help="a name of tests/chaos/mutants.py")
+    parser.add_argument("--keep", action="store_true", help="leave the folder")
+    return parser.parse_args()
+
+
+async def main(asked: argparse.Namespace, folder: Path) -> bool:
+    """Each deployment in turn; whether all went well."""
+    shares = _SHARES[asked.deployment].items()
+    every = [Profile(name, asked.minutes * 60 * share, asked.seed, asked.mutant, _RATE) for name, share in shares]
+    return all([await one(profile, folder / profile.deployment) for profile in every])
+
+
+async def one(profile: Profile, folder: Path) -> bool:
+    say(f"\n{profile.deployment}: {profile.seconds:.0f} s of faults, seed {profile.seed}")
+    async with running(profile, folder) as on:
+        await churn(on, profile)
+        say(on.stage.tally.table(profile.seconds / 60))
+        say(f"customers: {on.customers.did}; client tried again {on.client.tried_again} times")
+        say(f"ended by themselves: {dict(on.stage.fleet.gave_up)}")
+        try:
+            await quiet(on)
+        except NotQuietError as error:
+            say(f"NOT QUIET: {error}")
+            return False
+        await on.stage.fleet.stop_all()
+        evidence = await collected(on.world, folder)
+        write(evidence, folder)
+    return judged(evidence)
+
+
+def machine() -> str:
+    return f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    asked = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = Path(tempfile.mkdtemp(prefix="waymark-chaos-"))
+    say(f"seed {asked.seed} on {machine()}; in {folder}")
+    try:
+        well = asyncio.run(main(asked, folder))
+    finally:
+        if not asked.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    say("all promises kept" if well else f"BROKEN: look with CHAOS_SEED={asked.seed}")
+    sys.exit(not well)

@@ -1,0 +1,158 @@
+"""What is the evidence of a run? Read from the log, the stores and the sinks' journals, while the servers are still up."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from services.lifecycle.core.state import decode_state
+from services.notify.core.planned import Planned
+from shared.bus.blocks import decoded
+from shared.contracts.usage import UsageEvent
+from tests.chaos.evidence import Carried, Consent, Entry, Event, Evidence, Move, Partition, Reward, Send, Span, Told
+from tests.chaos.journal import lines
+from tests.chaos.run import ACCEPTED, ALLOWED, POSTED
+from tests.chaos.settled import GROUPS
+from tests.chaos.sinks import HOOKS, MAILS
+from tests.chaos.witness import CONSENT, CURSOR, LAST_WORD
+from tests.chaos.world import World
+
+_COUNTED = "amount:counted::1"
+_usage = msgspec.json.Decoder(UsageEvent).decode
+_planned = msgspec.json.Decoder(Planned).decode
+OWN_LOGS = {"usage.v1": "ingest", "lifecycle.v1": "lifecycle", "outreach.v1": "notify", "advocacy.v1": "advocacy"}
+"""Topics whose records carry their place in their producer's own log, and the producer."""
+
+
+async def collected(world: World, folder: Path) -> Evidence:
+    """Everything but the replay."""
+    found = Evidence()
+    await _cursors(world, found)
+    _client(folder, found)
+    await _events(world, found)
+    await _messages(world, found)
+    await _topics(world, found)
+    await _sends(world, folder, found)
+    await _money(world, found)
+    return found
+
+
+async def seen(world: World, service: str, *what: str) -> AsyncIterator[tuple[int, str, list[Any]]]:
+    """What the witness of a service noted, in order: transaction, what, and the columns."""
+    names = ", ".join(f"'{name}'" for name in what)
+    last, rows = 0, list[Any]()
+    while rows or not last:
+        rows = list(
+            await world.books.rows(
+                service,
+                f"SELECT seen_id, tx, what, body FROM chaos_seen WHERE seen_id > {last} AND what IN ({names}) "
+                "ORDER BY seen_id LIMIT 20000",
+            )
+        )
+        for row in rows:
+            yield row["tx"], row["what"], json.loads(row["body"])
+        last = rows[-1]["seen_id"] if rows else last or 1
+
+
+async def _cursors(world: World, found: Evidence) -> None:
+    services = dict.fromkeys(service for service, _ in GROUPS.values())
+    for service in services if world.name == "scaled" else ["ingest"]:
+        async for _, _, (group, topic, part, was, now, epoch) in seen(world, service, CURSOR):
+            if was != now:
+                found.moves.append(Move(Partition(group, topic, part), was, now, epoch))
+    bounds = await world.bounds()
+    for group, (_, topics) in GROUPS.items():
+        for (topic, part), (begin, end) in bounds.items():
+            if topic in topics:
+                found.spans[Partition(group, topic, part)] = Span(begin, end)
+
+
+def _client(folder: Path, found: Evidence) -> None:
+    for ids, name in ((found.posted, POSTED), (found.accepted, ACCEPTED), (found.allowed, ALLOWED)):
+        for line in lines(folder / name):
+            ids.update(line)
+
+
+async def archive(world: World) -> AsyncIterator[tuple[int, int, UsageEvent]]:
+    """Every archived event: partition, place, event."""
+    places = await world.books.rows(
+        "ingest", "SELECT part, base_off FROM log_block WHERE topic = 'usage.v1' ORDER BY part, base_off"
+    )
+    for place in places:
+        where = f"topic = 'usage.v1' AND part = {place['part']} AND base_off = {place['base_off']}"
+        [row] = await world.books.rows("ingest", f"SELECT block FROM log_block WHERE {where}")
+        for offset, record in enumerate(decoded(row["block"]), place["base_off"]):
+            yield place["part"], offset, _usage(record.value)
+
+
+async def _events(world: World, found: Evidence) -> None:
+    async for _, _, event in archive(world):
+        found.archive.append(Event(event.id, event.account))
+    for service in dict.fromkeys(OWN_LOGS.values()) if world.name == "scaled" else ["ingest"]:
+        for row in await world.books.rows(service, "SELECT * FROM parked WHERE redriven_at IS NULL"):
+            found.parked.add(_parked(row))
+    for row in await world.books.rows("lifecycle", "SELECT id, seq, state FROM lifecycle_account"):
+        account = decode_state(row["state"])
+        counted = account.series.get(_COUNTED)
+        found.counted[row["id"]] = int(sum(counted.days) if counted else 0) + len(account.contacts)
+        found.last_seq[row["id"]] = row["seq"]
+
+
+def _parked(row: Any) -> str:
+    if row["grp"] != "ingest":
+        return f"{row['grp']} {row['topic']}[{row['part']}] {row['off']}: {row['reason']} {row['detail'][:200]}"
+    return str(json.loads(row["value"]).get("messageId"))
+
+
+async def _messages(world: World, found: Evidence) -> None:
+    for row in await world.books.rows("lifecycle", "SELECT account, seq, body FROM lifecycle_message"):
+        found.messages.append(Told(row["account"], row["seq"], json.loads(row["body"])["id"]))
+
+
+async def _topics(world: World, found: Evidence) -> None:
+    for topic in OWN_LOGS:
+        async for record in world.records(topic):
+            value = json.loads(record.value)
+            told = Told(value["account"], value["seq"], value["id"]) if topic == "lifecycle.v1" else None
+            found.carried.append(Carried(topic, record.part, record.offset, record.seq, value["id"], told))
+
+
+async def _sends(world: World, folder: Path, found: Evidence) -> None:
+    rows = await world.books.rows("notify", "SELECT id, decision FROM notify_delivery")
+    known = {row["id"]: _planned(row["decision"]) for row in rows}
+    for channel, name in (("email", MAILS), ("webhook", HOOKS)):
+        found.sends += _sent(channel, lines(folder / name), known)
+    async for _, what, body in seen(world, "notify", LAST_WORD, CONSENT):
+        found.consents.append(_consent(what, body))
+
+
+def _sent(channel: str, journal: Iterator[Any], known: dict[str, Planned]) -> Iterator[Send]:
+    for line in journal:
+        name, at = line["delivery"], line["at"]
+        planned = known.get(name)
+        if planned is None:
+            yield Send(channel, name, f"nothing that notify planned: {name}", "", "", "", "", at)
+            continue
+        who = (planned.play, planned.account, planned.occurrence, planned.step, planned.user, planned.channel)
+        occasion = "/".join(str(word) for word in who)
+        yield Send(
+            channel, name, occasion, planned.account, planned.user or "", planned.outreach_class, planned.topic, at
+        )
+
+
+def _consent(what: str, body: list[Any]) -> Consent:
+    if what == LAST_WORD:
+        delivery, account, user, topic, outreach_class = body
+        return Consent(account, user or "", "last word", topic, outreach_class, delivery)
+    account, user, topic, granted = body
+    return Consent(account, user, "yes" if granted else "no", topic)
+
+
+async def _money(world: World, found: Evidence) -> None:
+    statement = 'SELECT "transaction", reward, account, amount, currency FROM advocacy_ledger_entry'
+    for row in await world.books.rows("advocacy", statement):
+        found.entries.append(Entry(*dict(row).values()))
+    for row in await world.books.rows("advocacy", "SELECT id, referral, side FROM advocacy_reward"):
+        found.rewards.append(Reward(*dict(row).values()))

@@ -1,0 +1,96 @@
+"""Where does a doomed process die? At points that no signal can hit: inside a transaction, right after it, around a send."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from services.notify import wiring
+from services.notify.channels.channel import Channel, Delivery, PointOfNoReturn, Receipt
+from services.notify.handlers import sending
+from shared import opening
+from shared.bus import kafka
+from shared.db.postgres import PostgresDatabase
+from shared.db.protocol import Tx
+from shared.db.sqlite import SqliteDatabase
+from tests.chaos.points import ACCEPTED, AFTER, INSIDE, NO_RETURN, POINTS, signal_of
+
+_DULL = 12
+"""So many transactions that publish nothing are let pass: those that do are worth more."""
+
+_armed: dict[str, int] = {}
+
+
+def listen() -> None:
+    """From now on a signal arms its point; children inherit this before anybody knows their process id."""
+    for point in POINTS:
+        signal.signal(signal_of(point), lambda _number, _frame, armed=point: _armed.setdefault(armed, 0))
+
+
+def strike(point: str, *, dull: bool = False) -> None:
+    """Die here, if that was ordered."""
+    if point not in _armed:
+        return
+    _armed[point] += 1
+    if not dull or _armed[point] > _DULL:
+        os._exit(POINTS[point])
+
+
+class _Doomed:
+    """Laid over either database."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        async with super().transaction() as tx:  # type: ignore[misc]
+            yield tx
+            strike(INSIDE, dull=not tx.emitted)
+        strike(AFTER, dull=not tx.emitted)
+
+
+class DoomedPostgres(_Doomed, PostgresDatabase):
+    """PostgreSQL whose process may die at any commit."""
+
+
+class DoomedSqlite(_Doomed, SqliteDatabase):
+    """SQLite whose process may die at any commit."""
+
+
+class DoomedChannel:
+    """A channel that may die when a message may have arrived, and when it has but nobody wrote it down."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+        async def last() -> None:
+            await before()
+            strike(NO_RETURN)
+
+        receipt = await self._channel.send(delivery, last)
+        if receipt.outcome == "accepted":
+            strike(ACCEPTED)
+        return receipt
+
+
+def plant(session: float) -> None:
+    """Lay the dying over the product, and make its pauses short: a run has minutes."""
+    opening.PostgresDatabase = DoomedPostgres  # type: ignore[misc]
+    opening.SqliteDatabase = DoomedSqlite  # type: ignore[misc]
+    channels = wiring.channels
+    wiring.channels = lambda parts: _doomed(*channels(parts))
+    sending.PAUSES = tuple(timedelta(seconds=s) for s in (2, 4, 8, 16))
+    consumer = kafka.AIOKafkaConsumer
+    kafka.AIOKafkaConsumer = partial(_hurried, consumer, session)
+
+
+def _doomed(ready: dict[str, Channel], missing: dict[str, str]) -> tuple[dict[str, Channel], dict[str, str]]:
+    return {name: DoomedChannel(channel) for name, channel in ready.items()}, missing
+
+
+def _hurried(consumer: Any, session: float, **options: Any) -> Any:
+    """A group that misses a dead member within the session: in minutes, many must die."""
+    milliseconds = int(session * 1000)
+    return consumer(**{**options, "session_timeout_ms": milliseconds, "heartbeat_interval_ms": milliseconds // 6})

@@ -1,0 +1,131 @@
+"""Which service processes are there, and who starts them again? As an orchestrator would: at once, for ever."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.nursery import Nursery
+from tests.chaos.orders import Order, Told
+from tests.chaos.points import POINTS
+
+_MOMENT = 0.2
+_AGAIN = 1.0
+_NAMES = {code: point for point, code in POINTS.items()}
+
+
+@dataclass
+class Slot:
+    """A place for one process, with a port it keeps. `wanted`: it is to run."""
+
+    name: str
+    services: Sequence[str]
+    port: int
+    wanted: bool = True
+    pid: int | None = None
+    starting: bool = False
+    frozen: bool = False
+    born: float = 0.0
+
+    @property
+    def service(self) -> str:
+        return self.services[0]
+
+
+class Fleet:
+    """Every slot. `struck` hears of each planted exit that happened."""
+
+    def __init__(
+        self, slots: Sequence[Slot], environment: dict[str, str], folder: Path, struck: Callable[[str], None]
+    ) -> None:
+        self.slots = {slot.name: slot for slot in slots}
+        self.gave_up: Counter[str] = Counter()
+        """Ends that nobody ordered, by slot and exit code: a service whose servers are away at its start."""
+        self._environment = environment
+        self._folder = folder
+        self._struck = struck
+        self._nursery: Nursery | None = None
+        self._again: set[asyncio.Task[None]] = set()
+
+    def born_in(self, nursery: Nursery) -> None:
+        self._nursery = nursery
+
+    def heard(self, told: Told) -> None:
+        """A birth or a death."""
+        slot = self.slots[told.name]
+        if told.status is None:
+            slot.pid, slot.born = told.pid, _now()
+            return
+        slot.pid, slot.starting, slot.frozen = None, False, False
+        if told.status in _NAMES:
+            self._struck(_NAMES[told.status])
+        elif told.status > 0:
+            self.gave_up[f"{told.name}:{told.status}"] += 1
+        if slot.wanted:
+            self._later(slot, _AGAIN if told.status == 1 else _MOMENT)
+
+    def start(self, slot: Slot) -> None:
+        slot.wanted = True
+        if slot.pid is None and not slot.starting and self._nursery is not None:
+            slot.starting = True
+            own = {"WAYMARK_PORT": str(slot.port)}
+            log = str(self._folder / f"{slot.name}.log")
+            self._nursery.start(Order(slot.name, list(slot.services), {**self._environment, **own}, log))
+
+    def alive(self, service: str | None = None) -> list[Slot]:
+        """Slots with a process that is not frozen, those of one service or of all; the longest alive first."""
+        found = [slot for slot in self.slots.values() if slot.pid and not slot.frozen]
+        found = [slot for slot in found if service is None or service in slot.services]
+        return sorted(found, key=lambda slot: slot.born)
+
+    def of(self, service: str) -> list[Slot]:
+        return [slot for slot in self.slots.values() if service in slot.services]
+
+    def send(self, slot: Slot, number: int) -> bool:
+        """Signal it; False when there is no process."""
+        if slot.pid is None:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(slot.pid, number)
+            return True
+        return False
+
+    def stop(self, slot: Slot) -> None:
+        """In good order, and it does not come back."""
+        slot.wanted = False
+        self.send(slot, signal.SIGTERM)
+
+    async def stop_all(self, patience: float = 20.0) -> bool:
+        """Everything, and wait for it; whether all of them ended by themselves."""
+        for slot in self.slots.values():
+            self.stop(slot)
+        by_themselves = await self._gone(patience)
+        for slot in self.slots.values():
+            self.send(slot, signal.SIGKILL)
+        return await self._gone(patience) and by_themselves
+
+    async def _gone(self, patience: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while any(slot.pid or slot.starting for slot in self.slots.values()):
+                    await asyncio.sleep(0.05)
+            return True
+        return False
+
+    def _later(self, slot: Slot, pause: float) -> None:
+        async def again() -> None:
+            await asyncio.sleep(pause)
+            if slot.wanted:
+                self.start(slot)
+
+        task = asyncio.create_task(again())
+        self._again.add(task)
+        task.add_done_callback(self._again.discard)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,90 @@
+"""What did the database see? Triggers outside the product note what is written, in the order of the locks it is written under.
+
+`seen_id` is drawn while the row in question is locked, so for one cursor or one account it is the order of the commits.
+"""
+
+from typing import Any, NamedTuple
+
+from tests.chaos.books import Books
+
+CURSOR, ACCOUNT, LAST_WORD, CONSENT = "cursor", "account", "last_word", "consent"
+
+
+class Witness(NamedTuple):
+    """Notes these columns of `table` at these events, where `when` holds."""
+
+    name: str
+    table: str
+    events: tuple[str, ...]
+    columns: tuple[str, ...]
+    when: str = ""
+
+
+_CURSOR = Witness(
+    CURSOR,
+    "consumer_cursor",
+    ("UPDATE",),
+    ("NEW.grp", "NEW.topic", "NEW.part", "OLD.next_off", "NEW.next_off", "NEW.epoch"),
+)
+_ACCOUNT = Witness(ACCOUNT, "lifecycle_account", ("INSERT", "UPDATE"), ("NEW.id", "NEW.clock", "NEW.next_due"))
+_LAST_WORD = Witness(
+    LAST_WORD,
+    "notify_delivery",
+    ("UPDATE",),
+    ("NEW.id", "NEW.account", 'NEW."user"', "NEW.topic", "NEW.outreach_class"),
+    "NEW.stage = 'data_sent' AND OLD.stage <> 'data_sent'",
+)
+_CONSENT = Witness(
+    CONSENT,
+    "notify_consent",
+    ("INSERT", "UPDATE"),
+    ("NEW.account", 'NEW."user"', "NEW.topic", "NEW.granted"),
+)
+WITNESSES: dict[str, tuple[Witness, ...]] = {
+    "ingest": (_CURSOR,),
+    "lifecycle": (_CURSOR, _ACCOUNT),
+    "notify": (_CURSOR, _LAST_WORD, _CONSENT),
+    "advocacy": (_CURSOR,),
+}
+"""Who looks where."""
+
+_TABLES = {
+    "postgresql": "CREATE TABLE chaos_seen (seen_id bigserial PRIMARY KEY, tx bigint NOT NULL DEFAULT txid_current(), "
+    "what text NOT NULL, body text NOT NULL)",
+    "sqlite": "CREATE TABLE IF NOT EXISTS chaos_seen (seen_id INTEGER PRIMARY KEY AUTOINCREMENT, "
+    "tx INTEGER NOT NULL DEFAULT 0, what TEXT NOT NULL, body TEXT NOT NULL)",
+}
+
+
+async def install(books: Books) -> None:
+    """Every witness, in every service's store."""
+    for service, witnesses in WITNESSES.items():
+        await books.run(service, _TABLES[books.dialect])
+        for one in witnesses:
+            for statement in _STATEMENTS[books.dialect](one):
+                await books.run(service, statement)
+
+
+def _on_postgres(one: Witness) -> list[str]:
+    note = (
+        f"INSERT INTO chaos_seen (what, body) VALUES ('{one.name}', json_build_array({', '.join(one.columns)})::text)"
+    )
+    when = f"WHEN ({one.when})" if one.when else ""
+    return [
+        f"CREATE FUNCTION chaos_{one.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {note}; RETURN NULL; END $$",
+        f"CREATE TRIGGER chaos_{one.name} AFTER {' OR '.join(one.events)} ON {one.table} "
+        f"FOR EACH ROW {when} EXECUTE FUNCTION chaos_{one.name}()",
+    ]
+
+
+def _on_sqlite(one: Witness) -> list[str]:
+    note = f"INSERT INTO chaos_seen (what, body) VALUES ('{one.name}', json_array({', '.join(one.columns)}))"
+    when = f"WHEN {one.when}" if one.when else ""
+    return [
+        f"CREATE TRIGGER IF NOT EXISTS chaos_{one.name}_{event.lower()} AFTER {event} ON {one.table} {when} "
+        f"BEGIN {note}; END"
+        for event in one.events
+    ]
+
+
+_STATEMENTS: dict[str, Any] = {"postgresql": _on_postgres, "sqlite": _on_sqlite}

@@ -1,0 +1,117 @@
+"""Who gives birth to service processes? One process that has imported everything once, and forks on command.
+
+A line of JSON on its standard input is an order, a line on its standard output says who was born or died. It has one
+thread and no event loop: what is forked is clean.
+"""
+
+import asyncio
+import gc
+import os
+import select
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from shared.clock import SystemClock
+from shared.settings import Settings
+from tests.chaos import doomed
+from tests.chaos.mortal import die_with
+from tests.chaos.orders import Order, Told
+from waymark.commands import serve
+from waymark.serving import event_loop
+
+_MOST_LOG = 1_000_000
+_FAILED = 1
+
+
+def main(parent: int, session: float, mutant: str) -> None:
+    die_with(parent)
+    doomed.plant(session)
+    if mutant:
+        from tests.chaos.mutants import MUTANTS  # noqa: PLC0415  only a run with a mutant needs them
+
+        MUTANTS[mutant]()
+    doomed.listen()
+    gc.collect()
+    gc.freeze()
+    _serve_orders()
+
+
+def _serve_orders() -> None:
+    alarm, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
+    names: dict[int, str] = {}
+    waiting = b""
+    while True:
+        ready, _, _ = select.select([0, alarm], [], [])
+        if alarm in ready:
+            os.read(alarm, 4096)
+        _bury(names)
+        if 0 not in ready:
+            continue
+        piece = os.read(0, 65536)
+        if not piece:
+            return
+        *orders, waiting = (waiting + piece).split(b"\n")
+        for order in orders:
+            _fork(msgspec.json.decode(order, type=Order), names)
+
+
+def _bury(names: dict[int, str]) -> None:
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            _tell(Told(names.pop(pid), pid, os.waitstatus_to_exitcode(status)))
+
+
+def _fork(order: Order, names: dict[int, str]) -> None:
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        names[pid] = order.name
+        _tell(Told(order.name, pid))
+        return
+    try:
+        _live(order, parent)
+    except BaseException:  # noqa: BLE001  whatever ended it, the child must not return into the zygote's loop
+        traceback.print_exc()
+        os._exit(_FAILED)
+    os._exit(0)
+
+
+def _live(order: Order, parent: int) -> None:
+    """The product as `waymark run` starts it, from here on."""
+    os.setpgid(0, 0)
+    die_with(parent)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _log_to(Path(order.log))
+    os.environ.update(order.environment)
+    with asyncio.Runner(loop_factory=event_loop) as runner:
+        runner.run(serve(Settings(), order.services, SystemClock()))
+
+
+def _log_to(file: Path) -> None:
+    """A log that has grown makes room: two of them are kept."""
+    if file.exists() and file.stat().st_size > _MOST_LOG:
+        file.replace(file.with_suffix(".old"))
+    log = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+
+def _tell(what: Told) -> None:
+    os.write(1, msgspec.json.encode(what) + b"\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3])
