@@ -1,0 +1,87 @@
+"""How does one process reach the cluster? As `shared/bus/kafka.py` does, over a line that fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from shared.bus.blocks import by_partition
+from shared.bus.gather import Gather
+from shared.bus.protocol import Bounds, Outgoing, Owner, Partition, Reader
+from shared.failures import Retry
+from tests.simulation.cluster import Cluster
+from tests.simulation.member import Member
+from tests.simulation.process import Killed, Process
+
+_TIMEOUT = 3.0
+
+
+class FakeSender:
+    """What the relay and `publish` send with: whole batches for one partition, in order."""
+
+    def __init__(self, cluster: Cluster, process: Process) -> None:
+        self._cluster = cluster
+        self._process = process
+
+    async def send(self, partition: Partition, records: Sequence[Outgoing], first_seq: int | None = None) -> None:
+        chance, who = self._cluster.chance, self._process.name
+        await self._process.lag()
+        if self._cluster.down or chance.hits("publish fails", who):
+            await asyncio.sleep(chance.up_to(_TIMEOUT))
+            raise Retry(f"no broker acknowledged {partition.topic}")
+        if chance.hits("publish in part", who):
+            self._cluster.append(partition, records[: chance.random.randrange(len(records))], first_seq)
+            await self._process.lag(_TIMEOUT)
+            raise Retry(f"not all of {partition.topic} was acknowledged")
+        self._cluster.append(partition, records, first_seq)
+        seq = "" if first_seq is None else f" from {first_seq}"
+        self._cluster.trace.say("appended", who, f"{partition.topic}[{partition.part}] {len(records)}{seq}")
+        if chance.hits("killed while publishing", who):
+            self._process.kill()
+            raise Killed
+        if chance.hits("publish's answer lost", who):
+            await self._process.lag(_TIMEOUT)
+            raise Retry(f"{partition.topic} was not acknowledged")
+        await self._process.lag()
+
+
+class FakeBus:
+    """Implements `Bus`."""
+
+    def __init__(self, cluster: Cluster, process: Process) -> None:
+        self._cluster = cluster
+        self._process = process
+        self.sender = FakeSender(cluster, process)
+        self._gather = Gather(self._flush)
+
+    def partitions(self, _topic: str) -> int:
+        return self._cluster.parts
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        await self._gather.publish(topic, records)
+
+    @asynccontextmanager
+    async def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AsyncIterator[Reader]:
+        await self._process.lag()
+        if self._cluster.down:
+            raise Retry("no broker answers")
+        member = Member(self._cluster, self._process, group, topics, owner)
+        self._cluster.join(member)
+        try:
+            yield member
+        finally:
+            member.close()
+            if self._process.alive:
+                self._cluster.leave(member)
+
+    async def bounds(self, topics: Sequence[str]) -> dict[Partition, Bounds]:
+        await self._process.lag()
+        if self._cluster.down:
+            raise Retry("no broker answers")
+        return self._cluster.bounds(topics)
+
+    async def close(self) -> None:
+        await self._gather.close()
+
+    async def _flush(self, topic: str, records: list[Outgoing]) -> None:
+        shares = by_partition(records, self._cluster.parts)
+        await asyncio.gather(*(self.sender.send(Partition(topic, part), share) for part, share in shares.items()))

@@ -1,0 +1,60 @@
+"""How does the product post? Through ingest's own door, again and again until it was told that the events are safe."""
+
+import asyncio
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from tests.simulation.chance import Chance
+from tests.simulation.host import KEY, Host
+
+_PATIENCE = 20.0
+
+
+class Client:
+    """`accepted` are the ids of events that were answered with 200; `open` the batches that were not."""
+
+    def __init__(self, chance: Chance) -> None:
+        self.accepted: set[str] = set()
+        self.open: dict[int, list[dict[str, Any]]] = {}
+        self._number = 0
+        self._chance = chance
+
+    async def post(self, doors: list[Host], events: list[dict[str, Any]]) -> None:
+        """Once, at one of the doors."""
+        self._number += 1
+        self.open[self._number] = events
+        await self._try(doors, self._number)
+
+    async def again(self, doors: list[Host]) -> None:
+        """Whatever was not accepted, in any order."""
+        for number in list(self.open):
+            await self._try(doors, number)
+
+    async def _try(self, doors: list[Host], number: int) -> None:
+        if doors and number in self.open and await self._posted(self._chance.one(doors), self.open[number]):
+            self.accepted |= {event["messageId"] for event in self.open.pop(number, [])}
+
+    async def _posted(self, door: Host, events: list[dict[str, Any]]) -> bool:
+        slams = self._chance.hits("door slams", door.process.name)
+        capture = door.services["ingest"].root[-1].endpoint  # type: ignore[attr-defined]
+        task = door.process.spawn(capture(_request(json.dumps({"batch": events}).encode())), "request")
+        done, _ = await asyncio.wait([task], timeout=self._chance.up_to(0.02) if slams else _PATIENCE)
+        answered = bool(done) and not task.cancelled() and task.exception() is None
+        return answered and task.result().status_code == 200
+
+
+def _request(body: bytes) -> Request:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/batch",
+        "path_params": {"path": "batch"},
+        "query_string": f"writeKey={KEY}".encode(),
+        "headers": [],
+    }
+    return Request(scope, receive)

@@ -1,0 +1,125 @@
+"""How is a simulated process put together? As `waymark/assembly.py` does it, on lines to fake servers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from services.notify.channels.email import Email
+from services.notify.channels.webhook import Webhook
+from services.notify.core.playbook import Playbook
+from services.notify.wiring import built, definition
+from shared.bus.embedded import EmbeddedBus
+from shared.bus.outgoing import OutgoingLog
+from shared.bus.relay import Relay
+from shared.clock import Clock as Told
+from shared.contracts.topics import Topic
+from shared.keys import Keys
+from shared.opening import Store
+from shared.service.parts import Parts, Service
+from shared.service.passage import Handle, Incoming, Passage
+from shared.service.unpacking import Decode
+from shared.settings import Settings
+from tests.simulation.bus import FakeBus
+from tests.simulation.cluster import Cluster
+from tests.simulation.database import FakeDatabase, Server
+from tests.simulation.process import Process
+from tests.simulation.sinks import FakeEgress, FakeSmtp, Sinks
+from waymark import assembly
+
+COMPANY = Path(__file__).parent / "company"
+KEY = "write-key-of-the-simulation"
+SETTINGS = Settings(
+    config=COMPANY,
+    data=COMPANY,
+    public_url="https://waymark.example",
+    outreach="live",
+    send_lease=20,
+    smtp_url="smtp://sink.example",
+    webhook_url="https://sink.example/hook",
+    webhook_secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    bus_url="kafka://simulated",
+)
+_KEYS = Keys([("write", "product", KEY)])
+_notify = cache(partial(definition, SETTINGS))
+
+
+def playbook() -> Playbook:
+    """The company's plays and its budget."""
+    return _notify().playbook
+
+
+class Watched(Parts):
+    """Parts whose passages note in the transaction what they handle, and tell who handles it."""
+
+    def passage(self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None) -> Passage:
+        async def noted(tx: Any, incoming: Incoming) -> None:
+            tx.note("batch", incoming.topic.name, incoming.messages)
+            await handle(tx, incoming)
+
+        made = super().passage(group, topics, noted, decode)
+        made.handlers = handle.__self__  # type: ignore[attr-defined]
+        return made
+
+
+class Host:
+    """One running process with its services."""
+
+    def __init__(self, process: Process, clock: Told, sinks: Sinks) -> None:
+        self.process = process
+        self.services: dict[str, Service] = {}
+        self.parts: dict[str, Watched] = {}
+        self.loops: list[Any] = []
+        self._clock = clock
+        self._sinks = sinks
+
+    def scaled(self, service: str, server: Server, cluster: Cluster) -> None:
+        """One service on a database of its own and the cluster."""
+        bus, database = FakeBus(cluster, self.process), FakeDatabase(server, self.process)
+        log = self.process.log = OutgoingLog(bus.partitions, self._clock)
+        relay = Relay(service, database, bus.sender, log.wakes, self._clock, self.process.name)  # type: ignore[arg-type]
+        self._start(service, Store(database, bus, relay), SETTINGS)
+
+    def embedded(self, services: Sequence[str], server: Server) -> None:
+        """Every service on one database, the log in it. Without upkeep: the log is evidence."""
+        database = FakeDatabase(server, self.process)
+        log = self.process.log = OutgoingLog(lambda _topic: 1, self._clock)
+        store = Store(database, EmbeddedBus(database, log, 1))
+        for name in services:
+            self._start(name, store, SETTINGS.model_copy(update={"bus_url": None}))
+
+    def _start(self, name: str, store: Store, settings: Settings) -> None:
+        parts = Watched(settings, self._clock, store.database, store.bus, _KEYS, b"s" * 32, self.process.name)
+        service = self.services[name] = self._wired(name, parts)
+        self.parts[name] = parts
+        for loop in assembly._loops(service, store):  # noqa: SLF001  what production runs
+            self.loops.append(loop)
+            self.process.spawn(loop.keep(), loop.name)
+
+    def _wired(self, name: str, parts: Watched) -> Service:
+        if name != "notify":
+            return assembly.WIRES[name](parts)
+        service = built(parts, _notify())
+        sends = _bound(service.loops["notify-sends"])
+        sends._channels = {  # noqa: SLF001  the real channels, with a fake other end
+            "email": Email(partial(FakeSmtp, self._sinks, self.process), "us <us@waymark.example>", self._clock.now),
+            "webhook": Webhook(
+                FakeEgress(self._sinks, self.process), "https://sink.example", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", self._clock.now
+            ),
+        }
+        return service
+
+    async def stop(self) -> None:
+        """As a signal does: ask, wait a little, then it is dead all the same."""
+        self.process.stop()
+        for _ in range(100):
+            if not self.process.tasks:
+                break
+            await asyncio.sleep(0.1)
+        self.process.kill()
+
+
+def _bound(work: Any) -> Any:
+    method: Callable[..., Any] = work.args[1]
+    return method.__self__

@@ -1,0 +1,106 @@
+"""How does a member of a group read? Like aiokafka: records may come before its owner has claimed their partition."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from shared.bus.protocol import Batch, Owner, Partition
+from tests.simulation.cluster import Cluster
+from tests.simulation.process import Process
+
+_CUTS = (1, 2, 5, 20, 5000)
+_BACK = 6
+_SETTLING = 0.4
+
+
+class Member:
+    """Implements `Reader`."""
+
+    def __init__(self, cluster: Cluster, process: Process, group: str, topics: Sequence[str], owner: Owner) -> None:
+        self.process = process
+        self.group = group
+        self.topics = set(topics)
+        self.news = asyncio.Event()
+        self.closed = False
+        self._cluster = cluster
+        self._owner = owner
+        self._at: dict[Partition, int] = {}
+        self._share: list[Partition] | None = None
+        self._error: Exception | None = None
+        self._moving: asyncio.Task[None] | None = None
+
+    def told(self, share: list[Partition]) -> None:
+        """The group was dealt anew."""
+        self._share = share
+        if self.process.alive and (self._moving is None or self._moving.done()):
+            self._moving = self.process.spawn(self._move(), f"{self.group} moves")
+
+    def close(self) -> None:
+        self.closed = True
+        if self._moving is not None:
+            self._moving.cancel()
+
+    async def poll(self, limit: int, wait: float) -> list[Batch]:
+        await self.process.lag()
+        found = self._fetched(limit)
+        if not found and self._error is None:
+            self.news.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), wait)
+            await self.process.lag()
+            found = self._fetched(limit)
+        if self._error is not None:
+            failed, self._error = self._error, None
+            raise failed
+        return found
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        if partition in self._at:
+            self._at[partition] = offset
+
+    async def hint(self, positions: dict[Partition, int]) -> None:
+        await self.process.lag()
+        if not self._cluster.down and not self._cluster.chance.hits("hint lost", self.process.name):
+            self._cluster.hints |= {(self.group, tp): offset for tp, offset in positions.items()}
+
+    def _fetched(self, limit: int) -> list[Batch]:
+        if self._cluster.down:
+            return []
+        chance, found = self._cluster.chance, []
+        for partition, at in list(self._at.items()):
+            if at > 0 and chance.hits("read again", self.process.name):
+                at = max(0, at - chance.random.randint(1, _BACK))  # noqa: PLW2901  from there
+            cut = min(limit, chance.one(_CUTS))
+            records = self._cluster.log[partition][at : at + cut]
+            if records:
+                found.append(Batch(partition, records))
+                self._at[partition] = at + len(records)
+        return found
+
+    async def _move(self) -> None:
+        while self._share is not None:
+            share, self._share = self._share, None
+            await self.process.lag()
+            await self._owner.revoked(set(self._at))
+            early = self._cluster.chance.hits("handed out early", self.process.name)
+            self._at = {tp: self._early(tp) for tp in share} if early else {}
+            await self.process.lag(_SETTLING)
+            await self._claim(share)
+
+    def _early(self, partition: Partition) -> int:
+        hint = self._cluster.hints.get((self.group, partition), 0)
+        return self._cluster.chance.one((hint, hint, 0, self._cluster.chance.random.randint(0, hint)))
+
+    async def _claim(self, share: list[Partition]) -> None:
+        """As our Kafka reader does: what the owner raises, the next poll raises."""
+        try:
+            bounds = self._cluster.bounds(sorted(self.topics))
+            starts = await self._owner.assigned({tp: bounds[tp] for tp in share})
+        except Exception as error:  # noqa: BLE001  any
+            self._error = error
+            return
+        if self._share is None:
+            self._at = {tp: self._at.get(tp, 0) for tp in share}
+            for partition, offset in starts.items():
+                self.seek(partition, offset)
+            self.news.set()

@@ -1,0 +1,113 @@
+"""Who breaks things? Processes die, freeze and come back; databases and brokers go away; groups are dealt anew."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from tests.simulation.process import Process
+from tests.simulation.town import Town
+
+_SESSION = 4.0
+_IDLE_IN_TRANSACTION = 2.0
+
+
+class Nemesis:
+    """`run` strikes until it is cancelled; `heal` puts everything right."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+        self._chance = town.chance
+        self._every = town.chance.one((1.0, 2.0, 5.0))
+        self._busy: set[asyncio.Task[None]] = set()
+        strikes: list[Callable[[], Awaitable[None]]] = [self._kill, self._kill, self._freeze, self._freeze, self._stop]
+        self._strikes = [*strikes, self._database_down, *([] if town.embedded else [self._deal, self._deal, self._brokers_down])]
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(self._chance.up_to(2 * self._every))
+            self._start(self._chance.one(self._strikes)())
+
+    async def tend(self) -> None:
+        """Whoever died comes back; the group notices later that he was gone."""
+        while True:
+            await asyncio.sleep(0.2)
+            for name in self._town.bury():
+                self._start(self._come_back(name))
+
+    async def heal(self) -> None:
+        self._chance.calm = True
+        while self._busy:
+            await asyncio.wait(self._busy)
+
+    def _start(self, strike: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(strike)
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+
+    async def _come_back(self, name: str) -> None:
+        dead = next(host.process for host in reversed(self._town.past) if host.process.name == name)
+        await asyncio.sleep(self._chance.up_to(_SESSION))
+        self._town.start(name)
+        await asyncio.sleep(self._chance.up_to(_SESSION))
+        self._town.cluster.expel(dead)
+
+    def _victim(self) -> Process | None:
+        able = [host.process for host in self._town.hosts.values() if host.process.alive and not host.process.frozen]
+        return self._chance.one(able) if able else None
+
+    async def _kill(self) -> None:
+        victim = self._victim()
+        if victim is not None:
+            self._chance.noted("killed", victim.name)
+            victim.kill()
+
+    async def _stop(self) -> None:
+        victim = self._victim()
+        if victim is not None:
+            self._chance.noted("stopped", victim.name)
+            await self._town.hosts[victim.name].stop()
+
+    async def _freeze(self) -> None:
+        """For less or more than its session: then others have its partitions when it wakes."""
+        victim = self._victim()
+        if victim is None:
+            return
+        self._chance.noted("frozen", victim.name)
+        victim.freeze()
+        until = asyncio.get_running_loop().time() + self._chance.up_to(6 * _SESSION)
+        since, members = asyncio.get_running_loop().time(), None
+        while asyncio.get_running_loop().time() < until and victim.alive:
+            await asyncio.sleep(0.5)
+            for server in self._town.servers.values():
+                await server.drop(victim, _IDLE_IN_TRANSACTION)
+            if members is None and asyncio.get_running_loop().time() - since > _SESSION:
+                members = self._town.cluster.expel(victim)
+        self._town.trace.say("thawed", victim.name)
+        victim.thaw()
+        await asyncio.sleep(self._chance.up_to(_SESSION / 2))
+        for member in members or []:
+            if victim.alive and not member.closed:
+                self._town.cluster.join(member)
+
+    async def _deal(self) -> None:
+        groups = self._town.cluster.groups()
+        if groups:
+            group = self._chance.one(groups)
+            self._chance.noted("dealt anew", group)
+            self._town.cluster.deal(group)
+
+    async def _database_down(self) -> None:
+        server = self._chance.one(list(self._town.servers.values()))
+        if not server.down:
+            self._chance.noted("database down", server.name)
+            server.down = True
+            await asyncio.sleep(self._chance.up_to(6))
+            server.down = False
+            self._town.trace.say("database up", server.name)
+
+    async def _brokers_down(self) -> None:
+        if not self._town.cluster.down:
+            self._chance.noted("brokers down", "cluster")
+            self._town.cluster.down = True
+            await asyncio.sleep(self._chance.up_to(6))
+            self._town.cluster.down = False
+            self._town.trace.say("brokers up", "cluster")

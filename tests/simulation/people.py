@@ -1,0 +1,83 @@
+"""What do people do with what they get? They unsubscribe, come back, and answer."""
+
+from sqlalchemy import select
+
+from services.advocacy.core.kinds import Ballot
+from services.advocacy.core.refusal import Refused as NotTaken
+from services.advocacy.store import asked
+from services.advocacy.tables import invitation
+from services.notify.handlers.consent import Said, say, unsubscribe
+from services.notify.tables import consent, delivery
+from shared.bus.partitioner import partition_of
+from shared.contracts.topics import LIFECYCLE
+from shared.db.failing import is_infrastructure
+from shared.failures import Refused
+from tests.simulation.gathering import rows
+from tests.simulation.host import Host
+from tests.simulation.town import Town
+
+_ON_THEIR_WAY = select(delivery.c.id).where(delivery.c.status.in_(("pending", "sending"))).order_by(delivery.c.id)
+
+
+class People:
+    """Each does something at a running process, as the HTTP routes do; when it fails, they give up."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+        self._chance = town.chance
+
+    async def act(self) -> None:
+        """One of them does one thing."""
+        kind = self._chance.one((self._unsubscribe, self._answer, self._answer, self._come_back))
+        hosts = self._town.running("advocacy" if kind == self._answer else "notify")
+        if hosts:
+            host = self._chance.one(hosts)
+            host.process.spawn(_tried(kind(host)), "person")
+
+    async def _unsubscribe(self, host: Host) -> None:
+        parts = host.parts["notify"]
+        everything = self._chance.random.random() < 0.4
+        recent = self._town.sinks.journal[-6:]
+        on_its_way = [row.id for row in await rows(self._town, "notify", _ON_THEIR_WAY)]
+        known = on_its_way or [line.delivery for line in recent]
+        if known:
+            name = self._chance.one(known)
+            async with parts.database.transaction() as tx:
+                await unsubscribe(tx, name, _part_of(parts), parts.clock.now(), everything=everything)
+
+    async def _come_back(self, host: Host) -> None:
+        parts = host.parts["notify"]
+        declined = await rows(self._town, "notify", select(consent).where(consent.c.granted.is_(False)))
+        if declined:
+            row = self._chance.one(declined)
+            said = Said(row.account, row.user, row.topic, granted=True, source="link")
+            async with parts.database.transaction() as tx:
+                await say(tx, said, _part_of(parts), parts.clock.now())
+
+    async def _answer(self, host: Host) -> None:
+        parts, handlers = host.parts["advocacy"], host.services["advocacy"].passages[0].handlers  # type: ignore[attr-defined]
+        every = await rows(self._town, "advocacy", select(invitation.c.id, invitation.c.purpose).order_by(invitation.c.id))
+        if not every:
+            return
+        row = self._chance.one(every)
+        async with parts.database.transaction() as tx:
+            found = await asked.invited(tx, row.id)
+            assert found is not None
+            if row.purpose == "survey":
+                await handlers.answer(tx, found, Ballot(self._chance.one((3, 9, 10)), ""))
+            else:
+                await handlers.accept(tx, found)
+
+
+async def _tried(work: object) -> None:
+    try:
+        await work  # type: ignore[misc]
+    except (Refused, NotTaken):
+        return
+    except Exception as error:
+        if not is_infrastructure(error):
+            raise
+
+
+def _part_of(parts: object):
+    return lambda account: partition_of(account.encode(), parts.bus.partitions(LIFECYCLE.name))  # type: ignore[attr-defined]

@@ -1,0 +1,60 @@
+"""Has everything been said and done? Every request accepted, every record read and carried, nothing on its way."""
+
+import asyncio
+
+from sqlalchemy import func, or_, select, text
+
+from services.notify.tables import delivery
+from shared.bus.tables import consumer_cursor
+from tests.simulation.client import Client
+from tests.simulation.gathering import GROUPS, ends, rows
+from tests.simulation.town import SERVICES, Town
+
+_LONGEST = 400.0
+_STILL = 3
+_STEP = 2.0
+
+
+class NeverQuiet(Exception):  # noqa: N818  what it is
+    """Something is left to do, and nobody does it."""
+
+
+async def quiet(town: Town, client: Client) -> None:
+    """Wait until it is so, and stays so."""
+    until, still = asyncio.get_running_loop().time() + _LONGEST, 0
+    while still < _STILL:
+        await client.again(town.running("ingest"))
+        left = [*await _unread(town), *await _uncarried(town), *await _on_their_way(town)]
+        still = 0 if left or client.open or len(town.hosts) < len(town.names) else still + 1
+        if town.halted() and asyncio.get_running_loop().time() > until - _LONGEST + 60:
+            return
+        if asyncio.get_running_loop().time() > until:
+            raise NeverQuiet(f"left: {left[:5]}, {len(client.open)} requests, {len(town.hosts)} processes")
+        await asyncio.sleep(_STEP)
+
+
+async def _unread(town: Town) -> list[str]:
+    at = {
+        (row.grp, row.topic, row.part): row.next_off
+        for service in (SERVICES[:1] if town.embedded else SERVICES)
+        for row in await rows(town, service, select(consumer_cursor))
+    }
+    return [
+        f"{group} at {at.get((group, *place), 0)} of {end} in {place.topic}[{place.part}]"
+        for place, end in (await ends(town)).items()
+        for group in GROUPS[place.topic]
+        if at.get((group, *place), 0) < end
+    ]
+
+
+async def _uncarried(town: Town) -> list[str]:
+    if town.embedded:
+        return []
+    waiting = text("SELECT topic, part FROM log_end WHERE carried_off < next_off")
+    return [f"{row.topic}[{row.part}] is not carried" for s in SERVICES for row in await rows(town, s, waiting)]
+
+
+async def _on_their_way(town: Town) -> list[str]:
+    soon = or_(delivery.c.status == "sending", (delivery.c.status == "pending") & (delivery.c.not_before <= town.clock.now()))
+    every = await rows(town, "notify", select(func.count()).select_from(delivery).where(soon))
+    return [f"{every[0][0]} deliveries are on their way"] if every[0][0] else []

@@ -1,0 +1,59 @@
+"""Does the same story give the same account again? Everything that touched it, in the order of the commits, through the pure core."""
+
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from services.lifecycle.core.clock import advance
+from services.lifecycle.core.feedback import as_event
+from services.lifecycle.core.fold import fold
+from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.state import Account, begin, encode_state
+from services.lifecycle.wiring import plan
+from shared.contracts.topics import USAGE
+from shared.contracts.usage import UsageEvent
+from tests.chaos.evidence import Replayed
+from tests.simulation.clock import START
+from tests.simulation.host import SETTINGS
+
+_plan = cache(lambda: plan(SETTINGS))
+
+
+def replayed(live: dict[str, Account], journal: list[list[Any]]) -> dict[str, Replayed]:
+    """Message by message, under a clock that stands still: neither the cuts nor the wall clock may matter."""
+    again: dict[str, Account] = {}
+    for notes in journal:
+        _commit(again, notes, _plan())
+    return {name: Replayed(_hash(live.get(name)), _hash(again.get(name))) for name in sorted(live.keys() | again.keys())}
+
+
+def _commit(again: dict[str, Account], notes: list[Any], of: Plan) -> None:
+    batches = [note for note in notes if note[0] == "batch"]
+    touched = [note for note in notes if note[0] == "accounts"]
+    for _, topic, messages in batches:
+        for message in messages if touched else ():
+            _take(again, topic, message, of)
+    for _, _, clocks in touched if not batches else ():
+        for name, clock in clocks.items():
+            _pass_time(again[name], clock, of)
+
+
+def _take(again: dict[str, Account], topic: str, message: Any, of: Plan) -> None:
+    event: UsageEvent | None = message if topic == USAGE.name else as_event(message)
+    if event is None:
+        return
+    if event.account not in again:
+        if topic != USAGE.name:
+            return
+        again[event.account] = begin(event.account, event.at)
+    fold(again[event.account], event, of, START)
+
+
+def _pass_time(account: Account, until: datetime, of: Plan) -> None:
+    """Time moves at midnights only: the account's clock after the turn says up to which."""
+    advance(account, until, of, START)
+
+
+def _hash(account: Account | None) -> str:
+    return "" if account is None else sha256(encode_state(account)).hexdigest()

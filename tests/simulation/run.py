@@ -1,0 +1,137 @@
+"""What happens in one run? A fortnight of trouble, then healing, then the evidence."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+
+from shared.db.failing import is_infrastructure
+from services.notify.handlers.planning import GROUP as NOTIFY
+from tests.chaos.evidence import Evidence
+from tests.chaos.invariants import Verdict, verdicts
+from tests.simulation.chance import Chance
+from tests.simulation.client import Client
+from tests.simulation.files import Templates
+from tests.simulation.gathering import gathered
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.nemesis import Nemesis
+from tests.simulation.people import People
+from tests.simulation.process import owned
+from tests.simulation.quiet import quiet
+from tests.simulation.town import Town
+from tests.simulation.trace import Trace
+from tests.simulation.world import World
+
+_DAYS = 16
+_EMBEDDED = 0.15
+
+
+class Report(NamedTuple):
+    """How a run ended."""
+
+    seed: int
+    verdicts: list[Verdict]
+    halted: list[str]
+    unhandled: list[str]
+    faults: Counter[str]
+    commits: int
+    hours: float
+    trace: Trace
+
+    @property
+    def kept(self) -> bool:
+        return not (self.halted or self.unhandled or any(one.broken for one in self.verdicts))
+
+
+def run(seed: int, templates: Templates, *, show: bool = False) -> Report:
+    """One seed."""
+    loop = VirtualLoop()
+    loop.set_task_factory(owned)
+    unhandled: list[str] = []
+    loop.set_exception_handler(lambda _loop, context: _heard(unhandled, context))
+    trace = Trace(loop.time, show)
+    chance = Chance(seed, trace)
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=_fastest()) as folder:
+        try:
+            return loop.run_until_complete(_run(seed, Path(folder), templates, chance, trace, unhandled))
+        finally:
+            loop.close()
+
+
+async def _run(
+    seed: int, folder: Path, templates: Templates, chance: Chance, trace: Trace, unhandled: list[str]
+) -> Report:
+    town = Town(chance.random.random() < _EMBEDDED, folder, templates, chance, trace)
+    began = town.clock.now()
+    world, client = World(chance, town.clock), Client(chance)
+    nemesis = Nemesis(town)
+    for name in town.names:
+        town.start(name)
+    tending = asyncio.ensure_future(nemesis.tend())
+    await _trouble(town, world, client, nemesis)
+    await nemesis.heal()
+    await quiet(town, client)
+    evidence = await gathered(town, world, client)
+    await _reread(town, client, evidence)
+    tending.cancel()
+    found = verdicts(evidence)
+    hours = (town.clock.now() - began).total_seconds() / 3600
+    await town.close()
+    return Report(seed, found, town.halted(), unhandled, chance.faults, trace.kinds["commit"], hours, trace)
+
+
+async def _trouble(town: Town, world: World, client: Client, nemesis: Nemesis) -> None:
+    """People use the product, and everything breaks; the nights pass in a leap."""
+    breaking = asyncio.ensure_future(nemesis.run())
+    people, began, requests = People(town), town.clock.now(), set[asyncio.Task[None]]()
+    while (town.clock.now() - began).days < _DAYS:
+        for _ in range(town.chance.random.randint(1, 4)):
+            _also(requests, client.post(town.running("ingest"), world.batch()))
+            await asyncio.sleep(town.chance.up_to(1.0))
+        if town.chance.random.random() < 0.5:
+            await people.act()
+        _also(requests, client.again(town.running("ingest")))
+        await asyncio.sleep(town.chance.up_to(3.0))
+        town.clock.leap(town.chance.one((0.1, 2, 7, 11, 26)))
+    breaking.cancel()
+    if requests:
+        await asyncio.wait(requests)
+
+
+def _also(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _reread(town: Town, client: Client, evidence: Evidence) -> None:
+    """Notify reads its whole log once more, while the clock stands still."""
+    town.clock.hold()
+    before = len(town.sinks.journal)
+    for name in [name for name, host in town.hosts.items() if "notify" in host.services]:
+        await town.hosts[name].stop()
+    for _ in town.bury():
+        pass
+    async with town.server("notify").file.transaction() as tx:
+        await tx.run(text(f"UPDATE consumer_cursor SET next_off = 0, next_seq = 0 WHERE grp = '{NOTIFY}'"))
+    for name in town.names:
+        if name not in town.hosts:
+            town.start(name)
+    for host in list(town.past):
+        town.cluster.expel(host.process)
+    await quiet(town, client)
+    evidence.sends_after_reread = len(town.sinks.journal) - before
+
+
+def _heard(unhandled: list[str], context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if isinstance(error, Exception) and not is_infrastructure(error):
+        unhandled.append(f"{context.get('message')}: {error!r}")
+
+
+def _fastest() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  in memory, where there is such a place

@@ -1,0 +1,131 @@
+"""What is at the other end of a mail or a webhook? Somebody who writes down what they accept before they answer, if they do."""
+
+import re
+from typing import Any, NamedTuple
+
+import httpx2
+from aiosmtplib import (
+    SMTPConnectError,
+    SMTPDataError,
+    SMTPRecipientRefused,
+    SMTPResponse,
+    SMTPServerDisconnected,
+    SMTPTimeoutError,
+)
+
+from tests.simulation.chance import Chance
+from tests.simulation.clock import Clock
+from tests.simulation.process import Killed, Process
+from tests.simulation.trace import Trace
+
+_PATIENCE = 5.0
+_ID = re.compile(rb"^Message-ID: <([^@>]+)@", re.MULTILINE)
+
+
+class Accepted(NamedTuple):
+    """One line of a sink's journal."""
+
+    channel: str
+    delivery: str
+    at: float
+
+
+class Sinks:
+    """The journal of both sinks."""
+
+    def __init__(self, chance: Chance, trace: Trace, clock: Clock) -> None:
+        self.journal: list[Accepted] = []
+        self.chance = chance
+        self.trace = trace
+        self._clock = clock
+
+    def accept(self, channel: str, delivery: str, who: str) -> None:
+        self.journal.append(Accepted(channel, delivery, self._clock.now().timestamp()))
+        self.trace.say("accepted", who, f"{channel} {delivery}")
+
+
+class _Line:
+    """One conversation of one process."""
+
+    def __init__(self, sinks: Sinks, process: Process) -> None:
+        self.sinks = sinks
+        self.process = process
+
+    def hits(self, kind: str) -> bool:
+        return self.sinks.chance.hits(kind, self.process.name)
+
+    def perhaps_die(self) -> None:
+        if self.hits("killed while sending"):
+            self.process.kill()
+            raise Killed
+
+
+class FakeSmtp(_Line):
+    """The methods of aiosmtplib's client that our channel uses."""
+
+    async def connect(self) -> None:
+        await self.process.lag()
+        if self.hits("sink down"):
+            raise SMTPConnectError("nobody listens")
+        self.perhaps_die()
+
+    async def mail(self, _sender: str) -> None:
+        await self.process.lag()
+
+    async def rcpt(self, recipient: str) -> None:
+        await self.process.lag()
+        if self.hits("sink refuses"):
+            raise SMTPRecipientRefused(550, "no such user", recipient)
+        if self.hits("sink says later"):
+            raise SMTPRecipientRefused(451, "greylisted", recipient)
+
+    async def data(self, content: bytes) -> SMTPResponse:
+        await self.process.lag()
+        self.perhaps_die()
+        if self.hits("sink drops"):
+            raise SMTPServerDisconnected("the connection was lost")
+        if self.hits("sink says later"):
+            raise SMTPDataError(452, "disk full")
+        found = _ID.search(content)
+        assert found is not None
+        self.sinks.accept("email", found[1].decode(), self.process.name)
+        self.perhaps_die()
+        if self.hits("sink hangs"):
+            await self.process.lag(_PATIENCE)
+            raise SMTPTimeoutError("no answer")
+        if self.hits("sink's answer lost"):
+            raise SMTPServerDisconnected("the connection was lost")
+        await self.process.lag()
+        return SMTPResponse(250, "taken")
+
+    async def quit(self) -> None:
+        await self.process.lag()
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class _Answer(NamedTuple):
+    status: int
+
+
+class FakeEgress(_Line):
+    """The way out of our webhook channel."""
+
+    async def post(self, _url: str, _body: bytes, headers: dict[str, Any]) -> _Answer:
+        await self.process.lag()
+        self.perhaps_die()
+        if self.hits("sink down"):
+            raise httpx2.ConnectError("nobody listens")
+        if self.hits("sink refuses"):
+            return _Answer(404)
+        if self.hits("sink says later"):
+            return _Answer(503)
+        self.sinks.accept("webhook", headers["webhook-id"], self.process.name)
+        self.perhaps_die()
+        if self.hits("sink hangs"):
+            await self.process.lag(_PATIENCE)
+            raise TimeoutError
+        if self.hits("sink's answer lost"):
+            raise httpx2.ReadError("the connection was lost")
+        return _Answer(200)

@@ -1,0 +1,110 @@
+"""What do the product and its people do? A fortnight of a few accounts, drawn from the seed."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from tests.simulation.chance import Chance
+from tests.simulation.clock import Clock
+
+Body = dict[str, Any]
+_WINDOW = timedelta(days=4)
+"""What a client posts again within it is one event, also when it is handled days later."""
+
+
+class Customer(NamedTuple):
+    """An account and its people. `lead` posts before anybody said where they belong."""
+
+    name: str
+    users: tuple[str, ...]
+    lead: str
+
+
+class World:
+    """Makes batches of events. `posted`, and what of it is meant to be set aside."""
+
+    def __init__(self, chance: Chance, clock: Clock) -> None:
+        self._chance = chance
+        self._clock = clock
+        self._number = 0
+        self.customers = [_customer(n) for n in range(chance.random.randint(3, 7))]
+        self.posted: set[str] = set()
+        self.allowed: set[str] = set()
+        self._introduced: set[str] = set()
+        self._repeated: list[tuple[datetime, Body]] = []
+
+    def batch(self) -> list[Body]:
+        """A few events, as one request."""
+        customer = self._chance.one(self.customers)
+        fresh = [one for one in self.customers if one.name not in self._introduced]
+        if fresh and self._chance.random.random() < 0.7:
+            customer = fresh[0]
+            self._introduced.add(customer.name)
+            return [self._use(customer.lead, None), *(self._identify(customer, user) for user in customer.users)]
+        events = [self._event(customer) for _ in range(self._chance.random.randint(1, 12))]
+        self._repeated = [(at, body) for at, body in self._repeated if self._clock.now() - at < _WINDOW]
+        if self._repeated and self._chance.random.random() < 0.3:
+            events.append(self._chance.one(self._repeated)[1])
+        self._repeated.append((self._clock.now(), events[0]))
+        return events
+
+    def _event(self, customer: Customer) -> Body:
+        user, dice = self._chance.one(customer.users), self._chance.random.random()
+        made = next((make for most, make in _MIX if dice < most), None)
+        return made(self, customer, user) if made else self._use(user, customer.name)
+
+    def _use(self, user: str, account: str | None) -> Body:
+        return self._track(account, user, f"used:{self._chance.one('abcd')}")
+
+    def _identify(self, customer: Customer, user: str) -> Body:
+        traits = {"email": f"{user}@{customer.name}.example", "name": user.title(), "role": "user"}
+        return self._body(customer.name, user, type="identify", traits=traits)
+
+    def _track(self, account: str | None, user: str, event: str, **properties: Any) -> Body:
+        return self._body(account, user, type="track", event=event, properties=properties)
+
+    def _body(self, account: str | None, user: str, **rest: Any) -> Body:
+        self._number += 1
+        name = f"e{self._number}"
+        self.posted.add(name)
+        late = timedelta(hours=self._chance.up_to(50)) if self._chance.random.random() < 0.1 else timedelta()
+        at = (self._clock.now() - late).isoformat()
+        context = {} if account is None else {"context": {"groupId": account}}
+        return {"messageId": name, "userId": user, "timestamp": at, **context, **rest}
+
+    def _poison(self, _customer: Customer, user: str) -> Body:
+        body = self._track(None, user, "used")
+        del body["userId"]
+        self.allowed.add(body["messageId"])
+        return body
+
+    def _invoice(self, customer: Customer, user: str) -> Body:
+        kind = self._chance.one(("invoice_paid", "invoice_paid", "invoice_failed", "invoice_refunded"))
+        return self._track(customer.name, user, kind, amount=100, invoice_id=f"i-{customer.name}")
+
+    def _code(self, customer: Customer, user: str) -> Body:
+        return self._track(customer.name, user, "referral_code_issued", referral_code=f"CODE-{customer.name.upper()}")
+
+    def _referred(self, customer: Customer, user: str) -> Body:
+        code = f"CODE-{self._chance.one(self.customers).name.upper()}"
+        return self._track(customer.name, user, "referred_signup", referral_code=code, email=f"{user}@else.example")
+
+
+_MIX: list[tuple[float, Any]] = [
+    (0.02, World._poison),  # noqa: SLF001  this file's own table
+    (0.10, World._invoice),  # noqa: SLF001
+    (0.14, World._code),  # noqa: SLF001
+    (0.20, World._referred),  # noqa: SLF001
+    (0.26, lambda world, customer, user: world._track(customer.name, user, "goal_reached")),  # noqa: SLF001
+    (0.30, lambda world, customer, user: world._identify(customer, user)),  # noqa: SLF001
+    (0.34, lambda world, customer, _user: world._use(customer.lead, None)),  # noqa: SLF001
+]
+
+
+def _customer(number: int) -> Customer:
+    users = tuple(f"u{number}{letter}" for letter in "xyz"[: 1 + number % 3])
+    return Customer(f"acme{number}", users, users[0])
+
+
+async def pause(chance: Chance) -> None:
+    await asyncio.sleep(0.2 + chance.up_to(3))
