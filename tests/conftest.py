@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.servers import Kafka, Postgres, missing_for_kafka, missing_for_postgres, start_kafka, start_postgres
 from shared.settings import Settings
@@ -19,6 +20,9 @@ SHARED = Path(os.environ.get("WAYMARK_SHARED", ROOT.parent / "shared"))
 OULAD = SHARED / "data/oulad"
 REQUIRED = os.environ.get("REQUIRE_SERVERS") == "1"
 _numbers = count(1)
+# how long an example takes says how busy the machine is, not whether the code is right
+settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("noisy")
 
 
 @functools.cache

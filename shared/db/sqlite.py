@@ -32,42 +32,54 @@ class SqliteDatabase:
         self._engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=_READERS + 1, max_overflow=0)
         event.listen(self._engine, "connect", _prepare)
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
-        self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
+        self._readers = [ThreadPoolExecutor(1, f"sqlite-reader-{number}") for number in range(_READERS)]
         self._turn = asyncio.Lock()
-        self._slots = asyncio.Semaphore(_READERS)
+        self._free = asyncio.Queue[ThreadPoolExecutor]()
+        for reader in self._readers:
+            self._free.put_nowait(reader)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
-        async with self._turn:
-            connection = await _in(self._writer, self._engine.connect)
+        async with self._turn, self._connected(self._writer, "BEGIN IMMEDIATE") as connection:
             tx = SqliteTx(connection, self._writer)
-            try:
-                await _in(self._writer, lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-                yield tx
-                await self._log.append(tx, tx.emitted)
-                await _in(self._writer, lambda: connection.exec_driver_sql("COMMIT"))
-            finally:
-                await asyncio.shield(_in(self._writer, lambda: _give_back(connection)))
+            yield tx
+            await self._log.append(tx, tx.emitted)
+            await _in(self._writer, lambda: connection.exec_driver_sql("COMMIT"))
         self._log.appended({emitted.topic.name for emitted in tx.emitted})
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Read]:
-        async with self._slots:
-            connection = await _in(self._readers, self._reading)
-            try:
-                yield SqliteTx(connection, self._readers)
-            finally:
-                await asyncio.shield(_in(self._readers, lambda: _give_back(connection)))
+        thread = await self._free.get()
+        try:
+            async with self._connected(thread, "BEGIN") as connection:
+                yield SqliteTx(connection, thread)
+        finally:
+            self._free.put_nowait(thread)
 
-    def _reading(self) -> Connection:
-        connection = self._engine.connect()
-        connection.exec_driver_sql("BEGIN")
-        return connection
+    @asynccontextmanager
+    async def _connected(self, thread: ThreadPoolExecutor, begin: str) -> AsyncIterator[Connection]:
+        """A connection that only this thread uses, and gives back.
+
+        A thread does one thing after the other: what a cancelled caller left running there (opening, too) has ended
+        before its connection is given back. Two threads in one connection end the process.
+        """
+        opened: list[Connection] = []
+        try:
+            await _in(thread, lambda: self._open(opened, begin))
+            yield opened[0]
+        finally:
+            await asyncio.shield(_in(thread, lambda: _give_back(opened)))
+
+    def _open(self, opened: list[Connection], begin: str) -> None:
+        opened.append(self._engine.connect())
+        opened[0].exec_driver_sql(begin)
 
     async def close(self) -> None:
+        """After whatever still runs: to close a connection that a thread is using ends the process."""
+        for reader in self._readers:
+            await asyncio.to_thread(reader.shutdown)
         await _in(self._writer, self._engine.dispose)
         self._writer.shutdown()
-        self._readers.shutdown()
 
 
 class SqliteTx(Session):
@@ -95,9 +107,10 @@ async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 
-def _give_back(connection: Connection) -> None:
-    connection.rollback()
-    connection.close()
+def _give_back(opened: list[Connection]) -> None:
+    for connection in opened:
+        connection.rollback()
+        connection.close()
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,0 +1,90 @@
+"""What does a cancelled caller leave behind? Nothing: no connection, no lock, no open transaction; on both deployments."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.pool import Pool
+
+from shared.db.protocol import Database
+from tests.conftest import Deployment, embedded
+from tests.make import store
+
+_SLOW = {
+    "embedded": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n",
+    "scaled": "SELECT pg_sleep(0.1)",
+}
+_TIMES = 40
+"""More often than there are connections in a pool."""
+
+
+@pytest.fixture
+async def database(deployment: Deployment) -> AsyncIterator[Database]:
+    async with store(deployment.settings) as opened:
+        yield opened.database
+
+
+async def cancelled(work: asyncio.Task[None], after: float) -> None:
+    await asyncio.sleep(after)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
+async def test_readers_cancelled_in_the_middle_leave_the_database_whole(
+    database: Database, deployment: Deployment
+) -> None:
+    """Their statement still runs in its thread: its connection must be nobody else's until it has ended."""
+
+    async def reading() -> None:
+        async with database.snapshot() as read:
+            await read.scalar(text(_SLOW[deployment.name]))
+
+    for number in range(_TIMES):
+        await cancelled(asyncio.create_task(reading()), 0.0005 * (number % 10))
+    async with database.snapshot() as read:
+        assert await read.scalar(text("SELECT 1")) == 1
+
+
+async def test_writers_cancelled_in_the_middle_hold_no_lock(database: Database, deployment: Deployment) -> None:
+    async def writing() -> None:
+        async with database.transaction() as tx:
+            await tx.run(text("CREATE TABLE never (id INTEGER)"))
+            await tx.scalar(text(_SLOW[deployment.name]))
+            await asyncio.Event().wait()
+
+    for number in range(_TIMES):
+        await cancelled(asyncio.create_task(writing()), 0.0005 * (number % 10))
+    async with asyncio.timeout(60), database.transaction() as tx:
+        await tx.run(text("CREATE TABLE never (id INTEGER)"))
+
+
+async def test_on_sqlite_a_connection_is_given_back_by_the_thread_that_used_it(tmp_path: Path) -> None:
+    """Given back by another one, it would be closed under a statement that still runs: that ends the process."""
+    seen: list[tuple[str, int, int]] = []
+
+    def used(connection: Connection, *_more: object) -> None:
+        seen.append(("used", id(connection.connection.dbapi_connection), threading.get_ident()))
+
+    def given_back(connection: object, *_more: object) -> None:
+        seen.append(("given back", id(connection), threading.get_ident()))
+
+    async with store(embedded(tmp_path)) as opened:
+
+        async def reading() -> None:
+            async with opened.database.snapshot() as read:
+                await read.scalar(text(_SLOW["embedded"]))
+
+        event.listen(Engine, "before_cursor_execute", used)
+        event.listen(Pool, "checkin", given_back)
+        try:
+            await asyncio.gather(*(cancelled(asyncio.create_task(reading()), 0.02) for _ in range(3)))
+        finally:
+            event.remove(Engine, "before_cursor_execute", used)
+            event.remove(Pool, "checkin", given_back)
+    threads = {(connection, thread) for _, connection, thread in seen}
+    assert {what for what, *_ in seen} == {"used", "given back"}
+    assert len(threads) == len({connection for connection, _ in threads})
