@@ -33,6 +33,10 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     imported: bool = False
     history: bool = False
 
+    @property
+    def at(self) -> datetime:
+        return self.issued_at
+
 
 class Signup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A new account signed up with a code. `born` is when the account was first seen."""

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.advocacy.tables import code, invitation, ledger_entry, referral, reward
+from services.advocacy.tables import code, invitation, ledger_entry, note, referral, reward
+from shared.bus.tables import parked
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, ReferralConverted, RewardBooked
 from shared.keys import credentials
 from tests.conftest import Deployment
@@ -74,6 +75,17 @@ async def test_opting_in_gives_a_code_once_and_looking_gives_none(heard: Voices)
     (shown,) = await heard.road.pages("/advocacy/v1/advocates")
     assert (shown["code"], shown["referrals"]) == (row.code, {})
     assert await heard.road.get("/advocacy/v1/asks") == {"accepted": 1}
+
+
+async def test_a_code_that_somebody_else_holds_stays_theirs_and_is_named(heard: Voices) -> None:
+    for account in ("early", "late"):
+        await heard.tell(
+            Story(account).stage(200, "adoption").fact(201, "referral_code_issued", "kim", referral_code="SAME")
+        )
+    assert [(row.code, row.account) for row in await heard.rows(code)] == [("SAME", "early")]
+    taken = [row for row in await heard.rows(note) if row.kind == "code_taken"]
+    assert [(row.account, row.about) for row in taken] == [("late", "SAME")]
+    assert await heard.rows(parked) == []
 
 
 async def test_declining_rests_for_a_hundred_and_eighty_days(heard: Voices) -> None:
