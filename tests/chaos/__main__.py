@@ -15,6 +15,7 @@ from tests.chaos.checker import judged, write
 from tests.chaos.collect import collected
 from tests.chaos.profile import Deployment, Profile
 from tests.chaos.progress import say
+from tests.chaos.reread import reread
 from tests.chaos.run import NotQuietError, churn, quiet, running
 
 _SHARES: dict[str, dict[Deployment, float]] = {
@@ -56,6 +57,7 @@ async def one(profile: Profile, folder: Path) -> bool:
             return False
         await on.stage.fleet.stop_all()
         evidence = await collected(on.world, folder)
+        evidence.sends_after_reread = await reread(on, folder)
         write(evidence, folder)
     return judged(evidence)
 

@@ -1,7 +1,7 @@
 """What is the evidence of a run? Read from the log, the stores and the sinks' journals, while the servers are still up."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,26 @@ import msgspec
 
 from services.lifecycle.core.state import decode_state
 from services.notify.core.planned import Planned
-from shared.bus.blocks import decoded
-from shared.contracts.usage import UsageEvent
-from tests.chaos.evidence import Carried, Consent, Entry, Event, Evidence, Move, Partition, Reward, Send, Span, Told
+from services.notify.wiring import definition
+from shared.settings import Settings
+from tests.chaos.evidence import (
+    Cap,
+    Carried,
+    Consent,
+    Entry,
+    Event,
+    Evidence,
+    Move,
+    Partition,
+    Reward,
+    Send,
+    Span,
+    Told,
+)
 from tests.chaos.journal import lines
+from tests.chaos.profile import COMPANY
+from tests.chaos.reading import archive, seen
+from tests.chaos.replay import replayed
 from tests.chaos.run import ACCEPTED, ALLOWED, POSTED
 from tests.chaos.settled import GROUPS
 from tests.chaos.sinks import HOOKS, MAILS
@@ -20,15 +36,14 @@ from tests.chaos.witness import CONSENT, CURSOR, LAST_WORD
 from tests.chaos.world import World
 
 _COUNTED = "amount:counted::1"
-_usage = msgspec.json.Decoder(UsageEvent).decode
 _planned = msgspec.json.Decoder(Planned).decode
 OWN_LOGS = {"usage.v1": "ingest", "lifecycle.v1": "lifecycle", "outreach.v1": "notify", "advocacy.v1": "advocacy"}
 """Topics whose records carry their place in their producer's own log, and the producer."""
 
 
 async def collected(world: World, folder: Path) -> Evidence:
-    """Everything but the replay."""
-    found = Evidence()
+    """Everything, but what a second reading of the log would send."""
+    found = Evidence(caps=_caps(), replayed=await replayed(world))
     await _cursors(world, found)
     _client(folder, found)
     await _events(world, found)
@@ -37,23 +52,6 @@ async def collected(world: World, folder: Path) -> Evidence:
     await _sends(world, folder, found)
     await _money(world, found)
     return found
-
-
-async def seen(world: World, service: str, *what: str) -> AsyncIterator[tuple[int, str, list[Any]]]:
-    """What the witness of a service noted, in order: transaction, what, and the columns."""
-    names = ", ".join(f"'{name}'" for name in what)
-    last, rows = 0, list[Any]()
-    while rows or not last:
-        rows = list(
-            await world.books.rows(
-                service,
-                f"SELECT seen_id, tx, what, body FROM chaos_seen WHERE seen_id > {last} AND what IN ({names}) "
-                "ORDER BY seen_id LIMIT 20000",
-            )
-        )
-        for row in rows:
-            yield row["tx"], row["what"], json.loads(row["body"])
-        last = rows[-1]["seen_id"] if rows else last or 1
 
 
 async def _cursors(world: World, found: Evidence) -> None:
@@ -73,18 +71,6 @@ def _client(folder: Path, found: Evidence) -> None:
     for ids, name in ((found.posted, POSTED), (found.accepted, ACCEPTED), (found.allowed, ALLOWED)):
         for line in lines(folder / name):
             ids.update(line)
-
-
-async def archive(world: World) -> AsyncIterator[tuple[int, int, UsageEvent]]:
-    """Every archived event: partition, place, event."""
-    places = await world.books.rows(
-        "ingest", "SELECT part, base_off FROM log_block WHERE topic = 'usage.v1' ORDER BY part, base_off"
-    )
-    for place in places:
-        where = f"topic = 'usage.v1' AND part = {place['part']} AND base_off = {place['base_off']}"
-        [row] = await world.books.rows("ingest", f"SELECT block FROM log_block WHERE {where}")
-        for offset, record in enumerate(decoded(row["block"]), place["base_off"]):
-            yield place["part"], offset, _usage(record.value)
 
 
 async def _events(world: World, found: Evidence) -> None:
@@ -156,3 +142,10 @@ async def _money(world: World, found: Evidence) -> None:
         found.entries.append(Entry(*dict(row).values()))
     for row in await world.books.rows("advocacy", "SELECT id, referral, side FROM advocacy_reward"):
         found.rewards.append(Reward(*dict(row).values()))
+
+
+def _caps() -> list[Cap]:
+    budget = definition(Settings(config=COMPANY)).playbook.budget
+    return [
+        Cap(cap.name, cap.most, cap.within.total_seconds(), cap.account, cap.classes, cap.topics) for cap in budget.caps
+    ]

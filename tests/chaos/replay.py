@@ -1,0 +1,132 @@
+"""Does the archive tell the same story again? The pure core, fed with what each account read, in the order it read it."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.lifecycle.core.clock import advance
+from services.lifecycle.core.feedback import as_event
+from services.lifecycle.core.fold import fold
+from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.state import Account, begin, encode_state
+from services.lifecycle.wiring import plan
+from shared.contracts.advocacy import AdvocacyMessage
+from shared.contracts.outreach import OutreachMessage
+from shared.contracts.usage import UsageEvent
+from shared.settings import Settings
+from tests.chaos.evidence import Replayed
+from tests.chaos.profile import COMPANY
+from tests.chaos.reading import archive, seen
+from tests.chaos.witness import ACCOUNT, CURSOR
+from tests.chaos.world import World
+
+_USAGE = "usage.v1"
+_FEEDBACK: dict[str, Any] = {"outreach.v1": OutreachMessage, "advocacy.v1": AdvocacyMessage}
+_DAY = timedelta(days=1)
+_WHENEVER = datetime(2000, 1, 1, tzinfo=UTC)
+"""When it was decided is no part of the state."""
+
+
+class Touch(NamedTuple):
+    """What moved an account once: the piece of a topic that was read, or (an empty piece) time, up to `until`."""
+
+    topic: str
+    was: int
+    now: int
+    until: datetime
+
+
+class Placed(NamedTuple):
+    """An event, and where in its partition it lay."""
+
+    offset: int
+    event: UsageEvent
+
+
+Events = dict[tuple[str, str], list[Placed]]
+"""By topic and account."""
+
+
+async def replayed(world: World) -> dict[str, Replayed]:
+    """Every account's state and decisions, as they are and as they come again."""
+    touches, events = await _touches(world), await _events(world)
+    rules = plan(Settings(config=COMPANY))
+    told = defaultdict(list)
+    for row in await world.books.rows("lifecycle", "SELECT account, body FROM lifecycle_message ORDER BY account, seq"):
+        told[row["account"]].append(msgspec.json.decode(row["body"])["id"])
+    live = {
+        row["id"]: _hash(row["state"], told[row["id"]])
+        for row in await world.books.rows("lifecycle", "SELECT id, state FROM lifecycle_account")
+    }
+    return {
+        name: Replayed(live.get(name, "unknown"), _again(name, touches.get(name, []), events, rules))
+        for name in sorted(live.keys() | touches.keys())
+    }
+
+
+async def _touches(world: World) -> dict[str, list[Touch]]:
+    """A transaction moves or holds a cursor before it writes accounts: that says what it had read."""
+    causes: dict[int, tuple[str, int, int]] = {}
+    touches: dict[str, list[Touch]] = defaultdict(list)
+    async for tx, what, body in seen(world, "lifecycle", CURSOR, ACCOUNT):
+        if what == CURSOR:
+            _, topic, _, was, now, _ = body
+            causes[tx] = topic, was, now
+        else:
+            name, clock, due = body
+            touches[name].append(Touch(*causes[tx], _moment(due) - _DAY if due else _moment(clock)))
+    return touches
+
+
+async def _events(world: World) -> Events:
+    found: Events = defaultdict(list)
+    kept = {(part, place): event async for part, place, event in archive(world)}
+    for topic in (_USAGE, *_FEEDBACK):
+        read = msgspec.json.Decoder(_FEEDBACK.get(topic, UsageEvent)).decode
+        fresh: dict[int, int] = defaultdict(int)
+        async for record in world.records(topic):
+            if record.seq < fresh[record.part]:
+                continue
+            fresh[record.part] = record.seq + 1
+            event = kept[record.part, record.seq] if topic == _USAGE else as_event(read(record.value))
+            if event is not None:
+                found[topic, event.account].append(Placed(record.offset, event))
+    return found
+
+
+def _again(name: str, touches: list[Touch], events: Events, rules: Plan) -> str:
+    account: Account | None = None
+    told: list[str] = []
+    for touch in touches:
+        if touch.was == touch.now and account is not None:
+            told += (one.id for one in advance(account, touch.until, rules, _WHENEVER))
+        for event in _piece(events.get((touch.topic, name), []), touch):
+            account = account or begin(name, event.at)
+            told += (one.id for one in fold(account, event, rules, _WHENEVER))
+    return _hash(encode_state(account), told) if account is not None else "nothing"
+
+
+def _piece(events: list[Placed], touch: Touch) -> Iterator[UsageEvent]:
+    start = bisect_left(events, touch.was, key=lambda one: one.offset)
+    while start < len(events) and events[start].offset < touch.now:
+        yield events[start].event
+        start += 1
+
+
+def _hash(state: bytes, told: list[str]) -> str:
+    digest = sha256(state)
+    for name in told:
+        digest.update(name.encode())
+    return digest.hexdigest()[:24]
+
+
+def _moment(value: str | int) -> datetime:
+    """As either database's JSON says it."""
+    if isinstance(value, int):
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
+    return datetime.fromisoformat(value).astimezone(UTC)
