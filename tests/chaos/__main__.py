@@ -70,6 +70,7 @@ if __name__ == "__main__":
     asked = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="waymark-chaos-"))
+    folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root
     say(f"seed {asked.seed} on {machine()}; in {folder}")
     try:
         well = asyncio.run(main(asked, folder))

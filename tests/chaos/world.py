@@ -1,7 +1,7 @@
 """On what does a run stand? Its servers, its stores and its log, for either deployment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -88,7 +88,7 @@ async def scaled(folder: Path) -> AsyncIterator[Scaled]:
         await _prepared(Settings(database_url=url, bus_url=kafka.url), books := PostgresBooks(postgres.dsn("chaos")))
         yield Scaled(kafka, postgres, books, environment)
     finally:
-        await asyncio.to_thread(_stopped, [kafka, postgres])
+        await asyncio.to_thread(_stopped, kafka, postgres)
 
 
 @asynccontextmanager
@@ -104,6 +104,7 @@ async def _prepared(settings: Settings, books: Books) -> None:
     await witness.install(books)
 
 
-def _stopped(servers: Sequence[Kafka | Postgres]) -> None:
-    for server in servers:
-        server.kill()
+def _stopped(kafka: Kafka, postgres: Postgres) -> None:
+    kafka.kill()
+    postgres.kill()
+    postgres.end()
