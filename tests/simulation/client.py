@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from tests.simulation.chance import Chance
 from tests.simulation.host import KEY, Host
+from tests.simulation.trace import Trace
 
 _PATIENCE = 20.0
 
@@ -15,11 +16,12 @@ _PATIENCE = 20.0
 class Client:
     """`accepted` are the ids of events that were answered with 200; `open` the batches that were not."""
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, trace: Trace) -> None:
         self.accepted: set[str] = set()
         self.open: dict[int, list[dict[str, Any]]] = {}
         self._number = 0
         self._chance = chance
+        self._trace = trace
 
     async def post(self, doors: list[Host], events: list[dict[str, Any]]) -> None:
         """Once, at one of the doors."""
@@ -42,7 +44,9 @@ class Client:
         task = door.process.spawn(capture(_request(json.dumps({"batch": events}).encode())), "request")
         done, _ = await asyncio.wait([task], timeout=self._chance.up_to(0.02) if slams else _PATIENCE)
         answered = bool(done) and not task.cancelled() and task.exception() is None
-        return answered and task.result().status_code == 200
+        taken = answered and task.result().status_code == 200
+        self._trace.say("posted", door.process.name, f"{'' if taken else 'in vain '}{' '.join(map(_named, events))}")
+        return taken
 
 
 def _request(body: bytes) -> Request:
@@ -58,3 +62,7 @@ def _request(body: bytes) -> Request:
         "headers": [],
     }
     return Request(scope, receive)
+
+
+def _named(event: dict[str, Any]) -> str:
+    return str(event["messageId"])

@@ -1,6 +1,7 @@
 """How does a Kafka cluster behave, as far as we rest on it? Ordered partitions, groups that are dealt anew, and outages."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class Cluster:
         self.trace = trace
         self._clock = clock
         self._groups: dict[str, list[Member]] = {}
+        self._generations: Counter[str] = Counter()
 
     def append(self, partition: Partition, records: Sequence[Outgoing], first_seq: int | None) -> None:
         log, now = self.log[partition], int(self._clock.now().timestamp() * 1000)
@@ -59,6 +61,9 @@ class Cluster:
             self.leave(member)
         return gone
 
+    def current(self, group: str, generation: int) -> bool:
+        return self._generations[group] == generation
+
     def groups(self) -> list[str]:
         return sorted(name for name, members in self._groups.items() if members)
 
@@ -67,6 +72,8 @@ class Cluster:
         members = self._groups[group]
         if not members:
             return
+        self._generations[group] += 1
+        generation = self._generations[group]
         wanted = [tp for tp in self.log if tp.topic in members[0].topics]
         self.chance.random.shuffle(wanted)
         self.trace.say("dealt", group, ", ".join(member.process.name for member in members))
@@ -74,4 +81,4 @@ class Cluster:
             share = sorted(wanted[place :: len(members)])
             late = self.chance.hits("two owners", member.process.name)
             delay = self.chance.up_to(_HEARD_LATE if late else _HEARD)
-            asyncio.get_running_loop().call_later(delay, member.told, share)
+            asyncio.get_running_loop().call_later(delay, member.told, generation, share)

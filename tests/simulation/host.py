@@ -6,6 +6,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from fastapi import APIRouter
+
+from services.advocacy import wiring as advocacy
+from services.lifecycle import wiring as lifecycle
+from services.notify.channels.channel import Channel
 from services.notify.channels.email import Email
 from services.notify.channels.webhook import Webhook
 from services.notify.core.playbook import Playbook
@@ -21,6 +26,7 @@ from shared.service.parts import Parts, Service
 from shared.service.passage import Handle, Incoming, Passage
 from shared.service.unpacking import Decode
 from shared.settings import Settings
+from tests.chaos.planting import replaced
 from tests.simulation.bus import FakeBus
 from tests.simulation.cluster import Cluster
 from tests.simulation.database import FakeDatabase, Server
@@ -36,13 +42,13 @@ SETTINGS = Settings(
     public_url="https://waymark.example",
     outreach="live",
     send_lease=20,
-    smtp_url="smtp://sink.example",
-    webhook_url="https://sink.example/hook",
-    webhook_secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     bus_url="kafka://simulated",
 )
 _KEYS = Keys([("write", "product", KEY)])
+_SIGNED = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _notify = cache(partial(definition, SETTINGS))
+_plan, _advocacy = cache(partial(lifecycle.plan, SETTINGS)), cache(partial(advocacy.definitions, SETTINGS))
+"""Read once a run of many seeds: the company does not change."""
 
 
 def playbook() -> Playbook:
@@ -98,17 +104,21 @@ class Host:
             self.process.spawn(loop.keep(), loop.name)
 
     def _wired(self, name: str, parts: Watched) -> Service:
-        if name != "notify":
-            return assembly.WIRES[name](parts)
-        service = built(parts, _notify())
-        sends = _bound(service.loops["notify-sends"])
-        sends._channels = {  # noqa: SLF001  the real channels, with a fake other end
-            "email": Email(partial(FakeSmtp, self._sinks, self.process), "us <us@waymark.example>", self._clock.now),
-            "webhook": Webhook(
-                FakeEgress(self._sinks, self.process), "https://sink.example", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", self._clock.now
-            ),
-        }
+        nobody_asks = replaced(APIRouter, "add_api_route", lambda *_given, **_options: None)
+        with nobody_asks, replaced(lifecycle, "plan", lambda _: _plan()), replaced(advocacy, "definitions", lambda _: _advocacy()):
+            service = built(parts, _notify()) if name == "notify" else assembly.WIRES[name](parts)
+        if name == "notify":
+            sends = _bound(service.loops["notify-sends"])
+            sends._channels, sends._sending._missing = self._channels(), {}  # noqa: SLF001  what `channels` would find
         return service
+
+    def _channels(self) -> dict[str, Channel]:
+        """The real ones, with a fake other end."""
+        smtp, egress = partial(FakeSmtp, self._sinks, self.process), FakeEgress(self._sinks, self.process)
+        return {
+            "email": Email(smtp, "us <us@waymark.example>", self._clock.now),  # type: ignore[arg-type]
+            "webhook": Webhook(egress, "https://sink.example", _SIGNED, self._clock.now),  # type: ignore[arg-type]
+        }
 
     async def stop(self) -> None:
         """As a signal does: ask, wait a little, then it is dead all the same."""

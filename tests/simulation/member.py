@@ -25,13 +25,16 @@ class Member:
         self._cluster = cluster
         self._owner = owner
         self._at: dict[Partition, int] = {}
+        self._generation = 0
         self._share: list[Partition] | None = None
         self._error: Exception | None = None
         self._moving: asyncio.Task[None] | None = None
 
-    def told(self, share: list[Partition]) -> None:
+    def told(self, generation: int, share: list[Partition]) -> None:
         """The group was dealt anew."""
-        self._share = share
+        if self.closed or generation < self._generation:
+            return
+        self._generation, self._share = generation, share
         if self.process.alive and (self._moving is None or self._moving.done()):
             self._moving = self.process.spawn(self._move(), f"{self.group} moves")
 
@@ -78,14 +81,20 @@ class Member:
         return found
 
     async def _move(self) -> None:
+        """Whoever was not done when the others were dealt anew joins again: so the last to claim is the last to own."""
+        late = False
         while self._share is not None:
             share, self._share = self._share, None
+            generation = self._generation
             await self.process.lag()
             await self._owner.revoked(set(self._at))
             early = self._cluster.chance.hits("handed out early", self.process.name)
             self._at = {tp: self._early(tp) for tp in share} if early else {}
             await self.process.lag(_SETTLING)
             await self._claim(share)
+            late = late or not self._cluster.current(self.group, generation)
+        if late and not self.closed:
+            self._cluster.deal(self.group)
 
     def _early(self, partition: Partition) -> int:
         hint = self._cluster.hints.get((self.group, partition), 0)
@@ -99,8 +108,13 @@ class Member:
         except Exception as error:  # noqa: BLE001  any
             self._error = error
             return
+        self._cluster.trace.say("claimed", self.process.name, f"{self.group} {_places(starts)}")
         if self._share is None:
             self._at = {tp: self._at.get(tp, 0) for tp in share}
             for partition, offset in starts.items():
                 self.seek(partition, offset)
             self.news.set()
+
+
+def _places(starts: dict[Partition, int]) -> str:
+    return " ".join(f"{tp.topic}[{tp.part}]@{offset}" for tp, offset in sorted(starts.items()))

@@ -26,7 +26,7 @@ from tests.simulation.town import Town
 from tests.simulation.trace import Trace
 from tests.simulation.world import World
 
-_DAYS = 16
+_DAYS = 15
 _EMBEDDED = 0.15
 
 
@@ -36,6 +36,7 @@ class Report(NamedTuple):
     seed: int
     verdicts: list[Verdict]
     halted: list[str]
+    stuck: list[str]
     unhandled: list[str]
     faults: Counter[str]
     commits: int
@@ -44,7 +45,7 @@ class Report(NamedTuple):
 
     @property
     def kept(self) -> bool:
-        return not (self.halted or self.unhandled or any(one.broken for one in self.verdicts))
+        return not (self.halted or self.stuck or self.unhandled or any(one.broken for one in self.verdicts))
 
 
 def run(seed: int, templates: Templates, *, show: bool = False) -> Report:
@@ -67,21 +68,22 @@ async def _run(
 ) -> Report:
     town = Town(chance.random.random() < _EMBEDDED, folder, templates, chance, trace)
     began = town.clock.now()
-    world, client = World(chance, town.clock), Client(chance)
+    world, client = World(chance, town.clock), Client(chance, trace)
     nemesis = Nemesis(town)
     for name in town.names:
         town.start(name)
     tending = asyncio.ensure_future(nemesis.tend())
     await _trouble(town, world, client, nemesis)
     await nemesis.heal()
-    await quiet(town, client)
+    stuck = await quiet(town, client)
     evidence = await gathered(town, world, client)
-    await _reread(town, client, evidence)
+    if not stuck:
+        stuck = await _reread(town, client, evidence)
     tending.cancel()
     found = verdicts(evidence)
     hours = (town.clock.now() - began).total_seconds() / 3600
     await town.close()
-    return Report(seed, found, town.halted(), unhandled, chance.faults, trace.kinds["commit"], hours, trace)
+    return Report(seed, found, town.halted(), stuck, unhandled, chance.faults, trace.kinds["commit"], hours, trace)
 
 
 async def _trouble(town: Town, world: World, client: Client, nemesis: Nemesis) -> None:
@@ -96,7 +98,8 @@ async def _trouble(town: Town, world: World, client: Client, nemesis: Nemesis) -
             await people.act()
         _also(requests, client.again(town.running("ingest")))
         await asyncio.sleep(town.chance.up_to(3.0))
-        town.clock.leap(town.chance.one((0.1, 2, 7, 11, 26)))
+        town.clock.leap(town.chance.one((0.1, 4, 9, 16, 26)))
+        town.trace.say("leapt", "clock", town.clock.now().isoformat())
     breaking.cancel()
     if requests:
         await asyncio.wait(requests)
@@ -108,7 +111,7 @@ def _also(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> No
     task.add_done_callback(tasks.discard)
 
 
-async def _reread(town: Town, client: Client, evidence: Evidence) -> None:
+async def _reread(town: Town, client: Client, evidence: Evidence) -> list[str]:
     """Notify reads its whole log once more, while the clock stands still."""
     town.clock.hold()
     before = len(town.sinks.journal)
@@ -123,8 +126,9 @@ async def _reread(town: Town, client: Client, evidence: Evidence) -> None:
             town.start(name)
     for host in list(town.past):
         town.cluster.expel(host.process)
-    await quiet(town, client)
+    stuck = await quiet(town, client)
     evidence.sends_after_reread = len(town.sinks.journal) - before
+    return stuck
 
 
 def _heard(unhandled: list[str], context: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from tests.simulation.files import Templates
+from tests.simulation.known import mended
 from tests.simulation.run import Report, run
 
 SEEDS_ENOUGH = 10
@@ -29,7 +30,8 @@ def show(wanted: argparse.Namespace) -> int:
 def _all(seeds: Iterable[int], wanted: argparse.Namespace, templates: Templates) -> int:
     began, done, failed = time.monotonic(), list[Report](), 0
     for seed in seeds:
-        report = run(seed, templates, show=wanted.trace)
+        with nullcontext() if wanted.unmended else mended():
+            report = run(seed, templates, show=wanted.trace)
         done.append(report)
         if not report.kept:
             failed += 1
@@ -46,7 +48,7 @@ def _failed(report: Report, wanted: argparse.Namespace) -> None:
     for verdict in report.verdicts:
         if verdict.broken:
             print(f"  {verdict}")
-    for line in [*report.halted, *report.unhandled]:
+    for line in [*report.halted, *(f"never quiet: {one}" for one in report.stuck), *report.unhandled]:
         print(f"  {line}")
     print(f"  again: PYTHONHASHSEED=0 python -m tests.simulation --seed {report.seed} --trace{mutant}")
 
