@@ -34,9 +34,9 @@ _COST: dict[Status, Callable[[Account, str, datetime], Account]] = {
     "sent": sent,
     "failed": lambda account, delivery, _at: dropped(account, delivery),
     "skipped": lambda account, delivery, _at: dropped(account, delivery),
-    "unknown": lambda account, _delivery, _at: account,
+    "unknown": sent,
 }
-"""What each end does to the person's budget: what may have arrived counts."""
+"""What each end does to the person's budget: what may have arrived counts, from now."""
 IN_DOUBT: Mapping[tuple[str, str], Became] = {
     ("email", "claimed"): "later",
     ("email", "data_sent"): "unknown",
@@ -137,6 +137,7 @@ class Sending:
             reason = verdict.reason or "not_configured"
             await deliveries.change(tx, row, reason=reason, detail=verdict.detail, not_before=verdict.until)
             return None
+        known[row.account] = sent(known[row.account], row.id, now)  # those claimed beside it see that it goes out now
         return await self._take(tx, row, known[row.account], now)
 
     async def _skip(

@@ -191,6 +191,28 @@ async def test_a_no_in_the_middle_of_the_conversation_is_heeded(here: Office) ->
     assert [told.status for told in await here.told() if isinstance(told, OutreachRecorded)] == ["skipped"]
 
 
+async def test_what_waited_together_does_not_leave_together(here: Office, box: Mailbox) -> None:
+    """Planned two days apart, held up by an outage, claimed at once: one a day is still one a day."""
+    await here.welcomed()
+    here.clock.move(2 * DAY)
+    await here.time()
+    here.clock.move(DAY + 4 * HOUR)
+    assert [row["status"] for row in await here.rows(channel="email")] == ["pending", "pending"]
+    await here.sends().send()
+    assert len(box.mails) == 1
+    (waiting,) = [row for row in await here.rows(channel="email") if row["status"] == "pending"]
+    assert (waiting["reason"], waiting["detail"]) == ("budget", "one a day")
+
+
+async def test_a_mail_in_doubt_counts_from_when_it_may_have_arrived(here: Office, box: Mailbox) -> None:
+    box.hang_up = True
+    row = await here.welcomed()
+    here.clock.move(DAY + 4 * HOUR)
+    await here.sends().send()
+    assert (await here.row(id=row["id"]))["status"] == "unknown"
+    assert [spent.at for spent in (await here.state()).spent] == [here.clock.now()]
+
+
 async def test_an_attempt_that_fails_is_repeated_later_and_not_for_ever(here: Office) -> None:
     row = await here.welcomed()
     busy = Recording(Receipt("later", "busy"))
