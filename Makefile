@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2  # each starts servers of its own where its tests need them
 .DEFAULT_GOAL := help
 
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -27,7 +28,7 @@ up: $(VENV)/.run ## run every service in one process on SQLite
 	$(BIN)/waymark up
 
 test: $(VENV)/.dev ## every test; those on Kafka and PostgreSQL on real ones (REQUIRE_SERVERS=1 fails without)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fast: $(VENV)/.dev ## the tests that need no server
 	$(BIN)/pytest -m "not servers" $(ARGS)
