@@ -111,7 +111,7 @@ class Fleet:
     async def _gone(self, patience: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while any(slot.pid or slot.starting for slot in self.slots.values()):
+                while any(slot.pid or slot.starting for slot in self.slots.values()):  # noqa: ASYNC110  many can wake us
                     await asyncio.sleep(0.05)
             return True
         return False

@@ -19,7 +19,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
 async def waiting(world: World) -> dict[str, int]:
     """Everything that waits, by what it waits for; empty when all is quiet."""
     found = await _unread(world)
-    now = int(time.time() * 1e6)  # noqa: TID251  what is due is due by the wall clock
+    now = int(time.time() * 1e6)
     for service in ("ingest", "lifecycle", "notify", "advocacy"):
         if world.name == "scaled":
             rows = await world.books.rows(service, "SELECT sum(next_off - carried_off) AS n FROM log_end")

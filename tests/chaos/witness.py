@@ -70,10 +70,12 @@ def _on_postgres(one: Witness) -> list[str]:
         f"INSERT INTO chaos_seen (what, body) VALUES ('{one.name}', json_build_array({', '.join(one.columns)})::text)"
     )
     when = f"WHEN ({one.when})" if one.when else ""
+    body = f"$$ BEGIN {note}; RETURN NULL; END $$"
+    events = " OR ".join(one.events)
+    run = f"FOR EACH ROW {when} EXECUTE FUNCTION chaos_{one.name}()"
     return [
-        f"CREATE FUNCTION chaos_{one.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {note}; RETURN NULL; END $$",
-        f"CREATE TRIGGER chaos_{one.name} AFTER {' OR '.join(one.events)} ON {one.table} "
-        f"FOR EACH ROW {when} EXECUTE FUNCTION chaos_{one.name}()",
+        f"CREATE FUNCTION chaos_{one.name}() RETURNS trigger LANGUAGE plpgsql AS {body}",
+        f"CREATE TRIGGER chaos_{one.name} AFTER {events} ON {one.table} {run}",
     ]
 
 
