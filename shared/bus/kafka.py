@@ -79,7 +79,7 @@ class KafkaBus:
             bootstrap_servers=self._servers,
             group_id=None if group is None else self._prefix + group,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # a reset is a skip: our own cursor says where, or the reader stops
             session_timeout_ms=15_000,
             rebalance_timeout_ms=30_000,
             max_partition_fetch_bytes=4 * 1024 * 1024,

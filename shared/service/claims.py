@@ -38,13 +38,18 @@ class Claims:
         for partition in partitions:
             self._held.pop(partition, None)
 
+    def ended(self) -> None:
+        """The reader is gone: whoever reads next claims anew, also where this process reads again."""
+        self._held.clear()
+
     def held(self) -> dict[Partition, Claim]:
         """The partitions claimed now, and where each cursor is."""
         return dict(self._held)
 
     def moved(self, partition: Partition, claim: Claim) -> None:
-        """Remember where we are after a commit, unless the partition was revoked meanwhile."""
-        if partition in self._held:
+        """Remember where we are after a commit, unless the partition was revoked, or claimed anew, meanwhile."""
+        mine = self._held.get(partition)
+        if mine is not None and mine.epoch == claim.epoch:
             self._held[partition] = claim
 
     async def resync(self, partition: Partition) -> Claim | None:

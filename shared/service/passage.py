@@ -18,6 +18,7 @@ from shared.failures import Halted, Parked
 from shared.service import cursor
 from shared.service.claims import Claims, Fenced, unbroken
 from shared.service.cursor import Claim
+from shared.service.footing import Footing
 from shared.service.parking import Unfit, park, record_of, take_back
 from shared.service.unpacking import Decode, Unpacker, contract
 
@@ -69,6 +70,7 @@ class Passage:
         self._database = database
         self._clock = clock
         self._limit = limit
+        self._footing = Footing()
         self._failed_in_a_row = 0
         self.handled = 0
         self.idle = False
@@ -76,20 +78,27 @@ class Passage:
 
     async def run(self) -> None:
         """Read for ever. Raises Retry when the world fails, Halted when going on would lose something."""
-        async with self._bus.reader(self.group, list(self.topics), self.claims) as reader:
-            now = asyncio.get_running_loop().time
-            hinted = now()
-            while True:
-                began = now()
-                batches = await reader.poll(self._limit, 0.5)
-                self.idle = not batches
-                for batch in batches:
-                    async with self.claims.lock(batch.partition):
-                        await self._take(reader, batch)
-                if began - hinted > _HINT:
-                    await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
-                    hinted = began
-                await asyncio.sleep(began + _PACE - now())
+        try:
+            async with self._bus.reader(self.group, list(self.topics), self.claims) as reader:
+                await self._read(reader)
+        finally:
+            self.idle = False
+            self.claims.ended()
+
+    async def _read(self, reader: Reader) -> None:
+        now = asyncio.get_running_loop().time
+        hinted = now()
+        while True:
+            began = now()
+            batches = await reader.poll(self._limit, 0.5)
+            self.idle = not batches
+            for batch in batches:
+                async with self.claims.lock(batch.partition):
+                    await self._take(reader, batch)
+            if began - hinted > _HINT:
+                await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
+                hinted = began
+            await asyncio.sleep(began + _PACE - now())
 
     async def redrive(self, ids: Sequence[str]) -> int:
         """Handle parked records of this group again, each in a transaction of its own; those that fail stay parked."""
@@ -109,23 +118,25 @@ class Passage:
         return 0
 
     async def _take(self, reader: Reader, batch: Batch) -> None:
+        """Any failure but Fenced ends the run, and with it the claims: the next one asks the database where we are."""
         claim = self.claims.held().get(batch.partition)
-        if claim is None:
+        if claim is None or batch.end <= claim.next_off:
             return
         try:
-            await self._check_gap(batch, claim)
-            self.claims.moved(batch.partition, await self._pass(batch, claim))
+            if await self._is_next(reader, batch, claim):
+                self.claims.moved(batch.partition, await self._pass(batch, claim))
         except Fenced:
             await self._resync(reader, batch.partition)
-        except BaseException:
-            await asyncio.shield(self._resync(reader, batch.partition))
-            raise
 
-    async def _check_gap(self, batch: Batch, claim: Claim) -> None:
+    async def _is_next(self, reader: Reader, batch: Batch, claim: Claim) -> bool:
         """Offsets may skip where a transactional producer left its markers, but not because the log lost its start."""
-        if batch.start > claim.next_off:
+        step = self._footing.step(batch, claim)
+        if step == "astray":
+            reader.seek(batch.partition, claim.next_off)
+        elif step == "gap":
             bounds = await self._bus.bounds([batch.partition.topic])
             unbroken(self.group, batch.partition, claim, bounds[batch.partition])
+        return step != "astray"
 
     async def _pass(self, batch: Batch, claim: Claim, attempt: int = 1) -> Claim:
         """Commit this batch from `claim` on; where the handler fails on it, find the record that is at fault."""

@@ -1,0 +1,61 @@
+"""A log in memory, and readers of it that misbehave as real ones do: what does the passage make of them?"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from shared.bus.protocol import Batch, Bounds, Outgoing, Owner, Partition, Reader, Record
+from shared.contracts.topics import USAGE_RAW
+
+ONLY = Partition(USAGE_RAW.name, 0)
+
+
+class MemoryBus:
+    """One partition of one topic.
+
+    `wrong` is where its readers stand until somebody seeks (None: where they were told). Once somebody has claimed it,
+    it loses what stands before `loses`.
+    """
+
+    def __init__(self, offsets: Sequence[int], wrong: int | None = None, loses: int = 0) -> None:
+        self.records = [Record(offset, -1, 0, b"k", f"w-{offset}".encode(), b"") for offset in offsets]
+        self.wrong = wrong
+        self.loses = loses
+        self.sought: list[int] = []
+
+    def partitions(self, topic: str) -> int:  # noqa: ARG002
+        return 1
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AsyncIterator[Reader]:  # noqa: ARG002
+        told = (await owner.assigned(await self.bounds(topics)))[ONLY]
+        self.records = [record for record in self.records if record.offset >= self.loses]
+        yield MemoryReader(self, told if self.wrong is None else self.wrong)
+
+    async def bounds(self, topics: Sequence[str]) -> dict[Partition, Bounds]:  # noqa: ARG002
+        return {ONLY: Bounds(self.records[0].offset, self.records[-1].offset + 1)}
+
+    async def close(self) -> None: ...
+
+
+class MemoryReader:
+    """Hands out what is at its position or after."""
+
+    def __init__(self, bus: MemoryBus, at: int) -> None:
+        self._bus = bus
+        self._at = at
+
+    async def poll(self, limit: int, wait: float) -> list[Batch]:  # noqa: ARG002
+        found = [record for record in self._bus.records if record.offset >= self._at][:limit]
+        if not found:
+            return []
+        self._at = found[-1].offset + 1
+        return [Batch(ONLY, found)]
+
+    def seek(self, partition: Partition, offset: int) -> None:  # noqa: ARG002
+        self._bus.sought.append(offset)
+        self._at = offset
+
+    async def hint(self, positions: dict[Partition, int]) -> None: ...
