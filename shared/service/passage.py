@@ -16,7 +16,7 @@ from shared.db.failing import is_infrastructure
 from shared.db.protocol import Database, Tx
 from shared.failures import Halted, Parked
 from shared.service import cursor
-from shared.service.claims import Claims, Fenced, unbroken
+from shared.service.claims import Claims, Fenced, foreign, unbroken
 from shared.service.cursor import Claim
 from shared.service.footing import Footing
 from shared.service.parking import Unfit, park, record_of, take_back
@@ -120,23 +120,24 @@ class Passage:
     async def _take(self, reader: Reader, batch: Batch) -> None:
         """Any failure but Fenced ends the run, and with it the claims: the next one asks the database where we are."""
         claim = self.claims.held().get(batch.partition)
-        if claim is None or batch.end <= claim.next_off:
+        if claim is None or not await self._is_next(reader, batch, claim):
             return
         try:
-            if await self._is_next(reader, batch, claim):
-                self.claims.moved(batch.partition, await self._pass(batch, claim))
+            self.claims.moved(batch.partition, await self._pass(batch, claim))
         except Fenced:
             await self._resync(reader, batch.partition)
 
     async def _is_next(self, reader: Reader, batch: Batch, claim: Claim) -> bool:
         """Offsets may skip where a transactional producer left its markers, but not because the log lost its start."""
         step = self._footing.step(batch, claim)
+        if step == "foreign":
+            raise foreign(self.group, batch.partition, claim)
         if step == "astray":
-            reader.seek(batch.partition, claim.next_off)
+            reader.seek(batch.partition, claim.start)
         elif step == "gap":
             bounds = await self._bus.bounds([batch.partition.topic])
             unbroken(self.group, batch.partition, claim, bounds[batch.partition])
-        return step != "astray"
+        return step != "astray" and batch.end > claim.next_off
 
     async def _pass(self, batch: Batch, claim: Claim, attempt: int = 1) -> Claim:
         """Commit this batch from `claim` on; where the handler fails on it, find the record that is at fault."""
@@ -186,4 +187,4 @@ class Passage:
     async def _resync(self, reader: Reader, partition: Partition) -> None:
         claim = await self.claims.resync(partition)
         if claim is not None:
-            reader.seek(partition, claim.next_off)
+            reader.seek(partition, claim.start)
