@@ -70,7 +70,7 @@ async def test_when_everything_fails_the_reader_stops_instead_of_parking_the_top
     effect = Effects()
     effect.poison = {f"w-{n}" for n in range(200)}
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", f"w-{n}".encode()) for n in range(200)])
-    with pytest.raises(Halted, match="50 records in a row"):
+    with pytest.raises(Halted, match="50 in a row"):
         await run_until_it_fails(passage(opened, effect))
     async with opened.database.snapshot() as view:
         assert int(await view.scalar(select(func.count()).select_from(parked))) < 50
