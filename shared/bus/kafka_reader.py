@@ -59,6 +59,11 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except Exception as error:  # noqa: BLE001  any: the poll raises it
             self._error = error
 
+    async def position(self, partition: Partition) -> int | None:
+        with suppress(IllegalStateError, KafkaError, TimeoutError):
+            return int(await asyncio.wait_for(self._consumer.position(self._theirs(partition)), 1))
+        return None
+
     async def hint(self, positions: dict[Partition, int]) -> None:
         with suppress(KafkaError, TimeoutError):
             told = {self._theirs(partition): offset for partition, offset in positions.items()}

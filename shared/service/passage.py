@@ -1,27 +1,38 @@
 """How does a group read? Only partitions it has claimed, only what comes next there, batch by batch into one handler."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shared.bus.protocol import Batch, Bus, Partition, Reader
 from shared.clock import Clock
 from shared.contracts.topics import Topic
 from shared.db.protocol import Database
+from shared.failures import Halted, Retry
 from shared.service.claims import Claims, Fenced, foreign, unbroken
 from shared.service.cursor import Claim
 from shared.service.footing import Footing
 from shared.service.handling import Handle, Handling, Incoming
 from shared.service.unpacking import Decode
+from shared.service.watch import Watch
 
 __all__ = ["Handle", "Incoming", "Passage"]
 _PACE = 0.15
 """Seconds from one look to the next: what comes meanwhile shares a transaction. After a silence nothing waits."""
 
 _HINT = 5.0
+_PATIENCE = 30.0
+_REBUILT = 3
+"""How often a silent reader is replaced before somebody else has to help."""
+
+GiveUp = Callable[[str], BaseException]
 
 
 class Passage:
-    """One group reading some topics into one handler, at most `limit` records at a time; `decode` unless by contract."""
+    """One group reading some topics into one handler, at most `limit` records at a time; `decode` unless by contract.
+
+    A reader that is silent for `patience` seconds, while the log has more, is replaced; at the third time in a row what
+    `give_up` makes of the reason is raised.
+    """
 
     def __init__(
         self,
@@ -34,6 +45,8 @@ class Passage:
         owner: str,
         limit: int = 5000,
         decode: Decode | None = None,
+        patience: float = _PATIENCE,
+        give_up: GiveUp = Halted,
     ) -> None:
         self.group = group
         self.topics = {topic.name: topic for topic in topics}
@@ -42,6 +55,9 @@ class Passage:
         self._bus = bus
         self._limit = limit
         self._footing = Footing()
+        self._patience = patience
+        self._give_up = give_up
+        self._silences = 0
         self.idle = False
         """Whether the last look found nothing new: only then may time run ahead of the messages."""
 
@@ -60,11 +76,12 @@ class Passage:
             self.claims.ended()
 
     async def _read(self, reader: Reader) -> None:
-        now = asyncio.get_running_loop().time
+        now, watch = asyncio.get_running_loop().time, Watch(self._patience)
         hinted = now()
         while True:
             began = now()
             batches = await reader.poll(self._limit, 0.5)
+            await self._watch(reader, watch, now() - began)
             self.idle = not batches
             for batch in batches:
                 async with self.claims.lock(batch.partition):
@@ -73,6 +90,28 @@ class Passage:
                 await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
                 hinted = began
             await asyncio.sleep(began + _PACE - now())
+
+    async def _watch(self, reader: Reader, watch: Watch, seconds: float) -> None:
+        """Raises Retry when the reader is silent although there is more: the next one is another reader."""
+        held = self.claims.held()
+        quiet = watch.looked(seconds, held)
+        self._silences = 0 if watch.moved else self._silences
+        if quiet:
+            ends = {partition: bound.end for partition, bound in (await self._bus.bounds(list(self.topics))).items()}
+            behind = [partition for partition in quiet if held[partition].next_off < ends[partition]]
+            waiting = {partition for partition in behind if await _short_of(reader, partition, ends[partition])}
+            if stuck := watch.stuck(quiet, waiting):
+                raise self._silent(stuck[0])
+
+    def _silent(self, partition: Partition) -> BaseException:
+        self._silences += 1
+        what = (
+            f"{self.group}: the reader of {partition.topic}[{partition.part}] hands out nothing although there is more"
+        )
+        if self._silences < _REBUILT:
+            return Retry(what)
+        self._silences = 0
+        return self._give_up(f"{what}, the {_REBUILT}rd in a row: restart this process, and look at the log's servers")
 
     async def redrive(self, ids: Sequence[str]) -> int:
         """Handle parked records of this group again, each in a transaction of its own; those that fail stay parked."""
@@ -101,6 +140,16 @@ class Passage:
         return step != "astray" and batch.end > claim.next_off
 
     async def _resync(self, reader: Reader, partition: Partition) -> None:
+        """Find our place again. Raises Retry when another member has claimed what we were not told to give back."""
+        ours = partition in self.claims.held()
         claim = await self.claims.resync(partition)
         if claim is not None:
             reader.seek(partition, claim.start)
+        elif ours:
+            raise Retry(f"{self.group}: another member has claimed {partition.topic}[{partition.part}]; joining anew")
+
+
+async def _short_of(reader: Reader, partition: Partition, end: int) -> bool:
+    """Whether it has yet to read up to there: behind the last record there may be nothing but a producer's markers."""
+    position = await reader.position(partition)
+    return position is None or position < end

@@ -44,10 +44,16 @@ async def prepare(opened: Store) -> None:
         await tx.run(text("CREATE TABLE effects (id INTEGER, word TEXT)"))
 
 
-def passage(opened: Store, effect: Effects, owner: str = "one", limit: int = 50, bus: Bus | None = None) -> Passage:
-    return Passage(
-        "g", [USAGE_RAW], effect.handle, bus or opened.bus, opened.database, StillClock(), owner, limit, read
-    )
+def passage(
+    opened: Store,
+    effect: Effects,
+    owner: str = "one",
+    limit: int = 50,
+    bus: Bus | None = None,
+    patience: float = 30.0,
+) -> Passage:
+    parts = (bus or opened.bus, opened.database, StillClock(), owner)
+    return Passage("g", [USAGE_RAW], effect.handle, *parts, limit, read, patience)
 
 
 async def publish(opened: Store, first: int, last: int) -> None:

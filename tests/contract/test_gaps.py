@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.servers import Kafka
-from shared.bus.protocol import Batch, Bounds
+from shared.bus.protocol import Batch, Bounds, Partition
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Halted, Retry
 from shared.opening import Store
@@ -97,6 +97,22 @@ async def test_markers_of_a_transactional_producer_are_no_loss(
         await producer.stop()
         await until(opened_store, 30, passage(opened_store, Effects(), limit=10))
         assert await ids(opened_store) == list(range(30))
+        await at_the_end(opened_store)
+
+
+async def at_the_end(opened: Store) -> None:
+    """The last thing in the log is a marker, which no poll hands out: the reader passes it all the same."""
+    here = Partition(USAGE_RAW.name, 0)
+    end = (await opened.bus.bounds([USAGE_RAW.name]))[here].end
+    claims = passage(opened, Effects()).claims
+
+    async def passed() -> bool:
+        await reader.poll(50, 0.2)
+        return await reader.position(here) == end
+
+    async with opened.bus.reader("g", [USAGE_RAW.name], claims) as reader:
+        await settle(passed)
+    assert claims.held()[here].next_off < end
 
 
 @pytest.mark.servers
