@@ -96,7 +96,7 @@ async def _embedded(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
 async def _on_kafka(
     settings: Settings, bus_url: str, services: Sequence[str], clock: Clock, owner: str
 ) -> AsyncIterator[dict[str, Store]]:
-    bus = KafkaBus(bus_url.removeprefix("kafka://"), settings.topic_prefix)
+    bus = KafkaBus(bus_url.removeprefix("kafka://"), settings.topic_prefix, settings.session_seconds)
     stores: dict[str, Store] = {}
     try:
         await bus.open(_NAMES, settings.partitions)

@@ -18,6 +18,9 @@ class Settings(BaseSettings):
     bus_url: str | None = Field(None, description="kafka://HOST:PORT[,HOST:PORT]; unset: the log lives in the database")
     topic_prefix: str = Field("", description="stands before every topic and group, for several Waymarks on one Kafka")
     partitions: int = Field(4, ge=1, le=1000, description="partitions of topics that do not exist yet, on Kafka")
+    session_seconds: int = Field(
+        15, ge=2, le=300, description="silence after which Kafka gives a member's partitions away"
+    )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     public_url: str | None = Field(None, description="where customers reach survey, referral and unsubscribe pages")

@@ -85,6 +85,9 @@ class EmbeddedReader:
     def seek(self, partition: Partition, offset: int) -> None:
         self._positions[partition] = offset
 
+    async def position(self, partition: Partition) -> int | None:
+        return self._positions.get(partition)
+
     async def hint(self, positions: dict[Partition, int]) -> None:
         """Nobody looks here but we."""
 

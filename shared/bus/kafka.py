@@ -23,17 +23,20 @@ _PATIENCE = 10.0
 _ALREADY_THERE = 36
 _LARGEST = 10 * 1024 * 1024
 _COPIES = 3
+_HEARTBEAT_MS = 3000
 
 
 class KafkaBus:
     """A Kafka cluster. Open it before use: that creates missing topics and learns how many partitions there are.
 
-    `prefix` stands before the name of every topic and group, for several installations on one cluster.
+    `prefix` stands before the name of every topic and group, for several installations on one cluster. After
+    `session_seconds` without a heartbeat a reader's partitions go to other members of its group.
     """
 
-    def __init__(self, servers: str, prefix: str = "") -> None:
+    def __init__(self, servers: str, prefix: str = "", session_seconds: int = 15) -> None:
         self._servers = servers
         self._prefix = prefix
+        self._session_ms = session_seconds * 1000
         self._parts: dict[str, int] = {}
         self.sender = KafkaSender(servers, prefix)
         self._gather = Gather(self._flush)
@@ -79,8 +82,9 @@ class KafkaBus:
             bootstrap_servers=self._servers,
             group_id=None if group is None else self._prefix + group,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=15_000,
+            auto_offset_reset="none",  # a reset is a skip: our own cursor says where, or the reader stops
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=min(_HEARTBEAT_MS, self._session_ms // 3),
             rebalance_timeout_ms=30_000,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.bus.kafka_producer import META, SEQ
 from shared.bus.protocol import Batch, Bounds, Owner, Partition, Record
@@ -20,11 +20,16 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._prefix = prefix
         self._owner = owner
         self._error: Exception | None = None
+        self._placed: set[TopicPartition] = set()
         consumer.subscribe(topics=[prefix + topic for topic in topics], listener=self)
 
     async def poll(self, limit: int, wait: float) -> list[Batch]:
         try:
             found = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=limit)
+        except NoOffsetForPartitionError:
+            found = {}  # it has looked for a position before its owner has said one
+        except OffsetOutOfRangeError as error:
+            found = self._lost(error)
         except KafkaError as error:
             raise Retry(f"reading from Kafka failed: {error}") from error
         if self._error is not None:
@@ -39,8 +44,10 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def seek(self, partition: Partition, offset: int) -> None:
         with suppress(IllegalStateError):  # no longer ours: whoever has it starts from the cursor
             self._consumer.seek(self._theirs(partition), offset)
+            self._placed.add(self._theirs(partition))
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self._placed -= revoked
         await self._owner.revoked({ours(tp, self._prefix) for tp in revoked})
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -52,10 +59,22 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except Exception as error:  # noqa: BLE001  any: the poll raises it
             self._error = error
 
+    async def position(self, partition: Partition) -> int | None:
+        with suppress(IllegalStateError, KafkaError, TimeoutError):
+            return int(await asyncio.wait_for(self._consumer.position(self._theirs(partition)), 1))
+        return None
+
     async def hint(self, positions: dict[Partition, int]) -> None:
         with suppress(KafkaError, TimeoutError):
             told = {self._theirs(partition): offset for partition, offset in positions.items()}
             await asyncio.wait_for(self._consumer.commit(told), 3)
+
+    def _lost(self, error: OffsetOutOfRangeError) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """The log has shrunk under us: the next claim finds out how. A place that was only Kafka's guess is no news."""
+        [lost] = error.args
+        if self._placed.isdisjoint(lost):
+            return {}
+        raise Retry(f"Kafka no longer holds {lost}") from error
 
     def _theirs(self, partition: Partition) -> TopicPartition:
         return TopicPartition(self._prefix + partition.topic, partition.part)

@@ -75,6 +75,10 @@ class Reader(Protocol):
         """Read on from there."""
         ...
 
+    async def position(self, partition: Partition) -> int | None:
+        """What it reads next; None when it does not know."""
+        ...
+
     async def hint(self, positions: dict[Partition, int]) -> None:
         """Tell the log how far we are, for lag dashboards only: nothing rests on it, and failing is harmless."""
         ...

@@ -39,7 +39,9 @@ consumer_cursor = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
     Column("updated_at", Utc, nullable=False),
+    Column("last_hash", LargeBinary),
 )
+"""How far a group has read. `last_hash`: `next_off` in eight bytes, and the fingerprint of the record before it."""
 
 parked = Table(
     "parked",

@@ -1,13 +1,100 @@
-"""Is the world at fault, or the record? A failure of the world is tried again and parks nothing."""
+"""Is the world at fault, or the record? A failure of the world is tried again and parks nothing.
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+What the database says decides, its SQLSTATE or SQLite's code, and not the class of Python it arrives in: drivers and
+SQLAlchemy wrap an outage and a bad value alike.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.failures import Retry
+from shared.failures import Failure, Retry
+
+_CLASSES = frozenset(
+    {
+        "08",  # the connection
+        "28",  # who we are
+        "3D",  # no such database
+        "3F",  # no such schema
+        "40",  # rolled back: serialization, deadlock
+        "53",  # disk full, out of memory, too many connections
+        "55",  # a lock that was not to be had
+        "57",  # cancelled, shut down, starting up
+        "58",  # the system below
+        "F0",  # its configuration
+        "XX",  # its inside
+    }
+)
+_STATES = frozenset(
+    {
+        "25006",  # read only: a standby
+        "25P03",  # idle in transaction for too long
+        "25P04",  # in transaction for too long
+        "26000",  # a prepared statement that a pool between has lost
+        "42P01",  # no such table: migrations are missing, and no record is at fault
+        "42703",  # no such column: likewise
+        "42501",  # not allowed to
+    }
+)
+_SQLITE = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_SCHEMA,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+_GONE = (
+    OSError,
+    PoolTimeout,
+    PendingRollbackError,
+    asyncpg.InterfaceError,  # the connection is closed
+    asyncpg.InternalClientError,
+    asyncpg.InvalidCachedStatementError,  # after a migration: the next try prepares it anew
+)
 
 
 def is_infrastructure(error: BaseException) -> bool:
     """Whether the database, the log, the network or the disk failed, rather than what it was given."""
+    for one in _chain(error):
+        if isinstance(one, Failure):
+            return isinstance(one, Retry)
+        if _of_the_world(one):
+            return True
+    return False
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised from."""
+    inner: BaseException | None = error
+    while inner is not None:
+        yield inner
+        inner = inner.orig if isinstance(inner, DBAPIError) else inner.__cause__
+
+
+def _of_the_world(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
-        return not isinstance(error, IntegrityError | DataError | ProgrammingError)
-    return isinstance(error, Retry | OSError | PoolTimeout | TimeoutError)
+        return error.connection_invalidated
+    if isinstance(error, sqlite3.Error):
+        return _of_sqlite(error)
+    state = str(getattr(error, "sqlstate", None) or "")
+    return isinstance(error, _GONE) or state[:2] in _CLASSES or state in _STATES
+
+
+def _of_sqlite(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return "closed database" in str(error) if code is None else code & 0xFF in _SQLITE

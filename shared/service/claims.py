@@ -31,20 +31,25 @@ class Claims:
         """Claim them and say where to start. Remembered last: until then their batches are dropped."""
         claims = {partition: await self._claim(partition, bounds) for partition, bounds in partitions.items()}
         self._held.update(claims)
-        return {partition: claim.next_off for partition, claim in claims.items()}
+        return {partition: claim.start for partition, claim in claims.items()}
 
     async def revoked(self, partitions: set[Partition]) -> None:
         """Forget them: a batch in hand can only be fenced, never wrong."""
         for partition in partitions:
             self._held.pop(partition, None)
 
+    def ended(self) -> None:
+        """The reader is gone: whoever reads next claims anew, also where this process reads again."""
+        self._held.clear()
+
     def held(self) -> dict[Partition, Claim]:
         """The partitions claimed now, and where each cursor is."""
         return dict(self._held)
 
     def moved(self, partition: Partition, claim: Claim) -> None:
-        """Remember where we are after a commit, unless the partition was revoked meanwhile."""
-        if partition in self._held:
+        """Remember where we are after a commit, unless the partition was revoked, or claimed anew, meanwhile."""
+        mine = self._held.get(partition)
+        if mine is not None and mine.epoch == claim.epoch:
             self._held[partition] = claim
 
     async def resync(self, partition: Partition) -> Claim | None:
@@ -80,13 +85,22 @@ class Claims:
         async with self._database.transaction() as tx:
             claim = await cursor.claim(tx, self.group, partition, bounds, self._owner, self._clock.now())
         unbroken(self.group, partition, claim, bounds)
-        return claim
+        return claim if bounds.begin < claim.next_off else claim._replace(last_hash=b"")
 
 
 def unbroken(group: str, partition: Partition, claim: Claim, bounds: Bounds) -> None:
     """Raises Halted when the log no longer holds what comes next for us: skipping would lose it."""
     if not bounds.begin <= claim.next_off <= bounds.end:
-        raise Halted(
-            f"{group} is at {claim.next_off} of {partition.topic}[{partition.part}], which holds {bounds.begin} to "
-            f"{bounds.end}: the log was truncated or made anew. Restore it, or move the cursor by hand."
-        )
+        raise _broken(group, partition, claim, f"which holds {bounds.begin} to {bounds.end}")
+
+
+def foreign(group: str, partition: Partition, claim: Claim) -> Halted:
+    """The log holds another record where the one stood that we took last."""
+    return _broken(group, partition, claim, "where the record before is not the one that was read")
+
+
+def _broken(group: str, partition: Partition, claim: Claim, what: str) -> Halted:
+    return Halted(
+        f"{group} is at {claim.next_off} of {partition.topic}[{partition.part}], {what}: the log was truncated or made "
+        "anew. Restore it, or move the cursor by hand (docs/operations.md, A halted reader), and restart."
+    )

@@ -11,8 +11,9 @@ from shared.bus.protocol import Bus
 from shared.clock import Clock
 from shared.contracts.topics import Topic
 from shared.db.protocol import Database
+from shared.failures import Halted
 from shared.keys import Keys
-from shared.service.passage import Handle, Passage
+from shared.service.passage import GiveUp, Handle, Passage
 from shared.service.unpacking import Decode
 from shared.settings import Settings
 
@@ -31,8 +32,13 @@ class Parts(NamedTuple):
     owner: str
 
     def passage(self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None) -> Passage:
-        """A consumer of these topics, with its cursor in this service's database."""
-        return Passage(group, topics, handle, self.bus, self.database, self.clock, self.owner, decode=decode)
+        """A consumer of these topics, with its cursor in this service's database.
+
+        One that is stuck for good ends a process that a supervisor starts again; embedded, everything else goes on.
+        """
+        give_up: GiveUp = Halted if self.settings.embedded else SystemExit
+        parts = (self.bus, self.database, self.clock, self.owner)
+        return Passage(group, topics, handle, *parts, decode=decode, give_up=give_up)
 
 
 @dataclass(frozen=True)

@@ -1,52 +1,38 @@
-"""What happens to one batch of messages? Claimed, decoded, handled and recorded in one transaction, exactly once.
-
-A batch is how we read and write, never how we decide. Whatever fails rolls back cursor and effects together.
-"""
+"""How does a group read? Only partitions it has claimed, only what comes next there, batch by batch into one handler."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
-
-import structlog
+from collections.abc import Callable, Sequence
 
 from shared.bus.protocol import Batch, Bus, Partition, Reader
 from shared.clock import Clock
 from shared.contracts.topics import Topic
-from shared.db.failing import is_infrastructure
-from shared.db.protocol import Database, Tx
-from shared.failures import Halted, Parked
-from shared.service import cursor
-from shared.service.claims import Claims, Fenced, unbroken
+from shared.db.protocol import Database
+from shared.failures import Halted, Retry
+from shared.service.claims import Claims, Fenced, foreign, unbroken
 from shared.service.cursor import Claim
-from shared.service.parking import Unfit, park, record_of, take_back
-from shared.service.unpacking import Decode, Unpacker, contract
+from shared.service.footing import Footing
+from shared.service.handling import Handle, Handling, Incoming
+from shared.service.unpacking import Decode
+from shared.service.watch import Watch
 
-_log = structlog.get_logger(__name__)
-_IN_A_ROW = 50
-_ATTEMPTS = 3
+__all__ = ["Handle", "Incoming", "Passage"]
 _PACE = 0.15
 """Seconds from one look to the next: what comes meanwhile shares a transaction. After a silence nothing waits."""
 
 _HINT = 5.0
+_PATIENCE = 30.0
+_REBUILT = 3
+"""How often a silent reader is replaced before somebody else has to help."""
 
-
-class Incoming(NamedTuple):
-    """One batch for a handler: decoded messages of one partition, which holds every message of its accounts.
-
-    `start` is the offset the batch began at: with `part` a name of the batch that no other committed batch has.
-    """
-
-    topic: Topic
-    part: int
-    start: int
-    messages: Sequence[Any]
-
-
-Handle = Callable[[Tx, Incoming], Awaitable[None]]
+GiveUp = Callable[[str], BaseException]
 
 
 class Passage:
-    """One group reading some topics into one handler, at most `limit` records at a time; `decode` unless by contract."""
+    """One group reading some topics into one handler, at most `limit` records at a time; `decode` unless by contract.
+
+    A reader that is silent for `patience` seconds, while the log has more, is replaced; at the third time in a row what
+    `give_up` makes of the reason is raised.
+    """
 
     def __init__(
         self,
@@ -59,120 +45,111 @@ class Passage:
         owner: str,
         limit: int = 5000,
         decode: Decode | None = None,
+        patience: float = _PATIENCE,
+        give_up: GiveUp = Halted,
     ) -> None:
         self.group = group
         self.topics = {topic.name: topic for topic in topics}
         self.claims = Claims(group, database, clock, owner)
-        self._unpackers = {topic.name: Unpacker(decode or contract(topic)) for topic in topics}
-        self._handle = handle
+        self._handling = Handling(group, topics, handle, database, clock, decode)
         self._bus = bus
-        self._database = database
-        self._clock = clock
         self._limit = limit
-        self._failed_in_a_row = 0
-        self.handled = 0
+        self._footing = Footing()
+        self._patience = patience
+        self._give_up = give_up
+        self._silences = 0
         self.idle = False
         """Whether the last look found nothing new: only then may time run ahead of the messages."""
 
+    @property
+    def handled(self) -> int:
+        """Messages handled since the process started."""
+        return self._handling.handled
+
     async def run(self) -> None:
         """Read for ever. Raises Retry when the world fails, Halted when going on would lose something."""
-        async with self._bus.reader(self.group, list(self.topics), self.claims) as reader:
-            now = asyncio.get_running_loop().time
-            hinted = now()
-            while True:
-                began = now()
-                batches = await reader.poll(self._limit, 0.5)
-                self.idle = not batches
-                for batch in batches:
-                    async with self.claims.lock(batch.partition):
-                        await self._take(reader, batch)
-                if began - hinted > _HINT:
-                    await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
-                    hinted = began
-                await asyncio.sleep(began + _PACE - now())
+        try:
+            async with self._bus.reader(self.group, list(self.topics), self.claims) as reader:
+                await self._read(reader)
+        finally:
+            self.idle = False
+            self.claims.ended()
+
+    async def _read(self, reader: Reader) -> None:
+        now, watch = asyncio.get_running_loop().time, Watch(self._patience)
+        hinted = now()
+        while True:
+            began = now()
+            batches = await reader.poll(self._limit, 0.5)
+            await self._watch(reader, watch, now() - began)
+            self.idle = not batches
+            for batch in batches:
+                async with self.claims.lock(batch.partition):
+                    await self._take(reader, batch)
+            if began - hinted > _HINT:
+                await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
+                hinted = began
+            await asyncio.sleep(began + _PACE - now())
+
+    async def _watch(self, reader: Reader, watch: Watch, seconds: float) -> None:
+        """Raises Retry when the reader is silent although there is more: the next one is another reader."""
+        held = self.claims.held()
+        quiet = watch.looked(seconds, held)
+        self._silences = 0 if watch.moved else self._silences
+        if quiet:
+            ends = {partition: bound.end for partition, bound in (await self._bus.bounds(list(self.topics))).items()}
+            behind = [partition for partition in quiet if held[partition].next_off < ends[partition]]
+            waiting = {partition for partition in behind if await _short_of(reader, partition, ends[partition])}
+            if stuck := watch.stuck(quiet, waiting):
+                raise self._silent(stuck[0])
+
+    def _silent(self, partition: Partition) -> BaseException:
+        self._silences += 1
+        what = (
+            f"{self.group}: the reader of {partition.topic}[{partition.part}] hands out nothing although there is more"
+        )
+        if self._silences < _REBUILT:
+            return Retry(what)
+        self._silences = 0
+        return self._give_up(f"{what}, the {_REBUILT}rd in a row: restart this process, and look at the log's servers")
 
     async def redrive(self, ids: Sequence[str]) -> int:
         """Handle parked records of this group again, each in a transaction of its own; those that fail stay parked."""
-        return sum([await self._again(one) for one in ids])
-
-    async def _again(self, parked_id: str) -> int:
-        try:
-            async with self._database.transaction() as tx:
-                for row in await take_back(tx, self.group, [parked_id], self._clock.now()):
-                    message = self._unpackers[row.topic].message(record_of(row))
-                    await self._handle(tx, Incoming(self.topics[row.topic], row.part, ~row.off, [message]))
-                    return 1
-        except Exception as error:
-            if is_infrastructure(error):
-                raise
-            _log.warning("still_parked", group=self.group, id=parked_id, error=repr(error))
-        return 0
+        return sum([await self._handling.again(one) for one in ids])
 
     async def _take(self, reader: Reader, batch: Batch) -> None:
+        """Any failure but Fenced ends the run, and with it the claims: the next one asks the database where we are."""
         claim = self.claims.held().get(batch.partition)
-        if claim is None:
+        if claim is None or not await self._is_next(reader, batch, claim):
             return
         try:
-            await self._check_gap(batch, claim)
-            self.claims.moved(batch.partition, await self._pass(batch, claim))
+            self.claims.moved(batch.partition, await self._handling.take(batch, claim))
         except Fenced:
             await self._resync(reader, batch.partition)
-        except BaseException:
-            await asyncio.shield(self._resync(reader, batch.partition))
-            raise
 
-    async def _check_gap(self, batch: Batch, claim: Claim) -> None:
+    async def _is_next(self, reader: Reader, batch: Batch, claim: Claim) -> bool:
         """Offsets may skip where a transactional producer left its markers, but not because the log lost its start."""
-        if batch.start > claim.next_off:
+        step = self._footing.step(batch, claim)
+        if step == "foreign":
+            raise foreign(self.group, batch.partition, claim)
+        if step == "astray":
+            reader.seek(batch.partition, claim.start)
+        elif step == "gap":
             bounds = await self._bus.bounds([batch.partition.topic])
             unbroken(self.group, batch.partition, claim, bounds[batch.partition])
-
-    async def _pass(self, batch: Batch, claim: Claim, attempt: int = 1) -> Claim:
-        """Commit this batch from `claim` on; where the handler fails on it, find the record that is at fault."""
-        try:
-            return await self._commit(batch, claim)
-        except Fenced:
-            raise
-        except Exception as error:
-            if is_infrastructure(error) or isinstance(error, Halted):
-                raise
-            if len(batch.records) > 1:
-                return await self._halves(batch, claim)
-            if attempt < _ATTEMPTS:
-                return await self._pass(batch, claim, attempt + 1)
-            return await self._park(batch, claim, error)
-
-    async def _halves(self, batch: Batch, claim: Claim) -> Claim:
-        middle = len(batch.records) // 2
-        claim = await self._pass(Batch(batch.partition, batch.records[:middle]), claim)
-        return await self._pass(Batch(batch.partition, batch.records[middle:]), claim)
-
-    async def _park(self, batch: Batch, claim: Claim, error: Exception) -> Claim:
-        """Leave this one record to a person; too many in a row mean that not the records are at fault."""
-        self._failed_in_a_row += 1
-        if self._failed_in_a_row >= _IN_A_ROW:
-            raise Halted(f"{self.group}: {_IN_A_ROW} records in a row failed, the last with {error!r}") from error
-        _log.error("record_parked", group=self.group, partition=batch.partition, offset=batch.start, error=repr(error))
-        why = error if isinstance(error, Parked) else Parked(repr(error), "handler_failed")
-        return await self._commit(batch, claim, Unfit(batch.records[0], why))
-
-    async def _commit(self, batch: Batch, claim: Claim, parked: Unfit | None = None) -> Claim:
-        """The one transaction. With `parked` its only record is kept aside instead of handled."""
-        partition, now = batch.partition, self._clock.now()
-        messages, unfit, after = self._unpackers[partition.topic].unpack(batch, claim)
-        if parked is not None:
-            messages, unfit = [], [parked]
-        async with self._database.transaction() as tx:
-            if not await cursor.move(tx, self.group, partition, claim, after, now):
-                raise Fenced
-            await park(tx, self.group, partition, unfit, now)
-            if messages:
-                await self._handle(tx, Incoming(self.topics[partition.topic], partition.part, claim.next_off, messages))
-        self.handled += len(messages)
-        self._failed_in_a_row = 0 if messages else self._failed_in_a_row
-        return after
+        return step != "astray" and batch.end > claim.next_off
 
     async def _resync(self, reader: Reader, partition: Partition) -> None:
+        """Find our place again. Raises Retry when another member has claimed what we were not told to give back."""
+        ours = partition in self.claims.held()
         claim = await self.claims.resync(partition)
         if claim is not None:
-            reader.seek(partition, claim.next_off)
+            reader.seek(partition, claim.start)
+        elif ours:
+            raise Retry(f"{self.group}: another member has claimed {partition.topic}[{partition.part}]; joining anew")
+
+
+async def _short_of(reader: Reader, partition: Partition, end: int) -> bool:
+    """Whether it has yet to read up to there: behind the last record there may be nothing but a producer's markers."""
+    position = await reader.position(partition)
+    return position is None or position < end

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shared.bus.fingerprint import fingerprint
 from shared.bus.protocol import Batch, Record
 from shared.contracts.topics import Topic
 from shared.failures import Halted, Parked
-from shared.service.cursor import Claim
+from shared.service.cursor import UNKNOWN, Claim
 from shared.service.parking import Unfit
 
 
@@ -40,7 +41,8 @@ class Unpacker:
         """Raises Halted when the producer's own sequence has a hole: a record of ours never reached the log."""
         records, next_seq = _fresh(batch, claim)
         messages, unfit = self._decoded(records)
-        return Unpacked(messages, unfit, Claim(claim.epoch, max(claim.next_off, batch.end), next_seq))
+        after = Claim(claim.epoch, batch.end, next_seq, fingerprint(batch.records[-1]))
+        return Unpacked(messages, unfit, after if batch.end > claim.next_off else claim)
 
     def _decoded(self, records: Sequence[Record]) -> tuple[list[Any], list[Unfit]]:
         messages: list[Any] = []
@@ -62,6 +64,7 @@ def _fresh(batch: Batch, claim: Claim) -> tuple[list[Record], int]:
     for record in batch.records:
         if record.offset < claim.next_off or -1 < record.seq < next_seq:
             continue
+        next_seq = record.seq if next_seq == UNKNOWN and record.seq >= 0 else next_seq
         if record.seq > next_seq:
             raise Halted(f"{batch.partition}: sequence {next_seq} is missing before {record.seq}")
         next_seq += record.seq >= 0

@@ -1,83 +1,26 @@
 """What does a passage promise? Every record's effect once, whatever fails in between; on both deployments."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, Text, func, select, text
+from sqlalchemy import func, select
 
-from shared.bus.protocol import Outgoing, Record
+from shared.bus.protocol import Outgoing
 from shared.bus.tables import parked
 from shared.contracts.topics import USAGE_RAW
-from shared.db.protocol import Tx
-from shared.failures import Halted, Parked, Retry
+from shared.failures import Halted, Retry
 from shared.opening import Store
-from shared.service.passage import Incoming, Passage
+from shared.service.passage import Passage
 from tests.conftest import Deployment
-from tests.make import StillClock, settle, store
-
-effects = Table("effects", MetaData(), Column("id", Integer, primary_key=True), Column("word", Text))
+from tests.contract.effects import Effects, ids, passage, prepare, publish, read, run_until_it_fails, until
+from tests.make import StillClock, store
 
 
 @pytest.fixture
 async def opened(deployment: Deployment) -> AsyncIterator[Store]:
     async with store(deployment.settings) as opened_store:
-        async with opened_store.database.transaction() as tx:
-            await tx.run(text("CREATE TABLE effects (id INTEGER, word TEXT)"))
+        await prepare(opened_store)
         yield opened_store
-
-
-def read(record: Record) -> str:
-    if record.value == b"nonsense":
-        raise Parked("cannot read this", "nonsense")
-    return record.value.decode()
-
-
-class Effects:
-    """A handler that writes a row a message, and fails where a test says so."""
-
-    def __init__(self) -> None:
-        self.poison: set[str] = set()
-        self.fail_once: Exception | None = None
-
-    async def handle(self, tx: Tx, incoming: Incoming) -> None:
-        await tx.insert(effects, [{"id": int(word.split("-")[1]), "word": word} for word in incoming.messages])
-        if self.poison & set(incoming.messages):
-            raise ValueError("poison")
-        if self.fail_once is not None:
-            failure, self.fail_once = self.fail_once, None
-            raise failure
-
-
-def passage(opened: Store, effect: Effects, owner: str = "one", limit: int = 50) -> Passage:
-    return Passage("g", [USAGE_RAW], effect.handle, opened.bus, opened.database, StillClock(), owner, limit, read)
-
-
-async def publish(opened: Store, first: int, last: int) -> None:
-    await opened.bus.publish(USAGE_RAW.name, [Outgoing(str(n).encode(), f"w-{n}".encode()) for n in range(first, last)])
-
-
-async def count(opened: Store) -> int:
-    async with opened.database.snapshot() as view:
-        return int(await view.scalar(select(func.count()).select_from(effects)))
-
-
-async def ids(opened: Store) -> list[int]:
-    async with opened.database.snapshot() as view:
-        return [row.id for row in await view.all(select(effects.c.id).order_by(effects.c.id))]
-
-
-async def until(opened: Store, wanted: int, *passages: Passage) -> None:
-    async def there() -> bool:
-        return await count(opened) >= wanted
-
-    tasks = [asyncio.create_task(one.run()) for one in passages]
-    try:
-        await settle(there)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_each_record_has_its_effect_once(opened: Store) -> None:
@@ -99,16 +42,9 @@ async def test_a_batch_whose_transaction_failed_comes_again(opened: Store) -> No
     effect.fail_once = Retry("the world")
     await publish(opened, 0, 40)
     with pytest.raises(Retry):
-        await until(opened, 40, await _run_until_it_fails(opened, effect))
+        await run_until_it_fails(passage(opened, effect))
     await until(opened, 40, passage(opened, effect))
     assert await ids(opened) == list(range(40))
-
-
-async def _run_until_it_fails(opened: Store, effect: Effects) -> Passage:
-    one = passage(opened, effect)
-    async with asyncio.timeout(90):
-        await one.run()
-    return one
 
 
 async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: Store) -> None:
@@ -134,8 +70,8 @@ async def test_when_everything_fails_the_reader_stops_instead_of_parking_the_top
     effect = Effects()
     effect.poison = {f"w-{n}" for n in range(200)}
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", f"w-{n}".encode()) for n in range(200)])
-    with pytest.raises(Halted, match="50 records in a row"):
-        await _run_until_it_fails(opened, effect)
+    with pytest.raises(Halted, match="50 in a row"):
+        await run_until_it_fails(passage(opened, effect))
     async with opened.database.snapshot() as view:
         assert int(await view.scalar(select(func.count()).select_from(parked))) < 50
 

@@ -1,0 +1,100 @@
+"""What do tests of a passage watch? Rows that a handler writes, one a record, and failures where a test wants them."""
+
+import asyncio
+from collections.abc import Sequence
+
+from sqlalchemy import Column, Integer, MetaData, Table, Text, func, select, text
+
+from shared.bus.protocol import Bus, Outgoing, Record
+from shared.bus.tables import parked
+from shared.contracts.topics import USAGE_RAW
+from shared.db.protocol import Tx
+from shared.failures import Parked
+from shared.opening import Store
+from shared.service.passage import Incoming, Passage
+from tests.make import StillClock, settle
+
+effects = Table("effects", MetaData(), Column("id", Integer, primary_key=True), Column("word", Text))
+
+
+def read(record: Record) -> str:
+    if record.value == b"nonsense":
+        raise Parked("cannot read this", "nonsense")
+    return record.value.decode()
+
+
+class Effects:
+    """A handler that writes a row a message, and fails where a test says so."""
+
+    def __init__(self) -> None:
+        self.poison: set[str] = set()
+        self.fail_once: Exception | None = None
+
+    async def handle(self, tx: Tx, incoming: Incoming) -> None:
+        await tx.insert(effects, [{"id": int(word.split("-")[1]), "word": word} for word in incoming.messages])
+        if self.poison & set(incoming.messages):
+            raise ValueError("poison")
+        if self.fail_once is not None:
+            failure, self.fail_once = self.fail_once, None
+            raise failure
+
+
+async def prepare(opened: Store) -> None:
+    async with opened.database.transaction() as tx:
+        await tx.run(text("CREATE TABLE effects (id INTEGER, word TEXT)"))
+
+
+def passage(
+    opened: Store,
+    effect: Effects,
+    owner: str = "one",
+    limit: int = 50,
+    bus: Bus | None = None,
+    patience: float = 30.0,
+) -> Passage:
+    parts = (bus or opened.bus, opened.database, StillClock(), owner)
+    return Passage("g", [USAGE_RAW], effect.handle, *parts, limit, read, patience)
+
+
+async def publish(opened: Store, first: int, last: int) -> None:
+    await opened.bus.publish(USAGE_RAW.name, [Outgoing(str(n).encode(), f"w-{n}".encode()) for n in range(first, last)])
+
+
+async def count(opened: Store) -> int:
+    async with opened.database.snapshot() as view:
+        return int(await view.scalar(select(func.count()).select_from(effects)))
+
+
+async def ids(opened: Store) -> list[int]:
+    async with opened.database.snapshot() as view:
+        return [row.id for row in await view.all(select(effects.c.id).order_by(effects.c.id))]
+
+
+async def aside(opened: Store) -> Sequence[tuple[bytes, str, str]]:
+    """What was parked, in order: value, reason, detail."""
+    async with opened.database.snapshot() as view:
+        rows = await view.all(select(parked).order_by(parked.c.part, parked.c.off))
+    return [(row.value, row.reason, row.detail) for row in rows]
+
+
+async def until(opened: Store, wanted: int, *passages: Passage) -> None:
+    """Run them until so many effects are there; raises what a passage raised."""
+
+    async def there() -> bool:
+        for task in tasks:
+            if task.done():
+                task.result()
+        return await count(opened) >= wanted
+
+    tasks = [asyncio.create_task(one.run()) for one in passages]
+    try:
+        await settle(there)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_until_it_fails(one: Passage) -> None:
+    async with asyncio.timeout(90):
+        await one.run()

@@ -1,0 +1,143 @@
+"""Does anybody notice a reader that has fallen silent? And is nobody taken for silent who only has nothing to say?"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.db.protocol import Tx
+from shared.failures import Halted, Retry
+from shared.opening import Store
+from shared.service.cursor import Claim
+from shared.service.passage import Incoming
+from shared.service.watch import Watch
+from tests.conftest import ROOT, embedded
+from tests.contract.effects import Effects, ids, passage, prepare, run_until_it_fails, until
+from tests.contract.memory_log import ONLY, MemoryBus
+from tests.make import settle, store
+
+SHORT = 0.05
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Store]:
+    async with store(embedded(tmp_path)) as opened_store:
+        await prepare(opened_store)
+        yield opened_store
+
+
+async def test_a_silent_reader_is_replaced_and_the_third_gives_up(opened: Store) -> None:
+    one = passage(opened, Effects(), bus=MemoryBus(range(20), silent=10), patience=SHORT)
+    for _ in range(2):
+        with pytest.raises(Retry, match="hands out nothing although there is more"):
+            await run_until_it_fails(one)
+    with pytest.raises(Halted, match="3rd in a row: restart this process"):
+        await run_until_it_fails(one)
+    assert await ids(opened) == list(range(10))
+
+
+async def test_a_reader_that_moves_on_begins_the_count_anew(opened: Store) -> None:
+    bus = MemoryBus(range(20), silent=5)
+    one = passage(opened, Effects(), bus=bus, patience=SHORT)
+    for silent in (5, 5, 10, 10, 15, 15):
+        bus.silent = silent
+        with pytest.raises(Retry):
+            await run_until_it_fails(one)
+    bus.silent = None
+    await until(opened, 20, one)
+
+
+@pytest.mark.parametrize("markers", [0, 1])
+async def test_a_log_with_nothing_more_is_no_silence_even_if_markers_follow(opened: Store, markers: int) -> None:
+    bus = MemoryBus(range(10), markers=markers)
+    reading = asyncio.create_task(passage(opened, Effects(), bus=bus, patience=SHORT).run())
+
+    async def asked_often() -> bool:
+        assert not reading.done()
+        return bus.asked > 5
+
+    await settle(asked_often)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+class Slow(Effects):
+    async def handle(self, tx: Tx, incoming: Incoming) -> None:
+        await super().handle(tx, incoming)
+        await asyncio.sleep(3 * SHORT)
+
+
+async def test_a_handler_that_takes_its_time_is_no_silence(opened: Store) -> None:
+    bus = MemoryBus(range(50))
+    await until(opened, 50, passage(opened, Slow(), limit=10, bus=bus, patience=SHORT))
+    assert bus.asked == 1, "on assignment only"
+
+
+async def test_who_was_fenced_without_being_told_joins_anew(opened: Store) -> None:
+    """A member whose claim came late took the partition from the one that has it: nobody would read it."""
+    bus = MemoryBus(range(20), silent=10)
+    one, late = passage(opened, Effects(), bus=bus), passage(opened, Effects(), "late", bus=bus)
+    reading = asyncio.create_task(run_until_it_fails(one))
+
+    async def half() -> bool:
+        return len(await ids(opened)) == 10
+
+    await settle(half)
+    await late.claims.assigned(await bus.bounds([]))
+    bus.silent = None
+    with pytest.raises(Retry, match="another member has claimed"):
+        await reading
+    await until(opened, 20, one)
+    assert await ids(opened) == list(range(20))
+
+
+HELD = {ONLY: Claim(1, 10, 0)}
+
+
+def test_what_came_in_this_moment_is_not_yet_silence() -> None:
+    watch = Watch(30)
+    assert watch.looked(0, HELD) == watch.looked(10, HELD) == []
+    assert watch.looked(10, HELD) == [ONLY]
+    assert watch.stuck([ONLY], {ONLY}) == [], "it may have come just now"
+    assert watch.looked(10, HELD) == []
+    assert watch.looked(5, HELD) == [ONLY]
+    assert watch.stuck([ONLY], {ONLY}) == [ONLY]
+
+
+def test_what_moved_or_was_claimed_anew_or_given_back_is_not_silent() -> None:
+    for now in ({ONLY: Claim(1, 11, 0)}, {ONLY: Claim(2, 10, 0)}, {}):
+        watch = Watch(30)
+        watch.looked(0, HELD)
+        watch.stuck(watch.looked(20, HELD), {ONLY})
+        assert watch.looked(20, now) == []
+        assert watch.moved is (now == {ONLY: Claim(1, 11, 0)})
+
+
+ENDING = """
+import asyncio, uvicorn
+from shared.service.loops import Loop
+
+async def stuck():
+    raise SystemExit("g: stuck")
+
+async def main():
+    try:
+        await asyncio.gather(Loop("g", stuck).keep(), asyncio.sleep(60))
+    finally:
+        print("closed in order")
+
+with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+    runner.run(main())
+"""
+
+
+def test_giving_up_ends_the_process_in_order_with_exit_code_1() -> None:
+    done = subprocess.run(  # noqa: S603  our own interpreter
+        [sys.executable, "-c", ENDING], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "closed in order" in done.stdout
+    assert "g: stuck" in done.stderr
