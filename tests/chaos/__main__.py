@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import platform
 import secrets
@@ -16,7 +17,7 @@ from tests.chaos.collect import collected
 from tests.chaos.profile import Deployment, Profile
 from tests.chaos.progress import say
 from tests.chaos.reread import reread
-from tests.chaos.run import NotQuietError, churn, quiet, running
+from tests.chaos.run import NotQuietError, Running, churn, quiet, running
 
 _SHARES: dict[str, dict[Deployment, float]] = {
     "scaled": {"scaled": 1.0},
@@ -44,22 +45,37 @@ async def main(asked: argparse.Namespace, folder: Path) -> bool:
 
 
 async def one(profile: Profile, folder: Path) -> bool:
+    """One deployment. What did not become quiet is judged all the same: the table may say why."""
     say(f"\n{profile.deployment}: {profile.seconds:.0f} s of faults, seed {profile.seed}")
     async with running(profile, folder) as on:
         await churn(on, profile)
-        say(on.stage.tally.table(profile.seconds / 60))
-        say(f"customers: {on.customers.did}; client tried again {on.client.tried_again} times")
-        say(f"ended by themselves: {dict(on.stage.fleet.gave_up)}")
-        try:
-            await quiet(on)
-        except NotQuietError as error:
-            say(f"NOT QUIET: {error}")
-            return False
-        await on.stage.fleet.stop_all()
+        _report(on, profile)
+        calm = await _calm(on)
+        stopped = await on.stage.fleet.stop_all()
         evidence = await collected(on.world, folder)
-        evidence.sends_after_reread = await reread(on, folder)
+        if calm:
+            evidence.sends_after_reread = await reread(on, folder)
         write(evidence, folder)
-    return judged(evidence)
+    if not stopped:
+        say("NOT STOPPED: a process had to be killed")
+    return all([judged(evidence), calm, stopped])
+
+
+def _report(on: Running, profile: Profile) -> None:
+    say(on.stage.tally.table(profile.seconds / 60))
+    did = ", ".join(f"{what} {count}" for what, count in sorted(on.customers.did.items()))
+    say(f"{on.client.accepted:,} events accepted, {on.client.tried_again} posts repeated; customers: {did}")
+    ended = ", ".join(f"{what} {count}" for what, count in sorted(on.stage.fleet.gave_up.items()))
+    say(f"ended by themselves (slot:exit code): {ended or 'none'}")
+
+
+async def _calm(on: Running) -> bool:
+    try:
+        await quiet(on)
+    except NotQuietError as error:
+        say(f"NOT QUIET: {error}")
+        return False
+    return True
 
 
 def machine() -> str:
@@ -68,6 +84,7 @@ def machine() -> str:
 
 if __name__ == "__main__":
     asked = arguments()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that a broker is away is the point of it all
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="waymark-chaos-"))
     folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root

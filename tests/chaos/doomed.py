@@ -5,14 +5,11 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import partial
-from typing import Any
 
 from services.notify import wiring
 from services.notify.channels.channel import Channel, Delivery, PointOfNoReturn, Receipt
 from services.notify.handlers import sending
 from shared import opening
-from shared.bus import kafka
 from shared.db.postgres import PostgresDatabase
 from shared.db.protocol import Tx
 from shared.db.sqlite import SqliteDatabase
@@ -75,22 +72,14 @@ class DoomedChannel:
         return receipt
 
 
-def plant(session: float) -> None:
+def plant() -> None:
     """Lay the dying over the product, and make its pauses short: a run has minutes."""
     opening.PostgresDatabase = DoomedPostgres  # type: ignore[misc]
     opening.SqliteDatabase = DoomedSqlite  # type: ignore[misc]
     channels = wiring.channels
     wiring.channels = lambda parts: _doomed(*channels(parts))
     sending.PAUSES = tuple(timedelta(seconds=s) for s in (2, 4, 8, 16))
-    consumer = kafka.AIOKafkaConsumer
-    kafka.AIOKafkaConsumer = partial(_hurried, consumer, session)
 
 
 def _doomed(ready: dict[str, Channel], missing: dict[str, str]) -> tuple[dict[str, Channel], dict[str, str]]:
     return {name: DoomedChannel(channel) for name, channel in ready.items()}, missing
-
-
-def _hurried(consumer: Any, session: float, **options: Any) -> Any:
-    """A group that misses a dead member within the session: in minutes, many must die."""
-    milliseconds = int(session * 1000)
-    return consumer(**{**options, "session_timeout_ms": milliseconds, "heartbeat_interval_ms": milliseconds // 6})

@@ -33,12 +33,12 @@ class Nursery:
 
 
 @asynccontextmanager
-async def nursery(folder: Path, session: float, mutant: str, heard: Heard) -> AsyncIterator[Nursery]:
+async def nursery(folder: Path, mutant: str, heard: Heard) -> AsyncIterator[Nursery]:
     """The zygote and all its children end with the block."""
     pipe = asyncio.subprocess.PIPE
     with (folder / "zygote.log").open("wb") as log:
         zygote = await asyncio.create_subprocess_exec(
-            *command("tests.chaos.zygote", str(session), mutant), cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=log
+            *command("tests.chaos.zygote", mutant), cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=log
         )
     one = Nursery(zygote, heard)
     listening = asyncio.create_task(one.listen())

@@ -11,7 +11,7 @@ from tests.chaos.sinking import Sinks
 from waymark.assembly import WIRES
 
 COMPANY = Path(__file__).parent / "company"
-SESSION = 2.5
+SESSION = 2
 """Seconds a group waits for a member that does not answer."""
 
 WRITE_KEY, ADMIN_KEY = "wm_write_chaos_chaos_chaos", "wm_admin_chaos_chaos_chaos"

@@ -93,7 +93,7 @@ async def _events(world: World) -> Events:
             if record.seq < fresh[record.part]:
                 continue
             fresh[record.part] = record.seq + 1
-            event = kept[record.part, record.seq] if topic == _USAGE else as_event(read(record.value))
+            event = kept.get((record.part, record.seq)) if topic == _USAGE else as_event(read(record.value))
             if event is not None:
                 found[topic, event.account].append(Placed(record.offset, event))
     return found

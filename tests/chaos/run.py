@@ -55,7 +55,7 @@ async def running(profile: Profile, folder: Path) -> AsyncIterator[Running]:
         both = await stack.enter_async_context(sinks(folder, tally.struck))
         told_all = {**of.environment(folder, both), **world.environment}
         fleet = Fleet(of.slots(profile.deployment), told_all, folder, tally.struck)
-        born = await stack.enter_async_context(nursery(folder, of.SESSION, profile.mutant, fleet.heard))
+        born = await stack.enter_async_context(nursery(folder, profile.mutant, fleet.heard))
         fleet.born_in(born)
         servers = (world.kafka, world.postgres) if isinstance(world, Scaled) else ()
         stage = Stage(fleet, both, world.books, tally, of.SESSION, asyncio.Lock(), *servers)

@@ -82,7 +82,7 @@ class Stream:
     def _begin(self, account: str, days: int) -> Iterator[Event]:
         """An account whose first days are past already: time has something to do for it."""
         began = self._clock.now() - timedelta(days=days)
-        for place, role in enumerate(ROLES):
+        for place, role in enumerate(reversed(ROLES)):  # the owner first: the welcome is for them
             yield self.person(account, role, began + timedelta(minutes=place))
         yield self.use(account, began + timedelta(hours=1))
         self._accounts.append(account)

@@ -28,9 +28,9 @@ _MOST_LOG = 1_000_000
 _FAILED = 1
 
 
-def main(parent: int, session: float, mutant: str) -> None:
+def main(parent: int, mutant: str) -> None:
     die_with(parent)
-    doomed.plant(session)
+    doomed.plant()
     if mutant:
         from tests.chaos.mutants import MUTANTS  # noqa: PLC0415  only a run with a mutant needs them
 
@@ -114,4 +114,4 @@ def _tell(what: Told) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3])
+    main(int(sys.argv[1]), sys.argv[2])
