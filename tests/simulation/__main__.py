@@ -28,7 +28,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--mutant")
     parser.add_argument("--trace", action="store_true")
-    parser.add_argument("--unmended", action="store_true", help="without the mends of known.py")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first seed that fails")
     return show(parser.parse_args())
 

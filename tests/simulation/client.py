@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -20,19 +21,25 @@ class Client:
         self.accepted: set[str] = set()
         self.open: dict[int, list[dict[str, Any]]] = {}
         self._number = 0
+        self._since: dict[int, datetime] = {}
         self._chance = chance
         self._trace = trace
 
-    async def post(self, doors: list[Host], events: list[dict[str, Any]]) -> None:
+    async def post(self, doors: list[Host], events: list[dict[str, Any]], now: datetime) -> None:
         """Once, at one of the doors."""
         self._number += 1
         self.open[self._number] = events
+        self._since[self._number] = now
         await self._try(doors, self._number)
 
     async def again(self, doors: list[Host]) -> None:
         """Whatever was not accepted, in any order."""
         for number in list(self.open):
             await self._try(doors, number)
+
+    def waits_since(self) -> datetime | None:
+        """Since when the longest waiting batch has not been accepted."""
+        return min((self._since[number] for number in self.open), default=None)
 
     async def _try(self, doors: list[Host], number: int) -> None:
         if doors and number in self.open and await self._posted(self._chance.one(doors), self.open[number]):

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+import asyncpg
+from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from shared.bus.outgoing import OutgoingLog
 from shared.contracts.topics import Keyed, Topic
@@ -21,10 +22,12 @@ from tests.simulation.process import Killed, Process, current
 from tests.simulation.trace import Trace
 
 _ERRORS: tuple[Callable[[], Exception], ...] = (
-    lambda: ConnectionResetError("the database's connection was lost"),
-    lambda: OperationalError("", None, Exception("server closed the connection")),
-    lambda: InterfaceError("", None, Exception("connection is closed")),
+    lambda: ConnectionResetError("the connection was lost"),
+    lambda: DBAPIError("", None, asyncpg.ConnectionDoesNotExistError("closed in the middle of operation")),  # type: ignore[arg-type]
+    lambda: InterfaceError("", None, asyncpg.InterfaceError("connection is closed"), connection_invalidated=True),  # type: ignore[arg-type]
+    lambda: DBAPIError("", None, asyncpg.AdminShutdownError("terminating connection")),  # type: ignore[arg-type]
 )
+"""As they come from asyncpg through SQLAlchemy."""
 
 
 class _Logs:
@@ -121,7 +124,7 @@ class Session:
             self._die()
         await self.end()
         server.journal.append(self.notes)
-        server.trace.say("commit", who, f"{server.name} {' '.join(str(note[0]) for note in self.notes)}")
+        server.trace.say("commit", who, f"{server.name} {' '.join(map(_shown, self.notes))}")
         if chance.hits("killed after commit", who):
             self._die()
         if chance.hits("commit's answer lost", who):
@@ -193,3 +196,7 @@ def _sent(session: Session, name: str) -> Callable[..., Any]:
         return await session.do(name, *arguments, **options)
 
     return do
+
+
+def _shown(note: Any) -> str:
+    return f"{len(note[2])} of {note[3]}" if note[0] == "batch" else f"{len(note[1])} {note[0]}"

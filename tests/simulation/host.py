@@ -61,7 +61,7 @@ class Watched(Parts):
 
     def passage(self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None) -> Passage:
         async def noted(tx: Any, incoming: Incoming) -> None:
-            tx.note("batch", incoming.topic.name, incoming.messages)
+            tx.note("batch", incoming.topic.name, incoming.messages, f"{incoming.topic.name}[{incoming.part}]@{incoming.start}")
             await handle(tx, incoming)
 
         made = super().passage(group, topics, noted, decode)

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from shared.bus.protocol import Batch, Owner, Partition
+from shared.bus.protocol import Batch, Bounds, Owner, Partition
+from shared.failures import Halted
 from tests.simulation.cluster import Cluster
 from tests.simulation.process import Process
 
@@ -61,6 +62,10 @@ class Member:
         if partition in self._at:
             self._at[partition] = offset
 
+    async def position(self, partition: Partition) -> int | None:
+        await self.process.lag()
+        return self._at.get(partition)
+
     async def hint(self, positions: dict[Partition, int]) -> None:
         await self.process.lag()
         if not self._cluster.down and not self._cluster.chance.hits("hint lost", self.process.name):
@@ -103,8 +108,7 @@ class Member:
     async def _claim(self, share: list[Partition]) -> None:
         """As our Kafka reader does: what the owner raises, the next poll raises."""
         try:
-            bounds = self._cluster.bounds(sorted(self.topics))
-            starts = await self._owner.assigned({tp: bounds[tp] for tp in share})
+            starts = await self._claimed(share)
         except Exception as error:  # noqa: BLE001  any
             self._error = error
             return
@@ -114,6 +118,17 @@ class Member:
             for partition, offset in starts.items():
                 self.seek(partition, offset)
             self.news.set()
+
+    async def _claimed(self, share: list[Partition]) -> dict[Partition, int]:
+        try:
+            return await self._owner.assigned(await self._bounds(share))
+        except Halted:
+            return await self._owner.assigned(await self._bounds(share))
+
+    async def _bounds(self, share: list[Partition]) -> dict[Partition, Bounds]:
+        bounds = self._cluster.bounds(sorted(self.topics))
+        await self.process.lag()
+        return {tp: bounds[tp] for tp in share}
 
 
 def _places(starts: dict[Partition, int]) -> str:

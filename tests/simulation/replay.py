@@ -31,7 +31,7 @@ def replayed(live: dict[str, Account], journal: list[list[Any]]) -> dict[str, Re
 def _commit(again: dict[str, Account], notes: list[Any], of: Plan) -> None:
     batches = [note for note in notes if note[0] == "batch"]
     touched = [note for note in notes if note[0] == "accounts"]
-    for _, topic, messages in batches:
+    for _, topic, messages, _ in batches:
         for message in messages if touched else ():
             _take(again, topic, message, of)
     for _, _, clocks in touched if not batches else ():

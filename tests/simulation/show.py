@@ -12,7 +12,6 @@ from pathlib import Path
 import structlog
 
 from tests.simulation.files import Templates
-from tests.simulation.known import mended
 from tests.simulation.run import Report, run
 
 SEEDS_ENOUGH = 10
@@ -30,8 +29,7 @@ def show(wanted: argparse.Namespace) -> int:
 def _all(seeds: Iterable[int], wanted: argparse.Namespace, templates: Templates) -> int:
     began, done, failed = time.monotonic(), list[Report](), 0
     for seed in seeds:
-        with nullcontext() if wanted.unmended else mended():
-            report = run(seed, templates, show=wanted.trace)
+        report = run(seed, templates, show=wanted.trace)
         done.append(report)
         if not report.kept:
             failed += 1

@@ -8,7 +8,7 @@ from tests.simulation.chance import Chance
 from tests.simulation.clock import Clock
 
 Body = dict[str, Any]
-_WINDOW = timedelta(days=4)
+_WINDOW = timedelta(days=2)
 """What a client posts again within it is one event, also when it is handled days later."""
 
 
