@@ -59,11 +59,12 @@ class Claims:
             return None
         async with self._database.snapshot() as view:
             now = await cursor.read(view, self.group, partition)
-        if now is None or now.epoch != mine.epoch:
-            self._held.pop(partition, None)
-            return None
-        self._held[partition] = now
-        return now
+        if now is not None and now.epoch == mine.epoch:
+            self.moved(partition, now)
+            return now
+        if self._held.get(partition) == mine:  # else it was claimed anew while we asked
+            del self._held[partition]
+        return None
 
     def lock(self, partition: Partition) -> asyncio.Lock:
         """One thing at a time in a partition: a batch, or what time brings."""

@@ -113,6 +113,11 @@ class Passage:
         self._silences = 0
         return self._give_up(f"{what}, the {_REBUILT}rd in a row: restart this process, and look at the log's servers")
 
+    async def caught_up(self, partition: Partition) -> bool:
+        """Whether we hold this partition and its log has nothing more. Raises Retry when the log does not answer."""
+        bounds, claim = await self._bus.bounds([partition.topic]), self.claims.held().get(partition)
+        return claim is not None and claim.next_off >= bounds[partition].end
+
     async def redrive(self, ids: Sequence[str]) -> int:
         """Handle parked records of this group again, each in a transaction of its own; those that fail stay parked."""
         return sum([await self._handling.again(one) for one in ids])

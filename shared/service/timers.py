@@ -49,13 +49,17 @@ class Timers:
             return 0
         async with self._database.snapshot() as read:
             ids = await self._due(read, partition.part, until, _AT_ONCE)
-        if not ids:
+        if not ids or not await self._sure(partition):
             return 0
         try:
             async with self._passage.claims.turn(partition) as tx:
                 return await self._handlers.time(tx, ids, until)
         except Fenced:
             return 0
+
+    async def _sure(self, partition: Partition) -> bool:
+        """A reader also finds nothing where the log does not answer: only the log's own word makes that silence."""
+        return not self._passage.idle or await self._passage.caught_up(partition)
 
     def _until(self, part: int) -> datetime | None:
         """Now, when nothing waits in the log; else the time its handled messages have reached: a reader that is behind

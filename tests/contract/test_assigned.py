@@ -1,0 +1,65 @@
+"""What does a reader on Kafka make of an assignment? Its owner's place, measured against a log that goes on meanwhile."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from shared.bus.kafka_reader import KafkaReader
+from shared.bus.protocol import Bounds, Partition
+from shared.failures import Halted
+from shared.service.claims import unbroken
+from shared.service.cursor import Claim
+
+HERE = TopicPartition("t", 0)
+
+
+class Lively:
+    """What KafkaReader asks of aiokafka's consumer, of a log that grows with every look."""
+
+    def __init__(self, *ends: int) -> None:
+        self._ends = list(ends)
+        self.sought: list[int] = []
+
+    def subscribe(self, **_topics: Any) -> None: ...
+
+    async def beginning_offsets(self, _parts: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {HERE: 0}
+
+    async def end_offsets(self, _parts: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {HERE: self._ends.pop(0)}
+
+    def seek(self, _partition: TopicPartition, offset: int) -> None:
+        self.sought.append(offset)
+
+    async def getmany(self, **_limits: Any) -> dict[TopicPartition, list[Any]]:
+        return {}
+
+
+class Owner:
+    """Whose cursor stands at 12, since the owner before moved it while we measured the log."""
+
+    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
+        for partition, bounds in partitions.items():
+            unbroken("g", partition, Claim(1, 12, 0), bounds)
+        return dict.fromkeys(partitions, 12)
+
+    async def revoked(self, partitions: set[Partition]) -> None: ...
+
+
+async def test_a_cursor_that_went_on_while_the_log_was_measured_is_no_broken_log() -> None:
+    consumer = Lively(10, 12)
+    reader = KafkaReader(consumer, "", ["t"], Owner())
+    await reader.on_partitions_assigned({HERE})
+    assert await reader.poll(10, 0.0) == []
+    assert consumer.sought == [12]
+
+
+async def test_a_cursor_beyond_a_log_that_stays_short_halts() -> None:
+    consumer = Lively(10, 10)
+    reader = KafkaReader(consumer, "", ["t"], Owner())
+    await reader.on_partitions_assigned({HERE})
+    with pytest.raises(Halted, match="truncated or made anew"):
+        await reader.poll(10, 0.0)
+    assert not consumer.sought

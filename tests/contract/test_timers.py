@@ -1,0 +1,57 @@
+"""May time run ahead of the messages? Only when the log itself says that there are none."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from shared.contracts.topics import USAGE_RAW
+from shared.db.protocol import Read, Tx
+from shared.service.timers import Timers
+from tests.conftest import embedded
+from tests.contract.effects import Effects, count, passage, prepare
+from tests.contract.memory_log import MemoryBus
+from tests.make import StillClock, settle, store
+
+
+class Due:
+    """One account that time has something to do for, until it is done."""
+
+    def __init__(self) -> None:
+        self.reached: dict[int, datetime] = {}
+        self.moved: list[str] = []
+
+    async def due(self, _read: Read, _part: int, _until: datetime, _limit: int) -> Sequence[str]:
+        return [] if self.moved else ["acme"]
+
+    async def time(self, _tx: Tx, ids: Sequence[str], _until: datetime) -> int:
+        self.moved += ids
+        return len(ids)
+
+
+async def test_a_log_that_hands_out_nothing_is_not_taken_for_silence(tmp_path: Path) -> None:
+    """A reader finds nothing, too, while its broker is away: the rest of the events waits there."""
+    bus, due = MemoryBus(range(10), silent=5), Due()
+    async with store(embedded(tmp_path)) as opened:
+        await prepare(opened)
+        one = passage(opened, Effects(), bus=bus)
+        timers = Timers(one, USAGE_RAW, due.due, due, opened.database, StillClock())
+        reading = asyncio.create_task(one.run())
+        try:
+
+            async def looked_in_vain() -> bool:
+                return one.idle and await count(opened) == 5
+
+            await settle(looked_in_vain)
+            assert await timers.fire() == 0
+            bus.silent = None
+
+            async def fired() -> bool:
+                return await timers.fire() == 1
+
+            await settle(fired)
+            assert await count(opened) == 10
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+    assert due.moved == ["acme"]
