@@ -1,7 +1,7 @@
 """How does a group read? Only partitions it has claimed, only what comes next there, batch by batch into one handler."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from shared.bus.protocol import Batch, Bus, Partition, Reader
 from shared.clock import Clock
@@ -83,9 +83,7 @@ class Passage:
             batches = await reader.poll(self._limit, 0.5)
             await self._watch(reader, watch, now() - began)
             self.idle = not batches
-            for batch in batches:
-                async with self.claims.lock(batch.partition):
-                    await self._take(reader, batch)
+            await _together([self._turn(reader, batch) for batch in batches])
             if began - hinted > _HINT:
                 await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
                 hinted = began
@@ -122,6 +120,10 @@ class Passage:
         """Handle parked records of this group again, each in a transaction of its own; those that fail stay parked."""
         return sum([await self._handling.again(one) for one in ids])
 
+    async def _turn(self, reader: Reader, batch: Batch) -> None:
+        async with self.claims.lock(batch.partition):
+            await self._take(reader, batch)
+
     async def _take(self, reader: Reader, batch: Batch) -> None:
         """Any failure but Fenced ends the run, and with it the claims: the next one asks the database where we are."""
         claim = self.claims.held().get(batch.partition)
@@ -152,6 +154,13 @@ class Passage:
             reader.seek(partition, claim.start)
         elif ours:
             raise Retry(f"{self.group}: another member has claimed {partition.topic}[{partition.part}]; joining anew")
+
+
+async def _together(work: Sequence[Awaitable[None]]) -> None:
+    """All of it side by side, a partition's transaction beside another's; the first failure when all have ended."""
+    for failed in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(failed, BaseException):
+            raise failed
 
 
 async def _short_of(reader: Reader, partition: Partition, end: int) -> bool:

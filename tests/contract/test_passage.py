@@ -1,6 +1,8 @@
 """What does a passage promise? Every record's effect once, whatever fails in between; on both deployments."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -8,10 +10,11 @@ from sqlalchemy import func, select
 from shared.bus.protocol import Outgoing
 from shared.bus.tables import parked
 from shared.contracts.topics import USAGE_RAW
+from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
 from shared.opening import Store
-from shared.service.passage import Passage
-from tests.conftest import Deployment
+from shared.service.passage import Incoming, Passage
+from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, ids, passage, prepare, publish, read, run_until_it_fails, until
 from tests.make import StillClock, store
 
@@ -45,6 +48,27 @@ async def test_a_batch_whose_transaction_failed_comes_again(opened: Store) -> No
         await run_until_it_fails(passage(opened, effect))
     await until(opened, 40, passage(opened, effect))
     assert await ids(opened) == list(range(40))
+
+
+@pytest.mark.servers
+async def test_partitions_are_taken_side_by_side(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """While one waits for its commit another is folded: each has a transaction of its own."""
+    met: set[int] = set()
+    together = asyncio.Event()
+
+    class Meeting(Effects):
+        async def handle(self, tx: Tx, incoming: Incoming) -> None:
+            met.add(incoming.part)
+            if len(met) > 1:
+                together.set()
+            await asyncio.wait_for(together.wait(), 20)
+            await super().handle(tx, incoming)
+
+    async with store(scaled(request, tmp_path)) as opened:
+        await prepare(opened)
+        await publish(opened, 0, 200)
+        await until(opened, 200, passage(opened, Meeting()))
+        assert await ids(opened) == list(range(200))
 
 
 async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: Store) -> None:
