@@ -14,7 +14,7 @@ from tests.chaos.orders import Order, Told
 from tests.chaos.points import POINTS
 
 _MOMENT = 0.2
-_AGAIN = 1.0
+_MOST_BACKOFF = 4.0
 _NAMES = {code: point for point, code in POINTS.items()}
 
 
@@ -30,6 +30,8 @@ class Slot:
     starting: bool = False
     frozen: bool = False
     born: float = 0.0
+    failed: int = 0
+    """How often in a row it gave up by itself."""
 
     @property
     def service(self) -> str:
@@ -65,8 +67,9 @@ class Fleet:
             self._struck(_NAMES[told.status])
         elif told.status > 0:
             self.gave_up[f"{told.name}:{told.status}"] += 1
+        slot.failed = slot.failed + 1 if told.status == 1 else 0
         if slot.wanted:
-            self._later(slot, _AGAIN if told.status == 1 else _MOMENT)
+            self._later(slot, min(_MOST_BACKOFF, 2.0 ** (slot.failed - 1)) if slot.failed else _MOMENT)
 
     def start(self, slot: Slot) -> None:
         slot.wanted = True
