@@ -11,6 +11,9 @@ from shared.bus.protocol import Outgoing
 SIZE = 1000
 """Most records in one block: small enough that a reader's batch can be cut between blocks."""
 
+BYTES = 1024 * 1024
+"""Most bytes in one block, before compression, unless one record alone has more."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Outgoing]).decode
 
@@ -26,8 +29,18 @@ def decoded(block: bytes) -> list[Outgoing]:
 
 
 def cut(records: list[Outgoing]) -> Iterator[list[Outgoing]]:
-    """Pieces of at most SIZE records, in order."""
-    return (records[start : start + SIZE] for start in range(0, len(records), SIZE))
+    """Pieces of at most SIZE records and BYTES bytes (or a single record that is larger), in order."""
+    piece: list[Outgoing] = []
+    size = 0
+    for record in records:
+        more = len(record.key) + len(record.value) + len(record.meta)
+        if piece and (len(piece) == SIZE or size + more > BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(record)
+        size += more
+    if piece:
+        yield piece
 
 
 def by_partition(records: Iterable[Outgoing], partitions: int) -> dict[int, list[Outgoing]]:

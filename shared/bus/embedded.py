@@ -9,15 +9,22 @@ from shared.bus.blocks import by_partition, decoded
 from shared.bus.gather import Gather
 from shared.bus.outgoing import OutgoingLog, soon
 from shared.bus.protocol import Batch, Bounds, Outgoing, Owner, Partition, Reader, Record
-from shared.bus.tables import log_block, log_end
+from shared.bus.tables import AT_ONCE_BYTES, bytes_before, log_block, log_end
 from shared.db.protocol import Database, Read
 
 _block = log_block.c
 _HERE = (_block.topic == bindparam("in_topic"), _block.part == bindparam("in_part"))
 _HOLDING = select(func.max(_block.base_off)).where(*_HERE, _block.base_off <= bindparam("at")).scalar_subquery()
+_RANGE = (*_HERE, _block.base_off >= func.coalesce(_HOLDING, bindparam("at")), _block.base_off < bindparam("before"))
+_SIZES = (
+    select(_block.base_off, bytes_before(order_by=_block.base_off).label("bytes_before"))
+    .where(*_RANGE)
+    .subquery("sizes")
+)
 _FROM = (
     select(_block.base_off, _block.block, _block.appended_at)
-    .where(*_HERE, _block.base_off >= func.coalesce(_HOLDING, bindparam("at")), _block.base_off < bindparam("before"))
+    .join(_SIZES, _SIZES.c.base_off == _block.base_off)
+    .where(*_HERE, _SIZES.c.bytes_before < AT_ONCE_BYTES)
     .order_by(_block.base_off)
 )
 

@@ -24,6 +24,9 @@ _ALREADY_THERE = 36
 _LARGEST = 10 * 1024 * 1024
 _COPIES = 3
 _HEARTBEAT_MS = 3000
+_PARTITION_BYTES = 4 * 1024 * 1024
+_FETCH_BYTES = 16 * 1024 * 1024
+"""What a poll may hold, however many records it asks for: as much, compressed, as was fetched ahead from each broker."""
 
 
 class KafkaBus:
@@ -86,7 +89,8 @@ class KafkaBus:
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=min(_HEARTBEAT_MS, self._session_ms // 3),
             rebalance_timeout_ms=30_000,
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_partition_fetch_bytes=_PARTITION_BYTES,
+            fetch_max_bytes=_FETCH_BYTES,
         )
         try:
             async with asyncio.timeout(_PATIENCE):

@@ -15,7 +15,7 @@ from shared.bus.blocks import decoded
 from shared.bus.kafka_producer import KafkaSender
 from shared.bus.outgoing import Wakes, soon
 from shared.bus.protocol import Partition
-from shared.bus.tables import log_block, log_end, relay_lease
+from shared.bus.tables import AT_ONCE_BYTES, bytes_before, log_block, log_end, relay_lease
 from shared.clock import Clock
 from shared.contracts.topics import USAGE
 from shared.db.protocol import Database, Tx
@@ -24,13 +24,26 @@ _LEASE = timedelta(seconds=10)
 _RENEW = timedelta(seconds=3)
 _IDLE = 1.0
 _AT_ONCE = 20_000
-"""Most records of a partition in one pass."""
+"""Most records of a partition in one pass; in bytes, AT_ONCE_BYTES."""
 _end, _block = log_end.c, log_block.c
-_WAITING = (
-    select(_block.topic, _block.part, _block.base_off, _block.block)
-    .join(log_end, (_end.topic == _block.topic) & (_end.part == _block.part))
+_HERE = (_end.topic == _block.topic) & (_end.part == _block.part)
+_SIZES = (
+    select(
+        _block.topic,
+        _block.part,
+        _block.base_off,
+        bytes_before(partition_by=[_block.topic, _block.part], order_by=_block.base_off).label("bytes_before"),
+    )
+    .join(log_end, _HERE)
     .where(_end.carried_off < _end.next_off, _block.base_off >= _end.carried_off)
     .where(_block.base_off < _end.carried_off + _AT_ONCE)
+    .subquery("sizes")
+)
+_size = _SIZES.c
+_WAITING = (
+    select(_block.topic, _block.part, _block.base_off, _block.block)
+    .join(_SIZES, (_size.topic == _block.topic) & (_size.part == _block.part) & (_size.base_off == _block.base_off))
+    .where(_size.bytes_before < AT_ONCE_BYTES)
     .order_by(_block.topic, _block.part, _block.base_off)
 )
 _CARRIED = (

@@ -1,6 +1,8 @@
 """What does a service remember of the log? What it publishes, how far it has read, and what it could not take."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ColumnElement, Index, Integer, LargeBinary, MetaData, Table, Text, func
 
 from shared.db.columns import Utc
 
@@ -27,6 +29,16 @@ log_block = Table(
     Column("appended_at", Utc, nullable=False),
 )
 """The log itself: encoded, compressed records. Embedded it is read here; scaled out a relay carries it to Kafka."""
+
+AT_ONCE_BYTES = 8 * 1024 * 1024
+"""Most bytes of a partition's blocks, compressed, that are taken into memory at once; a single block may be larger."""
+
+
+def bytes_before(**window: Any) -> ColumnElement[int]:
+    """How many bytes the blocks before this one have, in the same window."""
+    size = func.length(log_block.c.block)
+    return func.sum(size).over(**window) - size
+
 
 consumer_cursor = Table(
     "consumer_cursor",

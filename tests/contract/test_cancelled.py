@@ -1,6 +1,8 @@
 """What does a cancelled caller leave behind? Nothing: no connection, no lock, no open transaction; on both deployments."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.pool import Pool
 
 from shared.db.protocol import Database
-from tests.conftest import Deployment, embedded
+from tests.conftest import ROOT, Deployment, embedded
 from tests.make import store
 
 _SLOW = {
@@ -88,3 +90,43 @@ async def test_on_sqlite_a_connection_is_given_back_by_the_thread_that_used_it(t
     threads = {(connection, thread) for _, connection, thread in seen}
     assert {what for what, *_ in seen} == {"used", "given back"}
     assert len(threads) == len({connection for connection, _ in threads})
+
+
+_CLOSED_UNDER_THEM = """
+import asyncio, pathlib, sys
+from sqlalchemy import text
+from shared.bus.outgoing import OutgoingLog
+from shared.clock import SystemClock
+from shared.db.sqlite import SqliteDatabase
+
+LONG = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400000) SELECT count(*) FROM c"
+
+async def ask(database):
+    async with database.snapshot() as read:
+        await read.scalar(text(LONG))
+
+async def main():
+    for n in range(10):
+        database = SqliteDatabase(pathlib.Path(sys.argv[1]) / f"{n}.db", OutgoingLog(lambda _: 1, SystemClock()))
+        tasks = [asyncio.create_task(ask(database)) for _ in range(3)]
+        await asyncio.wait(tasks, timeout=0.02)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await database.close()
+    print("closed")
+
+asyncio.run(main())
+"""
+
+
+def test_closing_a_database_under_cancelled_statements_is_safe(tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S603  our own interpreter
+        [sys.executable, "-c", _CLOSED_UNDER_THEM, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "closed\n"), done.stderr

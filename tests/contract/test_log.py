@@ -31,7 +31,10 @@ class StartsAt:
 
     async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
         self.has |= partitions.keys()
-        return {tp: bounds.begin if self.offset is None else self.offset for tp, bounds in partitions.items()}
+        return {
+            tp: bounds.begin if self.offset is None else min(self.offset, bounds.end)
+            for tp, bounds in partitions.items()
+        }
 
     async def revoked(self, partitions: set[Partition]) -> None:
         self.has -= partitions

@@ -28,6 +28,8 @@ _ERRORS: tuple[Callable[[], Exception], ...] = (
     lambda: DBAPIError("", None, asyncpg.AdminShutdownError("terminating connection")),  # type: ignore[arg-type]
 )
 """As they come from asyncpg through SQLAlchemy."""
+_SLEPT = 0.3
+"""Share of the statements during which others get their turn: each sleep costs."""
 
 
 class _Logs:
@@ -50,12 +52,13 @@ def _log() -> OutgoingLog:
 
 
 class Server:
-    """One service's database. `journal` is told of every commit, in order: the process, and what was written for it."""
+    """One service's database. `sick` is a table that takes no rows for now; `journal` is told of every commit, in order: the process, and what was written for it."""
 
     def __init__(self, name: str, file: Path, chance: Chance, trace: Trace) -> None:
         self.name = name
         self.file = SqliteDatabase(file, _Logs())
         self.down = False
+        self.sick = ""
         self.sessions: dict[Session, None] = {}
         self.journal: list[list[Any]] = []
         self.chance = chance
@@ -96,9 +99,11 @@ class Session:
         self.server.sessions[self] = None
 
     async def do(self, name: str, *arguments: Any, **options: Any) -> Any:
-        await self.process.lag()
+        await (self.process.lag() if self.server.chance.random.random() < _SLEPT else self.process.gate())
         if self._over or self.server.down:
             raise self.server.lost()
+        if self.server.sick and self.server.sick == getattr(arguments[0], "name", None):
+            raise DBAPIError("", None, asyncpg.DiskFullError(f"could not extend {self.server.sick}"))  # type: ignore[arg-type]
         if self.server.chance.hits("statement fails", self.process.name):
             raise self.server.lost()
         return await getattr(self.tx, name)(*arguments, **options)
@@ -180,7 +185,9 @@ class Line:
     async def upsert(self, table: Any, rows: Iterable[Any]) -> None:
         kept = list(rows)
         if table.name == "lifecycle_account":
-            self._session.notes.append(("accounts", [row["id"] for row in kept], {row["id"]: row["clock"] for row in kept}))
+            self._session.notes.append(
+                ("accounts", [row["id"] for row in kept], {row["id"]: row["clock"] for row in kept})
+            )
         await self._session.do("upsert", table, kept)
 
     def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:

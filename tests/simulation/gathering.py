@@ -58,7 +58,9 @@ async def rows(town: Town, service: str, statement: Any) -> list[Row[Any]]:
 
 async def _cursors(town: Town, found: Evidence) -> None:
     for service in SERVICES[:1] if town.embedded else SERVICES:
-        for row in await rows(town, service, text("SELECT grp, topic, part, was, now, epoch FROM seen_move ORDER BY n")):
+        for row in await rows(
+            town, service, text("SELECT grp, topic, part, was, now, epoch FROM seen_move ORDER BY n")
+        ):
             found.moves.append(Move(Partition(row.grp, row.topic, row.part), row.was, row.now, row.epoch))
         for row in await rows(town, service, select(parked).where(parked.c.redriven_at.is_(None))):
             found.parked.add(_name(row.value))
@@ -82,7 +84,9 @@ async def ends(town: Town) -> dict[Place, int]:
     """Where each partition that has anything ends."""
     if not town.embedded:
         return {place: len(log) for place, log in town.cluster.log.items() if log}
-    return {Place(row.topic, row.part): row.next_off for row in await rows(town, "ingest", text("SELECT * FROM log_end"))}
+    return {
+        Place(row.topic, row.part): row.next_off for row in await rows(town, "ingest", text("SELECT * FROM log_end"))
+    }
 
 
 async def _archive(town: Town, found: Evidence) -> None:
@@ -158,4 +162,3 @@ def _name(value: bytes) -> str:
     except msgspec.DecodeError:
         return "unreadable"
     return str(said.get("messageId") or said.get("id"))
-

@@ -61,7 +61,12 @@ class Watched(Parts):
 
     def passage(self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None) -> Passage:
         async def noted(tx: Any, incoming: Incoming) -> None:
-            tx.note("batch", incoming.topic.name, incoming.messages, f"{incoming.topic.name}[{incoming.part}]@{incoming.start}")
+            tx.note(
+                "batch",
+                incoming.topic.name,
+                incoming.messages,
+                f"{incoming.topic.name}[{incoming.part}]@{incoming.start}",
+            )
             await handle(tx, incoming)
 
         made = super().passage(group, topics, noted, decode)
@@ -105,7 +110,11 @@ class Host:
 
     def _wired(self, name: str, parts: Watched) -> Service:
         nobody_asks = replaced(APIRouter, "add_api_route", lambda *_given, **_options: None)
-        with nobody_asks, replaced(lifecycle, "plan", lambda _: _plan()), replaced(advocacy, "definitions", lambda _: _advocacy()):
+        with (
+            nobody_asks,
+            replaced(lifecycle, "plan", lambda _: _plan()),
+            replaced(advocacy, "definitions", lambda _: _advocacy()),
+        ):
             service = built(parts, _notify()) if name == "notify" else assembly.WIRES[name](parts)
         if name == "notify":
             sends = _bound(service.loops["notify-sends"])

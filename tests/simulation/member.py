@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from shared.bus.protocol import Batch, Bounds, Owner, Partition
 from shared.failures import Halted
@@ -45,14 +44,11 @@ class Member:
             self._moving.cancel()
 
     async def poll(self, limit: int, wait: float) -> list[Batch]:
-        await self.process.lag()
-        found = self._fetched(limit)
+        await self.process.gate()
+        found = await self._fetched(limit)
         if not found and self._error is None:
-            self.news.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.news.wait(), wait)
-            await self.process.lag()
-            found = self._fetched(limit)
+            await self._something(wait)
+            found = await self._fetched(limit)
         if self._error is not None:
             failed, self._error = self._error, None
             raise failed
@@ -71,7 +67,23 @@ class Member:
         if not self._cluster.down and not self._cluster.chance.hits("hint lost", self.process.name):
             self._cluster.hints |= {(self.group, tp): offset for tp, offset in positions.items()}
 
-    def _fetched(self, limit: int) -> list[Batch]:
+    async def _something(self, seconds: float) -> None:
+        """Until there is news, at most so long."""
+        self.news.clear()
+        timer = asyncio.get_running_loop().call_later(seconds, self.news.set)
+        try:
+            await self.news.wait()
+        finally:
+            timer.cancel()
+
+    def _waiting(self) -> bool:
+        return not self._cluster.down and any(at < len(self._cluster.log[tp]) for tp, at in self._at.items())
+
+    async def _fetched(self, limit: int) -> list[Batch]:
+        if self._waiting():
+            await self.process.lag()
+        else:
+            await self.process.gate()
         if self._cluster.down:
             return []
         chance, found = self._cluster.chance, []

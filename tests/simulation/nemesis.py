@@ -8,6 +8,14 @@ from tests.simulation.town import Town
 
 _SESSION = 4.0
 _IDLE_IN_TRANSACTION = 2.0
+_TABLES = (
+    "lifecycle_account",
+    "lifecycle_message",
+    "notify_account",
+    "notify_delivery",
+    "advocacy_account",
+    "ingest_user",
+)
 
 
 class Nemesis:
@@ -19,7 +27,11 @@ class Nemesis:
         self._every = town.chance.one((1.0, 2.0, 5.0))
         self._busy: set[asyncio.Task[None]] = set()
         strikes: list[Callable[[], Awaitable[None]]] = [self._kill, self._kill, self._freeze, self._freeze, self._stop]
-        self._strikes = [*strikes, self._database_down, *([] if town.embedded else [self._deal, self._deal, self._brokers_down])]
+        self._strikes = [
+            *strikes,
+            self._database_down,
+            *([] if town.embedded else [self._deal, self._deal, self._brokers_down]),
+        ]
 
     async def run(self) -> None:
         while True:
@@ -103,6 +115,14 @@ class Nemesis:
             await asyncio.sleep(self._chance.up_to(6))
             server.down = False
             self._town.trace.say("database up", server.name)
+
+    async def _table_sick(self) -> None:
+        """Rows of one table find no room, while all others do: no record is at fault for that."""
+        server = self._chance.one(list(self._town.servers.values()))
+        server.sick = self._chance.one(_TABLES)
+        self._chance.noted("table takes no rows", server.name)
+        await asyncio.sleep(self._chance.up_to(3))
+        server.sick = ""
 
     async def _brokers_down(self) -> None:
         if not self._town.cluster.down:

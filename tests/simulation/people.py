@@ -56,7 +56,9 @@ class People:
 
     async def _answer(self, host: Host) -> None:
         parts, handlers = host.parts["advocacy"], host.services["advocacy"].passages[0].handlers  # type: ignore[attr-defined]
-        every = await rows(self._town, "advocacy", select(invitation.c.id, invitation.c.purpose).order_by(invitation.c.id))
+        every = await rows(
+            self._town, "advocacy", select(invitation.c.id, invitation.c.purpose).order_by(invitation.c.id)
+        )
         if not every:
             return
         row = self._chance.one(every)

@@ -50,6 +50,8 @@ async def _uncarried(town: Town) -> list[str]:
 
 
 async def _on_their_way(town: Town) -> list[str]:
-    soon = or_(delivery.c.status == "sending", (delivery.c.status == "pending") & (delivery.c.not_before <= town.clock.now()))
+    soon = or_(
+        delivery.c.status == "sending", (delivery.c.status == "pending") & (delivery.c.not_before <= town.clock.now())
+    )
     every = await rows(town, "notify", select(func.count()).select_from(delivery).where(soon))
     return [f"{every[0][0]} deliveries are on their way"] if every[0][0] else []

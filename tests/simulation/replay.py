@@ -25,7 +25,9 @@ def replayed(live: dict[str, Account], journal: list[list[Any]]) -> dict[str, Re
     again: dict[str, Account] = {}
     for notes in journal:
         _commit(again, notes, _plan())
-    return {name: Replayed(_hash(live.get(name)), _hash(again.get(name))) for name in sorted(live.keys() | again.keys())}
+    return {
+        name: Replayed(_hash(live.get(name)), _hash(again.get(name))) for name in sorted(live.keys() | again.keys())
+    }
 
 
 def _commit(again: dict[str, Account], notes: list[Any], of: Plan) -> None:

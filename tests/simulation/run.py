@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
-from shared.db.failing import is_infrastructure
 from services.notify.handlers.planning import GROUP as NOTIFY
+from shared.db.failing import is_infrastructure
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Verdict, verdicts
 from tests.simulation.chance import Chance
@@ -27,7 +27,7 @@ from tests.simulation.town import Town
 from tests.simulation.trace import Trace
 from tests.simulation.world import World
 
-_DAYS = 15
+_DAYS = 9
 _PATIENCE = timedelta(hours=30)
 _EMBEDDED = 0.15
 

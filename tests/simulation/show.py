@@ -11,9 +11,11 @@ from pathlib import Path
 
 import structlog
 
+from tests.chaos.mutants import planted
 from tests.simulation.files import Templates
 from tests.simulation.run import Report, run
 
+say = print
 SEEDS_ENOUGH = 10
 """With fewer, a promise may happen not to be looked at."""
 
@@ -29,7 +31,8 @@ def show(wanted: argparse.Namespace) -> int:
 def _all(seeds: Iterable[int], wanted: argparse.Namespace, templates: Templates) -> int:
     began, done, failed = time.monotonic(), list[Report](), 0
     for seed in seeds:
-        report = run(seed, templates, show=wanted.trace)
+        with planted(wanted.mutant) if wanted.mutant else nullcontext():
+            report = run(seed, templates, show=wanted.trace)
         done.append(report)
         if not report.kept:
             failed += 1
@@ -42,25 +45,25 @@ def _all(seeds: Iterable[int], wanted: argparse.Namespace, templates: Templates)
 
 def _failed(report: Report, wanted: argparse.Namespace) -> None:
     mutant = f" --mutant {wanted.mutant}" if wanted.mutant else ""
-    print(f"seed {report.seed} FAILED")
+    say(f"seed {report.seed} FAILED")
     for verdict in report.verdicts:
         if verdict.broken:
-            print(f"  {verdict}")
+            say(f"  {verdict}")
     for line in [*report.halted, *(f"never quiet: {one}" for one in report.stuck), *report.unhandled]:
-        print(f"  {line}")
-    print(f"  again: PYTHONHASHSEED=0 python -m tests.simulation --seed {report.seed} --trace{mutant}")
+        say(f"  {line}")
+    say(f"  again: PYTHONHASHSEED=0 python -m tests.simulation --seed {report.seed} --trace{mutant}")
 
 
 def _sum(done: list[Report], seconds: float) -> None:
     faults = sum((report.faults for report in done), Counter[str]())
-    print(f"{len(done)} seeds in {seconds:.0f} s: {sum(r.hours for r in done):,.0f} virtual hours,", end=" ")
-    print(f"{sum(r.commits for r in done):,} transactions, {sum(faults.values()):,} faults")
+    say(f"{len(done)} seeds in {seconds:.0f} s: {sum(r.hours for r in done):,.0f} virtual hours,", end=" ")
+    say(f"{sum(r.commits for r in done):,} transactions, {sum(faults.values()):,} faults")
     for kind, many in faults.most_common():
-        print(f"  {many:7,} {kind}")
+        say(f"  {many:7,} {kind}")
     for code, (promise, checked) in _checked(done).items():
-        print(f"  {code:>4} {checked:9,} checked: {promise}")
+        say(f"  {code:>4} {checked:9,} checked: {promise}")
     if len(done) == 1:
-        print(f"trace: {len(done[0].trace.lines):,} lines, digest {done[0].trace.digest()}")
+        say(f"trace: {len(done[0].trace.lines):,} lines, digest {done[0].trace.digest()}")
 
 
 def _checked(done: list[Report]) -> dict[str, tuple[str, int]]:
@@ -75,5 +78,5 @@ def _unseen(done: list[Report]) -> bool:
     """A promise that no seed had anything to say about is not kept."""
     unseen = [code for code, (_, checked) in _checked(done).items() if not checked]
     if unseen and len(done) >= SEEDS_ENOUGH:
-        print(f"nothing was checked for {', '.join(unseen)}")
+        say(f"nothing was checked for {', '.join(unseen)}")
     return bool(unseen) and len(done) >= SEEDS_ENOUGH

@@ -70,7 +70,12 @@ class Town:
     def halted(self) -> list[str]:
         """What stopped for good, and why."""
         every = [*self.past, *self.hosts.values()]
-        return [f"{h.process.name}: {loop.name}: {loop.problem}" for h in every for loop in h.loops if loop.state == "halted"]
+        return [
+            f"{h.process.name}: {loop.name}: {loop.problem}"
+            for h in every
+            for loop in h.loops
+            if loop.state == "halted"
+        ]
 
     async def close(self) -> None:
         for host in self.hosts.values():

@@ -1,0 +1,238 @@
+"""Would we notice? Each guard of the product taken out, one at a time, and the invariants that must break then."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from itertools import count
+from typing import Any, NamedTuple
+
+from sqlalchemy import update
+
+from services.advocacy.store import rewards
+from services.ingest import store as window
+from services.lifecycle import handlers as lifecycle
+from services.lifecycle.core import announce, contacts, fold, health_tick, machine
+from services.lifecycle.core.clock import advance
+from services.notify import effects
+from services.notify.core import engine, firing, policy
+from services.notify.handlers import sending
+from services.notify.store import deliveries
+from services.notify.tables import delivery
+from shared.bus import relay
+from shared.bus.gather import Gather
+from shared.bus.tables import log_end
+from shared.db.postgres import PostgresDatabase
+from shared.db.sqlite import SqliteDatabase
+from shared.service import cursor, handling, passage, unpacking
+from tests.chaos.planting import replaced
+
+Plant = Callable[[ExitStack], None]
+
+
+class Mutant(NamedTuple):
+    """`gone` is the guard that is taken out, `caught` the invariants of which at least one must break."""
+
+    gone: str
+    plant: Plant
+    caught: tuple[str, ...]
+
+    def __call__(self) -> None:
+        """Plant it for good, in a process that is itself the mutant."""
+        self.plant(ExitStack())
+
+
+def _put(owner: Any, name: str, value: Any) -> Plant:
+    return lambda stack: stack.enter_context(replaced(owner, name, value))
+
+
+def _both(*plants: Plant) -> Plant:
+    def plant(stack: ExitStack) -> None:
+        for one in plants:
+            one(stack)
+
+    return plant
+
+
+_HERE, _c = cursor._HERE, cursor._c  # noqa: SLF001  a mutant changes what is inside; so everywhere in this file
+_MOVED = {
+    name: cursor.bindparam(to)
+    for name, to in (("next_off", "to_off"), ("next_seq", "to_seq"), ("last_hash", "to_hash"))
+}
+_TOUCH = update(cursor.consumer_cursor).where(*_HERE).values(updated_at=cursor.bindparam("now"))
+_EPOCH, _PLACE = _c.epoch == cursor.bindparam("our_epoch"), _c.next_off == cursor.bindparam("from_off")
+_of_any_place = _put(cursor, "_MOVE", _TOUCH.where(_EPOCH).values(**_MOVED))
+_of_any_epoch = _both(_put(cursor, "_MOVE", _TOUCH.where(_PLACE).values(**_MOVED)), _put(cursor, "_OURS", _TOUCH))
+_of_anybody = _both(_put(cursor, "_MOVE", _TOUCH.values(**_MOVED)), _put(cursor, "_OURS", _TOUCH))
+
+
+async def _believed(_self: Any, _reader: Any, batch: Any, claim: Any) -> bool:
+    return bool(batch.end > claim.next_off)
+
+
+def _unsequenced(batch: Any, claim: Any) -> tuple[list[Any], int]:
+    fresh = [record for record in batch.records if record.offset >= claim.next_off]
+    return fresh, max((record.seq + 1 for record in fresh), default=claim.next_seq)
+
+
+_send = relay.Relay._send  # noqa: SLF001
+
+
+async def _carried_at_once(self: Any, partition: Any, rows: Any) -> int:
+    try:
+        return await _send(self, partition, rows)
+    except Exception:  # noqa: BLE001  that is the mistake
+        last = rows[-1]
+        return int(last.base_off) + len(relay.decoded(last.block))
+
+
+_PAST_A_HOLE = (
+    update(log_end)
+    .where(log_end.c.topic == relay.bindparam("in_topic"), log_end.c.part == relay.bindparam("in_part"))
+    .where(relay.bindparam("end") >= 0)
+    .values(carried_off=log_end.c.next_off)
+)
+
+
+async def _everything_is_new(_tx: Any, keys: Any, _batch: int, _now: Any) -> set[bytes]:
+    return set(keys)
+
+
+_publish = Gather.publish
+
+
+async def _not_awaited(self: Any, topic: str, records: Any) -> None:
+    task = asyncio.ensure_future(_publish(self, topic, records))
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _after_commit(real: Any) -> Any:
+    """State first, messages in a transaction of their own."""
+
+    @asynccontextmanager
+    async def transaction(self: Any) -> AsyncIterator[Any]:
+        async with real(self) as tx:
+            yield tx
+            said, tx.emitted = tx.emitted, []
+        if said:
+            await asyncio.sleep(0.05)
+            async with real(self) as later:
+                later.emitted.extend(said)
+
+    return transaction
+
+
+_numbers = count(1)
+_key = firing.key
+
+
+def _drawn(*cause: Any) -> str:
+    return f"{_key(*cause)}-{next(_numbers)}"
+
+
+async def _changed_by_anybody(tx: Any, row: Any, **values: Any) -> bool:
+    return await tx.run(update(delivery).where(delivery.c.id == row.id).values(values)) == 1
+
+
+_last_word = sending.Sending.last_word
+
+
+async def _unasked_by_lease(self: Any, tx: Any, row: Any, now: Any) -> bool:
+    fresh = await deliveries.locked(tx, row.id)
+    return await _last_word(self, tx, fresh, now)
+
+
+async def _unstaged(_self: Any, _tx: Any, _row: Any, _now: Any) -> bool:
+    return True
+
+
+_LATER = sending.IN_DOUBT | {("email", "data_sent"): "later"}
+_lines = rewards._lines  # noqa: SLF001
+_TELLERS = (announce, contacts, fold, health_tick, machine)
+_tell = fold.tell
+
+
+def _skipping(turn: Any, kind: Any, **fields: Any) -> None:
+    turn.account.seq += turn.account.seq % 7 == 3
+    _tell(turn, kind, **fields)
+
+
+_fold = lifecycle.fold
+
+
+def _by_the_wall(account: Any, event: Any, plan: Any, now: Any) -> Any:
+    return [*advance(account, now, plan, now), *_fold(account, event, plan, now)]
+
+
+_fold_all = lifecycle.Handlers._fold  # noqa: SLF001
+
+
+async def _by_batch(self: Any, tx: Any, events: Any, *, begins: bool) -> None:
+    await _fold_all(self, tx, sorted(events, key=lambda event: event.at), begins=begins)
+
+
+MUTANTS: dict[str, Mutant] = {
+    "cursor_moves_from_anywhere": Mutant("the cursor's check of `next_off`", _of_any_place, ("I1", "I3", "I5")),
+    "cursor_of_any_epoch": Mutant("the cursor's epoch", _of_any_epoch, ("I1", "I3")),
+    "cursor_of_anybody": Mutant("both of them", _of_anybody, ("I1", "I3")),
+    "gap_believed": Mutant("only what comes next is taken", _put(passage.Passage, "_is_next", _believed), ("I1", "I2")),
+    "sequence_unread": Mutant(
+        "the consumer's check of the producer's sequence", _put(unpacking, "_fresh", _unsequenced), ("I3",)
+    ),
+    "carried_before_the_ack": Mutant(
+        "the relay waits for the log", _put(relay.Relay, "_send", _carried_at_once), ("I5",)
+    ),
+    "carried_past_a_hole": Mutant("the relay goes on where it stopped", _put(relay, "_CARRIED", _PAST_A_HOLE), ("I5",)),
+    "emitted_after_commit": Mutant(
+        "messages are rows of the transaction that caused them",
+        _both(
+            *(_put(one, "transaction", _after_commit(one.transaction)) for one in (SqliteDatabase, PostgresDatabase))
+        ),
+        ("I2", "I5"),
+    ),
+    "answered_before_the_log": Mutant("200 only when the log has it", _put(Gather, "publish", _not_awaited), ("I2",)),
+    "window_open": Mutant("ingest's dedupe window", _put(window, "new_keys", _everything_is_new), ("I3",)),
+    "outage_parks": Mutant(
+        "an outage is no fault of the record", _put(handling, "is_infrastructure", lambda _error: False), ("I11",)
+    ),
+    "sequence_skips": Mutant(
+        "an account's messages are numbered without a gap",
+        _both(*(_put(one, "tell", _skipping) for one in _TELLERS)),
+        ("I4",),
+    ),
+    "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold", _by_the_wall), ("I10",)),
+    "decided_by_batch": Mutant("a batch decides nothing", _put(lifecycle.Handlers, "_fold", _by_batch), ("I10",)),
+    "key_drawn_anew": Mutant(
+        "a delivery's id is derived, and a message taken once",
+        _both(_put(firing, "key", _drawn), _put(engine, "_repeated", lambda *_given: False)),
+        ("I6", "I10"),
+    ),
+    "stage_not_committed": Mutant(
+        "the point of no return is committed", _put(sending.Sending, "last_word", _unstaged), ("I6", "I9")
+    ),
+    "doubt_is_sent_again": Mutant(
+        "what is in doubt is not mailed again",
+        _both(_put(sending, "IN_DOUBT", _LATER), _put(effects, "_BECAME", effects._BECAME | {"unknown": "later"})),  # noqa: SLF001
+        ("I6",),
+    ),
+    "lease_unfenced": Mutant(
+        "a lost lease is noticed",
+        _both(_put(deliveries, "change", _changed_by_anybody), _put(sending.Sending, "last_word", _unasked_by_lease)),
+        ("I6",),
+    ),
+    "no_last_question": Mutant(
+        "consent is asked at the last word", _put(sending, "LAST_WORD", (lambda _case: None,)), ("I9",)
+    ),
+    "cap_uncounted": Mutant("the contact budget", _put(policy, "full", lambda *_given: None), ("I7",)),
+    "ledger_one_sided": Mutant(
+        "both lines of a transaction", _put(rewards, "_lines", lambda one: _lines(one)[:1]), ("I8",)
+    ),
+}
+"""Every guard that can be taken out: its name, what is gone, how, and what must notice."""
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The product without that guard, in this block."""
+    with ExitStack() as stack:
+        MUTANTS[name].plant(stack)
+        yield
