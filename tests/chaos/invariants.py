@@ -2,34 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from tests.chaos.evidence import Carried, Consent, Evidence, Send, Told
+from tests.chaos.verdict import Verdict
 
 TRANSACTIONAL = "transactional"
 EVERYTHING = "*"
-_SHOWN = 5
-
-
-class Verdict(NamedTuple):
-    """How many things were looked at, and which of them are wrong."""
-
-    code: str
-    promise: str
-    checked: int
-    broken: list[str]
-
-    @property
-    def kept(self) -> bool:
-        """A check that had nothing to look at proves nothing."""
-        return self.checked > 0 and not self.broken
-
-    def __str__(self) -> str:
-        state = "kept" if self.kept else "BROKEN" if self.broken else "NOTHING TO CHECK"
-        first = "".join(f"\n      {one}" for one in self.broken[:_SHOWN])
-        return (
-            f"{self.code:>4}  {state:<8} {self.promise}: {self.checked:,} checked, {len(self.broken):,} broken{first}"
-        )
 
 
 Found = tuple[int, Iterable[str]]

@@ -16,6 +16,13 @@ SESSION = 2
 
 WRITE_KEY, ADMIN_KEY = "wm_write_chaos_chaos_chaos", "wm_admin_chaos_chaos_chaos"
 Deployment = Literal["scaled", "embedded"]
+_REPLICAS: Sequence[tuple[str, int, int]] = (
+    ("ingest", 2, 2),
+    ("lifecycle", 3, 2),
+    ("notify", 2, 2),
+    ("advocacy", 2, 1),
+)
+"""Of each service how many there may be, and how many there are at first: replicas come and go."""
 
 
 class Profile(NamedTuple):
@@ -29,15 +36,12 @@ class Profile(NamedTuple):
 
 
 def slots(deployment: Deployment) -> list[Slot]:
-    """One process for all, or a few for each service; the last of each service is not there at the beginning."""
+    """One process for all, or some for each service."""
     if deployment == "embedded":
         return [Slot("waymark", list(WIRES), free_port())]
-    names: Sequence[tuple[str, int]] = (("ingest", 2), ("lifecycle", 3), ("notify", 2), ("advocacy", 2))
     return [
-        Slot(
-            f"{service}-{number}", [service], free_port(), wanted=number < most or (most == 2 and service != "advocacy")
-        )
-        for service, most in names
+        Slot(f"{service}-{number}", [service], free_port(), wanted=number <= at_first)
+        for service, most, at_first in _REPLICAS
         for number in range(1, most + 1)
     ]
 
