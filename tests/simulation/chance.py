@@ -30,6 +30,8 @@ RATES: dict[str, float] = {
     "sink hangs": 0.04,
     "sink drops": 0.03,
     "killed while sending": 0.02,
+    "frozen while sending": 0.03,
+    "handed over late": 0.1,
     "door slams": 0.03,
 }
 """How often each small thing happens at the places where it can; a seed multiplies each by 0, 1 or 4."""

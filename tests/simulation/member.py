@@ -11,6 +11,7 @@ from tests.simulation.process import Process
 _CUTS = (1, 2, 5, 20, 5000)
 _BACK = 6
 _SETTLING = 0.4
+_LATE = 0.4
 
 
 class Member:
@@ -52,6 +53,8 @@ class Member:
         if self._error is not None:
             failed, self._error = self._error, None
             raise failed
+        if found and self._cluster.chance.hits("handed over late", self.process.name):
+            await self.process.lag(_LATE)
         return found
 
     def seek(self, partition: Partition, offset: int) -> None:

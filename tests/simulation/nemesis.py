@@ -9,12 +9,12 @@ from tests.simulation.town import Town
 _SESSION = 4.0
 _IDLE_IN_TRANSACTION = 2.0
 _TABLES = (
-    "lifecycle_account",
-    "lifecycle_message",
-    "notify_account",
-    "notify_delivery",
-    "advocacy_account",
-    "ingest_user",
+    ("ingest", "ingest_user"),
+    ("lifecycle", "lifecycle_account"),
+    ("lifecycle", "lifecycle_message"),
+    ("notify", "notify_account"),
+    ("notify", "notify_delivery"),
+    ("advocacy", "advocacy_account"),
 )
 
 
@@ -26,6 +26,7 @@ class Nemesis:
         self._chance = town.chance
         self._every = town.chance.one((1.0, 2.0, 5.0))
         self._busy: set[asyncio.Task[None]] = set()
+        town.sinks.freeze = self._freeze_now
         strikes: list[Callable[[], Awaitable[None]]] = [self._kill, self._kill, self._freeze, self._freeze, self._stop]
         self._strikes = [
             *strikes,
@@ -78,10 +79,13 @@ class Nemesis:
             self._chance.noted("stopped", victim.name)
             await self._town.hosts[victim.name].stop()
 
-    async def _freeze(self) -> None:
+    def _freeze_now(self, victim: Process) -> None:
+        self._start(self._freeze(victim))
+
+    async def _freeze(self, victim: Process | None = None) -> None:
         """For less or more than its session: then others have its partitions when it wakes."""
-        victim = self._victim()
-        if victim is None:
+        victim = victim or self._victim()
+        if victim is None or victim.frozen:
             return
         self._chance.noted("frozen", victim.name)
         victim.freeze()
@@ -118,8 +122,9 @@ class Nemesis:
 
     async def _table_sick(self) -> None:
         """Rows of one table find no room, while all others do: no record is at fault for that."""
-        server = self._chance.one(list(self._town.servers.values()))
-        server.sick = self._chance.one(_TABLES)
+        service, table = self._chance.one(_TABLES)
+        server = self._town.server(service)
+        server.sick = table
         self._chance.noted("table takes no rows", server.name)
         await asyncio.sleep(self._chance.up_to(3))
         server.sick = ""

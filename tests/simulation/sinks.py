@@ -1,6 +1,7 @@
 """What is at the other end of a mail or a webhook? Somebody who writes down what they accept before they answer, if they do."""
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import httpx2
@@ -35,6 +36,7 @@ class Sinks:
 
     def __init__(self, chance: Chance, trace: Trace, clock: Clock) -> None:
         self.journal: list[Accepted] = []
+        self.freeze: Callable[[Process], None] = lambda _process: None
         self.chance = chance
         self.trace = trace
         self._clock = clock
@@ -70,6 +72,8 @@ class FakeSmtp(_Line):
         self.perhaps_die()
 
     async def mail(self, _sender: str) -> None:
+        if self.hits("frozen while sending"):
+            self.sinks.freeze(self.process)
         await self.process.lag()
 
     async def rcpt(self, recipient: str) -> None:
