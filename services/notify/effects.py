@@ -25,6 +25,7 @@ _BECAME: dict[str, Became] = {
     "opened": "accepted",
     "refused": "refused",
     "later": "later",
+    "again": "again",
     "unknown": "unknown",
 }
 

@@ -1,6 +1,6 @@
 """Where does notify keep what it remembers?"""
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
 from shared.db.columns import Utc
 
@@ -49,6 +49,7 @@ delivery = Table(
     Column("lease_epoch", Integer, nullable=False),
     Column("lease_until", Utc),
     Column("stage", Text, nullable=False),
+    Column("perhaps", Boolean, nullable=False, server_default=false()),
     Column("provider_ref", Text, nullable=False),
     Column("sent_at", Utc),
     Column("done_at", Utc),
@@ -60,7 +61,8 @@ delivery = Table(
 """One row a decision, sent or not. `id` is derived from what caused it: the same occurrence is never written twice.
 
 `at` is the account's own time, `planned_at` the wall clock's. `decision` is what the core decided, whole (JSON).
-`stage` is how far a conversation got that nobody may have heard the end of: claimed, or data_sent.
+`stage` is how far a conversation got that nobody may have heard the end of: claimed, or data_sent. `perhaps`: an earlier
+attempt may have arrived.
 """
 
 consent = Table(

@@ -7,9 +7,10 @@ import msgspec
 
 from shared.contracts.outreach import OutreachClass
 
-Outcome = Literal["accepted", "opened", "refused", "later", "unknown"]
+Outcome = Literal["accepted", "opened", "refused", "later", "again", "unknown"]
 """accepted: the other side has it; opened: a task stands; refused: never try this again; later: nothing was accepted,
-try again; unknown: it may have arrived, and outreach is not sent twice."""
+try again; again: it may have arrived, but the other side knows a repeat by its id; unknown: it may have arrived, and
+outreach is not sent twice."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

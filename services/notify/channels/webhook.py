@@ -11,8 +11,7 @@ from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
 from shared.egress import Egress, Forbidden
 
 TYPE = "waymark.outreach"
-_GONE = 410
-_AGAIN = {408, 425, 429}
+_LATER = {408, 425, 429}
 
 
 class Webhook:
@@ -32,8 +31,10 @@ class Webhook:
             answer = await self._egress.post(self._url, body.encode(), self._headers(delivery.id, at, body))
         except Forbidden as error:
             return Receipt("refused", str(error))
-        except (TimeoutError, httpx2.HTTPError) as error:
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             return Receipt("later", type(error).__name__)
+        except (TimeoutError, httpx2.HTTPError) as error:
+            return Receipt("again", type(error).__name__)
         return _receipt(answer.status, delivery.id)
 
     def _headers(self, delivery: str, at: datetime, body: str) -> dict[str, str]:
@@ -63,6 +64,7 @@ def _body(delivery: Delivery, at: datetime) -> str:
 def _receipt(status: int, reference: str) -> Receipt:
     if 200 <= status < 300:
         return Receipt("accepted", f"HTTP {status}", reference)
-    again = status in _AGAIN or status >= 500
     detail = f"HTTP {status}, redirects are not followed" if 300 <= status < 400 else f"HTTP {status}"
-    return Receipt("later" if again and status != _GONE else "refused", detail)
+    if status >= 500:
+        return Receipt("again", detail)
+    return Receipt("later" if status in _LATER else "refused", detail)

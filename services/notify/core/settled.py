@@ -4,11 +4,12 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from services.notify.core.consent import TRANSACTIONAL
 from services.notify.core.planned import Planned
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import ONCE_MORE, Case, Question, Verdict, judge
 from services.notify.core.reach import REACH
-from services.notify.core.state import Account
+from services.notify.core.state import Account, Spent
 
 
 def once_more(
@@ -23,11 +24,16 @@ def once_more(
     return judge(case, questions) if REACH[planned.channel].customer else Verdict("send")
 
 
-def sent(account: Account, delivery: str, at: datetime) -> Account:
-    """The account when it really went out at this moment: the budget counts from here."""
-    return replace(
-        account, spent=[replace(past, at=at) if past.delivery == delivery else past for past in account.spent]
-    )
+def sent(account: Account, planned: Planned, at: datetime) -> Account:
+    """The account when it goes out, or may have gone out, at this moment: the budget counts from here.
+
+    Also where the contact was planned so long ago that the budget has forgotten it since.
+    """
+    if planned.outreach_class == TRANSACTIONAL or not REACH[planned.channel].customer:
+        return account
+    contact = Spent(planned.id, planned.user or "", planned.outreach_class, planned.topic, at, planned.history)
+    others = [past for past in account.spent if past.delivery != planned.id]
+    return replace(account, spent=[*others, contact])
 
 
 def dropped(account: Account, delivery: str) -> Account:

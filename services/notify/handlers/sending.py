@@ -3,7 +3,7 @@
 pending -> sending (claimed, then data_sent) -> sent, failed, unknown; or back to pending after a pause.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -28,20 +28,22 @@ AT_ONCE = 4
 """How many conversations may be in doubt after a crash."""
 _UNCONFIGURED = timedelta(minutes=5)
 
-Became = Literal["accepted", "refused", "later", "unknown"]
-_SETTLED: dict[Became, Status] = {"accepted": "sent", "refused": "failed", "unknown": "unknown", "later": "failed"}
-_COST: dict[Status, Callable[[Account, str, datetime], Account]] = {
-    "sent": sent,
-    "failed": lambda account, delivery, _at: dropped(account, delivery),
-    "skipped": lambda account, delivery, _at: dropped(account, delivery),
-    "unknown": sent,
+Became = Literal["accepted", "refused", "later", "again", "unknown"]
+_REPEATED: frozenset[Became] = frozenset({"later", "again"})
+_SETTLED: dict[Became, Status] = {
+    "accepted": "sent",
+    "refused": "failed",
+    "unknown": "unknown",
+    "later": "failed",
+    "again": "failed",
 }
-"""What each end does to the person's budget: what may have arrived counts, from now."""
+_SPENT: frozenset[Status] = frozenset({"sent", "unknown"})
+"""Ends that count against the person's budget, from now. Any other costs nothing, unless an attempt may have arrived."""
 IN_DOUBT: Mapping[tuple[str, str], Became] = {
     ("email", "claimed"): "later",
     ("email", "data_sent"): "unknown",
     ("webhook", "claimed"): "later",
-    ("webhook", "data_sent"): "later",
+    ("webhook", "data_sent"): "again",
 }
 """A sender did not come back: by channel and how far it got. A webhook's receiver knows a repeat by its id."""
 
@@ -104,16 +106,17 @@ class Sending:
 
     async def settle(self, tx: Tx, row: Row[Any], became: Became, now: datetime, detail: str, ref: str = "") -> bool:
         """Record what became of it; False when it is not ours any more."""
-        if became == "later" and row.attempt <= len(PAUSES):
+        perhaps = row.perhaps or became == "again"
+        if became in _REPEATED and row.attempt <= len(PAUSES):
             values = {"status": "pending", "detail": detail, "not_before": now + PAUSES[row.attempt - 1]}
-            return await deliveries.change(tx, row, **values, reason="try_again", lease_until=None)
+            return await deliveries.change(tx, row, **values, reason="try_again", lease_until=None, perhaps=perhaps)
         status = _SETTLED[became]
-        reason = "" if status == "sent" else became if became != "later" else "gave_up"
+        reason = "" if status == "sent" else became if became not in _REPEATED else "gave_up"
         values = {"status": status, "reason": reason, "detail": detail, "provider_ref": ref, "lease_until": None}
         if not await deliveries.change(tx, row, **values, sent_at=now if status == "sent" else None):
             return False
         known = await accounts.locked(tx, {row.account})
-        self._count(tx, deliveries.decision(row), known, status, now, reason)
+        self._count(tx, deliveries.decision(row), known, status, now, reason, perhaps=perhaps)
         await accounts.keep(tx, self._part_of, known.values())
         return True
 
@@ -137,7 +140,7 @@ class Sending:
             reason = verdict.reason or "not_configured"
             await deliveries.change(tx, row, reason=reason, detail=verdict.detail, not_before=verdict.until)
             return None
-        known[row.account] = sent(known[row.account], row.id, now)  # those claimed beside it see that it goes out now
+        known[row.account] = sent(known[row.account], planned, now)  # those claimed beside it see that it goes out now
         return await self._take(tx, row, known[row.account], now)
 
     async def _skip(
@@ -146,7 +149,7 @@ class Sending:
         """Decided against after all."""
         told = {"status": "skipped", "reason": verdict.reason, "detail": verdict.detail, "lease_until": None}
         await deliveries.change(tx, row, **told)
-        self._count(tx, planned, known, "skipped", now, verdict.reason)
+        self._count(tx, planned, known, "skipped", now, verdict.reason, perhaps=row.perhaps)
 
     async def _take(self, tx: Tx, row: Row[Any], account: Account, now: datetime) -> Claimed | None:
         who = account.contacts.get(row.user or "")
@@ -158,7 +161,20 @@ class Sending:
         return None if fresh is None else Claimed(fresh, email, name)
 
     @staticmethod
-    def _count(tx: Tx, planned: Planned, known: dict[str, Account], status: Status, now: datetime, reason: str) -> None:
-        """The budget as it truly is, and the others told."""
-        known[planned.account] = _COST[status](known[planned.account], planned.id, now)
+    def _count(
+        tx: Tx,
+        planned: Planned,
+        known: dict[str, Account],
+        status: Status,
+        now: datetime,
+        reason: str,
+        *,
+        perhaps: bool,
+    ) -> None:
+        """The budget as it truly is, and the others told. What may have arrived stays counted from its claim."""
+        account = known[planned.account]
+        if status in _SPENT:
+            known[planned.account] = sent(account, planned, now)
+        elif not perhaps:
+            known[planned.account] = dropped(account, planned.id)
         tx.emit(OUTREACH, [recorded(planned, status, now, now, reason)])

@@ -69,6 +69,7 @@ def row(planned: Planned, status: str, written: Rendered, account: Account, now:
         "lease_epoch": 0,
         "lease_until": None,
         "stage": "",
+        "perhaps": False,
         "provider_ref": "",
         "sent_at": None,
         "done_at": None,

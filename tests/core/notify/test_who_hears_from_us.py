@@ -153,7 +153,7 @@ def test_a_delivery_that_waited_too_long_to_be_sent_is_judged_once_more():
     story.signal("b")
     (a, b) = story.wait(at(5))
     assert once_more(story.account, a, at(9), story.book).reason == "expired"
-    story.account = really_sent(story.account, a.id, at(2.5))
+    story.account = really_sent(story.account, a, at(2.5))
     late = once_more(story.account, b, at(3), story.book)
     assert (late.action, late.reason, late.until) == ("defer", "budget", at(3.5))
     assert once_more(dropped(story.account, a.id), b, at(3), story.book).action == "send"

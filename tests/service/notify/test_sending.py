@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import update
 
 from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
+from services.notify.core.settled import dropped
 from services.notify.handlers.consent import unsubscribe
+from services.notify.store import accounts
 from services.notify.tables import delivery
 from shared.contracts.outreach import OutreachRecorded
 from tests.conftest import Deployment
@@ -189,6 +191,33 @@ async def test_a_no_in_the_middle_of_the_conversation_is_heeded(here: Office) ->
     assert (after["status"], after["reason"]) == ("skipped", "unsubscribed")
     assert not (await here.state()).spent
     assert [told.status for told in await here.told() if isinstance(told, OutreachRecorded)] == ["skipped"]
+
+
+async def test_a_webhook_that_may_have_arrived_counts_although_it_is_then_given_up(here: Office) -> None:
+    row = await here.welcomed()
+    async with here.database.transaction() as tx:
+        await tx.run(update(delivery).values(channel="webhook"))
+    torn = Recording(Receipt("again", "ReadError"))
+    await here.sends({"webhook": torn}).send()
+    claimed_at = here.clock.now()
+    async with here.database.transaction() as tx:
+        await unsubscribe(tx, row["id"], here.part_of, here.clock.now(), everything=True)
+    here.clock.move(HOUR)
+    await here.sends({"webhook": torn}).send()
+    assert torn.sent == [row["id"]]
+    assert (await here.row(id=row["id"]))["status"] == "skipped"
+    assert [spent.at for spent in (await here.state()).spent] == [claimed_at]
+
+
+async def test_a_contact_that_was_planned_long_ago_counts_when_it_leaves(here: Office, box: Mailbox) -> None:
+    """The budget remembers a week: what was planned before that, and leaves now, is remembered again."""
+    row = await here.welcomed()
+    async with here.database.transaction() as tx:
+        known = await accounts.locked(tx, ["acme"])
+        await accounts.keep(tx, here.part_of, [dropped(known["acme"], row["id"])])
+    await here.sends().send()
+    assert len(box.mails) == 1
+    assert [spent.delivery for spent in (await here.state()).spent] == [row["id"]]
 
 
 async def test_what_waited_together_does_not_leave_together(here: Office, box: Mailbox) -> None:

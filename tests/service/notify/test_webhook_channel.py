@@ -45,7 +45,7 @@ async def test_a_webhook_arrives_signed_with_the_id_of_its_delivery():
     ("status", "outcome"),
     [
         ("204 No Content", "accepted"),
-        ("500 Oops", "later"),
+        ("500 Oops", "again"),
         ("429 Slow", "later"),
         ("404 No", "refused"),
         ("410 Gone", "refused"),
@@ -91,7 +91,7 @@ async def test_an_answer_that_never_ends_in_time_is_tried_later():
 
     async with web_server(slow, []) as port:
         egress = Egress(LOOPBACK, seconds=0.3)
-        assert (await channel(f"http://127.0.0.1:{port}/", egress).send(delivery(), nothing)).outcome == "later"
+        assert (await channel(f"http://127.0.0.1:{port}/", egress).send(delivery(), nothing)).outcome == "again"
 
 
 async def test_nobody_listening_is_tried_later():
