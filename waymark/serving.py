@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from shared.clock import Clock
 from shared.failures import Refused
 from shared.settings import Settings
 from waymark.assembly import Assembly, assembled
+from waymark.connection import Limits, within
 
 _STOP = 10
 
@@ -24,7 +26,7 @@ async def served(
     listening = _bound(settings.host, settings.port)
     try:
         async with assembled(settings, names, clock) as assembly:
-            server = uvicorn.Server(_config(assembly))
+            server = uvicorn.Server(config(assembly.app))
             task = asyncio.create_task(server.serve(sockets=[listening]))
             while not server.started and not task.done():  # noqa: ASYNC110  uvicorn offers no event for it
                 await asyncio.sleep(0.01)
@@ -37,13 +39,15 @@ async def served(
         listening.close()
 
 
-def _config(assembly: Assembly) -> uvicorn.Config:
+def config(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Config:
+    """How uvicorn is set up. `ws` is off: another protocol would take the connection over, and its limits with it."""
     return uvicorn.Config(
-        assembly.app,
+        app,
+        http=within(limits or Limits()),
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=512,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_STOP,
         lifespan="off",
