@@ -9,6 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -20,6 +21,7 @@ from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
 from shared.clock import Clock
 from shared.http import health, problem
+from shared.http.bodies import Held, Whole
 from shared.http.health import Health
 from shared.keys import load
 from shared.opening import Store, check, opened
@@ -104,13 +106,16 @@ async def _kept(loops: Sequence[Loop]) -> AsyncIterator[None]:
 
 
 def _root(services: Sequence[Service]) -> Starlette:
-    """Each service under its name; what SDKs and load balancers expect at the root stands at the root."""
+    """Each service under its name; what SDKs and load balancers expect at the root stands at the root.
+
+    What stands at the root looks after its bodies itself; together all of them may hold only so much.
+    """
 
     async def livez(_request: Request) -> Response:
         return JSONResponse({"status": "alive", "services": [service.name for service in services]})
 
     routes = [route for service in services for route in service.root]
-    mounts = [Mount(f"/{service.name}", app=service.app) for service in services]
-    app = Starlette(routes=[Route("/livez", livez), *routes, *mounts])
+    mounts = [Mount(f"/{service.name}", app=Whole(service.app)) for service in services]
+    app = Starlette(routes=[Route("/livez", livez), *routes, *mounts], middleware=[Middleware(Held)])
     app.router.redirect_slashes = False
     return app

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.ingest.body import Patience, read
+from services.ingest.body import read
 from services.ingest.core.accepting import envelope, mended, records
 from services.ingest.core.canonical import draft
 from services.ingest.core.presenting import presented
@@ -19,6 +19,7 @@ from shared.bus.protocol import Bus, Outgoing, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Parked, Refused
+from shared.http.bodies import Patience
 from shared.http.problem import from_error, problem
 from shared.keys import Key, Keys
 
@@ -78,14 +79,19 @@ class Capture:
         body = await read(request, self._patience)
         if path == _METRICS:
             return 0
-        found, body = _opened(body)
-        key = self._key(request, found)
-        raw = list(records(found, body, key.name, _PATHS[path], self._clock.now()))
+        raw = self._records(request, path, body)
+        del body
         if request.query_params.get("strict") == "true":
             _judge(raw)
         if raw:
             await self._bus.publish(USAGE_RAW.name, raw)
         return len(raw)
+
+    def _records(self, request: Request, path: str, body: bytes) -> list[Outgoing]:
+        """While the log is waited for only these are kept: the body and what was read of it would be as much again."""
+        found, body = _opened(body)
+        key = self._key(request, found)
+        return list(records(found, body, key.name, _PATHS[path], self._clock.now()))
 
     def _key(self, request: Request, found: Envelope) -> Key:
         """Raises Refused (401) when no write key is given, or the first one given is not one of ours."""

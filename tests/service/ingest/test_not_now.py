@@ -8,10 +8,10 @@ import pytest
 from starlette.applications import Starlette
 
 from deploy.servers import Postgres
-from services.ingest.body import Patience
 from services.ingest.capture import Capture
 from shared.bus.protocol import Outgoing
 from shared.failures import Retry
+from shared.http.bodies import Patience
 from shared.keys import Keys
 from tests.conftest import scaled
 from tests.make import StillClock
