@@ -43,10 +43,10 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mail_server(mailbox: Mailbox) -> AsyncIterator[int]:
+async def mail_server(mailbox: Mailbox, port: int = 0) -> AsyncIterator[int]:
     """The port of a server that fills this mailbox."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(mailbox, hostname="mx.test"), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: SMTP(mailbox, hostname="mx.test"), "127.0.0.1", port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
