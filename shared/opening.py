@@ -1,5 +1,6 @@
 """Which database, which log? The only place that knows; everybody else is given one and asks nothing."""
 
+import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -21,6 +22,7 @@ from shared.contracts.topics import TOPICS
 from shared.db.postgres import PostgresDatabase
 from shared.db.protocol import Database
 from shared.db.sqlite import SqliteDatabase
+from shared.ending import DATABASE, LOG, Ending
 from shared.failures import Refused
 from shared.settings import Settings
 
@@ -41,14 +43,15 @@ class Store(NamedTuple):
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, services: Sequence[str], clock: Clock, owner: str
+    settings: Settings, services: Sequence[str], clock: Clock, owner: str, ending: Ending | None = None
 ) -> AsyncIterator[dict[str, Store]]:
     """Open the stores of these services. Raises Refused for a URL that cannot be, Retry when nothing answers there."""
+    ending = ending or Ending()
     if settings.bus_url is None:
-        async with _embedded(settings, clock) as store:
+        async with _embedded(settings, clock, ending) as store:
             yield {name: store if name == services[0] else store._replace(upkeep=None) for name in services}
     else:
-        async with _on_kafka(settings, settings.bus_url, services, clock, owner) as stores:
+        async with _on_kafka(settings, settings.bus_url, services, clock, owner, ending) as stores:
             yield stores
 
 
@@ -79,7 +82,7 @@ def check_database(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def _embedded(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
+async def _embedded(settings: Settings, clock: Clock, ending: Ending) -> AsyncIterator[Store]:
     path = Path(make_url(settings.database).database or "waymark.db")
     log = OutgoingLog(lambda _topic: 1, clock)
     with _alone(path):
@@ -88,13 +91,13 @@ async def _embedded(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
         try:
             yield Store(database, bus, upkeep=Upkeep(database, clock))
         finally:
-            await bus.close()
-            await database.close()
+            await ending.step("log", bus.close(), LOG)
+            await ending.step("database", database.close(), DATABASE)
 
 
 @asynccontextmanager
 async def _on_kafka(
-    settings: Settings, bus_url: str, services: Sequence[str], clock: Clock, owner: str
+    settings: Settings, bus_url: str, services: Sequence[str], clock: Clock, owner: str, ending: Ending
 ) -> AsyncIterator[dict[str, Store]]:
     bus = KafkaBus(bus_url.removeprefix("kafka://"), settings.topic_prefix, settings.session_seconds)
     stores: dict[str, Store] = {}
@@ -106,9 +109,9 @@ async def _on_kafka(
             stores[service] = Store(database, bus, Relay(service, database, bus.sender, log.wakes, clock, owner))
         yield stores
     finally:
-        await bus.close()
-        for store in stores.values():
-            await store.database.close()
+        await ending.step("log", bus.close(), LOG)
+        closing = (ending.step(name, store.database.close(), DATABASE) for name, store in stores.items())
+        await asyncio.gather(*closing)
 
 
 class _alone:  # noqa: N801  a context manager, used like a function

@@ -4,11 +4,12 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import NamedTuple
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -19,11 +20,13 @@ from services.ingest.wiring import wire as wire_ingest
 from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
 from shared.clock import Clock
+from shared.ending import LEASES, Ending
 from shared.http import health, problem
+from shared.http.bodies import Held, Whole
 from shared.http.health import Health
 from shared.keys import load
 from shared.opening import Store, check, opened
-from shared.service.loops import Loop, every
+from shared.service.loops import Keeping, Loop, every
 from shared.service.parts import Parts, Service
 from shared.settings import Settings
 from waymark import histories
@@ -36,7 +39,6 @@ WIRES: dict[str, Callable[[Parts], Service]] = {
     "console": wire_console,
 }
 """Every service, and what builds it."""
-_PATIENCE = 10.0
 _UPKEEP = 3600.0
 
 
@@ -47,19 +49,23 @@ class Assembly(NamedTuple):
     services: dict[str, Service]
     parts: dict[str, Parts]
     loops: list[Loop]
+    keeping: Keeping
 
 
 @asynccontextmanager
-async def assembled(settings: Settings, names: Sequence[str], clock: Clock) -> AsyncIterator[Assembly]:
-    """Open the stores, build the services, keep their loops; stop them in order when the block ends.
+async def assembled(
+    settings: Settings, names: Sequence[str], clock: Clock, ending: Ending | None = None
+) -> AsyncIterator[Assembly]:
+    """Open the stores, build the services, keep their loops; stop them in order when the block ends, within `ending`.
 
     Raises Refused for settings that cannot work, Retry when the database or the log does not answer.
     """
     check(settings)
+    ending = ending or Ending()
     keys, secret = load(settings)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     missing = await asyncio.to_thread(_migrations, settings, list(names))
-    async with opened(settings, names, clock, owner) as stores:
+    async with opened(settings, names, clock, owner, ending) as stores:
         parts = {
             name: Parts(settings, clock, store.database, store.bus, keys, secret, owner)
             for name, store in stores.items()
@@ -71,8 +77,12 @@ async def assembled(settings: Settings, names: Sequence[str], clock: Clock) -> A
             problem.install(service.app)
             health.install(service.app, health_of)
         together = [loop for some in loops.values() for loop in some]
-        async with _kept(together):
-            yield Assembly(_root(list(services.values())), services, parts, together)
+        keeping = Keeping(together, ending)
+        try:
+            yield Assembly(_root(list(services.values())), services, parts, together, keeping)
+        finally:
+            await keeping.rest()
+            await _released(stores, ending)
 
 
 def _migrations(settings: Settings, names: list[str]) -> list[str]:
@@ -91,26 +101,24 @@ def _loops(service: Service, store: Store) -> list[Loop]:
     return [Loop(name, run) for name, run in work.items()]
 
 
-@asynccontextmanager
-async def _kept(loops: Sequence[Loop]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(loop.keep(), name=loop.name) for loop in loops]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), _PATIENCE)
+async def _released(stores: dict[str, Store], ending: Ending) -> None:
+    """What this process held may be taken up by another at once."""
+    relays = {name: store.relay for name, store in stores.items() if store.relay is not None}
+    releasing = (ending.step(f"{name}-lease", relay.release(), LEASES) for name, relay in relays.items())
+    await asyncio.gather(*releasing)
 
 
 def _root(services: Sequence[Service]) -> Starlette:
-    """Each service under its name; what SDKs and load balancers expect at the root stands at the root."""
+    """Each service under its name; what SDKs and load balancers expect at the root stands at the root.
+
+    What stands at the root looks after its bodies itself; together all of them may hold only so much.
+    """
 
     async def livez(_request: Request) -> Response:
         return JSONResponse({"status": "alive", "services": [service.name for service in services]})
 
     routes = [route for service in services for route in service.root]
-    mounts = [Mount(f"/{service.name}", app=service.app) for service in services]
-    app = Starlette(routes=[Route("/livez", livez), *routes, *mounts])
+    mounts = [Mount(f"/{service.name}", app=Whole(service.app)) for service in services]
+    app = Starlette(routes=[Route("/livez", livez), *routes, *mounts], middleware=[Middleware(Held)])
     app.router.redirect_slashes = False
     return app

@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +13,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from shared.clock import Clock, SystemClock
+from shared.ending import BUDGET
 from shared.keys import credentials
 from shared.settings import Settings
 from waymark.importing import Imported, Target, import_file
 from waymark.serving import served
 
 _BATCH_OF_OBJECTS = 50_000
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
@@ -35,13 +39,34 @@ def _settled() -> None:
 
 
 async def until_stopped(server: asyncio.Task[None]) -> None:
-    """Until somebody presses Ctrl-C, or the server ends by itself."""
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    """Until somebody presses Ctrl-C, or the server ends by itself. From then on a second signal ends the process at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def asked() -> None:
+        stop.set()
+        for name in _SIGNALS:
+            loop.remove_signal_handler(name)
+            signal.signal(name, signal.SIG_DFL)
+        _in_any_case(loop)
+
+    for name in _SIGNALS:
+        loop.add_signal_handler(name, asked)
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
+
+
+def _in_any_case(loop: asyncio.AbstractEventLoop) -> None:
+    """The process ends when its budget is spent, even if the loop or a thread hangs: hence a thread that nobody waits for."""
+
+    def end() -> None:
+        left = sorted(task.get_name() for task in asyncio.all_tasks(loop))
+        sys.stderr.write(f"waymark: not stopped within {BUDGET:g} s, ended by force; under way: {', '.join(left)}\n")
+        os._exit(1)
+
+    last_resort = threading.Timer(BUDGET, end)
+    last_resort.daemon = True
+    last_resort.start()
 
 
 async def import_history(

@@ -3,51 +3,105 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.clock import Clock
+from shared.ending import WORK, Ending
 from shared.failures import Refused
+from shared.http.problem import problem
 from shared.settings import Settings
 from waymark.assembly import Assembly, assembled
+from waymark.connection import Limits, within
 
-_STOP = 10
+_STOP = 6
+"""Seconds for the requests in hand when the process stops; then they are told to come again."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us: its own way with them would end the process before the loops and the log have ended."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 @asynccontextmanager
 async def served(
     settings: Settings, names: Sequence[str], clock: Clock
 ) -> AsyncIterator[tuple[Assembly, asyncio.Task[None]]]:
-    """Services answering on the settings' host and port; the task ends when the server was told to stop."""
+    """Services answering on the settings' host and port; the task ends when the server was told to stop.
+
+    When the block ends requests and loops come to rest side by side, then the rest is closed, all within one budget.
+    """
+    ending = Ending()
     listening = _bound(settings.host, settings.port)
     try:
-        async with assembled(settings, names, clock) as assembly:
-            server = uvicorn.Server(_config(assembly))
+        async with assembled(settings, names, clock, ending) as assembly:
+            server = _Server(config(assembly.app))
             task = asyncio.create_task(server.serve(sockets=[listening]))
             while not server.started and not task.done():  # noqa: ASYNC110  uvicorn offers no event for it
                 await asyncio.sleep(0.01)
             try:
                 yield assembly, task
             finally:
+                ending.begin()
                 server.should_exit = True
-                await task
+                requests = ending.step("requests", _drained(server, task), WORK)
+                await asyncio.gather(requests, assembly.keeping.rest())
     finally:
         listening.close()
 
 
-def _config(assembly: Assembly) -> uvicorn.Config:
+async def _drained(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    """Uvicorn cancels what is late, but does not wait for it."""
+    await serving
+    if server.server_state.tasks:
+        await asyncio.wait(server.server_state.tasks)
+
+
+def config(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Config:
+    """How uvicorn is set up. `ws` is off: another protocol would take the connection over, and its limits with it."""
     return uvicorn.Config(
-        assembly.app,
+        _told(app),
+        http=within(limits or Limits()),
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=512,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_STOP,
         lifespan="off",
     )
+
+
+def _told(app: ASGIApp) -> ASGIApp:
+    """A request cut off by the end of the process is told to come again: uvicorn would call that an error of ours."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noticed(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noticed)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            await _stopping(scope, receive, send)
+
+    return answered
+
+
+_stopping = problem(
+    503, "stopping", "this process is stopping; come again", {"Retry-After": "2", "Connection": "close"}
+)
 
 
 def event_loop() -> asyncio.AbstractEventLoop:

@@ -10,15 +10,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.ingest.body import Patience, read
+from services.ingest.body import read
 from services.ingest.core.accepting import envelope, mended, records
 from services.ingest.core.canonical import draft
 from services.ingest.core.presenting import presented
 from services.ingest.core.shapes import Envelope
+from services.ingest.shares import Shares
 from shared.bus.protocol import Bus, Outgoing, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Parked, Refused
+from shared.http.bodies import Patience
 from shared.http.problem import from_error, problem
 from shared.keys import Key, Keys
 
@@ -41,11 +43,14 @@ _CORS = Middleware(
 class Capture:
     """Takes posted events to the raw log."""
 
-    def __init__(self, bus: Bus, keys: Keys, clock: Clock, patience: Patience | None = None) -> None:
+    def __init__(
+        self, bus: Bus, keys: Keys, clock: Clock, patience: Patience | None = None, shares: Shares | None = None
+    ) -> None:
         self._bus = bus
         self._keys = keys
         self._clock = clock
         self._patience = patience or Patience()
+        self._shares = shares or Shares()
 
     def routes(self) -> list[Route]:
         """Everything under /v1 at the root of the host."""
@@ -78,14 +83,23 @@ class Capture:
         body = await read(request, self._patience)
         if path == _METRICS:
             return 0
-        found, body = _opened(body)
-        key = self._key(request, found)
-        raw = list(records(found, body, key.name, _PATHS[path], self._clock.now()))
+        name, raw = self._records(request, path, body)
+        del body
         if request.query_params.get("strict") == "true":
             _judge(raw)
         if raw:
-            await self._bus.publish(USAGE_RAW.name, raw)
+            with self._shares.waiting(name, raw):
+                await self._bus.publish(USAGE_RAW.name, raw)
         return len(raw)
+
+    def _records(self, request: Request, path: str, body: bytes) -> tuple[str, list[Outgoing]]:
+        """The write key's name and the raw records.
+
+        While the log is waited for only these are kept: the body and what was read of it would be as much again.
+        """
+        found, body = _opened(body)
+        key = self._key(request, found)
+        return key.name, list(records(found, body, key.name, _PATHS[path], self._clock.now()))
 
     def _key(self, request: Request, found: Envelope) -> Key:
         """Raises Refused (401) when no write key is given, or the first one given is not one of ours."""

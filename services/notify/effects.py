@@ -4,8 +4,8 @@ A crash between loses nothing and repeats nothing that a person would notice: `h
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -14,12 +14,13 @@ from services.notify.core.consent import TRANSACTIONAL
 from services.notify.filters import tidy
 from services.notify.handlers.sending import Became, Claimed, Sending
 from services.notify.handlers.writing import Writer
+from services.notify.store import deliveries
 from shared.clock import Clock
 from shared.db.protocol import Database
 
 _log = structlog.get_logger(__name__)
-_PATIENCE = 8.0
-"""How long a stopping process waits for conversations that may be at their last word."""
+_PATIENCE, _NOTICE = 5.0, 0.5
+"""Seconds: a stopping process lets those at their last word go on for so long, and who was cut off hang up."""
 _BECAME: dict[str, Became] = {
     "accepted": "accepted",
     "opened": "accepted",
@@ -34,32 +35,75 @@ class Lost(Exception):  # noqa: N818  not a failure: somebody else has it now, o
     """It may not be sent any more, found just before the last word: nothing was sent."""
 
 
+@dataclass
+class Talk:
+    """One conversation. From its last word on, what was said may have been accepted."""
+
+    claimed: Claimed
+    at_last_word: bool = False
+    task: asyncio.Task[None] | None = None
+
+
 class Sends:
     """Sends what is due. Several may run at once, in one process or many."""
 
     def __init__(
-        self, sending: Sending, writer: Writer, channels: Mapping[str, Channel], database: Database, clock: Clock
+        self,
+        sending: Sending,
+        writer: Writer,
+        channels: Mapping[str, Channel],
+        database: Database,
+        clock: Clock,
+        patience: float = _PATIENCE,
     ) -> None:
         self._sending = sending
         self._writer = writer
         self._channels = channels
         self._database = database
         self._clock = clock
+        self._patience = patience
 
     async def send(self) -> int:
         """Take up what was left behind, then send a few: how many deliveries moved."""
         async with self._database.transaction() as tx:
             left = await self._sending.recover(tx, self._clock.now())
-        async with self._database.transaction() as tx:
-            seen, claimed = await self._sending.claim(tx, self._clock.now())
-        if claimed:
-            await _together([self._deliver(one) for one in claimed])
+        talks: list[Talk] = []
+        try:
+            async with self._database.transaction() as tx:
+                seen, claimed = await self._sending.claim(tx, self._clock.now())
+                talks = [Talk(one) for one in claimed]
+            await self._together(talks)
+        except asyncio.CancelledError:
+            await self._give_back([talk for talk in talks if talk.task is None or talk.task.done()])
+            raise
         return left + seen
 
-    async def _deliver(self, claimed: Claimed) -> None:
-        row = claimed.row
+    async def _together(self, talks: list[Talk]) -> None:
+        """All of them to their ends; the first failure is raised after the last has ended."""
+        for talk in talks:
+            talk.task = asyncio.create_task(self._deliver(talk))
+        tasks = [talk.task for talk in talks if talk.task is not None]
         try:
-            receipt = await self._channels[row.channel].send(self._delivery(claimed), self._before(claimed))
+            await _ended(tasks)
+        except asyncio.CancelledError:
+            for talk in talks:
+                if talk.task is not None and not talk.at_last_word:
+                    talk.task.cancel()
+            await _cut_off(tasks, self._patience)
+            raise
+        for task in tasks:
+            task.result()
+
+    async def _give_back(self, talks: list[Talk]) -> None:
+        """What was settled is not ours any more, and stays as it is."""
+        async with self._database.transaction() as tx:
+            for talk in talks:
+                await deliveries.give_back(tx, talk.claimed.row, self._clock.now())
+
+    async def _deliver(self, talk: Talk) -> None:
+        row = talk.claimed.row
+        try:
+            receipt = await self._channels[row.channel].send(self._delivery(talk.claimed), self._before(talk))
         except Lost:
             _log.warning("not_sent_after_all", delivery=row.id)
             return
@@ -69,10 +113,11 @@ class Sends:
         if not kept:
             _log.warning("settled_by_another", delivery=row.id, outcome=receipt.outcome)
 
-    def _before(self, claimed: Claimed) -> PointOfNoReturn:
+    def _before(self, talk: Talk) -> PointOfNoReturn:
         async def before() -> None:
+            talk.at_last_word = True
             async with self._database.transaction() as tx:
-                may = await self._sending.last_word(tx, claimed.row, self._clock.now())
+                may = await self._sending.last_word(tx, talk.claimed.row, self._clock.now())
             if not may:
                 raise Lost
 
@@ -96,15 +141,13 @@ class Sends:
         )
 
 
-async def _together(work: list[Coroutine[Any, Any, None]]) -> None:
-    """All of them to their ends, also while stopping; the first failure is raised after the last has ended."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        await asyncio.wait(tasks)
-    except asyncio.CancelledError:
-        _, late = await asyncio.wait(tasks, timeout=_PATIENCE)
-        for task in late:
-            task.cancel()
-        raise
-    for task in tasks:
-        task.result()
+async def _ended(tasks: list[asyncio.Task[None]], seconds: float | None = None) -> set[asyncio.Task[None]]:
+    """Wait for them; those that did not end."""
+    return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
+
+
+async def _cut_off(tasks: list[asyncio.Task[None]], patience: float) -> None:
+    for task in await _ended(tasks, patience):
+        task.cancel()
+    late = await _ended(tasks, _NOTICE)
+    _log.warning("conversations_cut_off", cut=sum(task.cancelled() for task in tasks), still_talking=len(late))

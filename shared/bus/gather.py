@@ -1,7 +1,8 @@
 """How do many small publishers share one write? While one flush is under way the next one fills."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -13,40 +14,60 @@ _log = structlog.get_logger(__name__)
 Flush = Callable[[str, list[Outgoing]], Awaitable[None]]
 
 
-def size_of(records: Iterable[Outgoing]) -> int:
-    """How many bytes these records hold."""
-    return sum(len(record.key) + len(record.value) + len(record.meta) for record in records)
+class Size(NamedTuple):
+    """How much some records are."""
+
+    records: int = 0
+    bytes: int = 0
+
+    def plus(self, other: "Size") -> "Size":
+        return Size(self.records + other.records, self.bytes + other.bytes)
+
+    def minus(self, other: "Size") -> "Size":
+        return Size(self.records - other.records, self.bytes - other.bytes)
+
+
+MOST = Size(50_000, 64 * 1024 * 1024)
+
+
+class _Share(NamedTuple):
+    """What one publisher waits for."""
+
+    records: Sequence[Outgoing]
+    size: Size
+    done: asyncio.Future[None]
+
+
+def size_of(records: Sequence[Outgoing]) -> Size:
+    """How much these records are."""
+    return Size(len(records), sum(len(key) + len(value) + len(meta) for key, value, meta in records))
 
 
 class Gather:
     """Group commit: `publish` returns when the flush that holds its records has succeeded.
 
-    `most` bounds the records waiting, `most_bytes` what they hold: beyond either, Retry at once, before memory grows.
-    `patience` is how many seconds a publisher waits; after that Retry, and the records may or may not be in the log.
+    `most` bounds the records waiting, and their bytes: beyond it, Retry at once, before memory grows. `patience` is how
+    many seconds a publisher waits; after that Retry, and the records may or may not be in the log.
     """
 
-    def __init__(
-        self, flush: Flush, most: int = 50_000, patience: float = 15.0, most_bytes: int = 64 * 1024 * 1024
-    ) -> None:
+    def __init__(self, flush: Flush, most: Size = MOST, patience: float = 15.0) -> None:
         self._flush = flush
         self._most = most
-        self._most_bytes = most_bytes
         self._patience = patience
-        self._waiting: dict[str, list[tuple[Sequence[Outgoing], asyncio.Future[None]]]] = {}
-        self._count = 0
-        self._bytes = 0
+        self._waiting: dict[str, list[_Share]] = {}
+        self._held = Size()
         self._running: set[asyncio.Task[None]] = set()
 
     async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
         """Wait until these records are durable. Raises Retry when they may not be."""
         size = size_of(records)
-        if self._count and (self._count + len(records) > self._most or self._bytes + size > self._most_bytes):
+        held = self._held.plus(size)
+        if self._held.records and (held.records > self._most.records or held.bytes > self._most.bytes):
             raise Retry("too much is waiting to be written")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._count += len(records)
-        self._bytes += size
+        self._held = held
         first = topic not in self._waiting
-        self._waiting.setdefault(topic, []).append((records, done))
+        self._waiting.setdefault(topic, []).append(_Share(records, size, done))
         if first:
             task = asyncio.create_task(self._drain(topic))
             self._running.add(task)
@@ -63,12 +84,10 @@ class Gather:
     async def _drain(self, topic: str) -> None:
         while self._waiting[topic]:
             share, self._waiting[topic] = self._waiting[topic], []
-            records = [record for some, _ in share for record in some]
-            error = await self._attempt(topic, records)
-            self._count -= len(records)
-            self._bytes -= size_of(records)
-            for _, done in share:
-                _settle(done, error)
+            error = await self._attempt(topic, [record for one in share for record in one.records])
+            for one in share:
+                self._held = self._held.minus(one.size)
+                _settle(one.done, error)
         del self._waiting[topic]
 
     async def _attempt(self, topic: str, records: list[Outgoing]) -> Exception | None:

@@ -119,6 +119,16 @@ class Relay:
                 if topic != USAGE.name:  # usage.v1 stays: it is the archive
                     await tx.run(_DONE, here)
 
+    async def release(self) -> None:
+        """Give the lease back, if we have it: another relay goes on at once."""
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        row = relay_lease.c
+        mine = update(relay_lease).where(row.name == lease.name, row.epoch == lease.epoch)
+        async with self._database.transaction() as tx:
+            await tx.run(mine.values(until=self._clock.now()))
+
     def _fresh(self) -> bool:
         return self._renewed_at <= self._clock.now() < self._renewed_at + _RENEW
 

@@ -15,7 +15,7 @@ from shared.db.failing import is_infrastructure
 from shared.failures import Refused, Retry
 
 _log = structlog.get_logger(__name__)
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}, 429: {"Retry-After": "2"}}
 _KNOWN = (Refused, Retry, DBAPIError, PoolTimeout, OSError, TimeoutError)
 """Errors with an answer: for any other, Starlette gives the answer and raises the error again, into the server's log."""
 

@@ -1,11 +1,12 @@
 """Who keeps the work going? Every loop is restarted when the world fails it, and its state is known to /readyz."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 import structlog
 
+from shared.ending import WORK, Ending
 from shared.failures import Halted
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +41,20 @@ class Loop:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST)
             self.state = "running"
+
+
+class Keeping:
+    """Loops being kept, until they are told to rest."""
+
+    def __init__(self, loops: Sequence[Loop], ending: Ending) -> None:
+        self._tasks = [asyncio.create_task(loop.keep(), name=loop.name) for loop in loops]
+        self._ending = ending
+
+    async def rest(self) -> None:
+        """Ask every loop to stop: a batch in hand is dropped, a conversation at its last word is ended, a group is left."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(self._ending.step(task.get_name(), task, WORK) for task in self._tasks))
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[int]]) -> None:

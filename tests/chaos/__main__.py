@@ -17,7 +17,7 @@ from tests.chaos.collect import collected
 from tests.chaos.profile import Deployment, Profile
 from tests.chaos.progress import say
 from tests.chaos.reread import reread
-from tests.chaos.run import NotQuietError, Running, churn, quiet, running
+from tests.chaos.run import Running, became_quiet, churn, running
 
 _SHARES: dict[str, dict[Deployment, float]] = {
     "scaled": {"scaled": 1.0},
@@ -25,6 +25,7 @@ _SHARES: dict[str, dict[Deployment, float]] = {
     "both": {"scaled": 0.75, "embedded": 0.25},
 }
 _RATE = 40.0
+_STOPPED = 130
 
 
 def arguments() -> argparse.Namespace:
@@ -38,7 +39,10 @@ def arguments() -> argparse.Namespace:
 
 
 async def main(asked: argparse.Namespace, folder: Path) -> bool:
-    """Each deployment in turn; whether all went well."""
+    """Each deployment in turn; whether all went well. Told to stop, it tidies up before it goes."""
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     shares = _SHARES[asked.deployment].items()
     every = [Profile(name, asked.minutes * 60 * share, asked.seed, asked.mutant, _RATE) for name, share in shares]
     return all([await one(profile, folder / profile.deployment) for profile in every])
@@ -50,7 +54,7 @@ async def one(profile: Profile, folder: Path) -> bool:
     async with running(profile, folder) as on:
         await churn(on, profile)
         _report(on, profile)
-        calm = await _calm(on)
+        calm = await became_quiet(on)
         stopped = await on.stage.fleet.stop_all()
         evidence = await collected(on.world, folder)
         if calm:
@@ -69,15 +73,6 @@ def _report(on: Running, profile: Profile) -> None:
     say(f"ended by themselves (slot:exit code): {ended or 'none'}")
 
 
-async def _calm(on: Running) -> bool:
-    try:
-        await quiet(on)
-    except NotQuietError as error:
-        say(f"NOT QUIET: {error}")
-        return False
-    return True
-
-
 def machine() -> str:
     return f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores"
 
@@ -85,12 +80,13 @@ def machine() -> str:
 if __name__ == "__main__":
     asked = arguments()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that a broker is away is the point of it all
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="waymark-chaos-"))
     folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root
     say(f"seed {asked.seed} on {machine()}; in {folder}")
     try:
         well = asyncio.run(main(asked, folder))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(_STOPPED)
     finally:
         if not asked.keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -81,7 +81,7 @@ def _outside(profile: Profile, folder: Path, fleet: Fleet) -> tuple[Client, Stre
 
 
 async def churn(on: Running, profile: Profile) -> None:
-    """The faults, while everybody works; then everybody finishes what they began."""
+    """The faults, while everybody works; then people answer the mail that was still to come."""
     fleet = on.stage.fleet
     for slot in fleet.slots.values():
         if slot.wanted:
@@ -95,8 +95,10 @@ async def churn(on: Running, profile: Profile) -> None:
         on.stage.sinks.behave()
         for slot in fleet.slots.values():
             fleet.start(slot)
-        on.customers.stopped = on.stream.stopped = True
+        on.stream.draws = False
         watching.cancel()
+        await became_quiet(on)
+        on.customers.stopped = on.stream.stopped = True
 
 
 async def quiet(on: Running, seconds: float = _QUIET) -> None:
@@ -113,6 +115,16 @@ async def quiet(on: Running, seconds: float = _QUIET) -> None:
             raise NotQuietError(told(found))
         say(f"  quiet? {told(found)}")
         await asyncio.sleep(3)
+
+
+async def became_quiet(on: Running) -> bool:
+    """Whether it did; if not, it is said what waits."""
+    try:
+        await quiet(on)
+    except NotQuietError as error:
+        say(f"NOT QUIET: {error}")
+        return False
+    return True
 
 
 _WORLDS = {"scaled": scaled, "embedded": embedded}

@@ -22,6 +22,8 @@ class Stream:
 
     def __init__(self, client: Client, chance: Random, clock: Clock, allowed: Journal, rate: float) -> None:
         self.stopped = False
+        self.draws = True
+        """Whether new things happen by themselves; what people do is posted until `stopped`."""
         self._client = client
         self._chance = chance
         self._clock = clock
@@ -33,11 +35,12 @@ class Stream:
         self._born = 0
 
     async def run(self) -> None:
-        """Until stopped, then until everything made is safe."""
+        """Until stopped, and then until everything made is safe."""
         posters = [asyncio.create_task(self._post()) for _ in range(_POSTERS)]
         try:
             while not self.stopped:
-                await self._queue.put(self._draw())
+                if self.draws:
+                    await self._queue.put(self._draw())
                 await asyncio.sleep(self._chance.expovariate(self._rate / 4))
             await self._queue.join()
         finally:

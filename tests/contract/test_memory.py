@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.bus.blocks import BYTES, SIZE, cut
-from shared.bus.gather import Gather
+from shared.bus.gather import Gather, Size
 from shared.bus.protocol import Outgoing
 from shared.bus.tables import AT_ONCE_BYTES
 from shared.contracts.topics import LIFECYCLE, USAGE_RAW
@@ -72,7 +72,7 @@ async def test_what_waits_to_be_written_is_bounded_in_bytes_and_freed_when_it_is
     async def flush(_topic: str, _records: list[Outgoing]) -> None:
         await gate.wait()
 
-    gather = Gather(flush, most_bytes=100)
+    gather = Gather(flush, Size(1000, 100))
 
     def two() -> list[asyncio.Task[None]]:
         return [asyncio.create_task(gather.publish("t", [Outgoing(b"k", b"x" * 39)])) for _ in range(2)]

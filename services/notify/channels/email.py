@@ -23,6 +23,7 @@ Connect = Callable[[], SMTP]
 
 _TRANSIENT = range(400, 500)
 _NO = range(400, 600)
+_GOODBYE = 2.0
 
 
 class Email:
@@ -46,11 +47,17 @@ class Email:
         except (SMTPException, OSError) as error:
             client.close()
             return _not_accepted(error)
+        except BaseException:
+            client.close()
+            raise
         try:
             await before()
-            return await _data(client, mail.as_bytes(), str(mail["Message-ID"]))
-        finally:
-            await _goodbye(client)
+            receipt = await _data(client, mail.as_bytes(), str(mail["Message-ID"]))
+        except BaseException:  # cut off, or not ours any more: a goodbye would wait for a server that may hang
+            client.close()
+            raise
+        await _goodbye(client)
+        return receipt
 
 
 async def _data(client: SMTP, content: bytes, reference: str) -> Receipt:
@@ -73,8 +80,8 @@ def _not_accepted(error: SMTPException | OSError) -> Receipt:
 
 
 async def _goodbye(client: SMTP) -> None:
-    """What was accepted stays accepted, however the goodbye goes."""
+    """What was accepted stays accepted, however the goodbye goes; it is not recorded before, so it must not take long."""
     try:
-        await client.quit()
+        await client.quit(timeout=_GOODBYE)
     except SMTPException:
         client.close()

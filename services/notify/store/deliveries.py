@@ -47,6 +47,14 @@ async def change(tx: Tx, row: Row[Any], **values: Any) -> bool:
     return await tx.run(update(delivery).where(*same).values(values)) == 1
 
 
+async def give_back(tx: Tx, row: Row[Any], now: datetime) -> None:
+    """A sender that stops: what nobody was told is as if never claimed, what is in doubt need not wait for the lease."""
+    same = (_c.id == row.id, _c.status == "sending", _c.lease_epoch == row.lease_epoch)
+    as_before = {"status": "pending", "attempt": row.attempt - 1, "lease_until": None}
+    await tx.run(update(delivery).where(*same, _c.stage == "claimed").values(as_before))
+    await tx.run(update(delivery).where(*same, _c.stage == "data_sent").values(lease_until=now))
+
+
 async def one(read: Read, name: str) -> Row[Any] | None:
     """A delivery, or None."""
     return await read.first(select(delivery).where(_c.id == name))

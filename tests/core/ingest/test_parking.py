@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from services.ingest.core.canonical import draft
+from services.ingest.core.limits import DEPTH
 from shared.bus.protocol import Record
 from shared.failures import Parked
 from tests.core.ingest.make import TRACK, reason, reason_of, record
@@ -94,11 +95,17 @@ def test_properties_that_a_later_reader_could_not_decode_are_parked(value: bytes
     assert reason(whole) in {"bad_shape", "bad_json"}
 
 
-@pytest.mark.parametrize("levels", [65, 900, 100_000])
+@pytest.mark.parametrize("levels", [DEPTH, 900, 100_000])
 @pytest.mark.parametrize("key", [b"properties", b"unknown"])
 def test_what_is_nested_too_deep_is_parked(key: bytes, levels: int) -> None:
     nested = b'{"a":' * levels + b"1" + b"}" * levels
     assert reason(b'{"type":"track","event":"x","userId":"a","%s":%s}' % (key, nested)) == "too_deep"
+
+
+def test_what_is_nested_as_deep_as_may_be_is_taken() -> None:
+    nested = b'{"a":' * (DEPTH - 1) + b"1" + b"}" * (DEPTH - 1)
+    found = draft(record(b'{"type":"track","event":"x","userId":"a","messageId":"m1","properties":%s}' % nested))
+    assert bytes(found.properties) == nested
 
 
 def test_many_brackets_are_not_depth() -> None:

@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx2
+import msgspec
 import pytest
 from starlette.applications import Starlette
 
 from deploy.servers import Postgres
-from services.ingest.body import Patience
 from services.ingest.capture import Capture
+from services.ingest.shares import Shares
+from shared.bus.gather import Size
 from shared.bus.protocol import Outgoing
 from shared.failures import Retry
+from shared.http.bodies import Patience
 from shared.keys import Keys
 from tests.conftest import scaled
-from tests.make import StillClock
+from tests.make import StillClock, settle
 from tests.service.ingest.make import ANN, bearer, connected, listening, running
 
 KEY = "a-write-key-of-a-test"
@@ -29,6 +33,18 @@ class NoLog:
 
     async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:  # noqa: ARG002
         raise self.error
+
+
+class SlowLog:
+    """A log that takes nothing before it may."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.waiting = 0
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:  # noqa: ARG002
+        self.waiting += 1
+        await self.may.wait()
 
 
 def app(error: Exception, patience: Patience | None = None) -> Starlette:
@@ -99,3 +115,32 @@ async def test_a_client_that_goes_away_in_the_middle_harms_nobody() -> None:
             answer = await reader.read()
         writer.close()
     assert answer.startswith(b"HTTP/1.1 405 ")
+
+
+async def test_a_flood_on_one_key_does_not_cost_the_others_theirs() -> None:
+    log, keys = SlowLog(), Keys([("write", name, f"write-key-of-{name}") for name in ("flood", "calm")])
+    capture = Capture(log, keys, StillClock(), shares=Shares(Size(10, 10**9)))  # type: ignore[arg-type]
+    async with connected(Starlette(routes=capture.routes())) as client:
+
+        async def send(name: str, events: int) -> httpx2.Response:
+            body = {"batch": [ANN] * events, "writeKey": f"write-key-of-{name}"}
+            return await client.post("/v1/batch", content=msgspec.json.encode(body))
+
+        async def waiting(requests: int) -> None:
+            async def so_many() -> bool:
+                return log.waiting == requests
+
+            await settle(so_many)
+
+        taken = [asyncio.create_task(send("flood", 4))]
+        await waiting(1)
+        taken.append(asyncio.create_task(send("calm", 1)))
+        await waiting(2)
+        refused = await send("flood", 2)
+        taken.append(asyncio.create_task(send("calm", 1)))
+        await waiting(3)
+        log.may.set()
+        assert [(await one).status_code for one in taken] == [200, 200, 200]
+        assert (await send("flood", 9)).status_code == 200
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
+    assert refused.json()["code"] == "too_many_requests"

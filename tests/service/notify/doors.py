@@ -43,14 +43,27 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mail_server(mailbox: Mailbox) -> AsyncIterator[int]:
+async def mail_server(mailbox: Mailbox, port: int = 0) -> AsyncIterator[int]:
     """The port of a server that fills this mailbox."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(mailbox, hostname="mx.test"), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: SMTP(mailbox, hostname="mx.test"), "127.0.0.1", port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[int]:
+    """The port of a server that takes every connection and never says anything."""
+    taken: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _reader, writer: taken.append(writer), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in taken:
+            writer.transport.abort()
 
 
 Requests = list[tuple[str, dict[str, str], bytes]]

@@ -92,12 +92,12 @@ class Office:
             ids = [row.id for row in await tx.all(select(account.c.id).where(account.c.next_due <= until))]
             return await self.handlers.time(tx, ids, until)
 
-    def sends(self, own: dict[str, Channel] | None = None) -> Sends:
+    def sends(self, own: dict[str, Channel] | None = None, patience: float = 5.0) -> Sends:
         ready, missing = channels(self.parts)
         if own is not None:
             ready, missing = own, {}
         sending = Sending(self.book, self.part_of, "preview", missing)
-        return Sends(sending, self.writer, ready, self.database, self.clock)
+        return Sends(sending, self.writer, ready, self.database, self.clock, patience)
 
     async def rows(self, **where: Any) -> list[dict[str, Any]]:
         found = select(delivery).order_by(delivery.c.at, delivery.c.id)

@@ -1,0 +1,118 @@
+"""How much of a body is taken, how long is it waited for, and how much may all of them hold together?"""
+
+import asyncio
+from typing import NamedTuple
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.failures import Failure, Refused, Retry
+from shared.http.problem import from_error
+
+MIB = 1024 * 1024
+
+
+class Patience(NamedTuple):
+    """Seconds we wait for the next piece of a body, and for all of it."""
+
+    piece: float = 10.0
+    whole: float = 60.0
+
+
+async def whole(scope: Scope, receive: Receive, most: int, patience: Patience) -> bytes:
+    """The body. Raises Refused: 413 when it is over `most` bytes, 408 when it is slow, 400 when it is cut off."""
+    length = _header(scope, b"content-length").decode("latin1")
+    if length.isdecimal() and (len(length) > len(str(most)) or int(length) > most):
+        raise _too_large(most)
+    try:
+        async with asyncio.timeout(patience.whole):
+            return await _received(receive, most, patience.piece)
+    except TimeoutError:
+        raise Refused("the body did not arrive in time", "slow_body", 408) from None
+
+
+async def _received(receive: Receive, most: int, piece: float) -> bytes:
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        async with asyncio.timeout(piece):
+            message = await receive()
+        if message["type"] != "http.request":
+            raise Refused("the connection ended before the body did", "cut_body")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(most: int) -> Refused:
+    return Refused(f"the body is over {most} bytes", "too_large", 413)
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    return next((value for key, value in scope["headers"] if key == name), b"")
+
+
+class Whole:
+    """ASGI middleware: no route begins before its body is here, whole and small enough."""
+
+    def __init__(self, app: ASGIApp, most: int = MIB, patience: Patience | None = None) -> None:
+        self._app = app
+        self._most = most
+        self._patience = patience or Patience(whole=20.0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _has_body(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await whole(scope, receive, self._most, self._patience)
+        except Failure as error:
+            await from_error(error)(scope, receive, send)
+        else:
+            await self._app(scope, _again(body, receive), send)
+
+
+def _has_body(scope: Scope) -> bool:
+    return _header(scope, b"content-length") not in {b"", b"0"} or bool(_header(scope, b"transfer-encoding"))
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hands the body out once; what comes after it is the connection's."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return next_message
+
+
+class Held:
+    """ASGI middleware: what came of a body counts until its request is answered. Beyond `most` bytes a body ends in Retry.
+
+    What has come counts, not what was announced: an announcement costs nothing, and would lock the others out.
+    """
+
+    def __init__(self, app: ASGIApp, most: int = 128 * MIB) -> None:
+        self._app = app
+        self._most = most
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        mine = 0
+
+        async def counted() -> Message:
+            nonlocal mine
+            message = await receive()
+            size = len(message.get("body", b""))
+            if size and self._held + size > self._most:
+                raise Retry("too many bodies are being read at once; come again")
+            mine += size
+            self._held += size
+            return message
+
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            self._held -= mine
