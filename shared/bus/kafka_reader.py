@@ -71,6 +71,8 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return None
 
     async def hint(self, positions: dict[Partition, int]) -> None:
+        if not positions:
+            return  # aiokafka takes that for a mistake
         with suppress(KafkaError, TimeoutError):
             told = {self._theirs(partition): offset for partition, offset in positions.items()}
             await asyncio.wait_for(self._consumer.commit(told), 3)

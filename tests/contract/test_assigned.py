@@ -36,6 +36,10 @@ class Lively:
     async def getmany(self, **_limits: Any) -> dict[TopicPartition, list[Any]]:
         return {}
 
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        if not offsets:
+            raise ValueError(offsets)  # as aiokafka does
+
 
 class Owner:
     """Whose cursor stands at 12, since the owner before moved it while we measured the log."""
@@ -63,3 +67,8 @@ async def test_a_cursor_beyond_a_log_that_stays_short_halts() -> None:
     with pytest.raises(Halted, match="truncated or made anew"):
         await reader.poll(10, 0.0)
     assert not consumer.sought
+
+
+async def test_a_member_without_partitions_has_nothing_to_tell_and_stays() -> None:
+    """More replicas than partitions: falling over here would mean a rebalance for everybody, every five seconds."""
+    await KafkaReader(Lively(), "", ["t"], Owner()).hint({})
