@@ -42,6 +42,9 @@ check: $(VENV)/.dev ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+simulate: $(VENV)/.dev ## the product through simulated trouble, seed by seed in virtual time (SEEDS=200)
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200)
+
 bench: $(VENV)/.dev ## events a second and time to the transition, both deployments (QUICK=1, ROWS=embedded,scaled,raw)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
 

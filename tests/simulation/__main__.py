@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--mutant")
+    parser.add_argument("--teeth", action="store_true", help="every mutant, until a seed notices it")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first seed that fails")
     return show(parser.parse_args())

@@ -27,12 +27,9 @@ class Nemesis:
         self._every = town.chance.one((1.0, 2.0, 5.0))
         self._busy: set[asyncio.Task[None]] = set()
         town.sinks.freeze = self._freeze_now
-        strikes: list[Callable[[], Awaitable[None]]] = [self._kill, self._kill, self._freeze, self._freeze, self._stop]
-        self._strikes = [
-            *strikes,
-            self._database_down,
-            *([] if town.embedded else [self._deal, self._deal, self._brokers_down]),
-        ]
+        here: list[Callable[[], Awaitable[None]]] = [self._kill, self._kill, self._freeze, self._freeze, self._stop]
+        there = [] if town.embedded else [self._deal, self._deal, self._brokers_down]
+        self._strikes = [*here, self._database_down, self._table_sick, self._table_sick, *there]
 
     async def run(self) -> None:
         while True:

@@ -14,6 +14,7 @@ import structlog
 from tests.chaos.mutants import planted
 from tests.simulation.files import Templates
 from tests.simulation.run import Report, run
+from tests.simulation.teeth import bites
 
 say = print
 SEEDS_ENOUGH = 10
@@ -25,6 +26,8 @@ def show(wanted: argparse.Namespace) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     seeds = [wanted.seed] if wanted.seed is not None else range(wanted.first, wanted.first + wanted.seeds)
     with tempfile.TemporaryDirectory() as folder:
+        if wanted.teeth:
+            return _teeth(Templates(Path(folder)))
         return _all(seeds, wanted, Templates(Path(folder)))
 
 
@@ -41,6 +44,15 @@ def _all(seeds: Iterable[int], wanted: argparse.Namespace, templates: Templates)
                 break
     _sum(done, time.monotonic() - began)
     return 1 if failed or _unseen(done) else 0
+
+
+def _teeth(templates: Templates) -> int:
+    toothless = 0
+    for bite in bites(templates):
+        toothless += not bite.noticed
+        found = f"{' '.join(bite.broken) or 'nothing'} with seed {bite.seed}{'' if bite.kept else ', which fails without it too'}"
+        say(f"{bite.mutant:28} {'noticed' if bite.noticed else 'NOT NOTICED'} {found}", flush=True)
+    return 1 if toothless else 0
 
 
 def _failed(report: Report, wanted: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ class World:
         self._chance = chance
         self._clock = clock
         self._number = 0
-        self.customers = [_customer(n) for n in range(chance.random.randint(3, 7))]
+        self.customers = [_customer(n) for n in range(chance.random.randint(4, 8))]
         self.posted: set[str] = set()
         self.allowed: set[str] = set()
         self._introduced: set[str] = set()
@@ -102,7 +102,7 @@ _MIX: list[tuple[float, Any]] = [
 
 
 def _customer(number: int) -> Customer:
-    users = tuple(f"u{number}{letter}" for letter in "xyz"[: 1 + number % 3])
+    users = tuple(f"u{number}{letter}" for letter in "wxyz"[: 2 + number % 3])
     return Customer(f"acme{number}", users, users[0])
 
 
