@@ -11,7 +11,7 @@ import select
 import signal
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -31,14 +31,15 @@ _FAILED = 1
 def main(parent: int, mutant: str) -> None:
     die_with(parent)
     doomed.plant()
-    if mutant:
-        from tests.chaos.mutants import MUTANTS  # noqa: PLC0415  only a run with a mutant needs them
+    with ExitStack() as planted:  # held as long as we live: let go, it would undo the mutant
+        if mutant:
+            from tests.chaos.mutants import MUTANTS  # noqa: PLC0415  only a run with a mutant needs them
 
-        MUTANTS[mutant]()
-    doomed.listen()
-    gc.collect()
-    gc.freeze()
-    _serve_orders()
+            MUTANTS[mutant].plant(planted)
+        doomed.listen()
+        gc.collect()
+        gc.freeze()
+        _serve_orders()
 
 
 def _serve_orders() -> None:
