@@ -62,7 +62,7 @@ def run(seed: int, templates: Templates, *, show: bool = False) -> Report:
         try:
             return loop.run_until_complete(_run(seed, Path(folder), templates, chance, trace, unhandled))
         finally:
-            loop.close()
+            _ended(loop)
 
 
 async def _run(
@@ -79,9 +79,9 @@ async def _run(
     await nemesis.heal()
     stuck = await quiet(town, client)
     evidence = await gathered(town, world, client)
+    tending.cancel()
     if not stuck:
         stuck = await _reread(town, client, evidence)
-    tending.cancel()
     found = verdicts(evidence)
     hours = (town.clock.now() - began).total_seconds() / 3600
     await town.close()
@@ -140,10 +140,18 @@ async def _reread(town: Town, client: Client, evidence: Evidence) -> list[str]:
     return stuck
 
 
+def _ended(loop: VirtualLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(1))
+    loop.close()
+
+
 def _heard(unhandled: list[str], context: dict[str, Any]) -> None:
     error = context.get("exception")
-    if isinstance(error, Exception) and not is_infrastructure(error):
-        unhandled.append(f"{context.get('message')}: {error!r}")
+    told = f"{context.get('message')}: {error!r}"
+    if isinstance(error, Exception) and not is_infrastructure(error) and told not in unhandled:
+        unhandled.append(told)
 
 
 def _fastest() -> str | None:

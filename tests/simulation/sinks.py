@@ -1,5 +1,6 @@
 """What is at the other end of a mail or a webhook? Somebody who writes down what they accept before they answer, if they do."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -102,8 +103,11 @@ class FakeSmtp(_Line):
         await self.process.lag()
         return SMTPResponse(250, "taken")
 
-    async def quit(self) -> None:
+    async def quit(self, timeout: float) -> None:  # noqa: ASYNC109  aiosmtplib's
         await self.process.lag()
+        if self.hits("sink hangs"):
+            await asyncio.sleep(timeout)
+            raise SMTPTimeoutError("no goodbye")
 
     def close(self) -> None:
         """Nothing to give back."""
