@@ -11,8 +11,10 @@ import structlog
 _log = structlog.get_logger(__name__)
 BUDGET = 10.0
 """Seconds: a third of what orchestrators wait before they kill."""
-WORK, LEASES, LOG, DATABASE = 0.7, 0.8, 0.9, 0.95
-"""By when in the budget each step must be done: requests and loops, then leases, then the log, then the pools."""
+WORK, LEASES, LOG, DATABASE = 0.65, 0.75, 0.85, 0.9
+"""By when in the budget each step must be done: requests and loops, then leases, then the log, then the pools. The rest is
+for the interpreter.
+"""
 _NOTICE = 0.2
 
 

@@ -29,6 +29,14 @@ async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
         _settled()
         sys.stderr.write(f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n")
         await until_stopped(server)
+    _leave()
+
+
+def _leave() -> None:
+    """What is still under way was given up and does not listen: the loop's end would wait for it."""
+    if len(asyncio.all_tasks()) > 1:
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _settled() -> None:

@@ -1,0 +1,46 @@
+"""Who carries the log when its relay stops? Another one, at once: the lease is given back."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from shared.bus.tables import relay_lease
+from tests.conftest import scaled
+from tests.make import NOON, StillClock, settle, store
+from waymark import histories
+from waymark.assembly import assembled
+
+pytestmark = pytest.mark.servers
+
+
+async def test_a_relay_that_stops_gives_its_lease_back(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    settings = scaled(request, tmp_path)
+    await asyncio.to_thread(histories.migrate, settings, ["ingest"])
+    until = select(relay_lease.c.until).where(relay_lease.c.name == "ingest")
+    async with assembled(settings, ["ingest"], StillClock()) as assembly:
+
+        async def taken() -> bool:
+            async with assembly.parts["ingest"].database.snapshot() as read:
+                return bool((await read.scalar(until) or NOON) > NOON)
+
+        await settle(taken)
+    async with store(settings, owner="another") as opened, opened.database.snapshot() as read:
+        assert await read.scalar(until) == NOON
+
+
+async def test_a_lease_is_given_back_by_its_holder_only(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    settings = scaled(request, tmp_path)
+    async with store(settings, owner="one") as one, store(settings, owner="two") as two:
+        assert one.relay
+        assert two.relay
+        await one.relay.carry()
+        await two.relay.release()
+        await two.relay.carry()
+        async with two.database.snapshot() as read:
+            assert await read.scalar(select(relay_lease.c.owner)) == "one"
+        await one.relay.release()
+        await two.relay.carry()
+        async with two.database.snapshot() as read:
+            assert await read.scalar(select(relay_lease.c.owner)) == "two"

@@ -1,0 +1,39 @@
+"""What if even the event loop hangs on the way down? A thread ends the process, and a second signal does at once."""
+
+import asyncio
+import signal
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+HANGS = """
+import asyncio, time
+from waymark.commands import until_stopped
+
+async def main():
+    server = asyncio.create_task(asyncio.sleep(3600))
+    asyncio.get_running_loop().call_soon(print, "ready")
+    await until_stopped(server)
+    print("stopping")
+    time.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("signals", "code"), [(1, 1), (2, -signal.SIGTERM)])
+async def test_a_loop_that_hangs_is_no_reason_to_stay(signals: int, code: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-c", HANGS), cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    assert process.stderr
+    async with asyncio.timeout(60):
+        for said in (b"ready\n", b"stopping\n")[:signals]:
+            assert await process.stdout.readline() == said
+            process.send_signal(signal.SIGTERM)
+        assert await process.wait() == code
+        if signals == 1:
+            assert b"ended by force" in await process.stderr.read()
