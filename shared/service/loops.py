@@ -24,7 +24,10 @@ class Loop:
         self._work = work
 
     async def keep(self) -> None:
-        """Run it; after a failure wait, twice as long each time, and run it again. Halted stops it for good."""
+        """Run it; after a failure wait, twice as long each time unless it ran for longer than that, and run it again.
+
+        Halted stops it for good.
+        """
         pause = _FIRST
         while True:
             started = asyncio.get_running_loop().time()
@@ -36,7 +39,7 @@ class Loop:
                 return
             except Exception as error:  # noqa: BLE001  whatever it was, the loop must come back
                 self.state, self.problem = "failing", repr(error)
-                pause = _FIRST if asyncio.get_running_loop().time() - started > _LONGEST else pause
+                pause = _FIRST if asyncio.get_running_loop().time() - started > pause else pause
                 _log.warning("loop_failed", loop=self.name, error=repr(error), again_in=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST)
