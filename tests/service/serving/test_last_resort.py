@@ -23,17 +23,20 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize(("signals", "code"), [(1, 1), (2, -signal.SIGTERM)])
-async def test_a_loop_that_hangs_is_no_reason_to_stay(signals: int, code: int) -> None:
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [([signal.SIGTERM], 1), ([signal.SIGTERM] * 2, -signal.SIGTERM), ([signal.SIGINT] * 2, -signal.SIGINT)],
+)
+async def test_a_loop_that_hangs_is_no_reason_to_stay(signals: list[signal.Signals], code: int) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-u", "-c", HANGS), cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert process.stdout
     assert process.stderr
     async with asyncio.timeout(60):
-        for said in (b"ready\n", b"stopping\n")[:signals]:
+        for said, one in zip((b"ready\n", b"stopping\n"), signals, strict=False):
             assert await process.stdout.readline() == said
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(one)
         assert await process.wait() == code
-        if signals == 1:
+        if code == 1:
             assert b"ended by force" in await process.stderr.read()
