@@ -54,18 +54,18 @@ async def _round(session: Session, config: Path, check: Check) -> Figures:
     end, folder = await session.expected(topic.stream), session.new(config.name)
     settings = servers.settings(folder, await servers.database(folder.name), topic.prefix, config)
     before = await ends(servers, topic.prefix + LIFECYCLE.name)
-    await prepared(settings, servers)
+    await migrated(settings, ["lifecycle"])
+    await servers.checkpointed()
     first, last = await drained(settings, servers, topic.stream.events)
     await check(settings, await _published(settings, servers, topic, before), end)
     await servers.dropped(settings.database)
     return between(first, last)
 
 
-async def prepared(settings: Settings, servers: Servers) -> None:
-    """Tables, keys, and nothing left to write from before."""
+async def migrated(settings: Settings, services: list[str]) -> None:
+    """Keys and tables."""
     credentials(settings.data)
-    await asyncio.to_thread(histories.migrate, settings, ["lifecycle"])
-    await servers.checkpointed()
+    await asyncio.to_thread(histories.migrate, settings, services)
 
 
 async def drained(settings: Settings, servers: Servers, events: int) -> tuple[Mark, Mark]:

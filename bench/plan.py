@@ -8,6 +8,7 @@ PER_ACCOUNT = 60
 SIZE = 100
 """Events a post on the road."""
 CONNECTIONS = 4
+ROAD_ACCOUNTS = 5_000
 
 
 def warm(events: int) -> int:

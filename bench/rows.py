@@ -1,9 +1,10 @@
 """Which rows are there? One table: what runs, whether it survives a crash, and about how many seconds a full round takes."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
-from bench import lifecycle, memory
+from bench import intake, lifecycle, memory
 from bench.peers.java import streams
 from bench.peers.runner import Peer, python
 from bench.rounds import Figures
@@ -58,8 +59,22 @@ MEMORY = (
     Row("replay", "memory", NO, 5, 3, memory.ours),
     Row("replay-bytewax", "memory", NO, 4, 2, memory.bytewax, memory.bytewax_prepared),
 )
-ROWS = (*LIFECYCLE, *MEMORY)
-REFERENCE = {"lifecycle": "ours-minimal", "memory": "replay"}
+INTAKE = (
+    Row("intake-ours", "intake", "yes, once Kafka has it", 15, 8, partial(intake.taken, intake.ours)),
+    Row("intake-service", "intake", "yes, once Kafka has it", 17, 9, partial(intake.taken, intake.service)),
+    Row(
+        "intake-textbook",
+        "intake",
+        "yes, once Kafka has it",
+        15,
+        8,
+        partial(intake.taken, intake.textbook),
+        intake.web_prepared,
+    ),
+    Row("intake-bare", "intake", NO, 14, 7, partial(intake.taken, intake.bare), intake.web_prepared),
+)
+ROWS = (*LIFECYCLE, *INTAKE, *MEMORY)
+REFERENCE = {"lifecycle": "ours-minimal", "intake": "intake-ours", "memory": "replay"}
 """Our row of each group: the others are told as ratios to it."""
 GROUPS = tuple(dict.fromkeys(row.group for row in ROWS))
 

@@ -28,7 +28,7 @@ def just(process: Process) -> Pids:
 async def waymark(settings: Settings, port: int, command: Sequence[str]) -> AsyncIterator[Process]:
     """A `waymark` process; what it says goes to a file beside its data, shown when it fails."""
     words = [sys.executable, "-m", "waymark", *command]
-    async with running(words, _environment(settings, port), settings.data / f"{'-'.join(command)}.log") as child:
+    async with running(words, environment(settings, port), settings.data / f"{'-'.join(command)}.log") as child:
         yield child
 
 
@@ -76,7 +76,8 @@ async def ready(child: Process, url: str) -> None:
     raise Wrong(f"{url} did not get ready (exit code {child.returncode})")
 
 
-def _environment(settings: Settings, port: int) -> dict[str, str]:
+def environment(settings: Settings, port: int) -> dict[str, str]:
+    """What a process of ours finds in its environment: these settings and no other WAYMARK_*."""
     given = {
         "WAYMARK_DATA": str(settings.data),
         "WAYMARK_CONFIG": str(settings.config),

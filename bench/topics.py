@@ -62,11 +62,11 @@ async def _fill(bus: KafkaBus, stream: Stream) -> None:
             await bus.sender.send(Partition(USAGE.name, part), records)
 
 
-async def made(servers: Servers, name: str) -> str:
-    """A new topic of one partition, under our prefix; its whole name."""
+async def made(servers: Servers, name: str, parts: int = 1) -> str:
+    """A new topic under our prefix; its whole name."""
     bus = KafkaBus(servers.bootstrap, servers.prefix)
     try:
-        await bus.open([name], 1)
+        await bus.open([name], parts)
     finally:
         await bus.close()
     return servers.prefix + name
