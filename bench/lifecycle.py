@@ -35,7 +35,7 @@ from waymark import histories
 MINIMAL = ROOT / "bench/definitions/minimal"
 SHIPPED = ROOT / "config"
 _PATIENCE = 240.0
-_RELAY = 30.0
+_RELAY = 120.0
 Check = Callable[[Settings, list[bytes], End], Awaitable[None]]
 
 
@@ -97,31 +97,32 @@ async def _carried(settings: Settings) -> None:
 async def _published(settings: Settings, servers: Servers, topic: Filled, before: dict[int, int]) -> list[bytes]:
     """What a reader of `lifecycle.v1` has got since; as much of it as the database says was decided."""
     found = await values(servers, topic.prefix + LIFECYCLE.name, before)
-    decided = (await _rows(settings, "SELECT count(*) FROM lifecycle.lifecycle_message"))[0][0]
+    decided = (await rows(settings, "SELECT count(*) FROM lifecycle.lifecycle_message"))[0][0]
     demand({"published": len(found)}, {"published": decided})
     return found
 
 
-async def _rows(settings: Settings, sql: str) -> list[Any]:
+async def rows(settings: Settings, sql: str, *values_of: object) -> list[Any]:
+    """What the database answers."""
     connection = await asyncpg.connect(dsn(settings.database))
     try:
-        return list(await connection.fetch(sql))
+        return list(await connection.fetch(sql, *values_of))
     finally:
         await connection.close()
 
 
 async def _same_fold(settings: Settings, published: list[bytes], end: End) -> None:
     """Each account's counts, last time and one transition are what every peer must have."""
-    rows, compiled = await _rows(settings, "SELECT id, state FROM lifecycle.lifecycle_account"), plan(settings)
-    accounts = {row["id"]: _kept(row["state"], compiled) for row in rows}
+    found, compiled = await rows(settings, "SELECT id, state FROM lifecycle.lifecycle_account"), plan(settings)
+    accounts = {row["id"]: kept(row["state"], compiled) for row in found}
     told_of = Counter(one.account for one in _stages(published) if one.stage == "active")
     verify(End(accounts, dict(told_of)), end)
 
 
 async def _same_use(settings: Settings, published: list[bytes], end: End) -> None:
     """Each account's uses, features and last time, and that it was told once to have begun."""
-    rows, compiled = await _rows(settings, "SELECT id, state FROM lifecycle.lifecycle_account"), plan(settings)
-    accounts = {row["id"]: _use(row["state"], compiled) for row in rows}
+    found, compiled = await rows(settings, "SELECT id, state FROM lifecycle.lifecycle_account"), plan(settings)
+    accounts = {row["id"]: _use(row["state"], compiled) for row in found}
     wanted = {name: (kept.count, len(kept.features), kept.last) for name, kept in end.accounts.items()}
     if accounts != wanted:
         wrong = sum(accounts.get(name) != of for name, of in wanted.items())
@@ -134,7 +135,8 @@ def _stages(published: list[bytes]) -> list[StageChanged]:
     return [one for one in map(decode, published) if isinstance(one, StageChanged)]
 
 
-def _kept(state: bytes, compiled: Plan) -> Kept:
+def kept(state: bytes, compiled: Plan) -> Kept:
+    """An account under the minimal definition, as a peer would keep it."""
     account = decode_state(state)
     metrics = snapshot_of(account, compiled).metrics
     counts = {feature: int(metrics[feature] or 0) for feature in FEATURES}

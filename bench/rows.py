@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from bench import intake, lifecycle, memory
+from bench import accounts, deployments, intake, lifecycle, memory, road
 from bench.peers.java import streams
 from bench.peers.runner import Peer, python
 from bench.rounds import Figures
@@ -73,8 +73,23 @@ INTAKE = (
     ),
     Row("intake-bare", "intake", NO, 14, 7, partial(intake.taken, intake.bare), intake.web_prepared),
 )
-ROWS = (*LIFECYCLE, *INTAKE, *MEMORY)
-REFERENCE = {"lifecycle": "ours-minimal", "intake": "intake-ours", "memory": "replay"}
+ROAD = (
+    Row("road-scaled", "road", f"{EXACT}, ids deduped", 45, 22, partial(road.carried, deployments.scaled)),
+    Row("road-embedded", "road", f"{EXACT}, a power cut too", 40, 20, partial(road.carried, deployments.embedded)),
+)
+ACCOUNTS = (
+    Row("accounts-1k", "accounts", f"{EXACT}, ids deduped before", 14, 9, partial(accounts.known, 0)),
+    Row("accounts-100k", "accounts", f"{EXACT}, ids deduped before", 18, 12, partial(accounts.known, 1)),
+    Row("accounts-1m", "accounts", f"{EXACT}, ids deduped before", 50, 0, partial(accounts.known, 2)),
+)
+ROWS = (*ROAD, *LIFECYCLE, *INTAKE, *ACCOUNTS, *MEMORY)
+REFERENCE = {
+    "road": "road-scaled",
+    "accounts": "accounts-1k",
+    "lifecycle": "ours-minimal",
+    "intake": "intake-ours",
+    "memory": "replay",
+}
 """Our row of each group: the others are told as ratios to it."""
 GROUPS = tuple(dict.fromkeys(row.group for row in ROWS))
 

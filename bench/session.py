@@ -90,4 +90,5 @@ class Session:
 
     async def _filled(self, stream: Stream) -> Filled:
         self.say(f"writing {stream.whole:,} events of {stream.accounts:,} accounts to Kafka")
-        return await filled(await self.servers(), stream)
+        theirs = await self.servers()
+        return await filled(theirs, Filled(stream, f"{theirs.prefix}{stream.name}."), range(stream.whole))

@@ -1,7 +1,7 @@
 """Which events stand in a prefilled `usage.v1`? The same for every runner: made from a seed, by contract, about 341 bytes each."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -43,12 +43,18 @@ class Stream(NamedTuple):
         return self.events + self.accounts * self.greeting
 
     def __iter__(self) -> Iterator[Event]:  # type: ignore[override]  # a stream is its events
-        return map(self._event, range(self.whole))
+        return self.some(range(self.whole))
+
+    def some(self, numbers: range) -> Iterator[Event]:
+        """The events of these numbers."""
+        return map(self._event, numbers)
+
+    def at(self, number: int) -> datetime:
+        """Microseconds are odd, so that every time is written with the same number of digits and sorts as text."""
+        return self.began + timedelta(microseconds=2 * number + 1)
 
     def _event(self, number: int) -> Event:
-        """Microseconds are odd, so that every time is written with the same number of digits and sorts as text."""
-        at = self.began + timedelta(microseconds=2 * number + 1)
-        return Event(number, name_of(self._account(number)), FEATURES[number % len(FEATURES)], at)
+        return Event(number, name_of(self._account(number)), FEATURES[number % len(FEATURES)], self.at(number))
 
     def _account(self, number: int) -> int:
         greeted = self.accounts * self.greeting
@@ -93,8 +99,13 @@ def written(event: Event) -> bytes:
 
 def expected(stream: Stream) -> End:
     """What every runner must have in the end."""
+    return counted(stream)
+
+
+def counted(events: Iterable[Event]) -> End:
+    """What these events come to."""
     counts, last, features = Counter[str](), dict[str, str](), dict[str, Counter[str]]()
-    for event in stream:
+    for event in events:
         counts[event.account] += 1
         last[event.account] = told(event.at)
         features.setdefault(event.account, Counter())[event.feature] += 1

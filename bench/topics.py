@@ -1,6 +1,7 @@
 """How do topics of the bench come, and what stands in them? Filled by the product's own sender, as ingest's relay would."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -8,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from bench.servers import Servers
-from bench.stream import Stream, written
+from bench.stream import Event, Stream, written
 from shared.bus.kafka import KafkaBus
 from shared.bus.partitioner import partition_of
 from shared.bus.protocol import Outgoing, Partition
@@ -36,21 +37,20 @@ class Filled(NamedTuple):
         return self.prefix + USAGE.name
 
 
-async def filled(servers: Servers, stream: Stream) -> Filled:
-    """Every event of the stream, in its account's partition."""
-    made = Filled(stream, f"{servers.prefix}{stream.name}.")
-    bus = KafkaBus(servers.bootstrap, made.prefix)
+async def filled(servers: Servers, to_fill: Filled, numbers: range) -> Filled:
+    """The events of these numbers, each in its account's partition, after those that stand there."""
+    bus = KafkaBus(servers.bootstrap, to_fill.prefix)
     try:
         await bus.open(_OURS, PARTITIONS)
-        await _fill(bus, stream)
+        await _fill(bus, to_fill.stream.some(numbers))
     finally:
         await bus.close()
-    return made
+    return to_fill
 
 
-async def _fill(bus: KafkaBus, stream: Stream) -> None:
+async def _fill(bus: KafkaBus, events: Iterable[Event]) -> None:
     shares: dict[int, list[Outgoing]] = {part: [] for part in range(PARTITIONS)}
-    for event in stream:
+    for event in events:
         key = event.account.encode()
         part = partition_of(key, PARTITIONS)
         shares[part].append(Outgoing(key, written(event)))

@@ -48,6 +48,10 @@ class Watch:
         lines = [line for line in metrics.splitlines() if line.startswith(_NAME)]
         return int(float(lines[0].split()[1])) if lines else -1
 
+    async def mark(self) -> Mark:
+        """Now."""
+        return Mark(asyncio.get_running_loop().time(), await self.handled(), self._spent())
+
     async def until(self, count: int, seconds: float) -> Mark:
         """The moment at which that many had been handled. Raises Wrong when they never are."""
         loop, found = asyncio.get_running_loop(), -1
