@@ -55,7 +55,7 @@ QUICK = Plan(
     offered=3.0,
     calm=2.0,
     posting=1.0,
-    sizes=(1_000, 50_000, None),
+    sizes=(1_000, 100_000, None),
     more=20_000,
     memory=100_000,
 )

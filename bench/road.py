@@ -17,6 +17,7 @@ from bench.watching import Mark, Watch, between, watch
 
 _PATIENCE = 90.0
 _HALF = 0.5
+_SHARED = ("postgresql",)
 
 
 class Road:
@@ -63,8 +64,8 @@ class Road:
         await check(self._on.settings, self._events, self._accounts)
 
     def memory(self) -> Figures:
-        """The most that each process had."""
-        return {f"peak MiB {name}": peak(pids()) for name, pids in self._on.processes.items()}
+        """The most that each process had; PostgreSQL's share their memory, which would be counted many times."""
+        return {f"peak MiB {name}": peak(pids()) for name, pids in self._on.processes.items() if name not in _SHARED}
 
     async def _posted(self, order: Order) -> tuple[Posted, Mark]:
         async with prepared(order) as go:
@@ -84,7 +85,7 @@ class Road:
 
 
 async def carried(deployed: Deployed, session: Session, _: int) -> Figures:
-    """One round. The share of the burst that was kept up before is where the search begins."""
+    """One round: a burst, then shares of its rate until one is kept up, then half of that."""
     async with deployed(session) as on, watch(on.lifecycle, lambda: spent(on.processes)) as look:
         road = Road(on, session.plan, look)
         await road.warmed()

@@ -1,6 +1,6 @@
 """How is it told? A table on standard output, each row beside ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.report import Told, told
 from bench.rounds import Result
@@ -8,6 +8,7 @@ from bench.rows import REFERENCE
 from bench.statistics import Figure
 
 _RATE = "events/s"
+_COST = "cpu us/event "
 
 
 def table(machine: dict[str, str], results: Sequence[Result]) -> str:
@@ -16,6 +17,7 @@ def table(machine: dict[str, str], results: Sequence[Result]) -> str:
     every = told(results)
     for group in dict.fromkeys(one.group for one in every):
         lines += ["", *_group(group, [one for one in every if one.group == group])]
+    lines += ["", *(f"{one.name}: {one.notes}" for one in every if one.notes)]
     return "\n".join(lines)
 
 
@@ -33,7 +35,16 @@ def _row(row: Told) -> list[str]:
     rest = dict(row.figures)
     rate = rest.pop(_RATE, None)
     first = f"{head} {row.count:>6} {_rate(rate)} {_ratio(row.share)}"
-    return [f"{first}  {'; '.join(f'{name} {_n(one.median)}' for name, one in rest.items())}"]
+    return [f"{first}  {'; '.join(filter(None, (_cost(rest), *_others(rest))))}"]
+
+
+def _cost(rest: Mapping[str, Figure]) -> str:
+    told = [f"{name.removeprefix(_COST)} {_n(one.median)}" for name, one in rest.items() if name.startswith(_COST)]
+    return f"us/event {', '.join(told)}" if told else ""
+
+
+def _others(rest: Mapping[str, Figure]) -> list[str]:
+    return [f"{name} {_n(one.median)}" for name, one in rest.items() if not name.startswith(_COST)]
 
 
 def _rate(rate: Figure | None) -> str:
