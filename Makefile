@@ -39,7 +39,7 @@ check: $(VENV)/.dev ## style, types, import contracts
 	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)
-	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
 
 servers: $(VENV)/.dev ## start a real Kafka and PostgreSQL here, without containers
 	$(BIN)/python -m deploy.servers up

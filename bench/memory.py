@@ -22,12 +22,12 @@ _TOLD = msgspec.json.Decoder(dict[str, int]).decode
 
 async def ours(session: Session, _: int) -> Figures:
     """Decode by contract, fold by the product's core under the minimal definition."""
-    return await _round(session, [sys.executable, str(ROOT / "bench/replay.py")], (PEERS, ROOT))
+    return await drain(session, [sys.executable, str(ROOT / "bench/replay.py")], (PEERS, ROOT))
 
 
 async def bytewax(session: Session, _: int) -> Figures:
     """The same lines through Bytewax's testing source."""
-    return await _round(session, [str(await python_of("bytewax")), str(PEERS / "bytewax/memory.py")], (PEERS,))
+    return await drain(session, [str(await python_of("bytewax")), str(PEERS / "bytewax/memory.py")], (PEERS,))
 
 
 async def bytewax_prepared(_: Session) -> str:
@@ -36,7 +36,8 @@ async def bytewax_prepared(_: Session) -> str:
     return versions("bytewax")
 
 
-async def _round(session: Session, words: list[str], path: tuple[Path, ...]) -> Figures:
+async def drain(session: Session, words: list[str], path: tuple[Path, ...]) -> Figures:
+    """Run a program over the lines; its end state is checked before there is a figure."""
     stream, folder = session.remembered(), session.new("memory")
     file = await session.once(("lines", stream), _writing(session, stream))
     job = {"events": stream.events, "warm": warm(stream.events), "threshold": THRESHOLD, "topic": str(file)}

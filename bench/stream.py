@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from bench.plan import THRESHOLD
 from shared.contracts.usage import UsageEvent
 
 FEATURES = ("reports", "boards", "alerts", "exports", "search", "sharing", "api")
-_NOTE = msgspec.json.encode("synthetic event, padded to what real ones have: " + "x" * 26)
+_NOTE = msgspec.json.encode("synthetic event, padded to what real ones have: " + "x" * 34)
 _HOUR = timedelta(hours=1)
 _encode = msgspec.json.Encoder().encode
 
@@ -26,7 +27,8 @@ class Event(NamedTuple):
     at: datetime
 
 
-class Stream(NamedTuple):
+@dataclass(frozen=True)
+class Stream:
     """So many events of so many accounts, in runs of `session` of one account; with `greeting` one event of each comes first."""
 
     name: str
@@ -42,7 +44,7 @@ class Stream(NamedTuple):
         """How many events there are, the greeting too."""
         return self.events + self.accounts * self.greeting
 
-    def __iter__(self) -> Iterator[Event]:  # type: ignore[override]  # a stream is its events
+    def __iter__(self) -> Iterator[Event]:
         return self.some(range(self.whole))
 
     def some(self, numbers: range) -> Iterator[Event]:
