@@ -34,7 +34,9 @@ from waymark import histories
 
 MINIMAL = ROOT / "bench/definitions/minimal"
 SHIPPED = ROOT / "config"
-_PATIENCE = 240.0
+_PATIENCE = 120.0
+_SLOWEST = 1_500
+"""Events a second below which we give up."""
 _RELAY = 120.0
 Check = Callable[[Settings, list[bytes], End], Awaitable[None]]
 
@@ -75,7 +77,7 @@ async def drained(settings: Settings, servers: Servers, events: int) -> tuple[Ma
         processes = {"client": just(child), **servers.processes}
         async with watch(port, partial(spent, processes)) as look:
             first = await look.until(warm(events), _PATIENCE)
-            last = await look.until(events, _PATIENCE)
+            last = await look.until(events, _PATIENCE + events / _SLOWEST)
             await _carried(settings)
     return first, last
 

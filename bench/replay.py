@@ -23,16 +23,26 @@ MINIMAL = Path(__file__).parent / "definitions/minimal/lifecycle.yaml"
 _CHUNK = 1_000
 
 
-def main(of: Job) -> None:
-    """Replay, then show what every account has come to."""
-    plan = plan_of(load(MINIMAL, Definition))
-    lines = Path(of.topic).read_bytes().split(b"\n")
+def minimal() -> Plan:
+    """The definition that equals the peers' fold."""
+    return plan_of(load(MINIMAL, Definition))
+
+
+def settled() -> None:
+    """As the product does once it has started (waymark/commands.py)."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)  # as the product does once it has started (waymark/commands.py)
+    gc.set_threshold(50_000, 20, 20)
+
+
+def main(of: Job) -> None:
+    """Replay, then show what every account has come to."""
+    plan = minimal()
+    lines = Path(of.topic).read_bytes().split(b"\n")
+    settled()
     accounts, decided = _replayed(of, lines, plan)
     done()
-    keep(of, {name: _state(account, plan) for name, account in accounts.items()})
+    keep(of, {name: shown(account, plan) for name, account in accounts.items()})
     tell(of, Counter(one.account for one in decided if isinstance(one, StageChanged) and one.stage == "active"))
     end()
 
@@ -52,7 +62,8 @@ def _replayed(of: Job, lines: list[bytes], plan: Plan) -> tuple[dict[str, Accoun
     return accounts, decided
 
 
-def _state(account: Account, plan: Plan) -> State:
+def shown(account: Account, plan: Plan) -> State:
+    """The account as a peer would keep it."""
     metrics = snapshot_of(account, plan).metrics
     counts = {feature: int(metrics[feature] or 0) for feature in FEATURES}
     features = {feature: count for feature, count in counts.items() if count}

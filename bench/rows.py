@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bench import accounts, deployments, intake, lifecycle, memory, road
 from bench.peers.java import streams
-from bench.peers.runner import Peer, python
+from bench.peers.runner import Peer, own, python
 from bench.rounds import Figures
 from bench.session import Session
 
@@ -41,6 +41,7 @@ def _peer(name: str, survives: str, seconds: float, quick: float, peer: Peer) ->
 LIFECYCLE = (
     Row("ours-minimal", "lifecycle", f"{EXACT}, ids deduped before", 20, 9, lifecycle.minimal),
     Row("ours-shipped", "lifecycle", f"{EXACT}, ids deduped before", 25, 9, lifecycle.shipped),
+    _peer("ours-unkept", NO, 10, 5, own("unkept")),
     _peer("reading", NO, 4, 2, python("reading")),
     _peer("bytewax", NO, 7, 5, python("bytewax")),
     _peer("streams-alos", REPEATS, 13, 6, streams("at_least_once")),

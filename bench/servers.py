@@ -56,6 +56,16 @@ class Servers(NamedTuple):
         """Remove a database of ours."""
         await self._do(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)')
 
+    async def all_dropped(self) -> None:
+        """Remove every database of ours, those of rows that failed too."""
+        connection = await asyncpg.connect(dsn(self.database_url))
+        try:
+            for row in await connection.fetch("SELECT datname FROM pg_database"):
+                if row["datname"].startswith(f"{self.prefix[:-1]}_"):
+                    await connection.execute(f'DROP DATABASE "{row["datname"]}" WITH (FORCE)')
+        finally:
+            await connection.close()
+
     async def checkpointed(self) -> None:
         """Write out what earlier rounds left, so that none pays for another."""
         await self._do("CHECKPOINT")

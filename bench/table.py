@@ -52,7 +52,11 @@ def _rate(rate: Figure | None) -> str:
 
 
 def _ratio(share: Figure | None) -> str:
-    return f"{f'{share.median:.2f} ({share.least:.2f}..{share.most:.2f})' if share else '':>22}"
+    return f"{f'{_r(share.median)} ({_r(share.least)}..{_r(share.most)})' if share else '':>22}"
+
+
+def _r(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
 
 def _n(value: float) -> str:

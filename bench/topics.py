@@ -115,9 +115,10 @@ async def ends(servers: Servers, topic: str) -> dict[int, int]:
 
 
 async def dropped(servers: Servers) -> None:
-    """Remove our topics from a Kafka that is not ours; one that is ours ends with us."""
+    """Remove our topics and databases from servers that are not ours; those that are ours end with us."""
     if servers.own:
         return
+    await servers.all_dropped()
     admin = AIOKafkaAdminClient(bootstrap_servers=servers.bootstrap)
     await admin.start()
     try:

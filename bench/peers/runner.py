@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from bench.peers.venvs import PEERS, python_of, versions
 from bench.plan import THRESHOLD, warm
 from bench.rounds import Figures
 from bench.running import stopped, tail
+from bench.servers import ROOT
 from bench.session import Session
 from bench.topics import PARTITIONS, made, transitions
 from bench.watching import Mark, between
@@ -37,6 +39,7 @@ class Peer(NamedTuple):
     words: Words
     told: Callable[[], str]
     database: bool = False
+    path: tuple[Path, ...] = (PEERS,)
 
     async def prepared(self, _: Session) -> str:
         """Fetch what it needs; which versions."""
@@ -61,7 +64,7 @@ class Peer(NamedTuple):
             "output": output,
             "database": url,
         }
-        first, last = await drained(await self.words(), job, folder, servers.processes)
+        first, last = await drained(await self.words(), job, folder, servers.processes, self.path)
         verify(End(kept(folder), await transitions(servers, output)), end)
         if url:
             await servers.dropped(url)
@@ -75,6 +78,15 @@ def python(name: str, program: str = "main", share: float = 1.0, *, database: bo
         return [str(await python_of(name)), str(PEERS / name / f"{program}.py")]
 
     return Peer(f"{name}-{program}", share, words, lambda: versions(name), database)
+
+
+def own(name: str) -> Peer:
+    """A program of ours beside bench/peers, in our own environment."""
+
+    async def words() -> list[str]:
+        return [sys.executable, str(ROOT / f"bench/{name}.py")]
+
+    return Peer(name, 1.0, words, lambda: "", path=(PEERS, ROOT))
 
 
 async def drained(
