@@ -52,7 +52,7 @@ LIFECYCLE = (
     _peer("faststream-batch", NO, 10, 4, python("faststream", "batch")),
     _peer("faststream-message", NO, 10, 7, python("faststream", "message", 0.2)),
     _peer("faust-memory", NO, 10, 7, python("faust", "memory", 0.1)),
-    _peer("faust-table", REPEATS, 12, 8, python("faust", "table", 0.1)),
+    _peer("faust-table", REPEATS, 15, 8, python("faust", "table", 0.05)),
     _peer("sensible", f"{EXACT}, deduped", 9, 7, python("sqlalchemy", "sensible", 0.2, database=True)),
     _peer("naive", f"{EXACT}, deduped", 13, 4, python("sqlalchemy", "naive", 0.01, database=True)),
 )

@@ -17,6 +17,8 @@ from shared.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 _STANDING = ROOT / ".servers"
+_COPIES = 15
+"""From this PostgreSQL on a database is copied by files; before, it always was."""
 
 
 class Servers(NamedTuple):
@@ -49,7 +51,10 @@ class Servers(NamedTuple):
         """A new database; its address. With `template` (the address of another) a copy of that."""
         name = f"{self.prefix[:-1]}_{name}"
         of = make_url(template).database if "/" in template else template
-        await self._do(f'CREATE DATABASE "{name}" TEMPLATE "{of}"')
+        how = (
+            " STRATEGY FILE_COPY" if of != "template1" and int((await self.version()).split(".")[0]) >= _COPIES else ""
+        )
+        await self._do(f'CREATE DATABASE "{name}" TEMPLATE "{of}"{how}')
         return make_url(self.database_url).set(database=name).render_as_string(hide_password=False)
 
     async def dropped(self, url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench import lifecycle, memory
 from bench.failure import Wrong
-from bench.peers.venvs import PEERS
+from bench.peers.venvs import PEERS, done
 from bench.plan import TINY
 from bench.rows import ROWS
 from bench.session import Session
@@ -82,3 +82,10 @@ async def test_our_service_drains_a_topic_and_is_right(
     monkeypatch.setenv("WAYMARK_DATABASE_URL", postgres.url("postgres"))
     for row in (one for one in ROWS if one.each in {lifecycle.minimal, lifecycle.shipped}):
         assert (await row.each(session, 0))["events/s"] > 0
+
+
+async def test_what_cannot_be_installed_says_why_and_not_from_where() -> None:
+    program = "raise SystemExit('no such version at ' + 'https:' + '//packages.example:8080/simple')"
+
+    with pytest.raises(Wrong, match=r"could not install it: no such version at \(address\)$"):
+        await done([sys.executable, "-c", program], "install it")
