@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bench.endstate import End, verify
-from bench.peers.runner import drained, kept
+from bench.peers.runner import Job, drained, kept
 from bench.peers.venvs import PEERS, python_of, versions
 from bench.plan import THRESHOLD, warm
 from bench.rounds import Figures
@@ -40,7 +40,7 @@ async def drain(session: Session, words: list[str], path: tuple[Path, ...]) -> F
     """Run a program over the lines; its end state is checked before there is a figure."""
     stream, folder = session.remembered(), session.new("memory")
     file = await session.once(("lines", stream), _writing(session, stream))
-    job = {"events": stream.events, "warm": warm(stream.events), "threshold": THRESHOLD, "topic": str(file)}
+    job: Job = {"events": stream.events, "warm": warm(stream.events), "threshold": THRESHOLD, "topic": str(file)}
     first, last = await drained(words, job, folder, {}, path)
     told = _TOLD((folder / "told.json").read_bytes())
     verify(End(kept(folder), told), await session.expected(stream))
