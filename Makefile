@@ -45,8 +45,8 @@ check: $(VENV)/.dev ## style, types, import contracts
 simulate: $(VENV)/.dev ## the product through simulated trouble, seed by seed in virtual time (SEEDS=200)
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200)
 
-bench: $(VENV)/.dev ## events a second and time to the transition, both deployments (QUICK=1, ROWS=embedded,scaled,raw)
-	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
+bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
 
 servers: $(VENV)/.dev ## start a real Kafka and PostgreSQL here, without containers
 	$(BIN)/python -m deploy.servers up

@@ -1,65 +1,64 @@
 """How is each deployment run? As a user would: `waymark up` on SQLite; `waymark run` for each service on Kafka and PostgreSQL."""
 
-import asyncio
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from typing import NamedTuple
 
-from bench.cpu import family
-from bench.running import ROOT, Pids, Running, process, ready
-from bench.servers import Servers
+from bench.cpu import Pids
+from bench.lifecycle import migrated
+from bench.running import just, ready, waymark
+from bench.servers import ROOT
+from bench.session import Session
 from deploy.servers.ports import free_port
 from shared.keys import credentials
 from shared.settings import Settings
-from waymark import histories
 
 _SERVICES = ["ingest", "lifecycle"]
 
 
-def deployment(name: str, servers: Servers | None, folder: Path) -> AbstractAsyncContextManager[Running]:
-    """A fresh one, ready."""
-    return _embedded(folder) if servers is None else _scaled(servers, folder, name)
+class Deployment(NamedTuple):
+    """Where events go in, where lifecycle tells how many it handled, and whose processor time counts."""
+
+    settings: Settings
+    intake: int
+    lifecycle: int
+    processes: dict[str, Pids]
+
+    @property
+    def key(self) -> str:
+        return credentials(self.settings.data).write
+
+
+Deployed = Callable[[Session], AbstractAsyncContextManager[Deployment]]
 
 
 @asynccontextmanager
-async def _embedded(folder: Path) -> AsyncIterator[Running]:
+async def embedded(session: Session) -> AsyncIterator[Deployment]:
+    """A fresh one, ready."""
+    folder = session.new("embedded")
     settings = Settings(data=folder, config=ROOT / "config", port=free_port(), database_url=None, bus_url=None)
     credentials(folder)
-    async with process(settings, _environment(settings), ["up"]) as one:
+    async with waymark(settings, settings.port, ["up"]) as one:
         for service in _SERVICES:
-            await ready(one, settings.port, service)
-        yield Running(settings, settings.port, settings.port, {"waymark": lambda: [one.pid]})
+            await ready(one, f"http://127.0.0.1:{settings.port}/{service}/readyz")
+        yield Deployment(settings, settings.port, settings.port, {"waymark": just(one)})
 
 
 @asynccontextmanager
-async def _scaled(servers: Servers, folder: Path, name: str) -> AsyncIterator[Running]:
-    settings = await servers.settings(folder, name)
-    credentials(folder)
-    await asyncio.to_thread(histories.migrate, settings, _SERVICES)
+async def scaled(session: Session) -> AsyncIterator[Deployment]:
+    """A fresh one, ready: one process a service."""
+    servers, folder = await session.servers(), session.new("scaled")
+    database = await servers.database(folder.name)
+    settings = servers.settings(folder, database, f"{servers.prefix}{folder.name}.")
+    await migrated(settings, _SERVICES)
+    await servers.checkpointed()
     intake, lifecycle = free_port(), free_port()
     async with (
-        process(settings, _environment(settings, intake), ["run", "ingest"]) as first,
-        process(settings, _environment(settings, lifecycle), ["run", "lifecycle"]) as second,
+        waymark(settings, intake, ["run", "ingest"]) as first,
+        waymark(settings, lifecycle, ["run", "lifecycle"]) as second,
     ):
-        await ready(first, intake, "ingest")
-        await ready(second, lifecycle, "lifecycle")
-        own: dict[str, Pids] = {"ingest": lambda: [first.pid], "lifecycle": lambda: [second.pid]}
-        yield Running(settings, intake, lifecycle, own | {name: _family(pid) for name, pid in servers.pids.items()})
-
-
-def _family(pid: int) -> Pids:
-    return lambda: family(pid)
-
-
-def _environment(settings: Settings, port: int | None = None) -> dict[str, str]:
-    given = {
-        "WAYMARK_DATA": str(settings.data),
-        "WAYMARK_CONFIG": str(settings.config),
-        "WAYMARK_DATABASE_URL": settings.database_url,
-        "WAYMARK_BUS_URL": settings.bus_url,
-        "WAYMARK_TOPIC_PREFIX": settings.topic_prefix,
-        "WAYMARK_PORT": str(settings.port if port is None else port),
-    }
-    others = {name: value for name, value in os.environ.items() if not name.startswith("WAYMARK_")}
-    return others | {name: value for name, value in given.items() if value}
+        await ready(first, f"http://127.0.0.1:{intake}/ingest/readyz")
+        await ready(second, f"http://127.0.0.1:{lifecycle}/lifecycle/readyz")
+        processes = {"ingest": just(first), "lifecycle": just(second), **servers.processes}
+        yield Deployment(settings, intake, lifecycle, processes)
+    await servers.dropped(database)

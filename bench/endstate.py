@@ -1,42 +1,51 @@
-"""Is what the database holds at the end what it must be? Asked before any figure is believed."""
+"""Is what a runner holds at the end what it must hold? Asked before any figure is believed."""
 
-import sqlite3
-from contextlib import closing
+from collections.abc import Mapping
+from typing import Any
 
-import asyncpg
+import msgspec
 
 from bench.failure import Wrong
-from bench.servers import dsn
-from shared.settings import Settings
 
-_QUESTIONS = {
-    "accounts": ("lifecycle", "SELECT count(*) FROM lifecycle_account"),
-    "transitions": ("lifecycle", "SELECT count(*) FROM lifecycle_message WHERE kind = 'stage_changed'"),
-    "archived": ("ingest", "SELECT coalesce(sum(next_off), 0) FROM log_end WHERE topic = 'usage.v1'"),
-    "parked": ("ingest", "SELECT count(*) FROM parked"),
-}
+_SHOWN = 3
 
 
-async def verify(settings: Settings, events: int, accounts: int) -> None:
-    """Every event archived once, none parked, each account there with its one transition. Raises Wrong."""
-    expected = {"accounts": accounts, "transitions": accounts, "archived": events, "parked": 0}
-    found = _in_the_file(settings) if settings.embedded else await _on_postgresql(settings)
-    if found != expected:
-        raise Wrong(f"the end state is {found}, expected {expected}")
+class Kept(msgspec.Struct, frozen=True):
+    """One account: how many events, the time of the latest, how many of each feature."""
+
+    count: int
+    last: str
+    features: dict[str, int]
 
 
-def _in_the_file(settings: Settings) -> dict[str, int]:
-    with closing(sqlite3.connect(f"file:{settings.data / 'waymark.db'}?mode=ro", uri=True)) as file:
-        return {name: int(file.execute(sql).fetchone()[0]) for name, (_, sql) in _QUESTIONS.items()}
+class End(msgspec.Struct, frozen=True):
+    """Every account, and how often each was told to have made its transition."""
+
+    accounts: dict[str, Kept]
+    transitions: dict[str, int]
+
+    @property
+    def events(self) -> int:
+        return sum(kept.count for kept in self.accounts.values())
 
 
-async def _on_postgresql(settings: Settings) -> dict[str, int]:
-    connection = await asyncpg.connect(dsn(settings.database))
-    try:
-        found = {}
-        for name, (schema, sql) in _QUESTIONS.items():
-            await connection.execute(f"SET search_path TO {schema}")
-            found[name] = int(await connection.fetchval(sql))
-        return found
-    finally:
-        await connection.close()
+def verify(found: End, expected: End) -> None:
+    """Raises Wrong when one event, account or transition is missing, or there is one too many."""
+    if found.events != expected.events:
+        raise Wrong(f"{found.events} events were counted of {expected.events}")
+    _same("account", found.accounts, expected.accounts)
+    _same("transition", found.transitions, expected.transitions)
+
+
+def _same(what: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    if found == expected:
+        return
+    wrong = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+    shown = "; ".join(f"{key} is {found.get(key)}, expected {expected.get(key)}" for key in wrong[:_SHOWN])
+    raise Wrong(f"{len(wrong)} {what}s differ: {shown}")
+
+
+def demand(found: Mapping[str, int], expected: Mapping[str, int]) -> None:
+    """The same for plain numbers. Raises Wrong."""
+    if dict(found) != dict(expected):
+        raise Wrong(f"the end state is {dict(found)}, expected {dict(expected)}")

@@ -5,19 +5,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-_FEATURES = ("reports", "boards", "alerts", "exports", "search", "sharing", "api")
+from bench.stream import FEATURES, name_of
+
 _NOTE = "synthetic event of the bench, padded to the size that real ones have: " + "x" * 38
 _encode = msgspec.json.encode
-
-
-def name_of(account: int) -> str:
-    """The account's id."""
-    return f"acct{account:06d}"
-
-
-def spread(number: int, accounts: int) -> int:
-    """The account of an event: all come up equally often, in an order that looks like chance."""
-    return number * 2_654_435_761 % 4_294_967_291 % accounts
 
 
 def event(number: int, account: int, stream: str, at: datetime) -> dict[str, object]:
@@ -29,7 +20,7 @@ def event(number: int, account: int, stream: str, at: datetime) -> dict[str, obj
         "timestamp": (at + timedelta(microseconds=number)).isoformat(),
         "userId": f"{name_of(account)}-u{number % 3}",
         "context": {"groupId": name_of(account)},
-        "properties": {"feature": _FEATURES[number % len(_FEATURES)], "note": _NOTE},
+        "properties": {"feature": FEATURES[number % len(FEATURES)], "note": _NOTE},
     }
 
 

@@ -1,56 +1,118 @@
-"""How is load made? `python -m bench.load`: a process of its own, plain sockets, so that making it costs little."""
+"""How is load made? `python -m bench.load`: a process of its own, raw sockets, so that making it costs little."""
 
 import asyncio
 import base64
 import sys
 import time
 from collections.abc import Iterator
+from itertools import cycle
+from typing import cast
 
 import msgspec
+import uvloop
 
 from bench.events import bodies
 from bench.order import Order, Posted
 from shared.clock import SystemClock
 
+_HEAD = b"\r\n\r\n"
+Requests = Iterator[tuple[int, bytes]]
 
-class Load:
-    """Posts prepared requests over several connections, each waiting for its answer before the next."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._requests = [_request(order, body) for body in _bodies(order)]
-        self._accepted = 0
-        self._refused = 0
-        self._answered: dict[str, float] = {}
+class Tally:
+    """What came of the posts so far."""
 
-    async def run(self) -> Posted:
-        begun = time.monotonic()
-        queue = iter(enumerate(self._requests))
-        await asyncio.gather(*(self._connection(queue, begun) for _ in range(self._order.connections)))
-        return Posted(begun, time.monotonic(), self._accepted, self._refused, self._answered)
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.refused = 0
+        self.posts = 0
+        self.answered: dict[int, float] = {}
 
-    async def _connection(self, queue: Iterator[tuple[int, bytes]], begun: float) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._order.port)
-        for number, request in queue:
-            if self._order.rate:
-                due = begun + number * self._order.size / self._order.rate
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-            writer.write(request)
-            self._count(number, *await _answer(reader))
-        writer.close()
-
-    def _count(self, number: int, status: bytes, body: bytes) -> None:
+    def count(self, number: int, status: bytes, body: bytes) -> None:
+        self.posts += 1
         if status != b"200":
-            self._refused += 1
+            self.refused += 1
             return
-        self._accepted += int(msgspec.json.decode(body)["accepted"])
-        newcomer = self._order.newcomer(number)
-        if newcomer is not None:
-            self._answered[newcomer] = time.monotonic()
+        self.accepted += int(msgspec.json.decode(body)["accepted"])
+        self.answered[number] = time.monotonic()
 
 
-def _bodies(order: Order) -> list[bytes]:
-    return bodies(order.accounts(), order.size, order.stream, SystemClock().now())
+class Connection(asyncio.Protocol):
+    """Posts one after the other; each waits for the answer to the one before."""
+
+    def __init__(self, requests: Requests, tally: Tally, begun: float, gap: float) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._requests = requests
+        self._tally = tally
+        self._begun = begun
+        self._gap = gap
+        self._number = 0
+        self._read = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head, found, body = self._read.partition(_HEAD)
+        if not found:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        if len(body) >= length:
+            self._read = b""
+            self._tally.count(self._number, head.split(b" ", 2)[1], body)
+            self._next()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_exception(exc or ConnectionError("the server hung up"))
+
+    def _next(self) -> None:
+        """One that is not due yet is waited for."""
+        number, request = next(self._requests, (-1, b""))
+        if number < 0:
+            self.over.set_result(None)
+            self._transport.close()
+            return
+        self._number = number
+        wait = self._due(number)
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._write, request)
+        else:
+            self._write(request)
+
+    def _due(self, number: int) -> float:
+        return 0.0 if self._gap == 0 else self._begun + number * self._gap - time.monotonic()
+
+    def _write(self, request: bytes) -> None:
+        self._transport.write(request)
+
+
+async def run(order: Order, requests: list[bytes]) -> Posted:
+    """Post all of them, or for as long as was ordered."""
+    tally, begun = Tally(), time.monotonic()
+    queue = _until(begun + order.seconds, requests) if order.seconds else enumerate(requests)
+    gap, loop = order.size / order.rate if order.rate else 0.0, asyncio.get_running_loop()
+    opened = [
+        await loop.create_connection(lambda: Connection(queue, tally, begun, gap), "127.0.0.1", order.port)
+        for _ in range(order.connections)
+    ]
+    await asyncio.gather(*(connection.over for _, connection in opened))
+    return Posted(begun, time.monotonic(), tally.accepted, tally.refused, tally.posts, tally.answered)
+
+
+def _until(end: float, requests: list[bytes]) -> Requests:
+    for number, request in enumerate(cycle(requests)):
+        if time.monotonic() >= end:
+            return
+        yield number, request
+
+
+def prepared(order: Order) -> list[bytes]:
+    """The posts, head and body."""
+    every = bodies(order.accounts(), order.size, order.stream, SystemClock().now())
+    return [_request(order, body) for body in every]
 
 
 def _request(order: Order, body: bytes) -> bytes:
@@ -62,19 +124,14 @@ def _request(order: Order, body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-    return head.split(b" ", 2)[1], await reader.readexactly(length)
-
-
 def main() -> None:
     """Read the order, prepare, say so, wait for the word, post, report."""
-    load = Load(msgspec.json.decode(sys.stdin.buffer.readline(), type=Order))
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    requests = prepared(order)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.buffer.readline()
-    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(load.run())))
+    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(run(order, requests))))
 
 
 if __name__ == "__main__":

@@ -5,16 +5,21 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.failure import Wrong
 from bench.order import Order, Posted
+from bench.servers import ROOT
 
-ROOT = Path(__file__).parent.parent
 Go = Callable[[], Coroutine[Any, Any, Posted]]
+
+
+def _patience(order: Order) -> float:
+    """Ten times what is expected, and a minute."""
+    paced = order.events / order.rate if order.rate else order.events / 1_000
+    return 60 + 10 * (order.seconds or paced)
 
 
 @asynccontextmanager
@@ -25,10 +30,15 @@ async def prepared(order: Order) -> AsyncIterator[Go]:
     )
 
     async def go() -> Posted:
-        said, _ = await process.communicate(b"go\n")
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(b"go\n"), _patience(order))
+        except TimeoutError:
+            raise Wrong(f"{order.events} events could not be posted within {_patience(order):.0f} s") from None
+        if not said:
+            raise Wrong("the load generator broke off: the server hung up")
         posted = msgspec.json.decode(said, type=Posted)
-        if posted.refused or posted.accepted != order.events:
-            raise Wrong(f"{posted.accepted} of {order.events} events were accepted, {posted.refused} posts refused")
+        if posted.refused or not (order.seconds or posted.posts == -(-order.events // order.size)):
+            raise Wrong(f"{posted.posts} posts of {order.events} events were made, {posted.refused} of them refused")
         return posted
 
     try:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bench.failure import Wrong
 from shared.bus.blocks import decoded
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.contracts.topics import LIFECYCLE
@@ -16,6 +17,7 @@ from shared.settings import Settings
 
 _decode = msgspec.json.Decoder(LifecycleMessage).decode
 _LOOK = 0.005
+_PATIENCE = 20.0
 
 
 class Seen(dict[str, float]):
@@ -26,6 +28,15 @@ class Seen(dict[str, float]):
         for message in map(_decode, values):
             if isinstance(message, StageChanged):
                 self.setdefault(message.account, now)
+
+    async def moment(self, account: str) -> float:
+        """When that account's was. Raises Wrong when it never comes."""
+        deadline = time.monotonic() + _PATIENCE
+        while account not in self:
+            if time.monotonic() > deadline:
+                raise Wrong(f"no reader of lifecycle.v1 saw {account} begin")
+            await asyncio.sleep(_LOOK)
+        return self[account]
 
 
 @asynccontextmanager

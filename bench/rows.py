@@ -1,101 +1,107 @@
-"""Which rows are there, and what came of each? Rounds of the deployments take turns, so that noise meets both."""
+"""Which rows are there? One table: what runs, whether it survives a crash, and about how many seconds a full round takes."""
 
-import os
-import shutil
-import sys
-import tempfile
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import NamedTuple
 
-import msgspec
+from bench import accounts, deployments, intake, lifecycle, memory, road
+from bench.peers.java import streams
+from bench.peers.runner import Peer, own, python
+from bench.rounds import Figures
+from bench.session import Session
 
-from bench.deployments import deployment
-from bench.measures import Figures, measured
-from bench.plan import Plan
-from bench.raw import raw_rate
-from bench.servers import Servers, servers
-
-SURVIVES = {
-    "embedded": "yes, exactly once; power cut too (SQLite, synchronous=FULL)",
-    "scaled": "yes, exactly once (acks=all, state and cursor in one PostgreSQL transaction)",
-    "raw": "no: keeps nothing",
-}
+EXACT = "yes, exact"
+REPEATS = "yes, repeats"
+NO = "no"
+Before = Callable[[Session], Awaitable[str]]
+Each = Callable[[Session, int], Awaitable[Figures]]
 
 
-class Row(msgspec.Struct):
-    """One row's rounds, and why it failed (empty: it did not)."""
+async def nothing(_: Session) -> str:
+    """Ours needs nothing that is not there."""
+    return ""
+
+
+class Row(NamedTuple):
+    """One runner. `seconds` is what a round takes in the full plan, `quick` in the quick one."""
 
     name: str
+    group: str
     survives: str
-    rounds: list[Figures] = []
-    failed: str = ""
+    seconds: float
+    quick: float
+    each: Each
+    before: Before = nothing
 
 
-async def measure(plan: Plan) -> list[Row]:
-    """Every row of the plan."""
-    rows = {name: Row(name, SURVIVES[name]) for name in plan.rows}
-    folder = Path(tempfile.mkdtemp(prefix="waymark-bench-"))
-    try:
-        async with AsyncExitStack() as stack:
-            theirs = await _started(stack, plan, rows, folder)
-            for number in range(plan.rounds):
-                for name in plan.deployments:
-                    await _attempt(rows, name, plan, None if name == "embedded" else theirs, folder / f"{name}{number}")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return list(rows.values())
+def _peer(name: str, survives: str, seconds: float, quick: float, peer: Peer) -> Row:
+    return Row(name, "lifecycle", survives, seconds, quick, peer.round, peer.prepared)
 
 
-async def _started(stack: AsyncExitStack, plan: Plan, rows: dict[str, Row], folder: Path) -> Servers | None:
-    if "scaled" not in plan.deployments:
-        return None
-    say("starting Kafka and PostgreSQL")
-    try:
-        return await stack.enter_async_context(servers(folder))
-    except Exception as error:  # noqa: BLE001  whatever it is, the other rows are still worth having
-        _fail(rows, "scaled", error)
-        return None
+LIFECYCLE = (
+    Row("ours-minimal", "lifecycle", f"{EXACT}, ids deduped before", 20, 9, lifecycle.minimal),
+    Row("ours-shipped", "lifecycle", f"{EXACT}, ids deduped before", 25, 9, lifecycle.shipped),
+    _peer("ours-unkept", NO, 10, 5, own("unkept")),
+    _peer("reading", NO, 4, 2, python("reading")),
+    _peer("bytewax", NO, 7, 5, python("bytewax")),
+    _peer("streams-alos", REPEATS, 13, 6, streams("at_least_once")),
+    _peer("streams-eos", f"{EXACT}, no dedupe", 14, 6, streams("exactly_once_v2")),
+    _peer("quix-stateless", NO, 10, 4, python("quix", "stateless")),
+    _peer("quix-rocksdb", "the process only", 18, 5, python("quix", "rocksdb")),
+    _peer("quix-changelog", REPEATS, 25, 6, python("quix", "changelog")),
+    _peer("faststream-batch", NO, 10, 4, python("faststream", "batch")),
+    _peer("faststream-message", NO, 10, 7, python("faststream", "message", 0.2)),
+    _peer("faust-memory", NO, 10, 7, python("faust", "memory", 0.1)),
+    _peer("faust-table", REPEATS, 15, 8, python("faust", "table", 0.05)),
+    _peer("sensible", f"{EXACT}, deduped", 9, 7, python("sqlalchemy", "sensible", 0.2, database=True)),
+    _peer("naive", f"{EXACT}, deduped", 13, 4, python("sqlalchemy", "naive", 0.01, database=True)),
+)
+MEMORY = (
+    Row("replay", "memory", NO, 5, 3, memory.ours),
+    Row("replay-bytewax", "memory", NO, 4, 2, memory.bytewax, memory.bytewax_prepared),
+)
+INTAKE = (
+    Row("intake-ours", "intake", "yes, once Kafka has it", 15, 8, partial(intake.taken, intake.ours)),
+    Row("intake-service", "intake", "yes, once Kafka has it", 17, 9, partial(intake.taken, intake.service)),
+    Row(
+        "intake-textbook",
+        "intake",
+        "yes, once Kafka has it",
+        15,
+        8,
+        partial(intake.taken, intake.textbook),
+        intake.web_prepared,
+    ),
+    Row("intake-bare", "intake", NO, 14, 7, partial(intake.taken, intake.bare), intake.web_prepared),
+)
+ROAD = (
+    Row("road-scaled", "road", f"{EXACT}, ids deduped", 45, 22, partial(road.carried, deployments.scaled)),
+    Row("road-embedded", "road", f"{EXACT}, a power cut too", 40, 20, partial(road.carried, deployments.embedded)),
+)
+ACCOUNTS = (
+    Row("accounts-1k", "accounts", f"{EXACT}, ids deduped before", 14, 9, partial(accounts.known, 0)),
+    Row("accounts-100k", "accounts", f"{EXACT}, ids deduped before", 18, 12, partial(accounts.known, 1)),
+    Row("accounts-1m", "accounts", f"{EXACT}, ids deduped before", 50, 0, partial(accounts.known, 2)),
+)
+ROWS = (*ROAD, *LIFECYCLE, *INTAKE, *ACCOUNTS, *MEMORY)
+REFERENCE = {
+    "road": "road-scaled",
+    "accounts": "accounts-1k",
+    "lifecycle": "ours-minimal",
+    "intake": "intake-ours",
+    "memory": "replay",
+}
+"""Our row of each group: the others are told as ratios to it."""
+GROUPS = tuple(dict.fromkeys(row.group for row in ROWS))
 
 
-async def _attempt(rows: dict[str, Row], name: str, plan: Plan, theirs: Servers | None, folder: Path) -> None:
-    touched = [rows[row] for row in _rows_of(name) if row in rows]
-    if any(row.failed for row in touched):
-        return
-    try:
-        await _round(rows, name, plan, theirs, folder)
-    except Exception as error:  # noqa: BLE001  a row that fails says so
-        _fail(rows, name, error)
-
-
-async def _round(rows: dict[str, Row], name: str, plan: Plan, theirs: Servers | None, folder: Path) -> None:
-    async with deployment(folder.name, theirs, folder) as running:
-        _keep(rows, name, await measured(running, plan))
-        settings = running.settings
-    if theirs is not None:
-        if "raw" in rows:
-            _keep(rows, "raw", await raw_rate(settings, os.getpid()))
-        await theirs.dropped(settings)
-
-
-def _keep(rows: dict[str, Row], name: str, figures: Figures) -> None:
-    said = "  ".join(f"{what} {figure:,.0f}" for what, figure in figures.items())
-    say(f"{name}: {said}")
-    if name in rows:
-        rows[name].rounds.append(figures)
-
-
-def _fail(rows: dict[str, Row], name: str, error: Exception) -> None:
-    say(f"{name} failed: {error!r}")
-    for row in _rows_of(name):
-        if row in rows:
-            rows[row].failed = str(error) or repr(error)
-
-
-def _rows_of(name: str) -> tuple[str, ...]:
-    return ("embedded",) if name == "embedded" else ("scaled", "raw")
-
-
-def say(text: str) -> None:
-    """Progress, on standard error."""
-    sys.stderr.write(f"bench: {text}\n")
-    sys.stderr.flush()
+def chosen(words: str) -> list[Row]:
+    """Rows by group or by name. Raises ValueError for a word that is neither."""
+    wanted = [word for word in words.split(",") if word]
+    known = {*GROUPS, *(row.name for row in ROWS)}
+    unknown = [word for word in wanted if word not in known]
+    if unknown or not wanted:
+        raise ValueError(
+            f"no row {', '.join(unknown) or '(none)'}; groups: {', '.join(GROUPS)}; rows: {', '.join(r.name for r in ROWS)}"
+        )
+    return [row for row in ROWS if row.name in wanted or row.group in wanted]

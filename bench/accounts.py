@@ -1,0 +1,67 @@
+"""What does an event cost when so many accounts are known? They come from our service itself; each round starts from a copy."""
+
+import asyncio
+from functools import partial
+
+from bench.endstate import End, demand, verify
+from bench.failure import Absent
+from bench.lifecycle import MINIMAL, drained, kept, migrated, rows
+from bench.rounds import Figures
+from bench.session import Session
+from bench.stream import Stream, counted
+from bench.topics import Filled, filled
+from bench.watching import between
+from services.lifecycle.wiring import plan
+from shared.settings import Settings
+
+_CHANGED = "SELECT id, state FROM lifecycle.lifecycle_account WHERE clock > $1"
+_ACTIVE = "SELECT id FROM lifecycle.lifecycle_account WHERE stage = 'active'"
+_COUNT = "SELECT count(*) FROM lifecycle.lifecycle_account"
+
+
+async def known(which: int, session: Session, _: int) -> Figures:
+    """A round over the size of this number in the plan: the service starts cold and handles events in runs of five."""
+    accounts = session.plan.sizes[which]
+    if accounts is None:
+        raise Absent(f"the {session.plan.name} plan has no time to make a million accounts")
+    servers, stream = await session.servers(), session.sessions(accounts)
+    greeted: Settings = await session.once(("greeted", accounts), partial(_greeted, session, stream))
+    folder = session.new("accounts")
+    copy = await servers.database(folder.name, template=greeted.database)
+    settings = greeted.model_copy(update={"data": folder, "database_url": copy})
+    await migrated(settings, ["lifecycle"])
+    await servers.checkpointed()
+    first, last = await drained(settings, servers, stream.events)
+    await _check(settings, stream, await session.once(("touched", accounts), partial(_touched, stream)))
+    await servers.dropped(copy)
+    return {"accounts": float(accounts), **between(first, last)}
+
+
+async def _greeted(session: Session, stream: Stream) -> Settings:
+    """A database in which every account is known by its first event; the round's events wait in the topic after those."""
+    servers, folder = await session.servers(), session.new("greeted")
+    session.say(f"{stream.accounts:,} accounts make themselves known to lifecycle")
+    topic = await filled(servers, Filled(stream, f"{servers.prefix}{stream.name}."), range(stream.accounts))
+    settings = servers.settings(folder, await servers.database(folder.name), topic.prefix, MINIMAL)
+    await migrated(settings, ["lifecycle"])
+    await drained(settings, servers, stream.accounts)
+    demand({"accounts": (await rows(settings, _COUNT))[0][0]}, {"accounts": stream.accounts})
+    await filled(servers, topic, range(stream.accounts, stream.whole))
+    return settings
+
+
+async def _check(settings: Settings, stream: Stream, end: End) -> None:
+    """No account more than there were, and each that had events has them all; those without were not decoded."""
+    demand({"accounts": (await rows(settings, _COUNT))[0][0]}, {"accounts": stream.accounts})
+    changed, compiled = await rows(settings, _CHANGED, stream.at(stream.accounts - 1)), plan(settings)
+    found = {row["id"]: kept(row["state"], compiled) for row in changed}
+    verify(End(found, {row["id"]: 1 for row in await rows(settings, _ACTIVE)}), end)
+
+
+async def _touched(stream: Stream) -> End:
+    return await asyncio.to_thread(_end, stream)
+
+
+def _end(stream: Stream) -> End:
+    touched = {event.account for event in stream.some(range(stream.accounts, stream.whole))}
+    return counted(event for event in stream if event.account in touched)

@@ -1,0 +1,20 @@
+"""What is folded of an event? The rest is skipped by the decoder."""
+
+import msgspec
+
+
+class Properties(msgspec.Struct, gc=False):
+    """The one property that is folded."""
+
+    feature: str
+
+
+class Event(msgspec.Struct, gc=False):
+    """One event."""
+
+    account: str
+    at: str
+    properties: Properties
+
+
+decode = msgspec.json.Decoder(Event).decode

@@ -1,0 +1,105 @@
+"""How many events a second does the whole road carry without falling behind, and how old is an event when it is committed?"""
+
+from bench.commits import committed
+from bench.cpu import peak, spent
+from bench.deployments import Deployed, Deployment
+from bench.failure import Wrong
+from bench.ledger import check
+from bench.loading import prepared
+from bench.order import Order, Posted
+from bench.pace import STEPS, kept_up
+from bench.plan import ROAD_ACCOUNTS, SIZE, Plan
+from bench.reader import watching
+from bench.rounds import Figures
+from bench.session import Session
+from bench.statistics import percentile
+from bench.watching import Mark, Watch, between, watch
+
+_PATIENCE = 90.0
+_HALF = 0.5
+_SHARED = ("postgresql",)
+
+
+class Road:
+    """One deployment under load, and what it must hold by now."""
+
+    def __init__(self, deployment: Deployment, plan: Plan, look: Watch) -> None:
+        self._on = deployment
+        self._plan = plan
+        self._look = look
+        self._events = 0
+        self._accounts = ROAD_ACCOUNTS
+
+    async def warmed(self) -> None:
+        """Every account makes itself known, before any clock."""
+        await self._posted(self._order("warm", ROAD_ACCOUNTS, each_once=True))
+
+    async def burst(self) -> float:
+        """Events a second, as fast as answers come: from here the search for what can be kept up begins."""
+        posted, done = await self._posted(self._order("burst", self._plan.road_events))
+        return self._plan.road_events / (done.at - posted.begun)
+
+    async def offered(self, rate: float) -> tuple[Figures, bool]:
+        """What comes of offering so much, and whether it was kept up."""
+        order = self._paced(f"offer{self._events}", rate, self._plan.offered)
+        before = await self._look.mark()
+        async with committed(self._on.settings, order) as seen:
+            posted, done = await self._posted(order)
+            await seen.all(_PATIENCE)
+        ages = [seen.at[batch] - posted.answered[batch] for batch in sorted(posted.answered)]
+        figures = between(Mark(posted.begun, before.handled, before.spent), done)
+        aged = {"age p50 ms": percentile(ages, 0.5) * 1000, "age p99 ms": percentile(ages, 0.99) * 1000}
+        return figures | aged, kept_up(ages, order.events / rate, posted.ended - posted.begun)
+
+    async def calm(self, rate: float) -> Figures:
+        """How long from the answer to a transition in a reader's hand."""
+        order = self._paced("calm", rate, self._plan.calm)
+        async with watching(self._on.settings) as seen:
+            posted, _ = await self._posted(order)
+            waits = [await seen.moment(str(order.newcomer(batch))) - at for batch, at in posted.answered.items()]
+        return {"transition p50 ms": percentile(waits, 0.5) * 1000, "transition p99 ms": percentile(waits, 0.99) * 1000}
+
+    async def verified(self) -> None:
+        """Raises Wrong unless every event is archived once, and every account there with its one transition."""
+        await check(self._on.settings, self._events, self._accounts)
+
+    def memory(self) -> Figures:
+        """The most that each process had; PostgreSQL's share their memory, which would be counted many times."""
+        return {f"peak MiB {name}": peak(pids()) for name, pids in self._on.processes.items() if name not in _SHARED}
+
+    async def _posted(self, order: Order) -> tuple[Posted, Mark]:
+        async with prepared(order) as go:
+            posted = await go()
+        self._events += order.events
+        self._accounts += order.events // SIZE if order.newcomers else 0
+        if posted.accepted != order.events:
+            raise Wrong(f"{posted.accepted} of {order.events} events were accepted")
+        return posted, await self._look.until(self._events, _PATIENCE)
+
+    def _paced(self, name: str, rate: float, seconds: float) -> Order:
+        batches = max(3, int(rate * seconds) // SIZE)
+        return self._order(name, batches * SIZE, rate=rate, newcomers=self._accounts)
+
+    def _order(self, name: str, events: int, **more: float) -> Order:
+        return Order(self._on.intake, self._on.key, name, events, **more)  # type: ignore[arg-type]
+
+
+async def carried(deployed: Deployed, session: Session, _: int) -> Figures:
+    """One round: a burst, then shares of its rate until one is kept up, then half of that."""
+    async with deployed(session) as on, watch(on.lifecycle, lambda: spent(on.processes)) as look:
+        road = Road(on, session.plan, look)
+        await road.warmed()
+        burst = await road.burst()
+        figures = await _kept(road, burst)
+        figures |= await road.calm(figures["events/s"] * _HALF)
+        await road.verified()
+        return {**figures, "burst/s": burst, **road.memory()}
+
+
+async def _kept(road: Road, burst: float) -> Figures:
+    """The highest share of the burst that is kept up."""
+    for share in STEPS:
+        figures, kept = await road.offered(burst * share)
+        if kept:
+            return figures
+    raise Wrong(f"not even {STEPS[-1]:.0%} of {burst:,.0f} events/s was kept up")

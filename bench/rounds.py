@@ -1,0 +1,70 @@
+"""What came of each row? Rounds of the rows take turns, so that noise meets all of them."""
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from bench.failure import Absent
+
+Figures = dict[str, float]
+
+
+class Result(msgspec.Struct):
+    """One row's rounds; why it failed, or why there is none (empty: neither). `notes` are what it told once."""
+
+    name: str
+    group: str
+    survives: str
+    rounds: list[Figures] = []
+    failed: str = ""
+    absent: str = ""
+    notes: str = ""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A row as it takes its turns: what is done once before, and what each round."""
+
+    result: Result
+    before: Callable[[], Awaitable[str]]
+    each: Callable[[int], Awaitable[Figures]]
+
+
+async def interleaved(turns: Sequence[Turn], rounds: int, say: Callable[[str], None]) -> None:
+    """Every row is prepared, then each round goes through all of them."""
+    for turn in turns:
+        await _attempt(turn, _prepare(turn), say)
+    for number in range(rounds):
+        for turn in turns:
+            if not turn.result.failed and not turn.result.absent:
+                await _attempt(turn, _round(turn, number, rounds, say), say)
+
+
+async def _prepare(turn: Turn) -> None:
+    turn.result.notes = await turn.before()
+
+
+async def _round(turn: Turn, number: int, rounds: int, say: Callable[[str], None]) -> None:
+    figures = await turn.each(number)
+    turn.result.rounds.append(figures)
+    told = "  ".join(
+        f"{what} {figure:,.0f}" if figure >= 100 else f"{what} {figure:,.1f}" for what, figure in figures.items()
+    )
+    say(f"[{number + 1}/{rounds}] {turn.result.name}: {told}")
+
+
+async def _attempt(turn: Turn, work: Awaitable[None], say: Callable[[str], None]) -> None:
+    """A row that fails says so, and gives no figure: not even those of the rounds before."""
+    try:
+        await work
+    except Absent as why:
+        turn.result.absent = str(why)
+    except Exception as error:  # noqa: BLE001  whatever it is, the other rows are still worth having
+        turn.result.failed = str(error) or repr(error)
+        say(f"{turn.result.name} failed: {turn.result.failed}")
+
+
+def say(text: str) -> None:
+    """Progress, on standard error."""
+    sys.stderr.write(f"bench: {text}\n")
+    sys.stderr.flush()
