@@ -78,6 +78,8 @@ async def _run(
     await _trouble(town, world, client, nemesis)
     await nemesis.heal()
     stuck = await quiet(town, client)
+    town.clock.hold()
+    stuck = stuck or await quiet(town, client)
     evidence = await gathered(town, world, client)
     tending.cancel()
     if not stuck:
@@ -121,8 +123,7 @@ def _also(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> No
 
 
 async def _reread(town: Town, client: Client, evidence: Evidence) -> list[str]:
-    """Notify reads its whole log once more, while the clock stands still."""
-    town.clock.hold()
+    """Notify reads its whole log once more. The clock stands still already: what falls due by itself has left."""
     before = len(town.sinks.journal)
     for name in [name for name, host in town.hosts.items() if "notify" in host.services]:
         await town.hosts[name].stop()
