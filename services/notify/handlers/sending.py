@@ -108,16 +108,29 @@ class Sending:
         """Record what became of it; False when it is not ours any more."""
         perhaps = row.perhaps or became == "again"
         if became in _REPEATED and row.attempt <= len(PAUSES):
-            values = {"status": "pending", "detail": detail, "not_before": now + PAUSES[row.attempt - 1]}
-            return await deliveries.change(tx, row, **values, reason="try_again", lease_until=None, perhaps=perhaps)
+            return await self._put_off(tx, row, became, now, detail, perhaps=perhaps)
         status = _SETTLED[became]
         reason = "" if status == "sent" else became if became not in _REPEATED else "gave_up"
         values = {"status": status, "reason": reason, "detail": detail, "provider_ref": ref, "lease_until": None}
         if not await deliveries.change(tx, row, **values, sent_at=now if status == "sent" else None):
             return False
-        known = await accounts.locked(tx, {row.account})
-        self._count(tx, deliveries.decision(row), known, status, now, reason, perhaps=perhaps)
+        known, planned = await accounts.locked(tx, {row.account}), deliveries.decision(row)
+        if became == "again":
+            known[row.account] = sent(known[row.account], planned, now)
+        self._count(tx, planned, known, status, now, reason, perhaps=perhaps)
         await accounts.keep(tx, self._part_of, known.values())
+        return True
+
+    async def _put_off(
+        self, tx: Tx, row: Row[Any], became: Became, now: datetime, detail: str, *, perhaps: bool
+    ) -> bool:
+        """Tried again after a pause; what may have arrived counts from now, however long the conversation took."""
+        values = {"status": "pending", "detail": detail, "not_before": now + PAUSES[row.attempt - 1]}
+        if not await deliveries.change(tx, row, **values, reason="try_again", lease_until=None, perhaps=perhaps):
+            return False
+        if became == "again":
+            known = await accounts.locked(tx, {row.account})
+            await accounts.keep(tx, self._part_of, [sent(known[row.account], deliveries.decision(row), now)])
         return True
 
     async def recover(self, tx: Tx, now: datetime) -> int:

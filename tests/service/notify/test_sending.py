@@ -209,6 +209,21 @@ async def test_a_webhook_that_may_have_arrived_counts_although_it_is_then_given_
     assert [spent.at for spent in (await here.state()).spent] == [claimed_at]
 
 
+async def test_a_webhook_that_hung_through_the_night_counts_from_the_morning(here: Office) -> None:
+    await here.welcomed()
+    async with here.database.transaction() as tx:
+        await tx.run(update(delivery).values(channel="webhook"))
+
+    class Hanging(Recording):
+        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+            await before()
+            here.clock.move(16 * HOUR)
+            return self.receipt
+
+    await here.sends({"webhook": Hanging(Receipt("again", "ReadError"))}).send()
+    assert [spent.at for spent in (await here.state()).spent] == [here.clock.now()]
+
+
 async def test_a_contact_that_was_planned_long_ago_counts_when_it_leaves(here: Office, box: Mailbox) -> None:
     """The budget remembers a week: what was planned before that, and leaves now, is remembered again."""
     row = await here.welcomed()
