@@ -215,7 +215,7 @@ async def test_a_webhook_that_hung_through_the_night_counts_from_the_morning(her
         await tx.run(update(delivery).values(channel="webhook"))
 
     class Hanging(Recording):
-        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:  # noqa: ARG002  the protocol
             await before()
             here.clock.move(16 * HOUR)
             return self.receipt
