@@ -31,7 +31,8 @@ async def prepared(order: Order) -> AsyncIterator[Go]:
 
     async def go() -> Posted:
         try:
-            said, _ = await asyncio.wait_for(process.communicate(b"go\n"), _patience(order))
+            async with asyncio.timeout(_patience(order)):
+                said, _ = await process.communicate(b"go\n")
         except TimeoutError:
             raise Wrong(f"{order.events} events could not be posted within {_patience(order):.0f} s") from None
         if not said:

@@ -55,7 +55,8 @@ async def stopped(child: Process) -> None:
     if child.returncode is None:
         child.terminate()
     try:
-        await asyncio.wait_for(child.wait(), _GRACE)
+        async with asyncio.timeout(_GRACE):
+            await child.wait()
     except TimeoutError:
         child.kill()
         await child.wait()

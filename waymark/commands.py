@@ -55,13 +55,15 @@ async def until_stopped(server: asyncio.Task[None]) -> None:
         for name in _SIGNALS:
             loop.remove_signal_handler(name)
             signal.signal(name, signal.SIG_DFL)
-        _in_any_case(loop)
 
     for name in _SIGNALS:
         loop.add_signal_handler(name, asked)
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
+    try:
+        await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        _in_any_case(loop)
 
 
 def _in_any_case(loop: asyncio.AbstractEventLoop) -> None:

@@ -58,7 +58,8 @@ async def done(words: list[str], what: str, cwd: Path | None = None) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        said, _ = await asyncio.wait_for(child.communicate(), _INSTALL)
+        async with asyncio.timeout(_INSTALL):
+            said, _ = await child.communicate()
     except TimeoutError:
         child.kill()
         await child.wait()

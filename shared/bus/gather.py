@@ -73,7 +73,8 @@ class Gather:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         try:
-            await asyncio.wait_for(asyncio.shield(done), self._patience)
+            async with asyncio.timeout(self._patience):
+                await asyncio.shield(done)
         except TimeoutError:
             raise Retry("the log does not answer") from None
 

@@ -100,7 +100,8 @@ class KafkaBus:
             raise Retry(f"no Kafka broker answers at {self._servers}: {error or type(error).__name__}") from error
         finally:
             with suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), 5)
+                async with asyncio.timeout(5):
+                    await consumer.stop()
 
     async def _flush(self, topic: str, records: list[Outgoing]) -> None:
         shares = by_partition(records, self._parts[topic])

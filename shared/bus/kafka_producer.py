@@ -55,7 +55,8 @@ class KafkaSender:
         if self._producer is producer:
             self._producer = None
         with suppress(KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(producer.stop(), 5)
+            async with asyncio.timeout(5):
+                await producer.stop()
 
 
 async def _start(servers: str) -> AIOKafkaProducer:

@@ -67,7 +67,8 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def position(self, partition: Partition) -> int | None:
         with suppress(IllegalStateError, KafkaError, TimeoutError):
-            return int(await asyncio.wait_for(self._consumer.position(self._theirs(partition)), 1))
+            async with asyncio.timeout(1):
+                return int(await self._consumer.position(self._theirs(partition)))
         return None
 
     async def hint(self, positions: dict[Partition, int]) -> None:
@@ -75,7 +76,8 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             return  # aiokafka takes that for a mistake
         with suppress(KafkaError, TimeoutError):
             told = {self._theirs(partition): offset for partition, offset in positions.items()}
-            await asyncio.wait_for(self._consumer.commit(told), 3)
+            async with asyncio.timeout(3):
+                await self._consumer.commit(told)
 
     def _lost(self, error: OffsetOutOfRangeError) -> dict[TopicPartition, list[ConsumerRecord]]:
         """The log has shrunk under us: the next claim finds out how. A place that was only Kafka's guess is no news."""

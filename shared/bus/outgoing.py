@@ -49,7 +49,8 @@ class Wakes:
 async def soon(event: asyncio.Event, seconds: float) -> None:
     """Until the event, at most so long."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 class OutgoingLog:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from deploy.servers.process import run
+from shared.ending import BUDGET
 from shared.keys import load
 from shared.settings import Settings
 
@@ -25,6 +26,11 @@ DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text("utf8")
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - ONE_SHOT))
 def test_every_lasting_service_has_a_health_check(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
+@pytest.mark.parametrize("name", sorted(RUNNING))
+def test_a_service_has_the_time_to_stop_that_it_may_take(name: str) -> None:
+    assert float(RUNNING[name]["stop_grace_period"].removesuffix("s")) > BUDGET
 
 
 @pytest.mark.parametrize("name", sorted(RUNNING))

@@ -61,7 +61,8 @@ async def test_partitions_are_taken_side_by_side(request: pytest.FixtureRequest,
             met.add(incoming.part)
             if len(met) > 1:
                 together.set()
-            await asyncio.wait_for(together.wait(), 20)
+            async with asyncio.timeout(20):
+                await together.wait()
             await super().handle(tx, incoming)
 
     async with store(scaled(request, tmp_path)) as opened:

@@ -77,7 +77,8 @@ async def consume(bootstrap: str, offset: int) -> bytes:
         place = TopicPartition(TOPIC, PARTITIONS - 1)
         consumer.assign([place])
         consumer.seek(place, offset)
-        record = await asyncio.wait_for(consumer.getone(), 20)
+        async with asyncio.timeout(20):
+            record = await consumer.getone()
         return bytes(record.value)
 
 

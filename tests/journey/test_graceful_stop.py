@@ -80,22 +80,24 @@ async def everything(settings: Settings, lifecycle: int) -> AsyncIterator[tuple[
 
 
 @asynccontextmanager
-async def dawdling(url: str) -> AsyncIterator[asyncio.StreamReader]:
-    """A client in the middle of its body, which never comes to an end."""
+async def dawdling(url: str) -> AsyncIterator[asyncio.Task[bytes]]:
+    """A client in the middle of its body, which never comes to an end; and the first line of what it is told."""
     port = int(url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     async def dawdle() -> None:
-        while True:
+        while not told.done():
             writer.write(b" ")
             await asyncio.sleep(0.2)
 
     writer.write(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+    told = asyncio.create_task(reader.readline())
     task = asyncio.create_task(dawdle())
     try:
-        yield reader
+        yield told
     finally:
         task.cancel()
+        told.cancel()
         writer.transport.abort()
 
 
@@ -110,7 +112,7 @@ async def test_stopped_under_load_it_ends_in_time_and_counts_every_event_once(de
             await sdk.reaches(part * EVENTS // 4)
             ended = await asyncio.gather(*(one.stopped(BOUND) for one in processes))
             assert [code for code, _ in ended] == [0] * len(processes), ended
-            assert (await never.read()).startswith(b"HTTP/1.1 503 ")
+            assert (await never).startswith(b"HTTP/1.1 503 ")
     assert not posting.done(), "the stream ended before the stop: the test proves nothing"
     async with everything(settings, lifecycle) as (_, answers):
         await posting

@@ -23,6 +23,24 @@ asyncio.run(main())
 """
 
 
+GIVES_UP = """
+import asyncio, time
+from waymark.commands import until_stopped
+
+async def give_up():
+    raise SystemExit(7)
+
+async def main():
+    try:
+        beside = asyncio.get_running_loop().create_task(give_up())
+        await until_stopped(asyncio.create_task(asyncio.sleep(3600)))
+    finally:
+        time.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
 @pytest.mark.parametrize(
     ("signals", "code"),
     [([signal.SIGTERM], 1), ([signal.SIGTERM] * 2, -signal.SIGTERM), ([signal.SIGINT] * 2, -signal.SIGINT)],
@@ -40,3 +58,11 @@ async def test_a_loop_that_hangs_is_no_reason_to_stay(signals: list[signal.Signa
         assert await process.wait() == code
         if code == 1:
             assert b"ended by force" in await process.stderr.read()
+
+
+async def test_a_process_that_ends_itself_ends_as_well() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", GIVES_UP), cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(60):
+        assert await process.wait() == 1

@@ -1,0 +1,24 @@
+"""Does a loop that waits for news hear that it should stop, even when both come at once?"""
+
+import asyncio
+
+import pytest
+
+from shared.bus.outgoing import soon
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_stop_that_comes_with_news_is_heard(steps: int) -> None:
+    news = asyncio.Event()
+    waiting = asyncio.create_task(soon(news, 60))
+    await asyncio.sleep(0)
+    news.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    asked = waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled() == asked
+
+
+async def test_without_news_the_wait_ends() -> None:
+    await soon(asyncio.Event(), 0.01)
