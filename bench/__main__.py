@@ -24,6 +24,7 @@ def main() -> int:
     """Measure, print, write."""
     given, rows = _given()
     plan = PLANS[given.plan]
+    plan = plan._replace(rounds=given.rounds or plan.rounds)
     say(
         f"{plan.name}: {plan.rounds} rounds of {len(rows)} rows, {_about(rows, plan)} (fetching peers the first time apart)"
     )
@@ -51,6 +52,7 @@ def _given() -> tuple[argparse.Namespace, list[Row]]:
     )
     parser.add_argument("--rows", default=",".join(GROUPS), help="groups or single rows (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the streams of events (%(default)s)")
+    parser.add_argument("--rounds", type=int, help="more or fewer of them than the plan has")
     parser.add_argument("--keep", action="store_true", help="leave the folder with the logs of every process")
     given = parser.parse_args()
     try:

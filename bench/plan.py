@@ -4,11 +4,17 @@ from typing import NamedTuple
 
 THRESHOLD = 10
 """Events after which an account makes its one transition."""
-PER_ACCOUNT = 60
+MOST_ACCOUNTS = 5_000
+_LEAST_EACH = 12
 SIZE = 100
 """Events a post on the road."""
 CONNECTIONS = 4
 ROAD_ACCOUNTS = 5_000
+
+
+def accounts_of(events: int) -> int:
+    """As many accounts as every runner should have, as long as most get past their transition."""
+    return min(MOST_ACCOUNTS, events // _LEAST_EACH)
 
 
 def warm(events: int) -> int:
@@ -31,8 +37,8 @@ class Plan(NamedTuple):
     memory: int
 
     def share(self, share: float) -> int:
-        """Fewer events, for a runner that would take all night; whole accounts of them."""
-        return max(PER_ACCOUNT, int(self.events * share) // PER_ACCOUNT * PER_ACCOUNT)
+        """Fewer events, for a runner that would take all night."""
+        return max(_LEAST_EACH, int(self.events * share))
 
 
 FULL = Plan(

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from bench import servers
 from bench.endstate import End
-from bench.plan import PER_ACCOUNT, Plan
+from bench.plan import Plan, accounts_of
 from bench.servers import Servers
 from bench.stream import Stream, expected
 from bench.topics import Filled, dropped, filled
@@ -63,12 +63,12 @@ class Session:
     def stream(self, share: float = 1.0) -> Stream:
         """The stream of the lifecycle rows, or a shorter one for a slow runner."""
         events = self.plan.share(share)
-        return Stream(f"of{events}", events, events // PER_ACCOUNT, self.seed, self._began)
+        return Stream(f"of{events}", events, accounts_of(events), self.seed, self._began)
 
     def remembered(self) -> Stream:
         """The stream of the rows that read from memory."""
         events = self.plan.memory
-        return Stream(f"memory{events}", events, events // PER_ACCOUNT, self.seed, self._began)
+        return Stream(f"memory{events}", events, accounts_of(events), self.seed, self._began)
 
     def sessions(self, accounts: int) -> Stream:
         """Runs of five events of one account, over so many that are known already."""

@@ -59,8 +59,8 @@ async def test_an_honest_runner_gets_a_figure(session: Session) -> None:
     ("lie", "heard"),
     [
         ({"drops": "number == 300"}, "2999 events were counted of 3000"),
-        ({"told": "2"}, "50 transitions differ"),
-        ({"ends": "done(); keep(of, accounts); tell(of, {}); end()"}, "50 transitions differ"),
+        ({"told": "2"}, "[0-9]+ transitions differ"),
+        ({"ends": "done(); keep(of, accounts); tell(of, {}); end()"}, "[0-9]+ transitions differ"),
         ({"ends": "raise SystemExit('no disk left')"}, "no disk left"),
     ],
     ids=["drops one event", "tells twice", "tells nothing", "breaks off"],
