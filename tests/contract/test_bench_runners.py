@@ -37,8 +37,8 @@ ENDS = "done(); keep(of, accounts); tell(of, told); end()"
 
 
 @pytest.fixture
-async def session(tmp_path: Path) -> AsyncIterator[Session]:
-    plan = TINY._replace(events=3_000, memory=3_000)
+async def session(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Session]:
+    plan = TINY._replace(events=getattr(request, "param", 3_000), memory=3_000)
     async with Session(plan, tmp_path, 1, day_to_come(SystemClock().now()), lambda _: None) as one:
         yield one
 
@@ -75,6 +75,7 @@ async def test_the_replay_of_our_core_is_right(session: Session) -> None:
 
 
 @pytest.mark.servers
+@pytest.mark.parametrize("session", [40_000], indirect=True, ids=["more than one look can see"])
 async def test_our_service_drains_a_topic_and_is_right(
     session: Session, kafka: Kafka, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
