@@ -27,6 +27,8 @@ from shared.service import cursor, handling, passage, unpacking
 from tests.chaos.planting import replaced
 
 Plant = Callable[[ExitStack], None]
+HALTED = "halted"
+"""Noticed by the guard behind: the reader stops rather than lose anything. Stands among the invariants a mutant breaks."""
 
 
 class Mutant(NamedTuple):
@@ -172,7 +174,9 @@ async def _by_batch(self: Any, tx: Any, events: Any, *, begins: bool) -> None:
 
 MUTANTS: dict[str, Mutant] = {
     "cursor_of_anybody": Mutant("the cursor's check of `next_off`, and its epoch", _of_anybody, ("I1", "I3")),
-    "gap_believed": Mutant("only what comes next is taken", _put(passage.Passage, "_is_next", _believed), ("I1", "I2")),
+    "gap_believed": Mutant(
+        "only what comes next is taken", _put(passage.Passage, "_is_next", _believed), ("I1", "I2", HALTED)
+    ),
     "sequence_unread": Mutant(
         "the consumer's check of the producer's sequence", _put(unpacking, "_fresh", _unsequenced), ("I3",)
     ),

@@ -30,8 +30,9 @@ RATES: dict[str, float] = {
     "sink hangs": 0.04,
     "sink drops": 0.03,
     "killed while sending": 0.02,
+    "a no while sending": 0.1,
     "frozen while sending": 0.06,
-    "handed over late": 0.1,
+    "handed over late": 0.3,
     "door slams": 0.03,
 }
 """How often each small thing happens at the places where it can; a seed multiplies each by 0, 1 or 4."""

@@ -16,8 +16,6 @@ from tests.simulation.gathering import rows
 from tests.simulation.host import Host
 from tests.simulation.town import Town
 
-_ON_THEIR_WAY = select(delivery.c.id).where(delivery.c.status.in_(("pending", "sending"))).order_by(delivery.c.id)
-
 
 class People:
     """Each does something at a running process, as the HTTP routes do; when it fails, they give up."""
@@ -25,6 +23,7 @@ class People:
     def __init__(self, town: Town) -> None:
         self._town = town
         self._chance = town.chance
+        town.sinks.meanwhile = self._meanwhile
 
     async def act(self) -> None:
         """One of them does one thing."""
@@ -34,12 +33,18 @@ class People:
             host = self._chance.one(hosts)
             host.process.spawn(_tried(kind(host)), "person")
 
-    async def _unsubscribe(self, host: Host) -> None:
+    def _meanwhile(self) -> None:
+        """Somebody says no while mail to them is under way."""
+        if hosts := self._town.running("notify"):
+            host = self._chance.one(hosts)
+            host.process.spawn(_tried(self._unsubscribe(host, ("sending",))), "person")
+
+    async def _unsubscribe(self, host: Host, on_its_way: tuple[str, ...] = ("pending", "sending")) -> None:
         parts = host.parts["notify"]
         everything = self._chance.random.random() < 0.4
         recent = self._town.sinks.journal[-6:]
-        on_its_way = [row.id for row in await rows(self._town, "notify", _ON_THEIR_WAY)]
-        known = on_its_way or [line.delivery for line in recent]
+        waiting = select(delivery.c.id).where(delivery.c.status.in_(on_its_way)).order_by(delivery.c.id)
+        known = [row.id for row in await rows(self._town, "notify", waiting)] or [line.delivery for line in recent]
         if known:
             name = self._chance.one(known)
             async with parts.database.transaction() as tx:

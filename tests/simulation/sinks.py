@@ -21,6 +21,7 @@ from tests.simulation.process import Killed, Process
 from tests.simulation.trace import Trace
 
 _PATIENCE = 5.0
+_LONG = 0.1
 _ID = re.compile(rb"^Message-ID: <([^@>]+)@", re.MULTILINE)
 
 
@@ -38,6 +39,8 @@ class Sinks:
     def __init__(self, chance: Chance, trace: Trace, clock: Clock) -> None:
         self.journal: list[Accepted] = []
         self.freeze: Callable[[Process], None] = lambda _process: None
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What somebody does while we talk about a mail to them."""
         self.chance = chance
         self.trace = trace
         self._clock = clock
@@ -78,6 +81,9 @@ class FakeSmtp(_Line):
         await self.process.lag()
 
     async def rcpt(self, recipient: str) -> None:
+        if self.hits("a no while sending"):
+            self.sinks.meanwhile()
+            await self.process.lag(_LONG)
         await self.process.lag()
         if self.hits("sink refuses"):
             raise SMTPRecipientRefused(550, "no such user", recipient)
