@@ -2,10 +2,12 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 from bench.endstate import End, demand, verify
 from bench.failure import Absent
 from bench.lifecycle import MINIMAL, drained, kept, migrated, rows
+from bench.plan import THRESHOLD
 from bench.rounds import Figures
 from bench.session import Session
 from bench.stream import Stream, counted
@@ -16,11 +18,12 @@ from shared.settings import Settings
 
 _CHANGED = "SELECT id, state FROM lifecycle.lifecycle_account WHERE clock > $1"
 _ACTIVE = "SELECT id FROM lifecycle.lifecycle_account WHERE stage = 'active'"
+_NEVER = 1_000_000_000
 _COUNT = "SELECT count(*) FROM lifecycle.lifecycle_account"
 
 
 async def known(which: int, session: Session, _: int) -> Figures:
-    """A round over the size of this number in the plan: the service starts cold and handles events in runs of five."""
+    """A round over the size of this number in the plan: the service starts cold and handles events in runs of twenty."""
     accounts = session.plan.sizes[which]
     if accounts is None:
         raise Absent(f"the {session.plan.name} plan has no time to make a million accounts")
@@ -42,12 +45,22 @@ async def _greeted(session: Session, stream: Stream) -> Settings:
     servers, folder = await session.servers(), session.new("greeted")
     session.say(f"{stream.accounts:,} accounts make themselves known to lifecycle")
     topic = await filled(servers, Filled(stream, f"{servers.prefix}{stream.name}."), range(stream.accounts))
-    settings = servers.settings(folder, await servers.database(folder.name), topic.prefix, MINIMAL)
+    database = await servers.database(folder.name)
+    settings = servers.settings(folder, database, topic.prefix, await session.once("quiet", partial(_quiet, session)))
     await migrated(settings, ["lifecycle"])
     await drained(settings, servers, stream.accounts)
     demand({"accounts": (await rows(settings, _COUNT))[0][0]}, {"accounts": stream.accounts})
+    await rows(settings, "ANALYZE")  # as autovacuum does within a minute of so many new rows
     await filled(servers, topic, range(stream.accounts, stream.whole))
     return settings
+
+
+async def _quiet(session: Session) -> Path:
+    """The minimal definition without its transition: how many make it would depend on how many there are."""
+    folder = session.new("quiet")
+    text = (MINIMAL / "lifecycle.yaml").read_text(encoding="utf8")
+    (folder / "lifecycle.yaml").write_text(text.replace(f"uses >= {THRESHOLD}", f"uses >= {_NEVER}"), encoding="utf8")
+    return folder
 
 
 async def _check(settings: Settings, stream: Stream, end: End) -> None:
@@ -64,4 +77,4 @@ async def _touched(stream: Stream) -> End:
 
 def _end(stream: Stream) -> End:
     touched = {event.account for event in stream.some(range(stream.accounts, stream.whole))}
-    return counted(event for event in stream if event.account in touched)
+    return End(counted(event for event in stream if event.account in touched).accounts, {})

@@ -61,8 +61,8 @@ MEMORY = (
     Row("replay-bytewax", "memory", NO, 4, 2, memory.bytewax, memory.bytewax_prepared),
 )
 INTAKE = (
-    Row("intake-ours", "intake", "yes, once Kafka has it", 15, 8, partial(intake.taken, intake.ours)),
-    Row("intake-service", "intake", "yes, once Kafka has it", 17, 9, partial(intake.taken, intake.service)),
+    Row("intake-ours", "intake", "yes, once Kafka has it", 12, 8, partial(intake.taken, intake.ours)),
+    Row("intake-service", "intake", "yes, once Kafka has it", 14, 9, partial(intake.taken, intake.service)),
     Row(
         "intake-textbook",
         "intake",
@@ -72,7 +72,7 @@ INTAKE = (
         partial(intake.taken, intake.textbook),
         intake.web_prepared,
     ),
-    Row("intake-bare", "intake", NO, 14, 7, partial(intake.taken, intake.bare), intake.web_prepared),
+    Row("intake-bare", "intake", NO, 11, 7, partial(intake.taken, intake.bare), intake.web_prepared),
 )
 ROAD = (
     Row("road-scaled", "road", f"{EXACT}, ids deduped", 45, 22, partial(road.carried, deployments.scaled)),

@@ -71,8 +71,8 @@ class Session:
         return Stream(f"memory{events}", events, accounts_of(events), self.seed, self._began)
 
     def sessions(self, accounts: int) -> Stream:
-        """Runs of five events of one account, over so many that are known already."""
-        return Stream(f"over{accounts}", self.plan.more, accounts, self.seed, self._began, session=5, greeting=True)
+        """Runs of twenty events of one account, over so many that are known already: a batch holds as many accounts of each size."""
+        return Stream(f"over{accounts}", self.plan.more, accounts, self.seed, self._began, session=20, greeting=True)
 
     async def filled(self, stream: Stream) -> Filled:
         """The topic that holds this stream."""
