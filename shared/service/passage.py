@@ -17,7 +17,9 @@ from shared.service.watch import Watch
 
 __all__ = ["Handle", "Incoming", "Passage"]
 _PACE = 0.15
-"""Seconds from one look to the next: what comes meanwhile shares a transaction. After a silence nothing waits."""
+"""Seconds from one look to the next: what comes meanwhile shares a transaction. After a silence, or with more at hand than
+one look takes, nothing waits.
+"""
 
 _HINT = 5.0
 _PATIENCE = 30.0
@@ -87,7 +89,8 @@ class Passage:
             if began - hinted > _HINT:
                 await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
                 hinted = began
-            await asyncio.sleep(began + _PACE - now())
+            full = sum(len(batch.records) for batch in batches) >= self._limit
+            await asyncio.sleep(0 if full else began + _PACE - now())
 
     async def _watch(self, reader: Reader, watch: Watch, seconds: float) -> None:
         """Raises Retry when the reader is silent although there is more: the next one is another reader."""
