@@ -203,6 +203,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold", _by_the_wall), ("I10",)),
     "decided_by_batch": Mutant("a batch decides nothing", _put(lifecycle.Handlers, "_fold", _by_batch), ("I10",)),
+    "message_taken_twice": Mutant(
+        "notify takes no message twice", _put(engine, "_repeated", lambda *_given: False), ("I10",)
+    ),
     "stage_not_committed": Mutant(
         "the point of no return is committed", _put(sending.Sending, "last_word", _unstaged), ("I6", "I9")
     ),
@@ -230,9 +233,7 @@ COVERED: dict[str, Mutant] = {
     "cursor_moves_from_anywhere": Mutant("the cursor's check of `next_off`: the epoch holds", _of_any_place, ()),
     "cursor_of_any_epoch": Mutant("the cursor's epoch: the check of `next_off` holds", _of_any_epoch, ()),
     "key_drawn_anew": Mutant(
-        "a delivery's id is derived, a message taken once: an account's rests and budget hold",
-        _both(_put(firing, "key", _drawn), _put(engine, "_repeated", lambda *_given: False)),
-        (),
+        "a delivery's id is derived: notify takes no message twice", _put(firing, "key", _drawn), ()
     ),
 }
 """Guards behind which another stands: alone they are missed by nobody. Two of them together stand above."""
