@@ -5,7 +5,7 @@ Each record carries its offset in our log, so that readers drop what they have s
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -110,7 +110,7 @@ class Relay:
         """How far we are, for all partitions in one transaction; in the order in which writers lock them."""
         async with self._database.transaction() as tx:
             self._renewed_at = self._clock.now()
-            if not await self._renewed(tx, lease):
+            if not await _held_until(tx, lease, self._renewed_at + _LEASE):
                 self._lease = None
                 return
             for (topic, part), end in sorted(carried.items()):
@@ -124,10 +124,8 @@ class Relay:
         lease, self._lease = self._lease, None
         if lease is None:
             return
-        row = relay_lease.c
-        mine = update(relay_lease).where(row.name == lease.name, row.epoch == lease.epoch)
         async with self._database.transaction() as tx:
-            await tx.run(mine.values(until=self._clock.now()))
+            await _held_until(tx, lease, self._clock.now())
 
     def _fresh(self) -> bool:
         return self._renewed_at <= self._clock.now() < self._renewed_at + _RENEW
@@ -145,7 +143,9 @@ class Relay:
         self._lease = None if epoch is None else Lease(self._name, epoch)
         return self._lease
 
-    async def _renewed(self, tx: Tx, lease: Lease) -> bool:
-        row = relay_lease.c
-        mine = update(relay_lease).where(row.name == lease.name, row.epoch == lease.epoch)
-        return await tx.run(mine.values(until=self._renewed_at + _LEASE)) == 1
+
+async def _held_until(tx: Tx, lease: Lease, until: datetime) -> bool:
+    """Whether it is still ours, and held until then."""
+    row = relay_lease.c
+    mine = update(relay_lease).where(row.name == lease.name, row.epoch == lease.epoch)
+    return await tx.run(mine.values(until=until)) == 1

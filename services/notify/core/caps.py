@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.notify.core.consent import TRANSACTIONAL
+from services.notify.core.planned import Planned
 from services.notify.core.playbook import Budget, Cap
 from services.notify.core.state import Spent
 
@@ -24,6 +25,11 @@ def full(spent: Iterable[Spent], contact: Spent, budget: Budget) -> Full | None:
     caps = [cap for cap in budget.caps if cap.counts(contact.class_, contact.topic)]
     no_room = (_full(cap, others, contact) for cap in caps)
     return max((found for found in no_room if found), key=lambda found: (found.until, found.cap), default=None)
+
+
+def contact(planned: Planned, at: datetime) -> Spent:
+    """It, as the budget remembers it."""
+    return Spent(planned.id, planned.user or "", planned.outreach_class, planned.topic, at, planned.history)
 
 
 def kept(spent: Iterable[Spent], at: datetime, budget: Budget) -> list[Spent]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from services.notify.core.audience import addressed
-from services.notify.core.caps import kept
+from services.notify.core.caps import contact, kept
 from services.notify.core.consent import TRANSACTIONAL
 from services.notify.core.facts import facts
 from services.notify.core.planned import Planned, key
@@ -13,7 +13,7 @@ from services.notify.core.playbook import PRIORITY, Play, Playbook, Step
 from services.notify.core.policy import Case, Verdict, judge
 from services.notify.core.reach import REACH
 from services.notify.core.runs import keep, put
-from services.notify.core.state import Account, Item, OpenTask, Run, Spent
+from services.notify.core.state import Account, Item, OpenTask, Run
 from services.notify.core.tell import told
 
 Due = tuple[Run, Item]
@@ -80,5 +80,4 @@ def _remembered(account: Account, planned: Planned, book: Playbook) -> Account:
 
 
 def _spend(account: Account, planned: Planned, book: Playbook) -> Account:
-    contact = Spent(planned.id, planned.user or "", planned.outreach_class, planned.topic, planned.at, planned.history)
-    return replace(account, spent=[*kept(account.spent, planned.at, book.budget), contact])
+    return replace(account, spent=[*kept(account.spent, planned.at, book.budget), contact(planned, planned.at)])

@@ -4,12 +4,13 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from services.notify.core.caps import contact
 from services.notify.core.consent import TRANSACTIONAL
 from services.notify.core.planned import Planned
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import ONCE_MORE, Case, Question, Verdict, judge
 from services.notify.core.reach import REACH
-from services.notify.core.state import Account, Spent
+from services.notify.core.state import Account
 
 
 def once_more(
@@ -31,9 +32,8 @@ def sent(account: Account, planned: Planned, at: datetime) -> Account:
     """
     if planned.outreach_class == TRANSACTIONAL or not REACH[planned.channel].customer:
         return account
-    contact = Spent(planned.id, planned.user or "", planned.outreach_class, planned.topic, at, planned.history)
     others = [past for past in account.spent if past.delivery != planned.id]
-    return replace(account, spent=[*others, contact])
+    return replace(account, spent=[*others, contact(planned, at)])
 
 
 def dropped(account: Account, delivery: str) -> Account:
