@@ -38,10 +38,6 @@ class Mutant(NamedTuple):
     plant: Plant
     caught: tuple[str, ...]
 
-    def __call__(self) -> None:
-        """Plant it for good, in a process that is itself the mutant."""
-        self.plant(ExitStack())
-
 
 def _put(owner: Any, name: str, value: Any) -> Plant:
     return lambda stack: stack.enter_context(replaced(owner, name, value))

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -16,6 +17,26 @@ from tests.conftest import ROOT
 from tests.make import settle
 
 _SET = ("data", "config", "database_url", "bus_url", "topic_prefix", "outreach")
+
+
+FIRST = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def uses(events: int, accounts: int, **more: Any) -> list[dict[str, Any]]:
+    """A known stream: every account uses the product every few hours, each event with an id."""
+    return [
+        {
+            "type": "track",
+            "event": "Feature Used",
+            "messageId": f"e{number}",
+            "timestamp": (FIRST + timedelta(minutes=3 * number)).isoformat(),
+            "context": {"groupId": f"acct{number % accounts}"},
+            "userId": f"user{number % accounts}",
+            "properties": {"feature": f"f{number % 7}"},
+            **more,
+        }
+        for number in range(events)
+    ]
 
 
 class Running:

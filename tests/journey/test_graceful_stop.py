@@ -4,7 +4,6 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from deploy.servers.process import children_of, send
 from shared.keys import credentials
 from shared.settings import Settings
 from tests.conftest import Deployment, embedded, scaled
-from tests.journey.processes import Running, Sdk, started
+from tests.journey.processes import Running, Sdk, started, uses
 from tests.make import settle
 from tests.service.notify.doors import Mailbox, mail_server
 from waymark import histories
@@ -27,23 +26,6 @@ from waymark.assembly import WIRES
 ACCOUNTS, EVENTS, BATCH = 20, 4000, 20
 BOUND = 15.0
 """Seconds, generous: the promise is ten, and without it a stop may take for ever."""
-
-
-def events() -> list[dict[str, Any]]:
-    first = datetime(2026, 3, 2, tzinfo=UTC)
-    return [
-        {
-            "type": "track",
-            "event": "Feature Used",
-            "messageId": f"e{number}",
-            "timestamp": (first + timedelta(minutes=3 * number)).isoformat(),
-            "context": {"groupId": f"acct{number % ACCOUNTS}"},
-            "userId": f"user{number % ACCOUNTS}",
-            "properties": {"feature": f"f{number % 7}"},
-            "history": "h",
-        }
-        for number in range(EVENTS)
-    ]
 
 
 async def counts(url: str, key: str) -> dict[str, float]:
@@ -106,7 +88,7 @@ async def test_stopped_under_load_it_ends_in_time_and_counts_every_event_once(de
     await asyncio.to_thread(histories.migrate, settings, list(WIRES))
     keys = credentials(settings.data)
     sdk = Sdk(f"http://127.0.0.1:{settings.port}", keys.write)
-    posting = asyncio.create_task(sdk.post(events(), BATCH))
+    posting = asyncio.create_task(sdk.post(uses(EVENTS, ACCOUNTS, history="h"), BATCH))
     for part in (1, 2):
         async with everything(settings, lifecycle) as (processes, _), dawdling(sdk.url) as never:
             await sdk.reaches(part * EVENTS // 4)
@@ -205,7 +187,7 @@ async def test_a_server_that_freezes_delays_no_stop(
     await asyncio.to_thread(histories.migrate, settings, list(WIRES))
     server = kafka.pid if frozen == "kafka" else postgres.pid
     sdk = Sdk(f"http://127.0.0.1:{settings.port}", credentials(settings.data).write)
-    posting = asyncio.create_task(sdk.post(events(), BATCH))
+    posting = asyncio.create_task(sdk.post(uses(EVENTS, ACCOUNTS, history="h"), BATCH))
     try:
         async with started(settings, "up") as running:
             await sdk.reaches(EVENTS // 10)

@@ -1,12 +1,8 @@
 """Two replicas of lifecycle in one group; one is killed with -9 in the middle of a stream: is every event's effect there once?"""
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,70 +11,19 @@ import pytest
 
 from deploy.servers.ports import free_port
 from shared.settings import Settings
-from tests.conftest import ROOT, embedded, scaled
+from tests.conftest import embedded, scaled
+from tests.journey.processes import Running, started, uses
 from tests.journey.road import Road, road
 from tests.make import settle
 from waymark import histories
 
 pytestmark = pytest.mark.servers
 ACCOUNTS, EVENTS, BATCH = 40, 12_000, 200
-FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def environment(settings: Settings, port: int) -> dict[str, str]:
-    assert settings.database_url
-    assert settings.bus_url
-    return {
-        **os.environ,
-        "WAYMARK_DATA": str(settings.data),
-        "WAYMARK_CONFIG": str(settings.config),
-        "WAYMARK_DATABASE_URL": settings.database_url,
-        "WAYMARK_BUS_URL": settings.bus_url,
-        "WAYMARK_TOPIC_PREFIX": settings.topic_prefix,
-        "WAYMARK_PORT": str(port),
-    }
-
-
-@asynccontextmanager
-async def replica(settings: Settings) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+def replica(settings: Settings) -> AbstractAsyncContextManager[Running]:
     """A lifecycle process of its own, ready."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "waymark", "run", "lifecycle", cwd=ROOT, env=environment(settings, port)
-    )
-    url = f"http://127.0.0.1:{port}"
-
-    async def ready() -> bool:
-        assert process.returncode is None, "the replica ended by itself"
-        try:
-            async with httpx2.AsyncClient() as http:
-                return (await http.get(f"{url}/lifecycle/readyz")).status_code == 200
-        except httpx2.TransportError:
-            return False
-
-    try:
-        await settle(ready, 120)
-        yield process, url
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-def events() -> list[dict[str, object]]:
-    """A known stream: every account uses the product every few hours, each event with an id."""
-    return [
-        {
-            "type": "track",
-            "event": "Feature Used",
-            "messageId": f"e{number}",
-            "timestamp": (FIRST + timedelta(minutes=3 * number)).isoformat(),
-            "context": {"groupId": f"acct{number % ACCOUNTS}"},
-            "userId": f"user{number % ACCOUNTS}",
-            "properties": {"feature": f"f{number % 7}"},
-        }
-        for number in range(EVENTS)
-    ]
+    return started(settings.model_copy(update={"port": free_port()}), "run", "lifecycle")
 
 
 async def post(on: Road, stream: list[dict[str, object]], pause: float = 0.0) -> None:
@@ -130,10 +75,11 @@ async def decisions(url: str, on: Road) -> dict[str, list[Any]]:
 async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings, stream = scaled(request, tmp_path / "scaled"), events()
+    settings, stream = scaled(request, tmp_path / "scaled"), uses(EVENTS, ACCOUNTS)
     async with road(settings, ["ingest"]) as on:
         await asyncio.to_thread(histories.migrate, settings, ["lifecycle"])
-        async with replica(settings) as (victim, doomed), replica(settings) as (_, heir):
+        async with replica(settings) as victim, replica(settings) as survivor:
+            doomed, heir = victim.url, survivor.url
 
             async def both_own() -> bool:
                 return await owns(doomed) and await owns(heir)
@@ -146,7 +92,7 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
 
             await settle(both_work, 120)
             assert not posting.done(), "the stream ended before the kill: the test proves nothing"
-            victim.send_signal(signal.SIGKILL)
+            victim.process.send_signal(signal.SIGKILL)
             await posting
 
             async def all_there() -> bool:

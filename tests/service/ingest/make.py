@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx2
 import msgspec
-import uvicorn
 from sqlalchemy import func, select
 from starlette.types import ASGIApp
 
@@ -22,7 +21,6 @@ from shared.settings import Settings
 from tests.make import StillClock, settle
 from waymark import histories
 from waymark.assembly import Assembly, assembled
-from waymark.serving import _bound
 
 ANN = {"type": "track", "event": "Report Exported", "userId": "ann", "context": {"groupId": "acme"}}
 
@@ -111,22 +109,6 @@ async def connected(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://waymark") as client:
         yield client
-
-
-@asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[int]:
-    """The application on a port of its own."""
-    socket = _bound("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-    task = asyncio.create_task(server.serve(sockets=[socket]))
-    try:
-        while not server.started:  # noqa: ASYNC110  uvicorn offers no event for it
-            await asyncio.sleep(0.01)
-        yield int(socket.getsockname()[1])
-    finally:
-        server.should_exit = True
-        await task
-        socket.close()
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -19,7 +19,8 @@ from shared.http.bodies import Patience
 from shared.keys import Keys
 from tests.conftest import scaled
 from tests.make import StillClock, settle
-from tests.service.ingest.make import ANN, bearer, connected, listening, running
+from tests.service.ingest.make import ANN, bearer, connected, running
+from tests.service.serving.make import listening
 
 KEY = "a-write-key-of-a-test"
 KEYS = Keys([("write", "web", KEY)])

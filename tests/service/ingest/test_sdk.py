@@ -11,7 +11,8 @@ from services.ingest.capture import Capture
 from shared.bus.protocol import Bus, Outgoing
 from shared.failures import Retry
 from tests.make import NOON
-from tests.service.ingest.make import Site, listening
+from tests.service.ingest.make import Site
+from tests.service.serving.make import listening
 
 DAY_BEFORE = NOON - timedelta(days=1)
 
