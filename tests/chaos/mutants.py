@@ -131,12 +131,10 @@ async def _changed_by_anybody(tx: Any, row: Any, **values: Any) -> bool:
     return await tx.run(update(delivery).where(delivery.c.id == row.id).values(values)) == 1
 
 
-_last_word = sending.Sending.last_word
-
-
 async def _unasked_by_lease(self: Any, tx: Any, row: Any, now: Any) -> bool:
-    fresh = await deliveries.locked(tx, row.id)
-    return await _last_word(self, tx, fresh, now)
+    known = await sending.accounts.locked(tx, {row.account})
+    asked = sending.once_more(known[row.account], deliveries.decision(row), now, self._book, sending.LAST_WORD)
+    return asked.action != "skip" and await deliveries.change(tx, row, stage="data_sent")
 
 
 async def _unstaged(_self: Any, _tx: Any, _row: Any, _now: Any) -> bool:

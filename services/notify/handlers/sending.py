@@ -87,22 +87,27 @@ class Sending:
         return len(rows), [one for one in claimed if one is not None]
 
     async def last_word(self, tx: Tx, row: Row[Any], now: datetime) -> bool:
-        """Whether it may go out: still ours, and the person has not said no since it was claimed.
+        """Whether it may go out: still ours, in time, and the person has not said no since it was claimed.
 
-        True is the point of no return: from its commit on it may have arrived. The account stays locked until then, so
-        that a no is taken before it and heeded, or after it.
+        True is the point of no return: from its commit on it may have arrived, and counts as a contact of now. The account
+        stays locked until then, so that a no is taken before it and heeded, or after it. A sender that comes too late
+        leaves it to whoever settles what was left behind: what was judged at the claim may no longer hold.
         """
         fresh = await deliveries.locked(tx, row.id)
         if fresh is None or (fresh.status, fresh.lease_epoch) != (row.status, row.lease_epoch):
+            return False
+        if fresh.lease_until <= now:
             return False
         known = await accounts.locked(tx, {row.account})
         planned = deliveries.decision(row)
         verdict = once_more(known[row.account], planned, now, self._book, LAST_WORD)
         if verdict.action == "skip":
             await self._skip(tx, row, planned, known, verdict, now)
-            await accounts.keep(tx, self._part_of, known.values())
-            return False
-        return await deliveries.change(tx, row, stage="data_sent")
+        else:
+            known[row.account] = sent(known[row.account], planned, now)
+            await deliveries.change(tx, row, stage="data_sent")
+        await accounts.keep(tx, self._part_of, known.values())
+        return verdict.action != "skip"
 
     async def settle(self, tx: Tx, row: Row[Any], became: Became, now: datetime, detail: str, ref: str = "") -> bool:
         """Record what became of it; False when it is not ours any more."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -222,6 +222,37 @@ async def test_a_webhook_that_hung_through_the_night_counts_from_the_morning(her
 
     await here.sends({"webhook": Hanging(Receipt("again", "ReadError"))}).send()
     assert [spent.at for spent in (await here.state()).spent] == [here.clock.now()]
+
+
+async def test_a_sender_that_comes_after_its_lease_says_nothing(here: Office) -> None:
+    """Frozen for a day, and nobody took the delivery up meanwhile: what was judged at the claim no longer holds."""
+    row = await here.welcomed()
+
+    class Frozen(Recording):
+        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+            here.clock.move(DAY)
+            return await super().send(delivery, before)
+
+    frozen = Frozen(Receipt("accepted"))
+    await here.sends({"email": frozen}).send()
+    assert not frozen.sent
+    await here.sends({"email": frozen}).send()
+    assert (await here.row(id=row["id"]))["reason"] == "try_again"
+
+
+async def test_a_contact_counts_from_its_last_word_even_before_anybody_knows_its_end(here: Office) -> None:
+    await here.welcomed()
+    seen: list[datetime] = []
+
+    class Slow(Recording):
+        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+            here.clock.move(timedelta(minutes=3))
+            receipt = await super().send(delivery, before)
+            seen.extend(spent.at for spent in (await here.state()).spent)
+            return receipt
+
+    await here.sends({"email": Slow(Receipt("accepted"))}).send()
+    assert seen == [here.clock.now()]
 
 
 async def test_a_contact_that_was_planned_long_ago_counts_when_it_leaves(here: Office, box: Mailbox) -> None:
