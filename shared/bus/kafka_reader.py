@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from shared.bus.claiming import claimed
 from shared.bus.kafka_producer import META, SEQ
 from shared.bus.protocol import Batch, Bounds, Owner, Partition, Record
-from shared.failures import Halted, Retry
+from shared.failures import Retry
 
 
 class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka publishes no types
@@ -53,17 +55,10 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Aiokafka only logs what a listener raises: keep it for the next poll."""
         try:
-            for partition, offset in (await self._claimed(assigned)).items():
+            for partition, offset in (await claimed(self._owner, partial(self._bounds, assigned))).items():
                 self.seek(partition, offset)
         except Exception as error:  # noqa: BLE001  any: the poll raises it
             self._error = error
-
-    async def _claimed(self, assigned: set[TopicPartition]) -> dict[Partition, int]:
-        """Where to start. The owner before us may have gone on since we measured the log, but not since our claim."""
-        try:
-            return await self._owner.assigned(await self._bounds(assigned))
-        except Halted:
-            return await self._owner.assigned(await self._bounds(assigned))
 
     async def position(self, partition: Partition) -> int | None:
         with suppress(IllegalStateError, KafkaError, TimeoutError):

@@ -53,7 +53,7 @@ class Owner:
 
 
 async def test_a_cursor_that_went_on_while_the_log_was_measured_is_no_broken_log() -> None:
-    consumer = Lively(10, 12)
+    consumer = Lively(10, 11, 11, 12)
     reader = KafkaReader(consumer, "", ["t"], Owner())
     await reader.on_partitions_assigned({HERE})
     assert await reader.poll(10, 0.0) == []
@@ -61,7 +61,7 @@ async def test_a_cursor_that_went_on_while_the_log_was_measured_is_no_broken_log
 
 
 async def test_a_cursor_beyond_a_log_that_stays_short_halts() -> None:
-    consumer = Lively(10, 10)
+    consumer = Lively(*[10] * 5)
     reader = KafkaReader(consumer, "", ["t"], Owner())
     await reader.on_partitions_assigned({HERE})
     with pytest.raises(Halted, match="truncated or made anew"):

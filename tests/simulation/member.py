@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
+from shared.bus.claiming import claimed
 from shared.bus.protocol import Batch, Bounds, Owner, Partition
-from shared.failures import Halted
 from tests.simulation.cluster import Cluster
 from tests.simulation.process import Process
 
@@ -123,7 +124,7 @@ class Member:
     async def _claim(self, share: list[Partition]) -> None:
         """As our Kafka reader does: what the owner raises, the next poll raises."""
         try:
-            starts = await self._claimed(share)
+            starts = await claimed(self._owner, partial(self._bounds, share))
         except Exception as error:  # noqa: BLE001  any
             self._error = error
             return
@@ -133,12 +134,6 @@ class Member:
             for partition, offset in starts.items():
                 self.seek(partition, offset)
             self.news.set()
-
-    async def _claimed(self, share: list[Partition]) -> dict[Partition, int]:
-        try:
-            return await self._owner.assigned(await self._bounds(share))
-        except Halted:
-            return await self._owner.assigned(await self._bounds(share))
 
     async def _bounds(self, share: list[Partition]) -> dict[Partition, Bounds]:
         bounds = self._cluster.bounds(sorted(self.topics))
