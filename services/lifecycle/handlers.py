@@ -18,12 +18,13 @@ from shared.service.passage import Incoming
 
 GROUP = "lifecycle"
 FEEDBACK_GROUP = "lifecycle-feedback"
+PartOf = Callable[[str], int]
 
 
 class Handlers:
     """Applies one definition. `part_of` gives the partition of `usage.v1` that an account's events are in."""
 
-    def __init__(self, plan: Plan, part_of: Callable[[str], int], clock: Clock) -> None:
+    def __init__(self, plan: Plan, part_of: PartOf, clock: Clock) -> None:
         self._plan = plan
         self._part_of = part_of
         self._clock = clock
@@ -32,13 +33,13 @@ class Handlers:
 
     async def usage(self, tx: Tx, incoming: Incoming) -> None:
         """One batch of `usage.v1`."""
-        await self._fold(tx, incoming.messages, begins=True)
+        await self._fold(tx, incoming.messages, lambda _: incoming.part, begins=True)
         self.reached[incoming.part] = incoming.messages[-1].received_at
 
     async def feedback(self, tx: Tx, incoming: Incoming) -> None:
         """One batch of `outreach.v1` or `advocacy.v1`: only for accounts we know."""
         events = [event for event in map(as_event, incoming.messages) if event is not None]
-        await self._fold(tx, events, begins=False)
+        await self._fold(tx, events, self._part_of, begins=False)
 
     async def time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
@@ -46,10 +47,10 @@ class Handlers:
         decided: list[LifecycleMessage] = []
         for account in accounts.values():
             decided += advance(account, until, self._plan, self._clock.now())
-        await self._keep(tx, accounts.values(), decided)
+        await _keep(tx, self._part_of, accounts.values(), decided)
         return len(accounts)
 
-    async def _fold(self, tx: Tx, events: Sequence[UsageEvent], *, begins: bool) -> None:
+    async def _fold(self, tx: Tx, events: Sequence[UsageEvent], part_of: PartOf, *, begins: bool) -> None:
         now, decided = self._clock.now(), list[LifecycleMessage]()
         accounts = await store.locked(tx, {event.account for event in events})
         for event in events:
@@ -59,8 +60,9 @@ class Handlers:
                     continue
                 account = accounts[event.account] = begin(event.account, event.at)
             decided += fold(account, event, self._plan, now)
-        await self._keep(tx, accounts.values(), decided)
+        await _keep(tx, part_of, accounts.values(), decided)
 
-    async def _keep(self, tx: Tx, accounts: Iterable[Account], decided: Sequence[LifecycleMessage]) -> None:
-        await store.keep(tx, self._part_of, accounts, decided)
-        tx.emit(LIFECYCLE, decided)
+
+async def _keep(tx: Tx, part_of: PartOf, accounts: Iterable[Account], decided: Sequence[LifecycleMessage]) -> None:
+    await store.keep(tx, part_of, accounts, decided)
+    tx.emit(LIFECYCLE, decided)

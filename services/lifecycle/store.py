@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Row, Select, bindparam, select, update
 
-from services.lifecycle.core.state import Account, decode_state, encode_state, summary
+from services.lifecycle.core.state import Account, decode_state, encode_state, next_due
 from services.lifecycle.tables import account, message, stay
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.db.protocol import Read, Tx
@@ -36,34 +36,44 @@ async def keep(
     await tx.upsert(account, [_row(part_of(one.id), one) for one in accounts])
     await tx.insert(message, [_message(one) for one in messages])
     moves = [one for one in messages if isinstance(one, StageChanged)]
-    await tx.insert(stay, [_stay(one) for one in moves])
-    await _end_stays(tx, moves)
+    await _enter(tx, moves)
 
 
-async def _end_stays(tx: Tx, moves: Sequence[StageChanged]) -> None:
-    """Whoever enters a stage leaves the one before."""
+_STILL_OPEN = (stay.c.account == bindparam("of"), stay.c.left_at.is_(None), stay.c.seq < bindparam("by"))
+_LEAVE = update(stay).where(*_STILL_OPEN).values(left_at=bindparam("at"), next_stage=bindparam("to"))
+
+
+async def _enter(tx: Tx, moves: Sequence[StageChanged]) -> None:
+    """Whoever enters a stage leaves the one before, which stands in the table or is itself among these moves."""
+    open_now: dict[str, dict[str, Any]] = {}
+    rows, left = [], []
     for move in moves:
-        if move.previous is not None:
-            open_stay = (stay.c.account == move.account, stay.c.left_at.is_(None), stay.c.seq < move.seq)
-            await tx.run(update(stay).where(*open_stay).values(left_at=move.at, next_stage=move.stage))
+        before = open_now.get(move.account)
+        if before is not None:
+            before |= {"left_at": move.at, "next_stage": move.stage}
+        elif move.previous is not None:
+            left.append({"of": move.account, "by": move.seq, "at": move.at, "to": move.stage})
+        open_now[move.account] = _stay(move)
+        rows.append(open_now[move.account])
+    await tx.each(_LEAVE, left)
+    await tx.insert(stay, rows)
 
 
 def _row(part: int, one: Account) -> dict[str, Any]:
-    seen = summary(one)
-    name = one.traits.get("name")
+    name, health = one.traits.get("name"), one.health
     return {
         "id": one.id,
         "part": part,
         "name": str(name.value) if name is not None and name.value is not None else one.id,
-        "stage": seen.stage,
-        "entered_at": seen.entered_at,
-        "flags": f" {' '.join(sorted(seen.flags))} ",
-        "band": seen.band,
-        "score": seen.score,
-        "clock": seen.clock,
-        "next_due": seen.next_due,
-        "held": seen.held,
-        "seq": seen.seq,
+        "stage": one.stage,
+        "entered_at": one.entered_at,
+        "flags": f" {' '.join(sorted(one.flags))} ",
+        "band": health.band,
+        "score": health.score,
+        "clock": one.clock,
+        "next_due": next_due(one),
+        "held": one.held,
+        "seq": one.seq,
         "state": encode_state(one),
     }
 

@@ -68,8 +68,8 @@ class EmbeddedBus:
 
     async def _write(self, topic: str, records: list[Outgoing]) -> None:
         async with self._database.transaction() as tx:
-            for part, share in sorted(by_partition(records, self._parts).items()):
-                await self._log.append_records(tx, topic, part, share)
+            shares = by_partition(records, self._parts)
+            await self._log.append_records(tx, {(topic, part): share for part, share in shares.items()})
         self._log.appended({topic})
 
 

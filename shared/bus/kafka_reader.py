@@ -13,6 +13,8 @@ from shared.bus.kafka_producer import META, SEQ
 from shared.bus.protocol import Batch, Bounds, Owner, Partition, Record
 from shared.failures import Retry
 
+Fetched = dict[TopicPartition, list[ConsumerRecord]]
+
 
 class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka publishes no types
     """A member of the group. What it hands out before its owner has claimed a partition, the owner drops."""
@@ -26,14 +28,10 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         consumer.subscribe(topics=[prefix + topic for topic in topics], listener=self)
 
     async def poll(self, limit: int, wait: float) -> list[Batch]:
-        try:
-            found = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=limit)
-        except NoOffsetForPartitionError:
-            found = {}  # it has looked for a position before its owner has said one
-        except OffsetOutOfRangeError as error:
-            found = self._lost(error)
-        except KafkaError as error:
-            raise Retry(f"reading from Kafka failed: {error}") from error
+        """First whatever is there, then of every other partition what was fetched ahead: one with much hides none."""
+        found = await self._fetched(limit, wait)
+        for other in self._consumer.assignment() - found.keys() if found else ():
+            found |= await self._fetched(limit, 0, other)
         if self._error is not None:
             failed, self._error = self._error, None
             raise failed
@@ -42,6 +40,17 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             for tp, records in found.items()
             if records
         ]
+
+    async def _fetched(self, limit: int, wait: float, *only: TopicPartition) -> Fetched:
+        try:
+            found: Fetched = await self._consumer.getmany(*only, timeout_ms=int(wait * 1000), max_records=limit)
+        except NoOffsetForPartitionError:
+            return {}  # it has looked for a position before its owner has said one
+        except OffsetOutOfRangeError as error:
+            return self._lost(error)
+        except KafkaError as error:
+            raise Retry(f"reading from Kafka failed: {error}") from error
+        return found
 
     def seek(self, partition: Partition, offset: int) -> None:
         with suppress(IllegalStateError):  # no longer ours: whoever has it starts from the cursor
@@ -74,7 +83,7 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             async with asyncio.timeout(3):
                 await self._consumer.commit(told)
 
-    def _lost(self, error: OffsetOutOfRangeError) -> dict[TopicPartition, list[ConsumerRecord]]:
+    def _lost(self, error: OffsetOutOfRangeError) -> Fetched:
         """The log has shrunk under us: the next claim finds out how. A place that was only Kafka's guess is no news."""
         [lost] = error.args
         if self._placed.isdisjoint(lost):

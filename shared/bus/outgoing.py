@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, tuple_, update
 
 from shared.bus.blocks import by_partition, cut, encoded
 from shared.bus.protocol import Outgoing
@@ -16,11 +16,14 @@ from shared.db.protocol import Tx
 from shared.db.sending import Emitted
 
 _encode = msgspec.json.Encoder().encode
+Shares = dict[tuple[str, int], list[Outgoing]]
+"""The records of each partition, by topic and number."""
+_e = log_end.c
+_ENDS = select(_e.topic, _e.part, _e.next_off).order_by(_e.topic, _e.part).with_for_update()
 _RESERVE = (
     update(log_end)
-    .where(log_end.c.topic == bindparam("in_topic"), log_end.c.part == bindparam("in_part"))
-    .values(next_off=log_end.c.next_off + bindparam("more"))
-    .returning(log_end.c.next_off)
+    .where(_e.topic == bindparam("in_topic"), _e.part == bindparam("in_part"))
+    .values(next_off=bindparam("until"))
 )
 
 
@@ -62,32 +65,33 @@ class OutgoingLog:
         self.wakes = Wakes()
 
     async def append(self, tx: Tx, emitted: list[Emitted]) -> None:
-        """Write the messages' rows, partitions in order so that two writers cannot deadlock."""
-        shares: dict[tuple[str, int], list[Outgoing]] = {}
+        """Write the messages' rows."""
+        shares: Shares = {}
         for topic, messages in emitted:
             split = by_partition(_records(messages), self._partitions(topic.name))
             for part, records in split.items():
                 shares.setdefault((topic.name, part), []).extend(records)
-        for topic_name, part in sorted(shares):
-            await self.append_records(tx, topic_name, part, shares[topic_name, part])
+        if shares:
+            await self.append_records(tx, shares)
 
-    async def append_records(self, tx: Tx, topic: str, part: int, records: list[Outgoing]) -> None:
-        """Write one partition's rows."""
-        start = await _reserve(tx, topic, part, len(records))
-        now = self._clock.now()
+    async def append_records(self, tx: Tx, shares: Shares) -> None:
+        """Write these rows, however many partitions they are of, with one reservation and one insert."""
+        starts, now = await _reserve(tx, shares), self._clock.now()
         rows = []
-        for piece in cut(records):
-            rows.append(
-                {
-                    "topic": topic,
-                    "part": part,
-                    "base_off": start,
-                    "count": len(piece),
-                    "block": encoded(piece),
-                    "appended_at": now,
-                }
-            )
-            start += len(piece)
+        for (topic, part), start in starts.items():
+            base = start
+            for piece in cut(shares[topic, part]):
+                rows.append(
+                    {
+                        "topic": topic,
+                        "part": part,
+                        "base_off": base,
+                        "count": len(piece),
+                        "block": encoded(piece),
+                        "appended_at": now,
+                    }
+                )
+                base += len(piece)
         await tx.insert(log_block, rows)
 
     def appended(self, topics: set[str]) -> None:
@@ -95,14 +99,27 @@ class OutgoingLog:
             self.wakes.ring(topics)
 
 
-async def _reserve(tx: Tx, topic: str, part: int, count: int) -> int:
-    """The first of `count` new offsets; the row stays locked until the transaction ends."""
-    here = {"in_topic": topic, "in_part": part, "more": count}
-    end = await tx.scalar(_RESERVE, here)
-    if end is None:
-        await tx.insert_new(log_end, [{"topic": topic, "part": part, "next_off": 0, "carried_off": 0}])
-        end = await tx.scalar(_RESERVE, here)
-    return int(end) - count
+async def _reserve(tx: Tx, shares: Shares) -> dict[tuple[str, int], int]:
+    """The first new offset of each partition; its row stays locked until the transaction ends.
+
+    Rows are locked in the order of their names, so that two writers cannot wait for each other.
+    """
+    found = await _ends(tx, shares)
+    if missing := sorted(shares.keys() - found.keys()):
+        fresh = [{"topic": topic, "part": part, "next_off": 0, "carried_off": 0} for topic, part in missing]
+        await tx.insert_new(log_end, fresh)
+        found = await _ends(tx, shares)
+    until = [
+        {"in_topic": topic, "in_part": part, "until": start + len(shares[topic, part])}
+        for (topic, part), start in found.items()
+    ]
+    await tx.each(_RESERVE, until)
+    return found
+
+
+async def _ends(tx: Tx, shares: Shares) -> dict[tuple[str, int], int]:
+    rows = await tx.all(_ENDS.where(tuple_(_e.topic, _e.part).in_(sorted(shares))))
+    return {(row.topic, row.part): row.next_off for row in rows}
 
 
 def _records(messages: Iterable[Keyed]) -> Iterable[Outgoing]:

@@ -68,7 +68,7 @@ class Reader(Protocol):
     """A member of a group, reading its share of the partitions."""
 
     async def poll(self, limit: int, wait: float) -> list[Batch]:
-        """What is there, at most `limit` records; waits up to `wait` seconds for the first."""
+        """What is there, at most `limit` records of a partition; waits up to `wait` seconds for the first."""
         ...
 
     def seek(self, partition: Partition, offset: int) -> None:

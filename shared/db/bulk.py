@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ARRAY, ColumnElement, Executable, Select, Table, bindparam, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 Kind = Literal["insert", "insert_new", "upsert"]
 _PIECE = 500
@@ -72,9 +73,17 @@ def _rows(dialect: str, table: Table, columns: tuple[str, ...]) -> Select[Any]:
     if dialect == "sqlite":
         return select(*(bindparam(f"v_{name}", type_=table.c[name].type).label(name) for name in columns))
     unnested = select(
-        *(func.unnest(bindparam(f"v_{name}", type_=ARRAY(table.c[name].type))).label(name) for name in columns)
+        *(
+            func.unnest(bindparam(f"v_{name}", type_=ARRAY(_plainly(table.c[name].type)))).label(name)
+            for name in columns
+        )
     ).subquery("fresh")
     return select(*(unnested.c[name] for name in columns))
+
+
+def _plainly(of: TypeEngine[Any]) -> TypeEngine[Any]:
+    """What the driver takes as it is: a type of ours would be asked for each element of the array."""
+    return of.impl_instance if isinstance(of, TypeDecorator) else of
 
 
 def _guarded(source: Select[Any]) -> Select[Any]:

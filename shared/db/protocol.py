@@ -42,6 +42,10 @@ class Tx(Read, Protocol):
         """One write; the number of rows it touched."""
         ...
 
+    async def each(self, statement: Executable, rows: Sequence[Values]) -> None:
+        """The same write for each of these, in order: one way to the database, not one a row."""
+        ...
+
     async def insert(self, table: Table, rows: Iterable[Values]) -> None:
         """Many new rows, all with the same columns; a conflict is an error."""
         ...

@@ -48,6 +48,10 @@ class Session(ABC):
     async def run(self, statement: Executable, values: Values | None = None) -> int:
         return await self._do(statement, values, lambda result: result.rowcount)
 
+    async def each(self, statement: Executable, rows: Sequence[Values]) -> None:
+        if rows:
+            await self._do(statement, rows, lambda _: None)
+
     async def insert(self, table: Table, rows: Iterable[Values]) -> None:
         await self._many("insert", table, list(rows))
 

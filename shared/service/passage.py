@@ -30,7 +30,7 @@ GiveUp = Callable[[str], BaseException]
 
 
 class Passage:
-    """One group reading some topics into one handler, at most `limit` records at a time; `decode` unless by contract.
+    """One group reading some topics into one handler, at most `limit` records of a partition at a time; `decode` unless by contract.
 
     A reader that is silent for `patience` seconds, while the log has more, is replaced; at the third time in a row what
     `give_up` makes of the reason is raised.
@@ -89,7 +89,7 @@ class Passage:
             if began - hinted > _HINT:
                 await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
                 hinted = began
-            full = sum(len(batch.records) for batch in batches) >= self._limit
+            full = any(len(batch.records) >= self._limit for batch in batches)
             await asyncio.sleep(0 if full else began + _PACE - now())
 
     async def _watch(self, reader: Reader, watch: Watch, seconds: float) -> None:

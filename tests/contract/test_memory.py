@@ -56,7 +56,7 @@ async def test_a_pass_of_the_relay_takes_no_more_bytes_than_it_may_and_loses_non
         assert opened_store.relay is not None
         async with opened_store.database.transaction() as tx:
             log = opened_store.database._log  # type: ignore[attr-defined]  # noqa: SLF001  large records, as no contract of ours makes them
-            await log.append_records(tx, LIFECYCLE.name, 0, LARGE)
+            await log.append_records(tx, {(LIFECYCLE.name, 0): LARGE})
         passes = [await opened_store.relay.carry() for _ in range(4)]
         assert passes[-1] == 0
         assert max(passes) <= 5

@@ -179,7 +179,7 @@ class Line:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        for name in ("all", "first", "scalar", "among", "run", "insert", "insert_new"):
+        for name in ("all", "first", "scalar", "among", "run", "each", "insert", "insert_new"):
             setattr(self, name, _sent(session, name))
 
     async def upsert(self, table: Any, rows: Iterable[Any]) -> None:

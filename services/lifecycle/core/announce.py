@@ -4,25 +4,27 @@ from datetime import datetime
 from typing import Any
 
 from services.lifecycle.core.contacts import user_left
+from services.lifecycle.core.marks import shown
 from services.lifecycle.core.metrics.builtin import MILESTONES
 from services.lifecycle.core.metrics.part import scalar
 from services.lifecycle.core.router import ClassPlan
+from services.lifecycle.core.state import Mark
 from services.lifecycle.core.tell import plain_evidence, snapshot, tell
 from services.lifecycle.core.turn import Hit, Turn
-from shared.contracts.evidence import EventRef, Value
+from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import FactObserved, MilestoneReached
 from shared.contracts.usage import UsageEvent
 
 MOST_PROPERTIES = 50
 
 
-def announce(turn: Turn, plan: ClassPlan, event: UsageEvent, hit: Hit, ref: EventRef) -> int:
+def announce(turn: Turn, plan: ClassPlan, event: UsageEvent, hit: Hit, latest: Mark) -> int:
     """Everything this class's events announce. The bits of what that moved."""
     moved = 0
     for name in plan.milestones:
         known = turn.account.milestones.get(name)
         if known is None or hit.at < known:
-            _reached(turn, name, hit.at, plan, ref, corrected=known is not None)
+            _reached(turn, name, hit.at, plan, latest, corrected=known is not None)
             moved = turn.plan.bits[MILESTONES]
     if plan.fact:
         told = _scalars(hit.properties)
@@ -32,19 +34,21 @@ def announce(turn: Turn, plan: ClassPlan, event: UsageEvent, hit: Hit, ref: Even
     return moved
 
 
-def _reached(turn: Turn, name: str, at: datetime, plan: ClassPlan, ref: EventRef, *, corrected: bool) -> None:
+def _reached(turn: Turn, name: str, at: datetime, plan: ClassPlan, latest: Mark, *, corrected: bool) -> None:
     """The date of a milestone is the earliest ever seen: a late event moves it back, and that is told as a correction."""
     turn.account.milestones[name] = at
     turn.clear()
-    when = f"{at:%Y-%m-%d}"
-    reason = f"A late event moves {name} back to {when}." if corrected else f"First {plan.name} on {when}: {ref.name}."
+    first, when = shown(latest), f"{at:%Y-%m-%d}"
+    reason = (
+        f"A late event moves {name} back to {when}." if corrected else f"First {plan.name} on {when}: {first.name}."
+    )
     tell(
         turn,
         MilestoneReached,
         milestone=name,
         reached_at=at,
         corrected=corrected,
-        evidence=plain_evidence(turn, name, reason, [ref]),
+        evidence=plain_evidence(turn, name, reason, [first]),
         snapshot=snapshot(turn),
     )
 

@@ -5,10 +5,11 @@ from datetime import datetime
 import msgspec
 
 from services.lifecycle.core.health_tick import breakdown
+from services.lifecycle.core.marks import refs
 from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.rules import EdgeRule
 from services.lifecycle.core.state import Account
-from services.lifecycle.core.tell import refs, snapshot
+from services.lifecycle.core.tell import snapshot
 from services.lifecycle.core.turn import Turn
 from shared.contracts.evidence import Clause, EventRef
 from shared.contracts.lifecycle import Band, Snapshot

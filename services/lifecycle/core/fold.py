@@ -10,13 +10,13 @@ from services.lifecycle.core.announce import announce
 from services.lifecycle.core.clock import catch_up
 from services.lifecycle.core.contacts import identify
 from services.lifecycle.core.machine import enter, settle
+from services.lifecycle.core.marks import mark, shown
 from services.lifecycle.core.plan import EVERYTHING, KNOWABLE, Plan
 from services.lifecycle.core.router import ClassPlan
-from services.lifecycle.core.state import Account
+from services.lifecycle.core.state import Account, Mark
 from services.lifecycle.core.tell import plain_evidence, tell
 from services.lifecycle.core.traces import left_behind, properties, traits_told
 from services.lifecycle.core.turn import DAY, Hit, Turn, in_utc, midnight
-from shared.contracts.evidence import EventRef
 from shared.contracts.lifecycle import ClockAdvanced, LifecycleMessage
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 
@@ -47,33 +47,33 @@ def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
     account = turn.account
     account.held = event.history is not None
     account.born = min(account.born, at)
-    ref = EventRef(event.id, event.name or event.type, at)
+    latest = mark(event, at)
     hit = Hit(at, at.toordinal(), event.user or "", "", {})
-    classes, moved = _folded(turn, event, hit, ref)
+    classes, moved = _folded(turn, event, hit, latest)
     account.known |= moved & KNOWABLE
     if not account.stage:
-        moved = _start(turn, ref)
+        moved = _start(turn, latest)
     if event.type == "identify":
         identify(turn, event, properties(event))
     for of in classes:
-        moved |= announce(turn, of, event, hit, ref)
+        moved |= announce(turn, of, event, hit, latest)
     if moved:
         settle(turn, moved)
 
 
-def _folded(turn: Turn, event: UsageEvent, hit: Hit, ref: EventRef) -> tuple[list[ClassPlan], int]:
+def _folded(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[list[ClassPlan], int]:
     if event.type == "group":
-        return [], traits_told(turn, properties(event), hit.at, ref)
+        return [], traits_told(turn, properties(event), hit.at, latest)
     if event.type in _HAPPENINGS:
-        return left_behind(turn, event, hit, ref)
+        return left_behind(turn, event, hit, latest)
     return [], 0
 
 
-def _start(turn: Turn, ref: EventRef) -> int:
+def _start(turn: Turn, latest: Mark) -> int:
     """The account's first event: it begins where the definition's stages begin."""
     account = turn.account
     account.due = midnight(account.clock) + DAY
-    why = plain_evidence(turn, "first seen", "The account was seen for the first time.", [ref])
+    why = plain_evidence(turn, "first seen", "The account was seen for the first time.", [shown(latest)])
     enter(turn, turn.plan.first_stage, why)
     return EVERYTHING
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from services.lifecycle.core.health import HealthPlan
+from services.lifecycle.core.marks import refs
 from services.lifecycle.core.metrics.builtin import HEALTH
 from services.lifecycle.core.reason import told
 from services.lifecycle.core.state import HealthState
-from services.lifecycle.core.tell import plain_evidence, refs, snapshot, tell
+from services.lifecycle.core.tell import plain_evidence, snapshot, tell
 from services.lifecycle.core.turn import Turn
 from shared.contracts.evidence import Clause
 from shared.contracts.lifecycle import Band, HealthChanged

@@ -3,11 +3,12 @@
 Within one instant a stage is entered at most once and a flag changes at most once: chains end, and nothing plays ping-pong.
 """
 
+from services.lifecycle.core.marks import refs
 from services.lifecycle.core.metrics.builtin import FLAGS, MILESTONES, STAGE
 from services.lifecycle.core.plan import EVERYTHING
 from services.lifecycle.core.rules import EdgeRule, FlagRule, MilestoneRule, Rule, SignalRule
 from services.lifecycle.core.state import Raised
-from services.lifecycle.core.tell import evidence, plain_evidence, refs, snapshot, tell
+from services.lifecycle.core.tell import evidence, plain_evidence, snapshot, tell
 from services.lifecycle.core.turn import DAY, Turn, midnight
 from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged

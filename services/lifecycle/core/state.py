@@ -10,8 +10,11 @@ import msgspec
 
 from services.lifecycle.core.crowd import Crowd
 from services.lifecycle.core.series import Series
-from shared.contracts.evidence import EventRef, Value
+from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import Band
+
+Mark = bytes
+"""One event as it is remembered (`marks.py`)."""
 
 
 class Span(msgspec.Struct, array_like=True, gc=False):
@@ -82,7 +85,7 @@ class Account(msgspec.Struct, array_like=True):
     spans: dict[str, Span] = {}
     latest: dict[str, Told] = {}
     opened: dict[str, dict[str, Told]] = {}
-    refs: dict[str, list[EventRef]] = {}
+    marks: dict[str, list[Mark]] = {}
     definition: str = ""
     known: int = 0
 

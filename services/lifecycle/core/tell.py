@@ -1,16 +1,13 @@
 """How does a decision become a message, with the evidence for it?"""
 
-from datetime import datetime
 from typing import Any
 
+from services.lifecycle.core.marks import refs
 from services.lifecycle.core.rules import Rule
-from services.lifecycle.core.state import Account
 from services.lifecycle.core.turn import Turn
 from shared.contracts.evidence import Clause, EventRef, Evidence
 from shared.contracts.lifecycle import LifecycleMessage, Snapshot
 from shared.ids import derived
-
-MOST_REFS = 5
 
 
 def tell(turn: Turn, kind: type[LifecycleMessage], **fields: Any) -> None:
@@ -49,26 +46,6 @@ def plain_evidence(
     return Evidence(rule=rule, definition=turn.plan.version, reason=reason, clauses=clauses or [], events=events)
 
 
-def refs(account: Account, classes: tuple[str, ...]) -> list[EventRef]:
-    """The latest events of these classes; of any class where none of these was seen: what was known last."""
-    known = [ref for name in classes for ref in account.refs.get(name, ())]
-    found = known or [ref for each in account.refs.values() for ref in each]
-    return sorted(set(found), key=_when)[-MOST_REFS:]
-
-
-def remember(account: Account, name: str, ref: EventRef) -> None:
-    """Keep the latest few events of a class, in order of time."""
-    known = account.refs.get(name)
-    if known is None:
-        account.refs[name] = [ref]
-        return
-    known.append(ref)
-    if len(known) > 1 and known[-2].at > ref.at:
-        known.sort(key=_when)
-    if len(known) > MOST_REFS:
-        del known[0]
-
-
 def snapshot(turn: Turn) -> Snapshot:
     """The account as it stands."""
     account = turn.account
@@ -82,7 +59,3 @@ def snapshot(turn: Turn) -> Snapshot:
         traits={name: told.value for name, told in account.traits.items()},
         milestones=dict(account.milestones),
     )
-
-
-def _when(ref: EventRef) -> tuple[datetime, str]:
-    return ref.at, ref.id

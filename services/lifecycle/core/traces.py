@@ -5,20 +5,19 @@ from typing import Any
 
 import msgspec
 
+from services.lifecycle.core.marks import remember
 from services.lifecycle.core.metrics.part import scalar
 from services.lifecycle.core.metrics.traits import GROUP, set_trait
 from services.lifecycle.core.router import ClassPlan, Way
-from services.lifecycle.core.state import Account, Span
-from services.lifecycle.core.tell import remember
+from services.lifecycle.core.state import Account, Mark, Span
 from services.lifecycle.core.turn import Hit, Turn
-from shared.contracts.evidence import EventRef
 from shared.contracts.usage import UsageEvent
 from shared.expr import Expr
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def left_behind(turn: Turn, event: UsageEvent, hit: Hit, ref: EventRef) -> tuple[list[ClassPlan], int]:
+def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[list[ClassPlan], int]:
     """Fold a tracked event or a view into everything its classes keep: those classes, and the bits of what moved."""
     account, route = turn.account, turn.plan.router.route(event)
     if route.properties:
@@ -34,18 +33,18 @@ def left_behind(turn: Turn, event: UsageEvent, hit: Hit, ref: EventRef) -> tuple
         for bit, write in plan.writers:
             if write(account, hit):
                 moved |= bit
-        remember(account, plan.name, ref)
+        remember(account, plan.name, latest)
         classes.append(plan)
     return classes, moved
 
 
-def traits_told(turn: Turn, traits: dict[str, Any], at: datetime, ref: EventRef) -> int:
+def traits_told(turn: Turn, traits: dict[str, Any], at: datetime, latest: Mark) -> int:
     """A group call: the account's traits."""
     account, bits, moved = turn.account, turn.plan.bits, 0
     for name, value in traits.items():
         if set_trait(account, name[:100], at, value):
             moved |= bits.get(f"trait:{name}", 0)
-    remember(account, GROUP, ref)
+    remember(account, GROUP, latest)
     return moved
 
 
