@@ -20,6 +20,8 @@ from shared.service.timers import Timers
 from shared.settings import Settings
 
 _LOOK = 5.0
+_BATCH = 20_000
+"""Events of a partition in one transaction, if so many wait: an account is written once a batch, so who is behind catches up."""
 
 
 def plan(settings: Settings) -> Plan:
@@ -32,7 +34,7 @@ def wire(parts: Parts) -> Service:
     compiled = plan(parts.settings)
     parts_of_usage = parts.bus.partitions(USAGE.name)
     handlers = Handlers(compiled, lambda account: partition_of(account.encode(), parts_of_usage), parts.clock)
-    usage = parts.passage(GROUP, [USAGE], handlers.usage)
+    usage = parts.passage(GROUP, [USAGE], handlers.usage, limit=_BATCH)
     feedback = parts.passage(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
     timers = Timers(usage, USAGE, store.due, handlers, parts.database, parts.clock)
     app = FastAPI(title="Waymark lifecycle", summary="Where every account is, and why.")

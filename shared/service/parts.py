@@ -31,14 +31,16 @@ class Parts(NamedTuple):
     secret: bytes
     owner: str
 
-    def passage(self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None) -> Passage:
+    def passage(
+        self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None, limit: int = 5_000
+    ) -> Passage:
         """A consumer of these topics, with its cursor in this service's database.
 
         One that is stuck for good ends a process that a supervisor starts again; embedded, everything else goes on.
         """
         give_up: GiveUp = Halted if self.settings.embedded else SystemExit
         parts = (self.bus, self.database, self.clock, self.owner)
-        return Passage(group, topics, handle, *parts, decode=decode, give_up=give_up)
+        return Passage(group, topics, handle, *parts, limit=limit, decode=decode, give_up=give_up)
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,11 @@ def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) 
     at = in_utc(event.at)
     if account.definition != plan.version:
         plan.recognise(account)
-    catch_up(turn, at)
-    account.clock = max(account.clock, at)
-    turn.day = account.clock.toordinal()
+    if account.due is not None and account.due <= at:
+        catch_up(turn, at)
+    if at > account.clock:
+        account.clock = at
+        turn.day = at.toordinal()
     if event.name == HISTORY_ENDED:
         _history_ended(turn, event)
     else:

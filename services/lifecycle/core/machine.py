@@ -20,6 +20,8 @@ def settle(turn: Turn, moved: int) -> None:
     known = account.known
     stages, flags, every = {account.stage}, set[str](), moved
     touched = plan.touched(moved, account.stage, known)
+    if touched.idle:
+        return
     while moved:
         moved = _milestones(turn, touched.milestones) | _flags(turn, touched.flags, flags)
         moved |= _edges(turn, touched.edges, stages)

@@ -67,10 +67,10 @@ class Plan:
         def left(rule: Rule) -> Rule:
             return rule.left(stage, known)
 
-        flags = (one for one in self.flags if runs and (asked(one.up) or asked(one.down)))
-        edges = (one for one in self.out_of(stage) if entered or asked(one.rule))
-        signals = (one for one in self.signals if runs and asked(one.rule))
-        milestones = (one for one in self.milestones if asked(one.rule))
+        flags = tuple(one for one in self.flags if runs and (asked(one.up) or asked(one.down)))
+        edges = tuple(one for one in self.out_of(stage) if entered or asked(one.rule))
+        signals = tuple(one for one in self.signals if runs and asked(one.rule))
+        milestones = tuple(one for one in self.milestones if asked(one.rule))
         if len(self._touched) >= _MOST_TOUCHED:
             self._touched.clear()
         touched = self._touched[key] = Touched(
@@ -78,6 +78,7 @@ class Plan:
             flags=tuple(replace(one, up=left(one.up), down=left(one.down)) for one in flags),
             edges=tuple(replace(one, rule=left(one.rule)) for one in edges),
             signals=tuple(replace(one, rule=left(one.rule)) for one in signals),
+            idle=not (milestones or flags or edges or signals),
         )
         return touched
 

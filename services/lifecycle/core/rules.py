@@ -77,9 +77,10 @@ class MilestoneRule:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """The rules that something moved may have changed, for an account in a given stage."""
+    """The rules that something moved may have changed, for an account in a given stage. `idle`: there are none."""
 
     milestones: tuple[MilestoneRule, ...]
     flags: tuple[FlagRule, ...]
     edges: tuple[EdgeRule, ...]
     signals: tuple[SignalRule, ...]
+    idle: bool

@@ -9,7 +9,7 @@ from services.lifecycle.core.marks import remember
 from services.lifecycle.core.metrics.part import scalar
 from services.lifecycle.core.metrics.traits import GROUP, set_trait
 from services.lifecycle.core.router import ClassPlan, Way
-from services.lifecycle.core.state import Account, Mark, Span
+from services.lifecycle.core.state import Mark, Span
 from services.lifecycle.core.turn import Hit, Turn
 from shared.contracts.usage import UsageEvent
 from shared.expr import Expr
@@ -28,8 +28,8 @@ def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[
         plan = way.plan
         if plan.where is not None and not _fits(plan.where, hit):
             continue
-        hit.feature = _feature(way, hit)
-        moved |= _span(account, plan, hit)
+        hit.feature = _named(way, hit) if way.feature is None else way.feature
+        moved |= _span(account.spans, plan, hit)
         for bit, write in plan.writers:
             if write(account, hit):
                 moved |= bit
@@ -56,23 +56,21 @@ def properties(event: UsageEvent) -> dict[str, Any]:
         return {}
 
 
-def _span(account: Account, plan: ClassPlan, hit: Hit) -> int:
+def _span(spans: dict[str, Span], plan: ClassPlan, hit: Hit) -> int:
     """The class's first and last time; moves what reads days when the day is another."""
-    span, at = account.spans.get(plan.name), hit.at
+    span, at = spans.get(plan.name), hit.at
     if span is None:
-        account.spans[plan.name] = Span(at, at)
+        spans[plan.name] = Span(at, at)
         return plan.span
     if at >= span.last:
-        moved = hit.day != span.last.toordinal()
+        moved = bool(plan.span) and hit.day != span.last.toordinal()
         span.last = at
     elif moved := at < span.first:
         span.first = at
     return plan.span if moved else 0
 
 
-def _feature(way: Way, hit: Hit) -> str:
-    if way.feature is not None:
-        return way.feature
+def _named(way: Way, hit: Hit) -> str:
     named = hit.properties.get(way.property)
     return named if isinstance(named, str) else ""
 
