@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
-STEPS = (1.0, 0.9, 0.8, 0.7, 0.55, 0.4, 0.25)
+STEPS = (1.1, 1.0, 0.9, 0.8, 0.7, 0.55, 0.4, 0.25)
 """Shares of the burst rate that are offered, until one is kept up."""
 _GROWTH = 0.25
 _LATE = 1.05

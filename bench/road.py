@@ -1,5 +1,7 @@
 """How many events a second does the whole road carry without falling behind, and how old is an event when it is committed?"""
 
+import asyncio
+
 from bench.commits import committed
 from bench.cpu import peak, spent
 from bench.deployments import Deployed, Deployment
@@ -8,7 +10,7 @@ from bench.ledger import check
 from bench.loading import prepared
 from bench.order import Order, Posted
 from bench.pace import STEPS, kept_up
-from bench.plan import ROAD_ACCOUNTS, SIZE, Plan
+from bench.plan import ROAD_ACCOUNTS, SIZE, Plan, warm
 from bench.reader import watching
 from bench.rounds import Figures
 from bench.session import Session
@@ -35,9 +37,12 @@ class Road:
         await self._posted(self._order("warm", ROAD_ACCOUNTS, each_once=True))
 
     async def burst(self) -> float:
-        """Events a second, as fast as answers come: from here the search for what can be kept up begins."""
-        posted, done = await self._posted(self._order("burst", self._plan.road_events))
-        return self._plan.road_events / (done.at - posted.begun)
+        """Events a second, as fast as answers come, once the first are through: from here the search for what can be kept up begins."""
+        order = self._order("burst", self._plan.road_events)
+        begun = asyncio.create_task(self._look.until(self._events + warm(order.events), _PATIENCE))
+        _, done = await self._posted(order)
+        first = await begun
+        return (done.handled - first.handled) / (done.at - first.at)
 
     async def offered(self, rate: float) -> tuple[Figures, bool]:
         """What comes of offering so much, and whether it was kept up."""

@@ -1,14 +1,14 @@
 """What does ingest do with raw events? Drop what it has seen, find the account, publish; park what has no account yet."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row
 
 from services.ingest import store
 from services.ingest.core.canonical import Draft, draft
-from services.ingest.core.placing import Home, placed, unsure
+from services.ingest.core.placing import Home, at_one, placed, unsure
 from shared.bus.protocol import Partition
 from shared.clock import Clock
 from shared.contracts.topics import USAGE, USAGE_RAW
@@ -20,6 +20,7 @@ from shared.service.passage import Incoming
 
 GROUP = "ingest"
 _PARTS = 1024
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Handlers:
@@ -57,12 +58,21 @@ async def _is_first(tx: Tx, row: Row[Any], event: Draft, now: datetime) -> bool:
 
 async def _place(tx: Tx, part: int, events: Sequence[Draft], now: datetime) -> None:
     """Publish events of one partition, or park them until their user's account is known."""
-    known = await store.homes_of(tx, {event.user for event in events if event.user})
+    known = await _homes(tx, events)
     found = placed(events, await _surely(tx, events, known, now))
     tx.emit(USAGE, found.ready)
     waiting = [Unfit(event.record, _no_account(event.user)) for event in found.homeless]
     await parking.park(tx, GROUP, Partition(USAGE_RAW.name, part), waiting, now)
     await _settle(tx, found.moved, now)
+
+
+async def _homes(tx: Tx, events: Sequence[Draft]) -> dict[str, Home]:
+    """Where the users of these events belong, as far as that is known. Nobody who is at home moves, whatever the time."""
+    named = at_one(events)
+    away = await store.elsewhere(tx, named)
+    known = {user: Home(account, _EVER) for user, account in named.items() if user not in away}
+    others = {event.user for event in events if event.user} - known.keys()
+    return known | (await store.homes_of(tx, others) if others else {})
 
 
 async def _settle(tx: Tx, moved: dict[str, Home], now: datetime) -> None:

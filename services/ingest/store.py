@@ -4,14 +4,22 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, select, update
+import msgspec
+from sqlalchemy import Select, Table, Text, bindparam, column, func, select, update
 
 from services.ingest.core.placing import Home
-from services.ingest.tables import Emptied, seen, user, window
+from services.ingest.tables import Emptied, Pairs, seen, user, window
 from shared.db.protocol import Read, Tx
 
 T = TypeVar("T")
 _WEEK = 7
+_named = Pairs(bindparam("named", type_=Text)).table_valued(column("key", Text), column("value", Text), name="named")
+_ELSEWHERE = (
+    select(_named.c.key)
+    .select_from(_named.outerjoin(user, user.c.id == _named.c.key))
+    .where(func.coalesce(user.c.account, "") != _named.c.value)
+)
+_json = msgspec.json.Encoder().encode
 _CHUNK = 500
 
 
@@ -43,6 +51,13 @@ async def new_keys(tx: Tx, keys: Sequence[bytes], batch: int, now: datetime) -> 
 
 def _table(week: int) -> Table:
     return seen[week % 2]
+
+
+async def elsewhere(read: Read, named: Mapping[str, str]) -> set[str]:
+    """Those of these users who do not belong to the account named for them; an answer of few rows to a question of many."""
+    if not named:
+        return set()
+    return {row.key for row in await read.all(_ELSEWHERE, {"named": _json(named).decode()})}
 
 
 async def homes_of(read: Read, users: Collection[str]) -> dict[str, Home]:

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ClauseElement, Column, Executable, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from shared.db.columns import Utc
 
@@ -40,6 +41,22 @@ user = Table(
     Column("updated_at", Utc, nullable=False),
 )
 """Which account a user belongs to: the latest event that named both, and its moment. Empty: somebody waits to know."""
+
+
+class Pairs(FunctionElement[Any]):
+    """A JSON object of texts, given as text, as a table of `key` and `value`."""
+
+    inherit_cache = True
+
+
+@compiles(Pairs)
+def _each(element: Pairs, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(Pairs, "postgresql")
+def _each_text(element: Pairs, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each_text(CAST({compiler.process(element.clauses, **options)} AS JSON))"
 
 
 class Emptied(Executable, ClauseElement):

@@ -1,15 +1,16 @@
 """What does lifecycle do when told? Fold each account's events in order, write each account once, publish what was decided."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from services.lifecycle import store
+from services.lifecycle import accounts
+from services.lifecycle.accounts import Held, PartOf
 from services.lifecycle.core.clock import advance
 from services.lifecycle.core.feedback import as_event
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.plan import Plan
-from services.lifecycle.core.state import Account, begin
+from services.lifecycle.core.state import begin
 from shared.clock import Clock
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.topics import LIFECYCLE
@@ -21,7 +22,6 @@ GROUP = "lifecycle"
 FEEDBACK_GROUP = "lifecycle-feedback"
 _AT_ONCE = 1_000
 """Events folded before the others of this process get their turn: some ten milliseconds."""
-PartOf = Callable[[str], int]
 
 
 class Handlers:
@@ -46,28 +46,29 @@ class Handlers:
 
     async def time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
-        accounts = await store.locked(tx, ids)
+        held = await accounts.locked(tx, ids)
         decided: list[LifecycleMessage] = []
-        for account in accounts.values():
+        for account in held.accounts.values():
             decided += advance(account, until, self._plan, self._clock.now())
-        await _keep(tx, self._part_of, accounts.values(), decided)
-        return len(accounts)
+        await _keep(tx, self._part_of, held, decided)
+        return len(held.accounts)
 
     async def _fold(self, tx: Tx, events: Sequence[UsageEvent], part_of: PartOf, *, begins: bool) -> None:
         now, decided = self._clock.now(), list[LifecycleMessage]()
-        accounts = await store.locked(tx, {event.account for event in events})
+        held = await accounts.locked(tx, {event.account for event in events})
+        known = held.accounts
         for number, event in enumerate(events):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            account = accounts.get(event.account)
+            account = known.get(event.account)
             if account is None:
                 if not begins or event.name == HISTORY_ENDED:
                     continue
-                account = accounts[event.account] = begin(event.account, event.at)
+                account = known[event.account] = begin(event.account, event.at)
             decided += fold(account, event, self._plan, now)
-        await _keep(tx, part_of, accounts.values(), decided)
+        await _keep(tx, part_of, held, decided)
 
 
-async def _keep(tx: Tx, part_of: PartOf, accounts: Iterable[Account], decided: Sequence[LifecycleMessage]) -> None:
-    await store.keep(tx, part_of, accounts, decided)
+async def _keep(tx: Tx, part_of: PartOf, held: Held, decided: Sequence[LifecycleMessage]) -> None:
+    await accounts.keep(tx, part_of, held, decided)
     tx.emit(LIFECYCLE, decided)

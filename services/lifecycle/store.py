@@ -1,97 +1,22 @@
-"""What does lifecycle remember? Accounts, everything decided about them, and how long they stayed in each stage."""
+"""What does lifecycle know? Accounts, everything decided about them, and how long they stayed in each stage: to be read."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from sqlalchemy import Row, Select, bindparam, select, update
+from sqlalchemy import Row, Select, select
 
-from services.lifecycle.core.state import Account, decode_state, encode_state, next_due
+from services.lifecycle.core.state import Account, decode_state
 from services.lifecycle.tables import account, message, stay
-from shared.contracts.lifecycle import LifecycleMessage, StageChanged
-from shared.db.protocol import Read, Tx
+from shared.db.protocol import Read
 
 _c = account.c
-_STATES = select(_c.id, _c.state).with_for_update()
-_encode = msgspec.json.Encoder().encode
-
-
-async def locked(tx: Tx, ids: Collection[str]) -> dict[str, Account]:
-    """The accounts of these that are known, locked in id order until the transaction ends."""
-    rows = await tx.among(_STATES, _c.id, ids)
-    return {row.id: decode_state(row.state) for row in rows}
 
 
 async def due(read: Read, part: int, until: datetime, limit: int) -> list[str]:
     """Accounts of a partition for which time has something to do, the longest overdue first."""
     waiting = select(_c.id).where(_c.part == part, _c.next_due <= until, _c.held.is_(False))
     return [row.id for row in await read.all(waiting.order_by(_c.next_due).limit(limit))]
-
-
-async def keep(
-    tx: Tx, part_of: Callable[[str], int], accounts: Iterable[Account], messages: Sequence[LifecycleMessage]
-) -> None:
-    """Write the accounts as they are now, and what was decided."""
-    await tx.upsert(account, [_row(part_of(one.id), one) for one in accounts])
-    await tx.insert(message, [_message(one) for one in messages])
-    moves = [one for one in messages if isinstance(one, StageChanged)]
-    await _enter(tx, moves)
-
-
-_STILL_OPEN = (stay.c.account == bindparam("of"), stay.c.left_at.is_(None), stay.c.seq < bindparam("by"))
-_LEAVE = update(stay).where(*_STILL_OPEN).values(left_at=bindparam("at"), next_stage=bindparam("to"))
-
-
-async def _enter(tx: Tx, moves: Sequence[StageChanged]) -> None:
-    """Whoever enters a stage leaves the one before, which stands in the table or is itself among these moves."""
-    open_now: dict[str, dict[str, Any]] = {}
-    rows, left = [], []
-    for move in moves:
-        before = open_now.get(move.account)
-        if before is not None:
-            before |= {"left_at": move.at, "next_stage": move.stage}
-        elif move.previous is not None:
-            left.append({"of": move.account, "by": move.seq, "at": move.at, "to": move.stage})
-        open_now[move.account] = _stay(move)
-        rows.append(open_now[move.account])
-    await tx.each(_LEAVE, left)
-    await tx.insert(stay, rows)
-
-
-def _row(part: int, one: Account) -> dict[str, Any]:
-    name, health = one.traits.get("name"), one.health
-    return {
-        "id": one.id,
-        "part": part,
-        "name": str(name.value) if name is not None and name.value is not None else one.id,
-        "stage": one.stage,
-        "entered_at": one.entered_at,
-        "flags": f" {' '.join(sorted(one.flags))} ",
-        "band": health.band,
-        "score": health.score,
-        "clock": one.clock,
-        "next_due": next_due(one),
-        "held": one.held,
-        "seq": one.seq,
-        "state": encode_state(one),
-    }
-
-
-def _message(one: LifecycleMessage) -> dict[str, Any]:
-    kind = str(one.__struct_config__.tag)
-    return {"account": one.account, "seq": one.seq, "kind": kind, "at": one.at, "body": _encode(one)}
-
-
-def _stay(one: StageChanged) -> dict[str, Any]:
-    return {
-        "account": one.account,
-        "seq": one.seq,
-        "stage": one.stage,
-        "entered_at": one.at,
-        "left_at": None,
-        "next_stage": None,
-    }
 
 
 _SHOWN = (_c.id, _c.name, _c.stage, _c.entered_at, _c.flags, _c.band, _c.score, _c.clock, _c.held)

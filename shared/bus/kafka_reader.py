@@ -28,10 +28,16 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         consumer.subscribe(topics=[prefix + topic for topic in topics], listener=self)
 
     async def poll(self, limit: int, wait: float) -> list[Batch]:
-        """First whatever is there, then of every other partition what was fetched ahead: one with much hides none."""
+        """First whatever is there, then of every other partition what came with it: one with much hides none.
+
+        Who keeps up fetches when asked: what aiokafka fetches ahead, right after a poll, is old by the next one.
+        """
+        self._consumer.resume(*self._consumer.paused())
         found = await self._fetched(limit, wait)
         for other in self._consumer.assignment() - found.keys() if found else ():
             found |= await self._fetched(limit, 0, other)
+        if found and all(len(records) < limit for records in found.values()):
+            self._consumer.pause(*self._consumer.assignment())
         if self._error is not None:
             failed, self._error = self._error, None
             raise failed

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ARRAY, ColumnElement, Executable, Select, Table, bindparam, exists, func, select
+from sqlalchemy import ARRAY, ColumnElement, Executable, Select, Table, bindparam, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-Kind = Literal["insert", "insert_new", "upsert"]
+Kind = Literal["insert", "insert_new", "upsert", "update"]
 _PIECE = 500
 _KEPT = 256
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
@@ -19,7 +18,7 @@ def statement(kind: Kind, dialect: str, table: Table, columns: tuple[str, ...], 
     """The statement for such rows, built once: building it costs more than a batch's worth of arguments."""
     if kind == "insert_new":
         return insert_new(dialect, table, columns, unless_in)
-    return (insert if kind == "insert" else upsert)(dialect, table, columns)
+    return {"insert": insert, "upsert": upsert, "update": overwrite}[kind](dialect, table, columns)
 
 
 def insert_new(dialect: str, table: Table, columns: tuple[str, ...], unless_in: Table | None) -> Executable:
@@ -52,6 +51,16 @@ def upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
     return result
 
 
+def overwrite(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
+    """Overwrite the given columns of the rows with those primary keys, and no others."""
+    fresh = _fresh(dialect, table, columns)
+    key = {column.name for column in table.primary_key}
+    here = [table.c[name] == fresh[name] for name in columns if name in key]
+    changed = {name: fresh[name] for name in columns if name not in key}
+    statement: Executable = update(table).where(*here).values(changed)
+    return statement
+
+
 def among(dialect: str, column: ColumnElement[Any], keys: list[Any]) -> Iterator[tuple[ColumnElement[bool], Any]]:
     """Conditions and values that together ask for every key: pieces of a fixed length on SQLite, one array on PostgreSQL.
 
@@ -70,20 +79,17 @@ def arrays(columns: tuple[str, ...], rows: Sequence[Any]) -> dict[str, list[Any]
 
 
 def _rows(dialect: str, table: Table, columns: tuple[str, ...]) -> Select[Any]:
+    fresh = _fresh(dialect, table, columns)
+    return select(*(fresh[name].label(name) for name in columns))
+
+
+def _fresh(dialect: str, table: Table, columns: tuple[str, ...]) -> dict[str, ColumnElement[Any]]:
+    """The rows to write, a column each: parameters of one row on SQLite, unnested arrays on PostgreSQL."""
     if dialect == "sqlite":
-        return select(*(bindparam(f"v_{name}", type_=table.c[name].type).label(name) for name in columns))
-    unnested = select(
-        *(
-            func.unnest(bindparam(f"v_{name}", type_=ARRAY(_plainly(table.c[name].type)))).label(name)
-            for name in columns
-        )
-    ).subquery("fresh")
-    return select(*(unnested.c[name] for name in columns))
-
-
-def _plainly(of: TypeEngine[Any]) -> TypeEngine[Any]:
-    """What the driver takes as it is: a type of ours would be asked for each element of the array."""
-    return of.impl_instance if isinstance(of, TypeDecorator) else of
+        return {name: bindparam(f"v_{name}", type_=table.c[name].type) for name in columns}
+    every = (func.unnest(bindparam(f"v_{name}", type_=ARRAY(table.c[name].type))).label(name) for name in columns)
+    unnested = select(*every).subquery("fresh").c
+    return {name: unnested[name] for name in columns}
 
 
 def _guarded(source: Select[Any]) -> Select[Any]:

@@ -58,6 +58,10 @@ class Tx(Read, Protocol):
         """Many rows by primary key: new ones inserted, known ones overwritten in the columns given."""
         ...
 
+    async def update(self, table: Table, rows: Iterable[Values]) -> None:
+        """Many known rows by primary key, overwritten in the columns given. Raises LookupError when one is not there."""
+        ...
+
     def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
         """Publish messages (each with an `account`, its key) with this transaction, in this order for each account."""
         ...

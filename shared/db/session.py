@@ -61,6 +61,11 @@ class Session(ABC):
     async def upsert(self, table: Table, rows: Iterable[Values]) -> None:
         await self._many("upsert", table, list(rows))
 
+    async def update(self, table: Table, rows: Iterable[Values]) -> None:
+        known = list(rows)
+        if await self._many("update", table, known) != len(known):
+            raise LookupError(f"a row of {table.name} that was to be updated is not there")
+
     def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
         self.emitted.append(Emitted(topic, messages))
 

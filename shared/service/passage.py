@@ -16,7 +16,7 @@ from shared.service.unpacking import Decode
 from shared.service.watch import Watch
 
 __all__ = ["Handle", "Incoming", "Passage"]
-_PACE = 0.15
+_PACE = 0.25
 """Seconds from one look to the next: what comes meanwhile shares a transaction. After a silence, or with more at hand than
 one look takes, nothing waits.
 """

@@ -162,8 +162,8 @@ def _by_the_wall(account: Any, event: Any, plan: Any, now: Any) -> Any:
 _fold_all = lifecycle.Handlers._fold  # noqa: SLF001
 
 
-async def _by_batch(self: Any, tx: Any, events: Any, *, begins: bool) -> None:
-    await _fold_all(self, tx, sorted(events, key=lambda event: event.at), begins=begins)
+async def _by_batch(self: Any, tx: Any, events: Any, part_of: Any, *, begins: bool) -> None:
+    await _fold_all(self, tx, sorted(events, key=lambda event: event.at), part_of, begins=begins)
 
 
 MUTANTS: dict[str, Mutant] = {

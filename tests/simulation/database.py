@@ -183,12 +183,17 @@ class Line:
             setattr(self, name, _sent(session, name))
 
     async def upsert(self, table: Any, rows: Iterable[Any]) -> None:
-        kept = list(rows)
-        if table.name == "lifecycle_account":
+        await self._written("upsert", table, list(rows))
+
+    async def update(self, table: Any, rows: Iterable[Any]) -> None:
+        await self._written("update", table, list(rows))
+
+    async def _written(self, how: str, table: Any, kept: list[Any]) -> None:
+        if kept and table.name == "lifecycle_account":
             self._session.notes.append(
                 ("accounts", [row["id"] for row in kept], {row["id"]: row["clock"] for row in kept})
             )
-        await self._session.do("upsert", table, kept)
+        await self._session.do(how, table, kept)
 
     def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
         self._session.tx.emit(topic, messages)

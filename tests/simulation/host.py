@@ -59,7 +59,9 @@ def playbook() -> Playbook:
 class Watched(Parts):
     """Parts whose passages note in the transaction what they handle, and tell who handles it."""
 
-    def passage(self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None) -> Passage:
+    def passage(
+        self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None, limit: int = 5_000
+    ) -> Passage:
         async def noted(tx: Any, incoming: Incoming) -> None:
             tx.note(
                 "batch",
@@ -69,7 +71,7 @@ class Watched(Parts):
             )
             await handle(tx, incoming)
 
-        made = super().passage(group, topics, noted, decode)
+        made = super().passage(group, topics, noted, decode, limit)
         made.handlers = handle.__self__  # type: ignore[attr-defined]
         return made
 

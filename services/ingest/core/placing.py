@@ -23,6 +23,17 @@ class Placed(NamedTuple):
     moved: dict[str, Home]
 
 
+def at_one(events: Iterable[Draft]) -> dict[str, str]:
+    """Users whom every event here names with the same account: who belongs there already needs no more than that."""
+    named: dict[str, str] = {}
+    for event in events:
+        if event.user and named.setdefault(event.user, event.account) != event.account:
+            named[event.user] = ""
+        if event.type == "alias" and event.previous:
+            named[event.previous] = ""
+    return {user: account for user, account in named.items() if account}
+
+
 def unsure(events: Iterable[Draft], homes: Mapping[str, Home]) -> set[str]:
     """Users these events may move, or wait for: nobody else may decide about them meanwhile."""
     found = set()
