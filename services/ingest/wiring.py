@@ -11,6 +11,9 @@ from services.ingest.handlers import GROUP, Handlers, redrive
 from shared.contracts.topics import USAGE_RAW
 from shared.http import parked
 from shared.service.parts import Parts, Service
+from shared.service.passage import Look
+
+_LOOK = Look(pace=0.3)
 
 
 def wire(parts: Parts) -> Service:
@@ -21,7 +24,7 @@ def wire(parts: Parts) -> Service:
     return Service(
         "ingest",
         app,
-        passages=[parts.passage(GROUP, [USAGE_RAW], handlers.raw, draft)],
+        passages=[parts.passage(GROUP, [USAGE_RAW], handlers.raw, draft, _LOOK)],
         root=Capture(parts.bus, parts.keys, parts.clock).routes(),
     )
 

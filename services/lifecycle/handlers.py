@@ -20,8 +20,8 @@ from shared.service.passage import Incoming
 
 GROUP = "lifecycle"
 FEEDBACK_GROUP = "lifecycle-feedback"
-_AT_ONCE = 1_000
-"""Events folded before the others of this process get their turn: some ten milliseconds."""
+_AT_ONCE = 5_000
+"""Events folded before the others of this process get their turn: some fifty milliseconds."""
 
 
 class Handlers:

@@ -16,12 +16,13 @@ from shared.definitions import load
 from shared.http import parked
 from shared.service.loops import every
 from shared.service.parts import Parts, Service
+from shared.service.passage import Look
 from shared.service.timers import Timers
 from shared.settings import Settings
 
-_LOOK = 5.0
-_BATCH = 20_000
-"""Events of a partition in one transaction, if so many wait: an account is written once a batch, so who is behind catches up."""
+_TIMERS = 5.0
+_LOOK = Look(limit=20_000)
+"""An account is written once a transaction: who is behind catches up."""
 
 
 def plan(settings: Settings) -> Plan:
@@ -34,10 +35,10 @@ def wire(parts: Parts) -> Service:
     compiled = plan(parts.settings)
     parts_of_usage = parts.bus.partitions(USAGE.name)
     handlers = Handlers(compiled, lambda account: partition_of(account.encode(), parts_of_usage), parts.clock)
-    usage = parts.passage(GROUP, [USAGE], handlers.usage, limit=_BATCH)
+    usage = parts.passage(GROUP, [USAGE], handlers.usage, look=_LOOK)
     feedback = parts.passage(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
     timers = Timers(usage, USAGE, store.due, handlers, parts.database, parts.clock)
     app = FastAPI(title="Waymark lifecycle", summary="Where every account is, and why.")
     app.include_router(router(parts, compiled))
     app.include_router(parked.router(parts, GROUP, usage.redrive))
-    return Service("lifecycle", app, [usage, feedback], {"lifecycle-timers": partial(every, _LOOK, timers.fire)})
+    return Service("lifecycle", app, [usage, feedback], {"lifecycle-timers": partial(every, _TIMERS, timers.fire)})

@@ -28,14 +28,16 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         consumer.subscribe(topics=[prefix + topic for topic in topics], listener=self)
 
     async def poll(self, limit: int, wait: float) -> list[Batch]:
-        """First whatever is there, then of every other partition what came with it: one with much hides none.
+        """First whatever is there, then of every partition what came with it, up to its limit: one with much hides none.
 
         Who keeps up fetches when asked: what aiokafka fetches ahead, right after a poll, is old by the next one.
         """
         self._consumer.resume(*self._consumer.paused())
         found = await self._fetched(limit, wait)
-        for other in self._consumer.assignment() - found.keys() if found else ():
-            found |= await self._fetched(limit, 0, other)
+        for tp in self._consumer.assignment() if found else ():
+            known = found.setdefault(tp, [])
+            if len(known) < limit:
+                _go_on(known, (await self._fetched(limit - len(known), 0, tp)).get(tp, []))
         if found and all(len(records) < limit for records in found.values()):
             self._consumer.pause(*self._consumer.assignment())
         if self._error is not None:
@@ -110,6 +112,13 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 def ours(tp: TopicPartition, prefix: str) -> Partition:
     """A partition as the rest of the code names it."""
     return Partition(tp.topic.removeprefix(prefix), tp.partition)
+
+
+def _go_on(known: list[ConsumerRecord], more: list[ConsumerRecord]) -> None:
+    """Raises Retry where the reader was placed anew in between: what follows is not what comes next."""
+    if known and more and more[0].offset <= known[-1].offset:
+        raise Retry("the partition was dealt anew while it was read")
+    known += more
 
 
 def _record(record: ConsumerRecord) -> Record:

@@ -13,7 +13,7 @@ from shared.contracts.topics import Topic
 from shared.db.protocol import Database
 from shared.failures import Halted
 from shared.keys import Keys
-from shared.service.passage import GiveUp, Handle, Passage
+from shared.service.passage import USUAL, GiveUp, Handle, Look, Passage
 from shared.service.unpacking import Decode
 from shared.settings import Settings
 
@@ -32,7 +32,7 @@ class Parts(NamedTuple):
     owner: str
 
     def passage(
-        self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None, limit: int = 5_000
+        self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None, look: Look = USUAL
     ) -> Passage:
         """A consumer of these topics, with its cursor in this service's database.
 
@@ -40,7 +40,7 @@ class Parts(NamedTuple):
         """
         give_up: GiveUp = Halted if self.settings.embedded else SystemExit
         parts = (self.bus, self.database, self.clock, self.owner)
-        return Passage(group, topics, handle, *parts, limit=limit, decode=decode, give_up=give_up)
+        return Passage(group, topics, handle, *parts, look, decode=decode, give_up=give_up)
 
 
 @dataclass(frozen=True)

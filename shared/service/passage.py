@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from shared.bus.protocol import Batch, Bus, Partition, Reader
 from shared.clock import Clock
@@ -15,12 +16,7 @@ from shared.service.handling import Handle, Handling, Incoming
 from shared.service.unpacking import Decode
 from shared.service.watch import Watch
 
-__all__ = ["Handle", "Incoming", "Passage"]
-_PACE = 0.25
-"""Seconds from one look to the next: what comes meanwhile shares a transaction. After a silence, or with more at hand than
-one look takes, nothing waits.
-"""
-
+__all__ = ["USUAL", "Handle", "Incoming", "Look", "Passage"]
 _HINT = 5.0
 _PATIENCE = 30.0
 _REBUILT = 3
@@ -29,8 +25,22 @@ _REBUILT = 3
 GiveUp = Callable[[str], BaseException]
 
 
+class Look(NamedTuple):
+    """How a group looks: at most `limit` records of a partition share a transaction, and those that come within `pace` seconds do.
+
+    Pace is latency given for fewer, larger transactions. It pays where single events come in; what a relay brings has
+    been gathered already. Who has more at hand than one look takes waits for nothing.
+    """
+
+    limit: int = 5_000
+    pace: float = 0.1
+
+
+USUAL = Look()
+
+
 class Passage:
-    """One group reading some topics into one handler, at most `limit` records of a partition at a time; `decode` unless by contract.
+    """One group reading some topics into one handler; `decode` unless by contract.
 
     A reader that is silent for `patience` seconds, while the log has more, is replaced; at the third time in a row what
     `give_up` makes of the reason is raised.
@@ -45,7 +55,7 @@ class Passage:
         database: Database,
         clock: Clock,
         owner: str,
-        limit: int = 5000,
+        look: Look = USUAL,
         decode: Decode | None = None,
         patience: float = _PATIENCE,
         give_up: GiveUp = Halted,
@@ -55,7 +65,7 @@ class Passage:
         self.claims = Claims(group, database, clock, owner)
         self._handling = Handling(group, topics, handle, database, clock, decode)
         self._bus = bus
-        self._limit = limit
+        self._look = look
         self._footing = Footing()
         self._patience = patience
         self._give_up = give_up
@@ -82,15 +92,15 @@ class Passage:
         hinted = now()
         while True:
             began = now()
-            batches = await reader.poll(self._limit, 0.5)
+            batches = await reader.poll(self._look.limit, 0.5)
             await self._watch(reader, watch, now() - began)
             self.idle = not batches
             await _together([self._turn(reader, batch) for batch in batches])
             if began - hinted > _HINT:
                 await reader.hint({partition: claim.next_off for partition, claim in self.claims.held().items()})
                 hinted = began
-            full = any(len(batch.records) >= self._limit for batch in batches)
-            await asyncio.sleep(0 if full else began + _PACE - now())
+            full = any(len(batch.records) >= self._look.limit for batch in batches)
+            await asyncio.sleep(0 if full else began + self._look.pace - now())
 
     async def _watch(self, reader: Reader, watch: Watch, seconds: float) -> None:
         """Raises Retry when the reader is silent although there is more: the next one is another reader."""

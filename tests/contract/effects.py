@@ -11,7 +11,7 @@ from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Parked
 from shared.opening import Store
-from shared.service.passage import Incoming, Passage
+from shared.service.passage import Incoming, Look, Passage
 from tests.make import StillClock, settle
 
 effects = Table("effects", MetaData(), Column("id", Integer, primary_key=True), Column("word", Text))
@@ -53,7 +53,7 @@ def passage(
     patience: float = 30.0,
 ) -> Passage:
     parts = (bus or opened.bus, opened.database, StillClock(), owner)
-    return Passage("g", [USAGE_RAW], effect.handle, *parts, limit, read, patience)
+    return Passage("g", [USAGE_RAW], effect.handle, *parts, Look(limit), read, patience)
 
 
 async def publish(opened: Store, first: int, last: int) -> None:

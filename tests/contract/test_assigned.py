@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from shared.bus.kafka_reader import KafkaReader
 from shared.bus.protocol import Bounds, Partition
-from shared.failures import Halted
+from shared.failures import Halted, Retry
 from shared.service.claims import unbroken
 from shared.service.cursor import Claim
 
@@ -21,6 +21,7 @@ class Lively:
     def __init__(self, *ends: int) -> None:
         self._ends = list(ends)
         self.sought: list[int] = []
+        self.rests: set[TopicPartition] = set()
 
     def subscribe(self, **_topics: Any) -> None: ...
 
@@ -33,12 +34,38 @@ class Lively:
     def seek(self, _partition: TopicPartition, offset: int) -> None:
         self.sought.append(offset)
 
-    async def getmany(self, **_limits: Any) -> dict[TopicPartition, list[Any]]:
+    async def getmany(self, *_only: TopicPartition, **_limits: Any) -> dict[TopicPartition, list[Any]]:
         return {}
+
+    def assignment(self) -> set[TopicPartition]:
+        return {HERE}
+
+    def paused(self) -> set[TopicPartition]:
+        return set()
+
+    def resume(self, *_parts: TopicPartition) -> None: ...
+
+    def pause(self, *parts: TopicPartition) -> None:
+        self.rests = set(parts)
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         if not offsets:
             raise ValueError(offsets)  # as aiokafka does
+
+
+class Handing(Lively):
+    """It hands out these offsets, one answer after the other."""
+
+    def __init__(self, *answers: Sequence[int]) -> None:
+        super().__init__()
+        self._answers = list(answers)
+
+    async def getmany(self, *_only: TopicPartition, **_limits: Any) -> dict[TopicPartition, list[Any]]:
+        return {HERE: [_at(offset) for offset in self._answers.pop(0)]}
+
+
+def _at(offset: int) -> ConsumerRecord[bytes, bytes]:
+    return ConsumerRecord("t", 0, offset, 0, 0, b"k", b"v", None, 1, 1, ())
 
 
 class Owner:
@@ -72,3 +99,22 @@ async def test_a_cursor_beyond_a_log_that_stays_short_halts() -> None:
 async def test_a_member_without_partitions_has_nothing_to_tell_and_stays() -> None:
     """More replicas than partitions: falling over here would mean a rebalance for everybody, every five seconds."""
     await KafkaReader(Lively(), "", ["t"], Owner()).hint({})
+
+
+async def test_a_poll_goes_on_in_the_same_partition_up_to_its_limit_and_then_does_not_rest() -> None:
+    consumer = Handing([5, 6], [7])
+    (batch,) = await KafkaReader(consumer, "", ["t"], Owner()).poll(3, 0.0)
+    assert [record.offset for record in batch.records] == [5, 6, 7]
+    assert not consumer.rests, "there may be more than it may hand out: that is fetched meanwhile"
+
+
+async def test_a_reader_that_has_everything_fetches_nothing_until_it_is_asked() -> None:
+    consumer = Handing([5, 6], [])
+    await KafkaReader(consumer, "", ["t"], Owner()).poll(3, 0.0)
+    assert consumer.rests == {HERE}
+
+
+async def test_a_partition_dealt_anew_between_two_looks_is_read_from_its_place_again() -> None:
+    """Else what was read twice would stand in one batch, and the batch be taken for what comes next."""
+    with pytest.raises(Retry, match="dealt anew"):
+        await KafkaReader(Handing([5, 6], [5, 6, 7]), "", ["t"], Owner()).poll(10, 0.0)

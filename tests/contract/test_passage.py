@@ -14,7 +14,7 @@ from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
 from shared.opening import Store
-from shared.service.passage import Incoming, Passage
+from shared.service.passage import Incoming, Look, Passage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, ids, passage, prepare, publish, read, run_until_it_fails, until
 from tests.make import StillClock, store
@@ -142,5 +142,7 @@ async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(open
     assert await one.redrive(waiting) == 1
     assert await one.redrive(waiting) == 0
     assert await ids(opened) == list(range(10))
-    stranger = Passage("other", [USAGE_RAW], effect.handle, opened.bus, opened.database, StillClock(), "one", 50, read)
+    stranger = Passage(
+        "other", [USAGE_RAW], effect.handle, opened.bus, opened.database, StillClock(), "one", Look(50), read
+    )
     assert await stranger.redrive(waiting) == 0, "another group's records are not its own"

@@ -11,7 +11,7 @@ from shared.contracts.usage import UsageEvent
 from shared.db.protocol import Tx
 from shared.failures import Halted
 from shared.opening import Store
-from shared.service.passage import Incoming, Passage
+from shared.service.passage import Incoming, Look, Passage
 from tests.conftest import Deployment
 from tests.contract.effects import Effects, aside, count, effects, passage, prepare, run_until_it_fails, until
 from tests.make import NOON, StillClock, store
@@ -33,7 +33,7 @@ async def keep(tx: Tx, incoming: Incoming) -> None:
 
 
 def by_contract(opened: Store) -> Passage:
-    return Passage("g", [USAGE], keep, opened.bus, opened.database, StillClock(), "one", 700)
+    return Passage("g", [USAGE], keep, opened.bus, opened.database, StillClock(), "one", Look(700))
 
 
 async def test_a_contract_that_we_cannot_read_any_more_stops_the_reader(opened: Store) -> None:

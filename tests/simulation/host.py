@@ -23,7 +23,7 @@ from shared.contracts.topics import Topic
 from shared.keys import Keys
 from shared.opening import Store
 from shared.service.parts import Parts, Service
-from shared.service.passage import Handle, Incoming, Passage
+from shared.service.passage import USUAL, Handle, Incoming, Look, Passage
 from shared.service.unpacking import Decode
 from shared.settings import Settings
 from tests.chaos.planting import replaced
@@ -60,7 +60,7 @@ class Watched(Parts):
     """Parts whose passages note in the transaction what they handle, and tell who handles it."""
 
     def passage(
-        self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None, limit: int = 5_000
+        self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None, look: Look = USUAL
     ) -> Passage:
         async def noted(tx: Any, incoming: Incoming) -> None:
             tx.note(
@@ -71,7 +71,7 @@ class Watched(Parts):
             )
             await handle(tx, incoming)
 
-        made = super().passage(group, topics, noted, decode, limit)
+        made = super().passage(group, topics, noted, decode, look)
         made.handlers = handle.__self__  # type: ignore[attr-defined]
         return made
 
