@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.ingest.core.canonical import Draft
-from services.ingest.core.placing import Home, placed, unsure
+from services.ingest.core.placing import Home, at_one, placed, unsure
 from tests.core.ingest.make import drafted
 from tests.make import NOON
 
@@ -56,3 +56,11 @@ def test_only_users_who_may_move_or_wait_are_in_doubt() -> None:
     assert unsure([event("beta")], known) == {"ann"}
     assert unsure([event(user="bob")], known) == {"bob"}
     assert unsure([event(type="alias", previousId="anon")], known) == {"anon"}
+
+
+def test_users_whom_all_events_name_with_one_account_are_at_one() -> None:
+    assert at_one([event("acme"), event("acme"), event("beta", user="bob")]) == {"ann": "acme", "bob": "beta"}
+    assert at_one([event("acme"), event("beta")]) == {}
+    assert at_one([event("acme"), event()]) == {}
+    assert at_one([event(), event("acme")]) == {}
+    assert at_one([event("acme", user="anon"), event("acme", type="alias", previousId="anon")]) == {"ann": "acme"}

@@ -1,0 +1,85 @@
+"""How are accounts written? What lists filter by only when it moved, and every stay ends where the next begins."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from services.lifecycle import accounts, store
+from services.lifecycle.core.state import Account, begin
+from services.lifecycle.tables import account
+from shared.contracts.lifecycle import LifecycleMessage, StageChanged
+from shared.opening import Store
+from tests.conftest import Deployment
+from tests.contract.house.messages import LIFECYCLE, MESSAGES
+from tests.make import NOON
+from tests.make import store as opened_store
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def opened(deployment: Deployment) -> AsyncIterator[Store]:
+    async with opened_store(deployment.settings, "lifecycle") as found:
+        yield found
+
+
+def moved(seq: int, previous: str | None, stage: str) -> StageChanged:
+    example = MESSAGES[LIFECYCLE][0]
+    assert isinstance(example, StageChanged)
+    fields = {name: getattr(example, name) for name in example.__struct_fields__}
+    changed = {"id": f"m-{seq}", "seq": seq, "previous": previous, "stage": stage, "at": NOON + seq * DAY}
+    return StageChanged(**{**fields, **changed})
+
+
+async def keep(opened: Store, *decided: LifecycleMessage, part: int = 0, **fields: object) -> None:
+    async with opened.database.transaction() as tx:
+        held = await accounts.locked(tx, {"acme"})
+        one: Account = held.accounts.setdefault("acme", begin("acme", NOON))
+        for name, value in fields.items():
+            setattr(one, name, value)
+        await accounts.keep(tx, lambda _: part, held, decided)
+
+
+async def test_stays_end_where_the_next_begins_in_a_batch_and_between_batches(opened: Store) -> None:
+    await keep(opened, moved(1, None, "onboarding"))
+    await keep(opened, moved(2, "onboarding", "adoption"), moved(3, "adoption", "retention"))
+    await keep(opened, moved(4, "retention", "churned"))
+    async with opened.database.snapshot() as read:
+        found = {row.stage: (row.left_at, row.next_stage) for row in await store.stays(read)}
+    assert found == {
+        "onboarding": (NOON + 2 * DAY, "adoption"),
+        "adoption": (NOON + 3 * DAY, "retention"),
+        "retention": (NOON + 4 * DAY, "churned"),
+        "churned": (None, None),
+    }
+
+
+async def test_what_lists_show_is_written_when_it_moves_and_stays_when_it_does_not(opened: Store) -> None:
+    await keep(opened, stage="adoption", flags={"stalled": NOON}, part=3)
+    await keep(opened, clock=NOON + DAY, part=3)
+    async with opened.database.transaction() as tx:
+        await tx.run(update(account).values(name="told by hand"))
+    await keep(opened, clock=NOON + 2 * DAY, part=3)
+    async with opened.database.snapshot() as read:
+        (untouched,) = await store.listed(read, None, None, "stalled", "", 10)
+    assert (untouched.name, untouched.clock) == ("told by hand", NOON + 2 * DAY), "no column but those that moved"
+    await keep(opened, stage="retention", part=3)
+    async with opened.database.snapshot() as read:
+        (row,) = await store.listed(read, "retention", None, None, "", 10)
+    assert (row.name, row.flags, row.clock) == ("acme", " stalled ", NOON + 2 * DAY)
+
+
+async def test_an_account_that_is_dealt_to_another_partition_is_due_there(opened: Store) -> None:
+    await keep(opened, part=1, due=NOON)
+    await keep(opened, part=2)
+    async with opened.database.snapshot() as read:
+        assert await store.due(read, 1, NOON, 10) == []
+        assert await store.due(read, 2, NOON, 10) == ["acme"]
+
+
+async def test_a_row_that_is_not_there_cannot_be_updated(opened: Store) -> None:
+    with pytest.raises(LookupError, match="lifecycle_account"):
+        async with opened.database.transaction() as tx:
+            await tx.update(account, [{"id": "nobody", "clock": NOON, "state": b""}])
