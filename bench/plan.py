@@ -44,25 +44,25 @@ class Plan(NamedTuple):
 FULL = Plan(
     name="full",
     rounds=5,
-    events=300_000,
+    events=600_000,
     road_events=80_000,
     offered=8.0,
     calm=6.0,
     posting=2.0,
     sizes=(1_000, 100_000, 1_000_000),
-    more=100_000,
+    more=400_000,
     memory=300_000,
 )
 QUICK = Plan(
     name="quick",
     rounds=1,
-    events=30_000,
+    events=60_000,
     road_events=20_000,
     offered=3.0,
     calm=2.0,
     posting=1.0,
     sizes=(1_000, 100_000, None),
-    more=20_000,
+    more=80_000,
     memory=100_000,
 )
 TINY = Plan(

@@ -50,11 +50,11 @@ LIFECYCLE = (
     _peer("quix-rocksdb", "the process only", 18, 5, python("quix", "rocksdb")),
     _peer("quix-changelog", REPEATS, 25, 6, python("quix", "changelog")),
     _peer("faststream-batch", NO, 10, 4, python("faststream", "batch")),
-    _peer("faststream-message", NO, 10, 7, python("faststream", "message", 0.2)),
-    _peer("faust-memory", NO, 10, 7, python("faust", "memory", 0.1)),
-    _peer("faust-table", REPEATS, 15, 8, python("faust", "table", 0.05)),
-    _peer("sensible", f"{EXACT}, deduped", 9, 7, python("sqlalchemy", "sensible", 0.2, database=True)),
-    _peer("naive", f"{EXACT}, deduped", 13, 4, python("sqlalchemy", "naive", 0.01, database=True)),
+    _peer("faststream-message", NO, 10, 7, python("faststream", "message", 0.1)),
+    _peer("faust-memory", NO, 10, 7, python("faust", "memory", 0.05)),
+    _peer("faust-table", REPEATS, 15, 8, python("faust", "table", 0.025)),
+    _peer("sensible", f"{EXACT}, deduped", 9, 7, python("sqlalchemy", "sensible", 0.1, database=True)),
+    _peer("naive", f"{EXACT}, deduped", 13, 4, python("sqlalchemy", "naive", 0.005, database=True)),
 )
 MEMORY = (
     Row("replay", "memory", NO, 5, 3, memory.ours),

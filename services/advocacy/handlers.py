@@ -12,7 +12,7 @@ from services.advocacy.core.kinds import Ballot
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.core.requests import requested
 from services.advocacy.core.step import advance, apply
-from services.advocacy.store import accounts, asked
+from services.advocacy.store import accounts, asked, referrals
 from services.advocacy.store.settling import Settler
 from shared.clock import Clock
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, SurveyAnswered
@@ -66,11 +66,12 @@ class Handlers:
         await self._take(tx, step)
 
     async def accept(self, tx: Tx, invitation: Invitation) -> None:
-        """Somebody will refer others, and gets the first code that is free. Raises the core's Refused."""
+        """Somebody will refer others, and gets the first code that is free, or keeps the one held. Raises the core's Refused."""
         account, now = await self._account(tx, invitation.account), self._clock.now()
+        held = await referrals.code_of(tx, invitation.account, invitation.user)
         attempt, free = 0, False
         while not free:
-            step = opting.opt_in(account, invitation.id, self._definitions.referrals, now, attempt)
+            step = opting.opt_in(account, invitation.id, self._definitions.referrals, now, attempt, held)
             settler = await Settler.holding(tx, step[1], self._definitions.referrals, now)
             free = all(settler.free(one) for one in step[1] if isinstance(one, Code))
             attempt += 1

@@ -21,7 +21,7 @@ from shared.service.timers import Timers
 from shared.settings import Settings
 
 _TIMERS = 5.0
-_LOOK = Look(limit=20_000)
+_LOOK = Look(limit=10_000)
 """An account is written once a transaction: who is behind catches up."""
 
 

@@ -16,15 +16,19 @@ from shared.contracts.advocacy import AdvocateOptedIn
 from shared.ids import derived
 
 
-def opt_in(account: Account, ask: str, rules: Referrals, now: datetime, attempt: int = 0) -> Step:
+def opt_in(account: Account, ask: str, rules: Referrals, now: datetime, attempt: int = 0, held: str = "") -> Step:
     """Accept. Raises Refused when it is closed. Accepting again changes nothing: the code is in `account.codes`.
 
-    When another account holds the code already, the shell throws this away and calls with the next `attempt`.
+    Who holds a code already (`held`: an earlier tool gave it out after we asked) keeps that one. When another account
+    holds the new code, the shell throws this away and calls with the next `attempt`.
     """
     known = _open(account, ask, now)
     if known.status == "accepted":
         return account, []
     account, closed = settled(account, known, "accepted", "opted in", now)
+    if held:
+        account = replace(account, codes={**account.codes, known.user: held})
+        return account, [*closed, _message(account, known, held, now)]
     code = code_of(account.id, known.user, attempt)
     row = issued(account, known.user, code, rules, now)
     return _with_code(account, row), [*closed, row, _message(account, known, code, now)]

@@ -42,6 +42,11 @@ async def held_code(read: Read, name: str) -> Code | None:
     return _code(stored) if stored else None
 
 
+async def code_of(read: Read, account: str, user: str) -> str:
+    """The code this person holds; empty for none."""
+    return str(await read.scalar(select(_c.code).where(_c.account == account, _c.user == user)) or "")
+
+
 async def of_account(tx: Tx, name: str) -> Referral | None:
     """How the account was referred, as far as we know."""
     stored = await tx.scalar(select(_r.body).where(_r.account == name))

@@ -77,6 +77,18 @@ async def test_opting_in_gives_a_code_once_and_looking_gives_none(heard: Voices)
     assert await heard.road.get("/advocacy/v1/asks") == {"accepted": 1}
 
 
+async def test_who_got_a_code_from_an_earlier_tool_after_we_asked_keeps_that_one(heard: Voices) -> None:
+    story = promoter().stage(200, "advocacy")
+    await heard.tell(story)
+    link = next(str(one.link) for one in await heard.heard(OutreachRequested) if one.play == "referral_invite")
+    await heard.tell(story.fact(200.5, "referral_code_issued", "ann", referral_code="OLD2345"))
+    page = await heard.post(link, choice="accept")
+    assert (page.status_code, "OLD2345" in page.text) == (200, True)
+    assert [row.code for row in await heard.rows(code)] == ["OLD2345"]
+    (told,) = await heard.heard(AdvocateOptedIn)
+    assert told.code == "OLD2345"
+
+
 async def test_a_code_that_somebody_else_holds_stays_theirs_and_is_named(heard: Voices) -> None:
     for account in ("early", "late"):
         await heard.tell(
