@@ -1,6 +1,7 @@
 """Told to stop under load, does it end in time, and is every accepted event there once when it is back?"""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,7 +17,7 @@ from deploy.servers.ports import free_port
 from deploy.servers.process import children_of, send
 from shared.keys import credentials
 from shared.settings import Settings
-from tests.conftest import Deployment, embedded, scaled
+from tests.conftest import ROOT, Deployment, embedded, scaled
 from tests.journey.processes import Running, Sdk, started, uses
 from tests.make import settle
 from tests.service.notify.doors import Mailbox, mail_server
@@ -131,6 +132,16 @@ def customer() -> list[dict[str, Any]]:
     ]
 
 
+def awake(folder: Path) -> Path:
+    """The shipped configuration, but nobody sleeps: this test runs by the real clock, at night and on Sundays too."""
+    config = Path(shutil.copytree(ROOT / "config", folder / "config"))
+    text = (config / "budget.yaml").read_text("utf8")
+    shipped = 'quiet: {from: "20:00", until: "08:00", weekends: true}'
+    assert shipped in text
+    (config / "budget.yaml").write_text(text.replace(shipped, 'quiet: {from: "12:00", until: "12:00"}'), "utf8")
+    return config
+
+
 async def deliveries(settings: Settings, key: str) -> list[dict[str, Any]]:
     url = f"http://127.0.0.1:{settings.port}/notify/v1/outbox"
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
@@ -144,7 +155,12 @@ async def test_a_mail_server_that_hangs_delays_no_stop_and_doubles_no_mail(
 ) -> None:
     port, box = free_port(), Mailbox()
     settings = embedded(tmp_path).model_copy(
-        update={"port": free_port(), "outreach": "live", "smtp_url": SecretStr(f"smtp://127.0.0.1:{port}")}
+        update={
+            "config": awake(tmp_path),
+            "port": free_port(),
+            "outreach": "live",
+            "smtp_url": SecretStr(f"smtp://127.0.0.1:{port}"),
+        }
     )
     keys = credentials(settings.data)
 
