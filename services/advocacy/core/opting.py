@@ -27,11 +27,10 @@ def opt_in(account: Account, ask: str, rules: Referrals, now: datetime, attempt:
         return account, []
     account, closed = settled(account, known, "accepted", "opted in", now)
     if held:
-        account = replace(account, codes={**account.codes, known.user: held})
-        return account, [*closed, _message(account, known, held, now)]
+        return _with_code(account, known.user, held), [*closed, _message(account, known, held, now)]
     code = code_of(account.id, known.user, attempt)
     row = issued(account, known.user, code, rules, now)
-    return _with_code(account, row), [*closed, row, _message(account, known, code, now)]
+    return _with_code(account, row.user, row.code), [*closed, row, _message(account, known, code, now)]
 
 
 def decline(account: Account, ask: str, now: datetime) -> Step:
@@ -64,14 +63,14 @@ def issued(account: Account, user: str, code: str, rules: Referrals, at: datetim
     )
 
 
-def _with_code(account: Account, row: Code) -> Account:
-    return replace(account, codes={**account.codes, row.user: row.code})
+def _with_code(account: Account, user: str, code: str) -> Account:
+    return replace(account, codes={**account.codes, user: code})
 
 
 def brought(account: Account, user: str, code: str, rules: Referrals, at: datetime, *, history: bool) -> Step:
     """A code that an earlier tool gave out: known from now on, not published."""
     row = replace(issued(account, user, code, rules, at), imported=True, history=history)
-    return _with_code(account, row), [row]
+    return _with_code(account, row.user, row.code), [row]
 
 
 def _message(account: Account, ask: Ask, code: str, now: datetime) -> AdvocateOptedIn:
