@@ -1,70 +1,107 @@
-"""How are accounts changed? Locked, decided about in memory, written once a transaction, with everything decided."""
+"""How are accounts changed? Locked together, decided about one at a time, written together with everything decided."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from services.lifecycle.core.state import Account, decode_state, encode_state, next_due
 from services.lifecycle.tables import account, message, stay
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
-from shared.db.protocol import Tx
+from shared.db.protocol import Tx, Values
 
 PartOf = Callable[[str], int]
+
+
+class Decided(NamedTuple):
+    """An account after its turn, and what was decided about it, in order."""
+
+    account: Account
+    messages: list[LifecycleMessage]
+
+
+Decide = Callable[[str, Account | None], Decided | None]
+"""Told an id, and the account where it is known; None leaves things as they are."""
+
 _c = account.c
 _STATES = select(_c.id, _c.part, _c.state).with_for_update()
 _STILL_OPEN = (stay.c.account == bindparam("of"), stay.c.left_at.is_(None), stay.c.seq < bindparam("by"))
 _LEAVE = update(stay).where(*_STILL_OPEN).values(left_at=bindparam("at"), next_stage=bindparam("to"))
+_TURN = 0.05
+"""Seconds of deciding before the others of this process get their turn."""
 _encode = msgspec.json.Encoder().encode
 
 
-class Listed(NamedTuple):
-    """What lists filter by and timers wait for: an event seldom moves any of it."""
+async def change(tx: Tx, ids: Collection[str], part_of: PartOf, decide: Decide) -> list[LifecycleMessage]:
+    """Lock these accounts until the transaction ends, decide about each, write what came of it: all that was decided.
 
-    part: int
-    name: str
-    stage: str
-    entered_at: datetime
-    flags: str
-    band: str
-    score: float | None
-    next_due: datetime | None
-    held: bool
-    seq: int
-
-
-class Held(NamedTuple):
-    """Accounts locked until the transaction ends, new ones among them, and what stands in the rows of the others."""
-
-    accounts: dict[str, Account]
-    listed: dict[str, Listed]
+    An account is read, decided about and written down while it is at hand in the processor's caches: all of them read
+    first and written last cost half as much again.
+    """
+    known = {row.id: row for row in await tx.among(_STATES, _c.id, ids)}
+    now = asyncio.get_running_loop().time
+    changes, began = _Changes(part_of), now()
+    for name in sorted(ids):
+        changes.one(name, known.get(name), decide)
+        if now() - began > _TURN:
+            await asyncio.sleep(0)
+            began = now()
+    await changes.write(tx)
+    return changes.decided
 
 
-async def locked(tx: Tx, ids: Collection[str]) -> Held:
-    """Those of these that are known, locked in id order until the transaction ends."""
-    held = Held({}, {})
-    for row in await tx.among(_STATES, _c.id, ids):
-        one = held.accounts[row.id] = decode_state(row.state)
-        held.listed[row.id] = _listed(row.part, one)
-    return held
+def outline(one: Account) -> tuple[object, ...]:
+    """Moves whenever anything moves that is listed: stage, flags and band only with a message, the score at midnight."""
+    name = one.traits.get("name")
+    return one.seq, one.due, one.held, one.entered_at, name.value if name is not None else None
 
 
-async def keep(tx: Tx, part_of: PartOf, held: Held, decided: Sequence[LifecycleMessage]) -> None:
-    """Write the accounts as they are now, and what was decided."""
-    moved, only_state = [], []
-    for one in held.accounts.values():
-        row = {"id": one.id, "clock": one.clock, "state": encode_state(one)}
-        listed = _listed(part_of(one.id), one)
-        if held.listed.get(one.id) == listed:
-            only_state.append(row)
+def listed(one: Account) -> Values:
+    """What lists filter by and timers wait for."""
+    name = one.traits.get("name")
+    return {
+        "name": str(name.value) if name is not None and name.value is not None else one.id,
+        "stage": one.stage,
+        "entered_at": one.entered_at,
+        "flags": f" {' '.join(sorted(one.flags))} ",
+        "band": one.health.band,
+        "score": one.health.score,
+        "next_due": next_due(one),
+        "held": one.held,
+        "seq": one.seq,
+    }
+
+
+class _Changes:
+    """Rows to write. Where nothing of what is listed moved, only state and clock are written: that touches no index."""
+
+    def __init__(self, part_of: PartOf) -> None:
+        self._part_of = part_of
+        self._listed: list[Values] = []
+        self._rest: list[Values] = []
+        self.decided: list[LifecycleMessage] = []
+
+    def one(self, name: str, row: Row[Any] | None, decide: Decide) -> None:
+        before = decode_state(row.state) if row is not None else None
+        stood = outline(before) if before is not None else None
+        after = decide(name, before)
+        if after is None:
+            return
+        one, part = after.account, self._part_of(name)
+        self.decided += after.messages
+        written = {"id": name, "clock": one.clock, "state": encode_state(one)}
+        if row is not None and row.part == part and stood == outline(one):
+            self._rest.append(written)
         else:
-            moved.append({**row, **listed._asdict()})
-    await tx.upsert(account, moved)
-    await tx.update(account, only_state)
-    await tx.insert(message, [_message(one) for one in decided])
-    await _enter(tx, [one for one in decided if isinstance(one, StageChanged)])
+            self._listed.append({**written, **listed(one), "part": part})
+
+    async def write(self, tx: Tx) -> None:
+        await tx.upsert(account, self._listed)
+        await tx.update(account, self._rest)
+        await tx.insert(message, [_message(one) for one in self.decided])
+        await _enter(tx, [one for one in self.decided if isinstance(one, StageChanged)])
 
 
 async def _enter(tx: Tx, moves: Sequence[StageChanged]) -> None:
@@ -81,14 +118,6 @@ async def _enter(tx: Tx, moves: Sequence[StageChanged]) -> None:
         rows.append(open_now[move.account])
     await tx.each(_LEAVE, left)
     await tx.insert(stay, rows)
-
-
-def _listed(part: int, one: Account) -> Listed:
-    name, health = one.traits.get("name"), one.health
-    shown = str(name.value) if name is not None and name.value is not None else one.id
-    flags = f" {' '.join(sorted(one.flags))} "
-    due = next_due(one)
-    return Listed(part, shown, one.stage, one.entered_at, flags, health.band, health.score, due, one.held, one.seq)
 
 
 def _message(one: LifecycleMessage) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """What does lifecycle do when told? Fold each account's events in order, write each account once, publish what was decided."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.lifecycle import accounts
-from services.lifecycle.accounts import Held, PartOf
+from services.lifecycle.accounts import Decided, PartOf, change
 from services.lifecycle.core.clock import advance
 from services.lifecycle.core.feedback import as_event
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.plan import Plan
-from services.lifecycle.core.state import begin
+from services.lifecycle.core.state import Account, begin
 from shared.clock import Clock
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.topics import LIFECYCLE
@@ -20,8 +18,6 @@ from shared.service.passage import Incoming
 
 GROUP = "lifecycle"
 FEEDBACK_GROUP = "lifecycle-feedback"
-_AT_ONCE = 5_000
-"""Events folded before the others of this process get their turn: some fifty milliseconds."""
 
 
 class Handlers:
@@ -46,29 +42,29 @@ class Handlers:
 
     async def time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
-        held = await accounts.locked(tx, ids)
-        decided: list[LifecycleMessage] = []
-        for account in held.accounts.values():
-            decided += advance(account, until, self._plan, self._clock.now())
-        await _keep(tx, self._part_of, held, decided)
-        return len(held.accounts)
+        now = self._clock.now()
+
+        def advanced(_: str, account: Account | None) -> Decided | None:
+            return Decided(account, advance(account, until, self._plan, now)) if account is not None else None
+
+        tx.emit(LIFECYCLE, await change(tx, ids, self._part_of, advanced))
+        return len(ids)
 
     async def _fold(self, tx: Tx, events: Sequence[UsageEvent], part_of: PartOf, *, begins: bool) -> None:
-        now, decided = self._clock.now(), list[LifecycleMessage]()
-        held = await accounts.locked(tx, {event.account for event in events})
-        known = held.accounts
-        for number, event in enumerate(events):
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-            account = known.get(event.account)
-            if account is None:
-                if not begins or event.name == HISTORY_ENDED:
-                    continue
-                account = known[event.account] = begin(event.account, event.at)
-            decided += fold(account, event, self._plan, now)
-        await _keep(tx, part_of, held, decided)
+        """Accounts do not look at each other: the events of each in order, whatever came between them."""
+        theirs: dict[str, list[UsageEvent]] = {}
+        for event in events:
+            theirs.setdefault(event.account, []).append(event)
+        now = self._clock.now()
 
+        def folded(name: str, account: Account | None) -> Decided | None:
+            decided: list[LifecycleMessage] = []
+            for event in theirs[name]:
+                if account is None:
+                    if not begins or event.name == HISTORY_ENDED:
+                        continue
+                    account = begin(name, event.at)
+                decided += fold(account, event, self._plan, now)
+            return Decided(account, decided) if account is not None else None
 
-async def _keep(tx: Tx, part_of: PartOf, held: Held, decided: Sequence[LifecycleMessage]) -> None:
-    await accounts.keep(tx, part_of, held, decided)
-    tx.emit(LIFECYCLE, decided)
+        tx.emit(LIFECYCLE, await change(tx, theirs, part_of, folded))

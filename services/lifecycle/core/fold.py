@@ -48,7 +48,8 @@ def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) 
 def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
     account = turn.account
     account.held = event.history is not None
-    account.born = min(account.born, at)
+    if at < account.born:  # noqa: PLR1730  min() costs more than the whole line
+        account.born = at
     latest = mark(event, at)
     hit = Hit(at, at.toordinal(), event.user or "", "", {})
     classes, moved = _folded(turn, event, hit, latest)

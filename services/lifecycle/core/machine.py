@@ -18,10 +18,10 @@ def settle(turn: Turn, moved: int) -> None:
     """Let the rules decide that read what moved, and those that read what they move; then announce signals."""
     account, plan = turn.account, turn.plan
     known = account.known
-    stages, flags, every = {account.stage}, set[str](), moved
     touched = plan.touched(moved, account.stage, known)
     if touched.idle:
         return
+    stages, flags, every = {account.stage}, set[str](), moved
     while moved:
         moved = _milestones(turn, touched.milestones) | _flags(turn, touched.flags, flags)
         moved |= _edges(turn, touched.edges, stages)

@@ -19,8 +19,8 @@ _BIAS = 1 << 62
 
 def mark(event: UsageEvent, at: datetime) -> Mark:
     """The event as it is remembered; `at` is its time in UTC."""
-    name = (event.name or event.type).encode()
-    when = (at - _EPOCH) // _MICROSECOND + _BIAS
+    name, since = (event.name or event.type).encode(), at - _EPOCH
+    when = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds + _BIAS
     return b"%b%b\0%b%b" % (when.to_bytes(8, "big"), event.id.encode(), name, len(name).to_bytes(4, "big"))
 
 

@@ -27,6 +27,11 @@ class ClassPlan(NamedTuple):
     fact: bool
     removes: bool
 
+    @property
+    def announces(self) -> bool:
+        """Whether its events say something by themselves."""
+        return bool(self.milestones or self.fact or self.removes)
+
 
 class Way(NamedTuple):
     """One class an event's name leads to, and the feature it names (None: the `property` does)."""
@@ -34,6 +39,7 @@ class Way(NamedTuple):
     plan: ClassPlan
     feature: str | None
     property: str
+    announces: bool
 
 
 class Route(NamedTuple):
@@ -75,7 +81,7 @@ def _looks(way: Way) -> bool:
 
 
 def _way(plan: ClassPlan, name: str) -> Way:
-    return Way(plan, _feature(plan.feature, name), (plan.feature and plan.feature.property) or "")
+    return Way(plan, _feature(plan.feature, name), (plan.feature and plan.feature.property) or "", plan.announces)
 
 
 def _feature(feature: Feature | None, name: str) -> str | None:

@@ -18,7 +18,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[list[ClassPlan], int]:
-    """Fold a tracked event or a view into everything its classes keep: those classes, and the bits of what moved."""
+    """Fold a tracked event or a view into everything its classes keep: the classes that announce it, and the bits of what moved."""
     account, route = turn.account, turn.plan.router.route(event)
     if route.properties:
         hit.properties = properties(event)
@@ -34,7 +34,8 @@ def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[
             if write(account, hit):
                 moved |= bit
         remember(account, plan.name, latest)
-        classes.append(plan)
+        if way.announces:
+            classes.append(plan)
     return classes, moved
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.lifecycle.accounts import listed, outline
 from services.lifecycle.core.clock import advance
 from services.lifecycle.core.explain import snapshot_of
 from services.lifecycle.core.fold import fold
@@ -206,3 +207,29 @@ def test_no_properties_however_odd_stop_the_account(raw: bytes):
     fold(account, odd, PLAN, DECIDED)
     assert decode_state(encode_state(account)).stage == "onboarding"
     assert snapshot_of(account, PLAN).metrics["nps"] is None
+
+
+@FEW
+@given(steps=STEPS, silence=st.integers(1, 60))
+def test_whatever_moves_what_is_listed_moves_the_outline(steps: list[Step], silence: int):
+    events = history(steps)
+    told = [
+        event("", each.at, index, type="group", properties={"name": each.name}) for index, each in enumerate(events)
+    ]
+    account = begin("acme", events[0].at)
+    stood = outline(account), listed(account)
+    for each in [one for pair in zip(events, told, strict=True) for one in pair]:
+        fold(account, each, PLAN, DECIDED)
+        stood = held_to(stood, account)
+    for day in range(silence):
+        advance(account, events[-1].at + timedelta(days=day), PLAN, DECIDED)
+        stood = held_to(stood, account)
+
+
+Stood = tuple[tuple[object, ...], dict[str, object]]
+
+
+def held_to(stood: Stood, account: Account) -> Stood:
+    now = outline(account), dict(listed(account))
+    assert now[0] != stood[0] or now[1] == stood[1], "a row of the list would be out of date"
+    return now

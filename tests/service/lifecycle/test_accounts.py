@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from services.lifecycle import accounts, store
+from services.lifecycle import store
+from services.lifecycle.accounts import Decided, change
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.tables import account
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
@@ -34,12 +35,14 @@ def moved(seq: int, previous: str | None, stage: str) -> StageChanged:
 
 
 async def keep(opened: Store, *decided: LifecycleMessage, part: int = 0, **fields: object) -> None:
+    def changed(name: str, known: Account | None) -> Decided:
+        one = known or begin(name, NOON)
+        for field, value in fields.items():
+            setattr(one, field, value)
+        return Decided(one, list(decided))
+
     async with opened.database.transaction() as tx:
-        held = await accounts.locked(tx, {"acme"})
-        one: Account = held.accounts.setdefault("acme", begin("acme", NOON))
-        for name, value in fields.items():
-            setattr(one, name, value)
-        await accounts.keep(tx, lambda _: part, held, decided)
+        assert await change(tx, {"acme"}, lambda _: part, changed) == list(decided)
 
 
 async def test_stays_end_where_the_next_begins_in_a_batch_and_between_batches(opened: Store) -> None:
@@ -65,7 +68,7 @@ async def test_what_lists_show_is_written_when_it_moves_and_stays_when_it_does_n
     async with opened.database.snapshot() as read:
         (untouched,) = await store.listed(read, None, None, "stalled", "", 10)
     assert (untouched.name, untouched.clock) == ("told by hand", NOON + 2 * DAY), "no column but those that moved"
-    await keep(opened, stage="retention", part=3)
+    await keep(opened, stage="retention", seq=2, part=3)
     async with opened.database.snapshot() as read:
         (row,) = await store.listed(read, "retention", None, None, "", 10)
     assert (row.name, row.flags, row.clock) == ("acme", " stalled ", NOON + 2 * DAY)
