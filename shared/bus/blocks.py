@@ -1,6 +1,7 @@
 """How are many records kept as one value? A MessagePack array of (key, value, meta), compressed with LZ4."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import cramjam
 import msgspec
@@ -30,6 +31,10 @@ def decoded(block: bytes) -> list[Outgoing]:
 
 def cut(records: list[Outgoing]) -> Iterator[list[Outgoing]]:
     """Pieces of at most SIZE records and BYTES bytes (or a single record that is larger), in order."""
+    if len(records) <= SIZE and sum(map(len, chain.from_iterable(records))) <= BYTES:
+        if records:
+            yield records
+        return
     piece: list[Outgoing] = []
     size = 0
     for record in records:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import structlog
@@ -40,7 +41,7 @@ class _Share(NamedTuple):
 
 def size_of(records: Sequence[Outgoing]) -> Size:
     """How much these records are."""
-    return Size(len(records), sum(len(key) + len(value) + len(meta) for key, value, meta in records))
+    return Size(len(records), sum(map(len, chain.from_iterable(records))))
 
 
 class Gather:
@@ -64,7 +65,8 @@ class Gather:
         held = self._held.plus(size)
         if self._held.records and (held.records > self._most.records or held.bytes > self._most.bytes):
             raise Retry("too much is waiting to be written")
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         self._held = held
         first = topic not in self._waiting
         self._waiting.setdefault(topic, []).append(_Share(records, size, done))
@@ -72,11 +74,11 @@ class Gather:
             task = asyncio.create_task(self._drain(topic))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
+        late = loop.call_later(self._patience, _settle, done, Retry("the log does not answer"))
         try:
-            async with asyncio.timeout(self._patience):
-                await asyncio.shield(done)
-        except TimeoutError:
-            raise Retry("the log does not answer") from None
+            await done
+        finally:
+            late.cancel()
 
     async def close(self) -> None:
         """Let what is under way end."""

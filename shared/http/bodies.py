@@ -20,21 +20,21 @@ class Patience(NamedTuple):
 
 async def whole(scope: Scope, receive: Receive, most: int, patience: Patience) -> bytes:
     """The body. Raises Refused: 413 when it is over `most` bytes, 408 when it is slow, 400 when it is cut off."""
-    length = _header(scope, b"content-length").decode("latin1")
+    length = header(scope, b"content-length").decode("latin1")
     if length.isdecimal() and (len(length) > len(str(most)) or int(length) > most):
         raise _too_large(most)
     try:
-        async with asyncio.timeout(patience.whole):
-            return await _received(receive, most, patience.piece)
+        return await _received(receive, most, patience)
     except TimeoutError:
         raise Refused("the body did not arrive in time", "slow_body", 408) from None
 
 
-async def _received(receive: Receive, most: int, piece: float) -> bytes:
+async def _received(receive: Receive, most: int, patience: Patience) -> bytes:
+    now = asyncio.get_running_loop().time
     chunks: list[bytes] = []
-    size, more = 0, True
+    size, more, end = 0, True, now() + patience.whole
     while more:
-        async with asyncio.timeout(piece):
+        async with asyncio.timeout_at(min(now() + patience.piece, end)):
             message = await receive()
         if message["type"] != "http.request":
             raise Refused("the connection ended before the body did", "cut_body")
@@ -50,8 +50,12 @@ def _too_large(most: int) -> Refused:
     return Refused(f"the body is over {most} bytes", "too_large", 413)
 
 
-def _header(scope: Scope, name: bytes) -> bytes:
-    return next((value for key, value in scope["headers"] if key == name), b"")
+def header(scope: Scope, name: bytes) -> bytes:
+    """The first header of this name (lower case); empty where there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return b""
 
 
 class Whole:
@@ -75,7 +79,7 @@ class Whole:
 
 
 def _has_body(scope: Scope) -> bool:
-    return _header(scope, b"content-length") not in {b"", b"0"} or bool(_header(scope, b"transfer-encoding"))
+    return header(scope, b"content-length") not in {b"", b"0"} or bool(header(scope, b"transfer-encoding"))
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -77,6 +77,5 @@ def _keyed(raw: bytes, group: str) -> tuple[bytes, bool]:
         return b"", True
     own = text(item.context.group_id) if item.context else ""
     key = own or group or text(item.group_id) or text(item.user_id) or text(item.anonymous_id)
-    moment = item.timestamp if item.timestamp is not None else item.original_timestamp
-    named = moment is not None or text(item.message_id) != ""
+    named = item.timestamp is not None or item.original_timestamp is not None or text(item.message_id) != ""
     return key.encode() if len(key) <= ID_LENGTH else b"", named

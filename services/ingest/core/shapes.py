@@ -79,6 +79,8 @@ class Meta(msgspec.Struct, gc=False, omit_defaults=True):
 
 def text(value: Id) -> str:
     """An id as text; empty for none. 17.0 sent by JavaScript is "17"."""
+    if value.__class__ is str:  # all but a few
+        return value.strip()
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
