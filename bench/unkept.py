@@ -1,19 +1,18 @@
 """What would our fold cost over Kafka if nothing were kept? aiokafka, our decoder, our core, a dict: what Bytewax is fairly beside."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from peer import Job, Progress, done, end, job, keep, transition
 
-from bench.replay import minimal, settled, shown
+from bench.replay import CHUNK, by_account, known, minimal, settled, shown
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.plan import Plan
-from services.lifecycle.core.state import Account, begin
+from services.lifecycle.core.state import Account
 from shared.clock import SystemClock
-from shared.contracts.lifecycle import StageChanged
+from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.contracts.usage import UsageEvent
 
 Accounts = dict[str, Account]
@@ -38,30 +37,28 @@ async def main(of: Job, plan: Plan) -> None:
 
 
 async def _folded(of: Job, plan: Plan, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> Accounts:
-    progress, accounts = Progress(of), Accounts()
-    one, last = _folding(plan, accounts), False
+    progress, accounts, last = Progress(of), Accounts(), False
+    folded = _folding(plan, accounts)
     while not last:
-        found = await consumer.getmany(timeout_ms=500, max_records=5_000)
+        found = await consumer.getmany(timeout_ms=500, max_records=CHUNK)
         last = progress.some(sum(map(len, found.values())))
-        for record in (record for records in found.values() for record in records):
-            for told in one(record.value):
-                if isinstance(told, StageChanged) and told.stage == "active":
-                    await producer.send(of.output, transition(told.account, shown(accounts[told.account], plan)))
+        for told in folded(record.value for records in found.values() for record in records):
+            if isinstance(told, StageChanged) and told.stage == "active":
+                await producer.send(of.output, transition(told.account, shown(accounts[told.account], plan)))
     done()
     return accounts
 
 
-def _folding(plan: Plan, accounts: Accounts) -> Callable[[bytes], list[Any]]:
+def _folding(plan: Plan, accounts: Accounts) -> Callable[[Iterable[bytes]], Iterator[LifecycleMessage]]:
     decode, now = msgspec.json.Decoder(UsageEvent).decode, SystemClock().now()
 
-    def one(value: bytes) -> list[Any]:
-        event = decode(value)
-        account = accounts.get(event.account)
-        if account is None:
-            account = accounts[event.account] = begin(event.account, event.at)
-        return fold(account, event, plan, now)
+    def folded(values: Iterable[bytes]) -> Iterator[LifecycleMessage]:
+        for events in by_account(map(decode, values)):
+            account = known(accounts, events[0])
+            for event in events:
+                yield from fold(account, event, plan, now)
 
-    return one
+    return folded
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@ async def turn_window(tx: Tx, now: datetime) -> None:
 
 
 async def new_keys(tx: Tx, keys: Sequence[bytes], batch: int, now: datetime) -> set[bytes]:
-    """Remember these distinct keys and say which were not seen in this week or the last."""
+    """Remember these distinct keys, sorted, and say which were not seen in this week or the last.
+
+    Sorted, two batches that hold the same keys wait for each other in one direction only.
+    """
     week = week_of(now)
     current = _table(week)
     rows = [{"key": key, "batch": batch} for key in keys]

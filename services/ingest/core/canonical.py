@@ -88,8 +88,9 @@ def _who(item: Item, meta: Meta) -> tuple[str, str, str]:
 
 
 def _check_lengths(*ids: str) -> None:
-    if max(map(len, ids)) > ID_LENGTH:
-        raise Parked(f"an id is longer than {ID_LENGTH} characters", "id_too_long")
+    for one in ids:
+        if len(one) > ID_LENGTH:
+            raise Parked(f"an id is longer than {ID_LENGTH} characters", "id_too_long")
 
 
 def _name(item: Item, kind: EventType) -> str:

@@ -17,8 +17,7 @@ def happened(sent: Id, clock: datetime | None, received: datetime) -> datetime:
     if sent is None:
         return received
     at = moment(sent)
-    skew = received - clock if clock is not None else timedelta(0)
-    if abs(skew) < _SANE_SKEW:
+    if clock is not None and abs(skew := received - clock) < _SANE_SKEW:
         at += skew
     return received if at > received + _AHEAD else at
 
@@ -45,6 +44,8 @@ def moment_or_none(value: Id) -> datetime | None:
 def _read(value: Id) -> datetime:
     if isinstance(value, str):
         at = datetime.fromisoformat(value)
+        if at.tzinfo is UTC:
+            return at
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     number = float(value or 0)
     return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
