@@ -29,11 +29,6 @@ class Size(NamedTuple):
 
 
 MOST = Size(50_000, 64 * 1024 * 1024)
-_LINGER = float(__import__("os").environ.get("WM_LINGER", "0.01"))
-"""Seconds for which a flush of little waits for more to share its cost: a batch of each partition, a way to the broker."""
-_ENOUGH = 1_000
-_MANY = 8
-"""So many records, or so many who wait for an answer, wait for no others."""
 
 
 class _Share(NamedTuple):
@@ -61,7 +56,6 @@ class Gather:
         self._most = most
         self._patience = patience
         self._waiting: dict[str, list[_Share]] = {}
-        self._lingering: dict[str, asyncio.Future[None]] = {}
         self._held = Size()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -75,10 +69,7 @@ class Gather:
         done: asyncio.Future[None] = loop.create_future()
         self._held = held
         first = topic not in self._waiting
-        waiting = self._waiting.setdefault(topic, [])
-        waiting.append(_Share(records, size, done))
-        if topic in self._lingering and _enough(waiting):
-            _settle(self._lingering[topic], None)
+        self._waiting.setdefault(topic, []).append(_Share(records, size, done))
         if first:
             task = asyncio.create_task(self._drain(topic))
             self._running.add(task)
@@ -95,7 +86,6 @@ class Gather:
 
     async def _drain(self, topic: str) -> None:
         while self._waiting[topic]:
-            await self._lingered(topic)
             share, self._waiting[topic] = self._waiting[topic], []
             error = await self._attempt(topic, [record for one in share for record in one.records])
             for one in share:
@@ -103,29 +93,12 @@ class Gather:
                 _settle(one.done, error)
         del self._waiting[topic]
 
-    async def _lingered(self, topic: str) -> None:
-        """Until there is enough, or for a moment."""
-        if _enough(self._waiting[topic]):
-            return
-        loop = asyncio.get_running_loop()
-        over = self._lingering[topic] = loop.create_future()
-        late = loop.call_later(_LINGER, _settle, over, None)
-        try:
-            await over
-        finally:
-            late.cancel()
-            del self._lingering[topic]
-
     async def _attempt(self, topic: str, records: list[Outgoing]) -> Exception | None:
         try:
             await self._flush(topic, records)
         except Exception as error:  # noqa: BLE001  whatever it is, every publisher of this flush must hear of it
             return error if isinstance(error, Retry) else _unsaid(error)
         return None
-
-
-def _enough(waiting: Sequence[_Share]) -> bool:
-    return len(waiting) >= _MANY or sum(one.size.records for one in waiting) >= _ENOUGH
 
 
 def _unsaid(error: Exception) -> Retry:

@@ -150,6 +150,7 @@ def test_a_load_is_kept_up_only_when_events_do_not_get_older() -> None:
     assert kept_up(steady, planned=8, took=8.1)
     assert not kept_up(growing, planned=8, took=8.1)
     assert not kept_up(steady, planned=8, took=9.5)
+    assert not kept_up([one + 0.7 for one in steady], planned=8, took=8.1), "a second is old"
 
 
 def turn(name: str, each: Callable[[int], Awaitable[Figures]], before: str = "") -> Turn:
