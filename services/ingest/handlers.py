@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row
 
 from services.ingest import store
@@ -81,7 +82,7 @@ async def _settle(tx: Tx, moved: dict[str, Home], now: datetime) -> None:
         await store.remember_homes(tx, moved)
         rows = await _taken_back(tx, await _waiting(tx, moved), now)
         fit = [(row, await _fit(tx, row, now)) for row in rows]
-        events = [event._replace(user=row.about) for row, event in fit if event is not None]
+        events = [msgspec.structs.replace(event, user=row.about) for row, event in fit if event is not None]
         events.sort(key=lambda event: (event.at, event.id))
         found = placed(events, await _surely(tx, events, moved, now))
         tx.emit(USAGE, found.ready)

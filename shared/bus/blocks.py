@@ -1,5 +1,6 @@
 """How are many records kept as one value? A MessagePack array of (key, value, meta), compressed with LZ4."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -50,7 +51,7 @@ def cut(records: list[Outgoing]) -> Iterator[list[Outgoing]]:
 
 def by_partition(records: Iterable[Outgoing], partitions: int) -> dict[int, list[Outgoing]]:
     """The records of each partition, in order."""
-    shares: dict[int, list[Outgoing]] = {}
+    shares: dict[int, list[Outgoing]] = defaultdict(list)
     for record in records:
-        shares.setdefault(partition_of(record.key, partitions), []).append(record)
+        shares[partition_of(record.key, partitions)].append(record)
     return shares

@@ -64,7 +64,7 @@ async def _start(servers: str) -> AIOKafkaProducer:
         bootstrap_servers=servers,
         enable_idempotence=True,
         acks="all",
-        compression_type="lz4",
+        compression_type="snappy",
         max_batch_size=_BATCH_BYTES,
         max_request_size=_REQUEST_BYTES,
         request_timeout_ms=10_000,

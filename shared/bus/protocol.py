@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 
 class Partition(NamedTuple):
     """One ordered piece of a topic."""
@@ -20,7 +22,7 @@ class Outgoing(NamedTuple):
     meta: bytes = b""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record as read. `seq` is its place in its producer's own log (-1: the producer keeps none).
 
     `timestamp` is when the log took it, in milliseconds since 1970.

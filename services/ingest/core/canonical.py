@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from hashlib import blake2b
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +19,7 @@ _TYPES: dict[str, EventType] = {
 }  # fmt: skip
 
 
-class Draft(NamedTuple):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """A valid event whose account may still have to be found. `key` is its dedupe key: 16 bytes of source and id."""
 
     key: bytes
