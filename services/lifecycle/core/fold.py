@@ -52,7 +52,12 @@ def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
         account.born = at
     latest = mark(event, at)
     hit = Hit(at, at.toordinal(), event.user or "", "", {})
-    classes, moved = _folded(turn, event, hit, latest)
+    classes: list[ClassPlan] = []
+    moved = 0
+    if event.type in _HAPPENINGS:
+        moved = left_behind(turn, event, hit, latest, classes)
+    elif event.type == "group":
+        moved = traits_told(turn, properties(event), at, latest)
     account.known |= moved & KNOWABLE
     if not account.stage:
         moved = _start(turn, latest)
@@ -62,14 +67,6 @@ def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
         moved |= announce(turn, of, event, hit, latest)
     if moved:
         settle(turn, moved)
-
-
-def _folded(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[list[ClassPlan], int]:
-    if event.type == "group":
-        return [], traits_told(turn, properties(event), hit.at, latest)
-    if event.type in _HAPPENINGS:
-        return left_behind(turn, event, hit, latest)
-    return [], 0
 
 
 def _start(turn: Turn, latest: Mark) -> int:

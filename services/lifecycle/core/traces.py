@@ -17,12 +17,14 @@ from shared.expr import Expr
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[list[ClassPlan], int]:
-    """Fold a tracked event or a view into everything its classes keep: the classes that announce it, and the bits of what moved."""
+def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark, announcing: list[ClassPlan]) -> int:
+    """Fold a tracked event or a view into everything its classes keep: the bits of what moved.
+
+    Those of its classes that have something to say of it are added to `announcing`.
+    """
     account, route = turn.account, turn.plan.router.route(event)
     if route.properties:
         hit.properties = properties(event)
-    classes: list[ClassPlan] = []
     moved = 0
     for way in route.ways:
         plan = way.plan
@@ -35,8 +37,8 @@ def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[
                 moved |= bit
         remember(account, plan.name, latest)
         if way.announces:
-            classes.append(plan)
-    return classes, moved
+            announcing.append(plan)
+    return moved
 
 
 def traits_told(turn: Turn, traits: dict[str, Any], at: datetime, latest: Mark) -> int:
