@@ -21,8 +21,7 @@ from shared.contracts.usage import UsageEvent
 from shared.definitions import load
 
 MINIMAL = Path(__file__).parent / "definitions/minimal/lifecycle.yaml"
-CHUNK = 50_000
-"""Events taken at once, an account's after each other, as the service takes those of a transaction."""
+_MOST = 50_000
 
 
 def minimal() -> Plan:
@@ -53,14 +52,20 @@ def _replayed(of: Job, lines: list[bytes], plan: Plan) -> tuple[dict[str, Accoun
     decode, now, progress = msgspec.json.Decoder(UsageEvent).decode, SystemClock().now(), Progress(of)
     accounts: dict[str, Account] = {}
     decided: list[LifecycleMessage] = []
-    for start in range(0, len(lines), CHUNK):
-        chunk = lines[start : start + CHUNK]
+    size = at_once(of)
+    for start in range(0, len(lines), size):
+        chunk = lines[start : start + size]
         for events in by_account(map(decode, chunk)):
             account = known(accounts, events[0])
             for event in events:
                 decided += fold(account, event, plan, now)
         progress.some(len(chunk))
     return accounts, decided
+
+
+def at_once(of: Job) -> int:
+    """Events taken at once, an account's after each other, as the service takes those of a transaction."""
+    return min(_MOST, of.warm)
 
 
 def by_account(events: Iterable[UsageEvent]) -> Iterable[list[UsageEvent]]:

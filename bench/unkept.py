@@ -7,7 +7,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from peer import Job, Progress, done, end, job, keep, transition
 
-from bench.replay import CHUNK, by_account, known, minimal, settled, shown
+from bench.replay import at_once, by_account, known, minimal, settled, shown
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account
@@ -40,7 +40,7 @@ async def _folded(of: Job, plan: Plan, consumer: AIOKafkaConsumer, producer: AIO
     progress, accounts, last = Progress(of), Accounts(), False
     folded = _folding(plan, accounts)
     while not last:
-        found = await consumer.getmany(timeout_ms=500, max_records=CHUNK)
+        found = await consumer.getmany(timeout_ms=500, max_records=at_once(of))
         last = progress.some(sum(map(len, found.values())))
         for told in folded(record.value for records in found.values() for record in records):
             if isinstance(told, StageChanged) and told.stage == "active":

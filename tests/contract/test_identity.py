@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from msgspec.structs import replace
 from sqlalchemy import delete, update
 
 from shared.bus.fingerprint import fingerprint
@@ -131,10 +132,10 @@ async def test_retention_shorter_than_the_outage_halts_but_a_log_that_only_forgo
 def test_every_field_of_a_record_is_in_its_fingerprint() -> None:
     one = Record(7, 3, 1000, b"key", b"value", b"meta")
     others = [
-        one._replace(seq=4),
-        one._replace(timestamp=1001),
-        one._replace(key=b"keyv", value=b"alue"),
-        one._replace(value=b"valuem", meta=b"eta"),
-        one._replace(meta=b""),
+        replace(one, seq=4),
+        replace(one, timestamp=1001),
+        replace(one, key=b"keyv", value=b"alue"),
+        replace(one, value=b"valuem", meta=b"eta"),
+        replace(one, meta=b""),
     ]
     assert len({fingerprint(record) for record in [one, *others]}) == 6
