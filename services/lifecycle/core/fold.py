@@ -4,7 +4,7 @@ First whatever fell due before it (`clock.py`), then what the event leaves behin
 it says by itself (`announce.py`), then the rules that read what it moved (`machine.py`).
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from services.lifecycle.core.announce import announce
 from services.lifecycle.core.clock import catch_up
@@ -30,7 +30,7 @@ def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) 
     correction is decided at the account's clock.
     """
     turn = Turn(account, plan, decided_at)
-    at = in_utc(event.at)
+    at = event.at if event.at.tzinfo is UTC else in_utc(event.at)
     if account.definition != plan.version:
         plan.recognise(account)
     if account.due is not None and account.due <= at:
