@@ -38,7 +38,7 @@ async def change(tx: Tx, ids: Collection[str], part_of: PartOf, decide: Decide) 
     """Lock these accounts until the transaction ends, decide about each, write what came of it: all that was decided.
 
     An account is read, decided about and written down while it is at hand in the processor's caches: all of them read
-    first and written last cost half as much again.
+    first and written last cost two thirds more.
     """
     known = {row.id: row for row in await tx.among(_STATES, _c.id, ids)}
     now = asyncio.get_running_loop().time
