@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import cycle
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -125,13 +126,16 @@ def _request(order: Order, body: bytes) -> bytes:
 
 
 def main() -> None:
-    """Read the order, prepare, say so, wait for the word, post, report."""
+    """Read the order, prepare, say so, wait for the word, post, report into the file that was named.
+
+    Told through the pipe the report, some 60 KB, came cut short once in a hundred times; why, we do not know.
+    """
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     requests = prepared(order)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.buffer.readline()
-    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(run(order, requests))))
+    Path(sys.argv[1]).write_bytes(msgspec.json.encode(uvloop.run(run(order, requests))))
 
 
 if __name__ == "__main__":

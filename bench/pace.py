@@ -6,7 +6,7 @@ from statistics import median
 from bench.statistics import percentile
 
 STEPS = (1.1, 1.0, 0.9, 0.8, 0.7, 0.62, 0.55, 0.48, 0.4, 0.25)
-"""Shares of the burst rate that are offered, until one is kept up."""
+"""Shares of the burst rate that may be offered, the largest first."""
 OLDEST = 1.0
 """Seconds: of a hundred events at most one may be older when it is committed."""
 _GROWTH = 0.25

@@ -1,11 +1,13 @@
 """What came of each row? Rounds of the rows take turns, so that noise meets all of them."""
 
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
-from bench.failure import Absent
+from bench.failure import Absent, Wrong
 
 Figures = dict[str, float]
 
@@ -60,8 +62,15 @@ async def _attempt(turn: Turn, work: Awaitable[None], say: Callable[[str], None]
     except Absent as why:
         turn.result.absent = str(why)
     except Exception as error:  # noqa: BLE001  whatever it is, the other rows are still worth having
-        turn.result.failed = str(error) or repr(error)
+        turn.result.failed = str(error) if isinstance(error, Wrong) else _placed(error)
         say(f"{turn.result.name} failed: {turn.result.failed}")
+
+
+def _placed(error: Exception) -> str:
+    """What nobody expected, with the line of ours it came from: without that a stranger cannot even report it."""
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    where = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno} in {ours[-1].name}" if ours else ""
+    return f"{error!r}{where}"
 
 
 def say(text: str) -> None:

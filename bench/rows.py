@@ -39,49 +39,49 @@ def _peer(name: str, survives: str, seconds: float, quick: float, peer: Peer) ->
 
 
 LIFECYCLE = (
-    Row("ours-minimal", "lifecycle", f"{EXACT}, ids deduped before", 20, 9, lifecycle.minimal),
-    Row("ours-shipped", "lifecycle", f"{EXACT}, ids deduped before", 25, 9, lifecycle.shipped),
-    _peer("ours-unkept", NO, 10, 5, own("unkept")),
-    _peer("reading", NO, 4, 2, python("reading")),
-    _peer("bytewax", NO, 7, 5, python("bytewax")),
-    _peer("streams-alos", REPEATS, 13, 6, streams("at_least_once")),
-    _peer("streams-eos", f"{EXACT}, no dedupe", 14, 6, streams("exactly_once_v2")),
-    _peer("quix-stateless", NO, 10, 4, python("quix", "stateless")),
-    _peer("quix-rocksdb", "the process only", 18, 5, python("quix", "rocksdb")),
-    _peer("quix-changelog", REPEATS, 25, 6, python("quix", "changelog")),
+    Row("ours-minimal", "lifecycle", f"{EXACT}, ids deduped before", 12, 9, lifecycle.minimal),
+    Row("ours-shipped", "lifecycle", f"{EXACT}, ids deduped before", 13, 9, lifecycle.shipped),
+    _peer("ours-unkept", NO, 7, 5, own("unkept")),
+    _peer("reading", NO, 3, 2, python("reading")),
+    _peer("bytewax", NO, 6, 5, python("bytewax")),
+    _peer("streams-alos", REPEATS, 8, 6, streams("at_least_once")),
+    _peer("streams-eos", f"{EXACT}, no dedupe", 9, 6, streams("exactly_once_v2")),
+    _peer("quix-stateless", NO, 7, 4, python("quix", "stateless")),
+    _peer("quix-rocksdb", "the process only", 12, 5, python("quix", "rocksdb")),
+    _peer("quix-changelog", REPEATS, 13, 6, python("quix", "changelog")),
     _peer("faststream-batch", NO, 10, 4, python("faststream", "batch")),
     _peer("faststream-message", NO, 10, 7, python("faststream", "message", 0.1)),
-    _peer("faust-memory", NO, 10, 7, python("faust", "memory", 0.05)),
-    _peer("faust-table", REPEATS, 15, 8, python("faust", "table", 0.025)),
-    _peer("sensible", f"{EXACT}, deduped", 9, 7, python("sqlalchemy", "sensible", 0.1, database=True)),
-    _peer("naive", f"{EXACT}, deduped", 13, 4, python("sqlalchemy", "naive", 0.005, database=True)),
+    _peer("faust-memory", NO, 6, 7, python("faust", "memory", 0.05)),
+    _peer("faust-table", REPEATS, 8, 8, python("faust", "table", 0.025)),
+    _peer("sensible", f"{EXACT}, deduped", 6, 7, python("sqlalchemy", "sensible", 0.1, database=True)),
+    _peer("naive", f"{EXACT}, deduped", 9, 4, python("sqlalchemy", "naive", 0.005, database=True)),
 )
 MEMORY = (
-    Row("replay", "memory", NO, 5, 3, memory.ours),
-    Row("replay-bytewax", "memory", NO, 4, 2, memory.bytewax, memory.bytewax_prepared),
+    Row("replay", "memory", NO, 4, 3, memory.ours),
+    Row("replay-bytewax", "memory", NO, 2, 2, memory.bytewax, memory.bytewax_prepared),
 )
 INTAKE = (
-    Row("intake-ours", "intake", "yes, once Kafka has it", 12, 8, partial(intake.taken, intake.ours)),
-    Row("intake-service", "intake", "yes, once Kafka has it", 14, 9, partial(intake.taken, intake.service)),
+    Row("intake-ours", "intake", "yes, once Kafka has it", 10, 8, partial(intake.taken, intake.ours)),
+    Row("intake-service", "intake", "yes, once Kafka has it", 12, 9, partial(intake.taken, intake.service)),
     Row(
         "intake-textbook",
         "intake",
         "yes, once Kafka has it",
-        15,
+        10,
         8,
         partial(intake.taken, intake.textbook),
         intake.web_prepared,
     ),
-    Row("intake-bare", "intake", NO, 11, 7, partial(intake.taken, intake.bare), intake.web_prepared),
+    Row("intake-bare", "intake", NO, 10, 7, partial(intake.taken, intake.bare), intake.web_prepared),
 )
 ROAD = (
-    Row("road-scaled", "road", f"{EXACT}, ids deduped", 45, 22, partial(road.carried, deployments.scaled)),
-    Row("road-embedded", "road", f"{EXACT}, a power cut too", 40, 20, partial(road.carried, deployments.embedded)),
+    Row("road-scaled", "road", f"{EXACT}, ids deduped", 60, 22, partial(road.carried, deployments.scaled)),
+    Row("road-embedded", "road", f"{EXACT}, a power cut too", 55, 20, partial(road.carried, deployments.embedded)),
 )
 ACCOUNTS = (
-    Row("accounts-1k", "accounts", f"{EXACT}, ids deduped before", 14, 9, partial(accounts.known, 0)),
-    Row("accounts-100k", "accounts", f"{EXACT}, ids deduped before", 18, 12, partial(accounts.known, 1)),
-    Row("accounts-1m", "accounts", f"{EXACT}, ids deduped before", 50, 0, partial(accounts.known, 2)),
+    Row("accounts-1k", "accounts", f"{EXACT}, ids deduped before", 7, 9, partial(accounts.known, 0)),
+    Row("accounts-100k", "accounts", f"{EXACT}, ids deduped before", 8, 12, partial(accounts.known, 1)),
+    Row("accounts-1m", "accounts", f"{EXACT}, ids deduped before", 20, 0, partial(accounts.known, 2)),
 )
 ROWS = (*ROAD, *LIFECYCLE, *INTAKE, *ACCOUNTS, *MEMORY)
 REFERENCE = {
