@@ -2,7 +2,6 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,7 @@ from bench.stream import FEATURES, told
 from services.lifecycle.core.compile import plan_of
 from services.lifecycle.core.definition.model import Definition
 from services.lifecycle.core.explain import snapshot_of
-from services.lifecycle.core.fold import fold
+from services.lifecycle.core.fold import by_account, fold
 from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account, begin
 from shared.clock import SystemClock
@@ -55,7 +54,7 @@ def _replayed(of: Job, lines: list[bytes], plan: Plan) -> tuple[dict[str, Accoun
     size = at_once(of)
     for start in range(0, len(lines), size):
         chunk = lines[start : start + size]
-        for events in by_account(map(decode, chunk)):
+        for events in by_account(map(decode, chunk)).values():
             account = known(accounts, events[0])
             for event in events:
                 decided += fold(account, event, plan, now)
@@ -66,14 +65,6 @@ def _replayed(of: Job, lines: list[bytes], plan: Plan) -> tuple[dict[str, Accoun
 def at_once(of: Job) -> int:
     """Events taken at once, an account's after each other, as the service takes those of a transaction."""
     return min(_MOST, of.warm)
-
-
-def by_account(events: Iterable[UsageEvent]) -> Iterable[list[UsageEvent]]:
-    """The events of each account, in their order."""
-    theirs: dict[str, list[UsageEvent]] = {}
-    for event in events:
-        theirs.setdefault(event.account, []).append(event)
-    return theirs.values()
 
 
 def known(accounts: dict[str, Account], first: UsageEvent) -> Account:

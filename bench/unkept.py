@@ -7,8 +7,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from peer import Job, Progress, done, end, job, keep, transition
 
-from bench.replay import at_once, by_account, known, minimal, settled, shown
-from services.lifecycle.core.fold import fold
+from bench.replay import at_once, known, minimal, settled, shown
+from services.lifecycle.core.fold import by_account, fold
 from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account
 from shared.clock import SystemClock
@@ -53,7 +53,7 @@ def _folding(plan: Plan, accounts: Accounts) -> Callable[[Iterable[bytes]], Iter
     decode, now = msgspec.json.Decoder(UsageEvent).decode, SystemClock().now()
 
     def folded(values: Iterable[bytes]) -> Iterator[LifecycleMessage]:
-        for events in by_account(map(decode, values)):
+        for events in by_account(map(decode, values)).values():
             account = known(accounts, events[0])
             for event in events:
                 yield from fold(account, event, plan, now)

@@ -35,7 +35,7 @@ class Handlers:
         now = self._clock.now()
         await store.turn_window(tx, now)
         first = {event.key: event for event in reversed(incoming.messages)}
-        new = await store.new_keys(tx, sorted(first), _named(incoming.start, incoming.part), now)
+        new = await store.new_keys(tx, list(first), _named(incoming.start, incoming.part), now)
         fresh = [event for event in incoming.messages if event.key in new and first[event.key] is event]
         await _place(tx, incoming.part, fresh, now)
 

@@ -39,13 +39,13 @@ async def turn_window(tx: Tx, now: datetime) -> None:
 
 
 async def new_keys(tx: Tx, keys: Sequence[bytes], batch: int, now: datetime) -> set[bytes]:
-    """Remember these distinct keys, sorted, and say which were not seen in this week or the last.
+    """Remember these distinct keys and say which were not seen in this week or the last.
 
-    Sorted, two batches that hold the same keys wait for each other in one direction only.
+    They are written in order: two batches that hold the same keys wait for each other in one direction only.
     """
     week = week_of(now)
     current = _table(week)
-    rows = [{"key": key, "batch": batch} for key in keys]
+    rows = [{"key": key, "batch": batch} for key in sorted(keys)]
     if await tx.insert_new(current, rows, unless_in=_table(week + 1)) == len(keys):
         return set(keys)
     mine = select(current.c.key).where(current.c.batch == batch)

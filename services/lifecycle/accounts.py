@@ -54,15 +54,13 @@ async def change(tx: Tx, ids: Collection[str], part_of: PartOf, decide: Decide) 
 
 def outline(one: Account) -> tuple[object, ...]:
     """Moves whenever anything moves that is listed: stage, flags and band only with a message, the score at midnight."""
-    name = one.traits.get("name")
-    return one.seq, one.due, one.held, one.entered_at, name.value if name is not None else None
+    return one.seq, one.due, one.held, _name(one)
 
 
 def listed(one: Account) -> Values:
     """What lists filter by and timers wait for."""
-    name = one.traits.get("name")
     return {
-        "name": str(name.value) if name is not None and name.value is not None else one.id,
+        "name": _name(one),
         "stage": one.stage,
         "entered_at": one.entered_at,
         "flags": f" {' '.join(sorted(one.flags))} ",
@@ -72,6 +70,11 @@ def listed(one: Account) -> Values:
         "held": one.held,
         "seq": one.seq,
     }
+
+
+def _name(one: Account) -> str:
+    told = one.traits.get("name")
+    return str(told.value) if told is not None and told.value is not None else one.id
 
 
 class _Changes:

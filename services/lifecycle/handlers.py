@@ -6,7 +6,7 @@ from datetime import datetime
 from services.lifecycle.accounts import Decided, PartOf, change
 from services.lifecycle.core.clock import advance
 from services.lifecycle.core.feedback import as_event
-from services.lifecycle.core.fold import fold
+from services.lifecycle.core.fold import by_account, fold
 from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account, begin
 from shared.clock import Clock
@@ -51,11 +51,7 @@ class Handlers:
         return len(ids)
 
     async def _fold(self, tx: Tx, events: Sequence[UsageEvent], part_of: PartOf, *, begins: bool) -> None:
-        """Accounts do not look at each other: the events of each in order, whatever came between them."""
-        theirs: dict[str, list[UsageEvent]] = {}
-        for event in events:
-            theirs.setdefault(event.account, []).append(event)
-        now = self._clock.now()
+        now, theirs = self._clock.now(), by_account(events)
 
         def folded(name: str, account: Account | None) -> Decided | None:
             decided: list[LifecycleMessage] = []

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 import cramjam
 import msgspec
 
+from shared.bus.gather import size_of
 from shared.bus.partitioner import partition_of
 from shared.bus.protocol import Outgoing
 
@@ -32,7 +32,7 @@ def decoded(block: bytes) -> list[Outgoing]:
 
 def cut(records: list[Outgoing]) -> Iterator[list[Outgoing]]:
     """Pieces of at most SIZE records and BYTES bytes (or a single record that is larger), in order."""
-    if len(records) <= SIZE and sum(map(len, chain.from_iterable(records))) <= BYTES:
+    if len(records) <= SIZE and size_of(records).bytes <= BYTES:
         if records:
             yield records
         return

@@ -75,7 +75,7 @@ def _keyed(raw: bytes, group: str) -> tuple[bytes, bool]:
         item = _address(raw)
     except _UNREADABLE:
         return b"", True
-    key = (text(item.context.group_id) if item.context else "") or group
-    key = key or text(item.group_id) or text(item.user_id) or text(item.anonymous_id)
+    own = text(item.context.group_id) if item.context else ""
+    key = own or group or text(item.group_id) or text(item.user_id) or text(item.anonymous_id)
     named = item.timestamp is not None or item.original_timestamp is not None or text(item.message_id) != ""
     return key.encode() if len(key) <= ID_LENGTH else b"", named

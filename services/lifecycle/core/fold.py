@@ -4,7 +4,8 @@ First whatever fell due before it (`clock.py`), then what the event leaves behin
 it says by itself (`announce.py`), then the rules that read what it moved (`machine.py`).
 """
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 
 from services.lifecycle.core.announce import announce
 from services.lifecycle.core.clock import catch_up
@@ -30,7 +31,7 @@ def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) 
     correction is decided at the account's clock.
     """
     turn = Turn(account, plan, decided_at)
-    at = event.at if event.at.tzinfo is UTC else in_utc(event.at)
+    at = in_utc(event.at)
     if account.definition != plan.version:
         plan.recognise(account)
     if account.due is not None and account.due <= at:
@@ -45,6 +46,14 @@ def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) 
     return turn.decisions
 
 
+def by_account(events: Iterable[UsageEvent]) -> dict[str, list[UsageEvent]]:
+    """The events of each account, in their order: accounts do not look at each other."""
+    theirs: dict[str, list[UsageEvent]] = {}
+    for event in events:
+        theirs.setdefault(event.account, []).append(event)
+    return theirs
+
+
 def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
     account = turn.account
     account.held = event.history is not None
@@ -55,7 +64,7 @@ def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
     classes: list[ClassPlan] = []
     moved = 0
     if event.type in _HAPPENINGS:
-        moved = left_behind(turn, event, hit, latest, classes)
+        classes, moved = left_behind(turn, event, hit, latest)
     elif event.type == "group":
         moved = traits_told(turn, properties(event), at, latest)
     account.known |= moved & KNOWABLE

@@ -27,14 +27,12 @@ class ClassPlan(NamedTuple):
     fact: bool
     removes: bool
 
-    @property
-    def announces(self) -> bool:
-        """Whether its events say something by themselves."""
-        return bool(self.milestones or self.fact or self.removes)
-
 
 class Way(NamedTuple):
-    """One class an event's name leads to, and the feature it names (None: the `property` does)."""
+    """One class an event's name leads to, and the feature it names (None: the `property` does).
+
+    It `announces` when its events say something by themselves.
+    """
 
     plan: ClassPlan
     feature: str | None
@@ -81,7 +79,8 @@ def _looks(way: Way) -> bool:
 
 
 def _way(plan: ClassPlan, name: str) -> Way:
-    return Way(plan, _feature(plan.feature, name), (plan.feature and plan.feature.property) or "", plan.announces)
+    announces = bool(plan.milestones or plan.fact or plan.removes)
+    return Way(plan, _feature(plan.feature, name), (plan.feature and plan.feature.property) or "", announces)
 
 
 def _feature(feature: Feature | None, name: str) -> str | None:

@@ -17,14 +17,12 @@ from shared.expr import Expr
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark, announcing: list[ClassPlan]) -> int:
-    """Fold a tracked event or a view into everything its classes keep: the bits of what moved.
-
-    Those of its classes that have something to say of it are added to `announcing`.
-    """
+def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[list[ClassPlan], int]:
+    """Fold a tracked event or a view into everything its classes keep: the classes that have something to say of it, and the bits of what moved."""
     account, route = turn.account, turn.plan.router.route(event)
     if route.properties:
         hit.properties = properties(event)
+    announcing: list[ClassPlan] = []
     moved = 0
     for way in route.ways:
         plan = way.plan
@@ -38,7 +36,7 @@ def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark, announcin
         remember(account, plan.name, latest)
         if way.announces:
             announcing.append(plan)
-    return moved
+    return announcing, moved
 
 
 def traits_told(turn: Turn, traits: dict[str, Any], at: datetime, latest: Mark) -> int:

@@ -50,25 +50,20 @@ def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> Write:
     """Amounts a day; events and sums of one property share their buckets between all windows."""
     store = f"amount:{of}:{weight or ''}:{otherwise}"
 
-    def counted(keep: int) -> Writer:
-        return lambda account, hit: _bucket(account, store, hit.day, otherwise, keep)
-
-    def weighed(keep: int) -> Writer:
+    def make(keep: int) -> Writer:
         def write(account: Account, hit: Hit) -> bool:
-            told = number(hit.properties.get(weight or ""))
+            told = number(hit.properties.get(weight)) if weight else None
             return _bucket(account, store, hit.day, otherwise if told is None else told, keep)
 
         return write
 
-    return Write(of, store, weighed if weight else counted, days, properties=weight is not None)
+    return Write(of, store, make, days, properties=weight is not None)
 
 
 def _bucket(account: Account, store: str, day: int, amount: float, keep: int) -> bool:
     series = account.series.get(store)
     if series is None:
         account.series[store] = Series(day, [amount])
-    elif day == series.last:
-        series.days[-1] += amount
     else:
         add(series, day, amount, keep)
     return amount != 0
