@@ -1,4 +1,4 @@
-"""Are the rules of the house held? Each import contract refuses a violation planted in a copy; each file keeps to the form."""
+"""House rules: each import contract refuses a violation planted in a copy; names, locks and ignores keep to the form."""
 
 import re
 import tomllib
@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.house.files import ROOT, first_line, modules, named, text, tracked
+from tests.contract.house.files import ROOT, modules, named, text, tracked
 from tests.contract.house.planting import copied, planted, verdicts
 from tests.contract.house.plants import PLANTS, SERVICES, Plant
 
 PYPROJECT = Path("pyproject.toml")
 CONTRACTS = tomllib.loads(text(PYPROJECT))["tool"]["importlinter"]["contracts"]
-MOST_LINES = 250
 NO_NAMES = ("utils", "util", "helpers", "common", "manager", "base", "misc")
 _HOME = re.compile(r"(?<![\w.}])/(?:work|root|home)/")
 _CODE = re.compile(r'"[A-Z]+\d*"')
@@ -53,20 +52,8 @@ def test_every_service_has_a_complete_list_of_its_files() -> None:
     assert set(SERVICES) == folders
 
 
-def test_no_file_is_longer_than_a_person_reads_at_once() -> None:
-    lengths = {str(path): len(text(path).splitlines()) for path in modules("services", "shared", "waymark")}
-
-    assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
-
-
 def test_no_module_has_a_name_that_says_nothing() -> None:
     assert named(modules("services", "shared", "waymark"), *NO_NAMES) == []
-
-
-def test_every_file_begins_with_the_question_it_answers() -> None:
-    silent = [path for path in modules("services", "shared", "waymark") if len(first_line(text(path)).split()) < 3]
-
-    assert [str(path) for path in silent if path.name != "__init__.py" or text(path).strip()] == []
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
@@ -94,8 +81,6 @@ def test_each_rule_finds_what_it_is_for() -> None:
         "services/ingest/utils.py",
         "shared/common/a.py",
     ]
-    assert first_line('"""What is it?"""\n') == "What is it?"
-    assert first_line('import os\n"""What is it?"""\n') == first_line('"""\nWhat is it?"""\n') == first_line("") == ""
     assert _HOME.search("see " + str(Path("/", "work", "x")))
     assert not _HOME.search("example.com" + str(Path("/", "home", "x")))
     assert (ROOT / PYPROJECT).exists()

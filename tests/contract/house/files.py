@@ -1,6 +1,5 @@
 """Which files are ours? What git keeps or would keep; without git, all but hidden and generated ones."""
 
-import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -34,14 +33,6 @@ def modules(*tops: str) -> list[Path]:
 def text(name: Path) -> str:
     """What it says; empty for what is no text."""
     return (ROOT / name).read_bytes().decode("utf8", "ignore")
-
-
-def first_line(source: str) -> str:
-    """The first line of a module's docstring, if that is the first line of the file."""
-    lines = source.splitlines()
-    said = ast.get_docstring(ast.parse(source), clean=False) or ""
-    first = said.partition("\n")[0]
-    return first if lines and first and first in lines[0] else ""
 
 
 def named(paths: Iterable[Path], *names: str) -> list[str]:
