@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from shared.opening import Store, opened
 from shared.settings import Settings
+from shared.storage import Storage, open_storage
 from waymark import histories
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -33,8 +33,8 @@ async def settle(done: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> 
 
 
 @asynccontextmanager
-async def store(settings: Settings, service: str = "ingest", owner: str = "test") -> AsyncIterator[Store]:
+async def store(settings: Settings, service: str = "ingest", owner: str = "test") -> AsyncIterator[Storage]:
     """One service's migrated store."""
     await asyncio.to_thread(histories.migrate, settings, [service])
-    async with opened(settings, [service], StillClock(), owner) as stores:
+    async with open_storage(settings, [service], StillClock(), owner) as stores:
         yield stores[service]

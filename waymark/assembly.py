@@ -20,15 +20,15 @@ from services.ingest.wiring import wire as wire_ingest
 from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
 from shared.clock import Clock
-from shared.ending import LEASES, Ending
 from shared.http import health, problem
 from shared.http.bodies import Held, Whole
 from shared.http.health import Health
 from shared.keys import load
-from shared.opening import Store, check, opened
 from shared.service.loops import Keeping, Loop, every
 from shared.service.parts import Parts, Service
 from shared.settings import Settings
+from shared.shutdown import LEASES, Shutdown
+from shared.storage import Storage, check_urls, open_storage
 from waymark import histories
 
 WIRES: dict[str, Callable[[Parts], Service]] = {
@@ -54,18 +54,18 @@ class Assembly(NamedTuple):
 
 @asynccontextmanager
 async def assembled(
-    settings: Settings, names: Sequence[str], clock: Clock, ending: Ending | None = None
+    settings: Settings, names: Sequence[str], clock: Clock, shutdown: Shutdown | None = None
 ) -> AsyncIterator[Assembly]:
-    """Open the stores, build the services, keep their loops; stop them in order when the block ends, within `ending`.
+    """Open the stores, build the services, keep their loops; stop them in order when the block ends, within `shutdown`.
 
     Raises Refused for settings that cannot work, Retry when the database or the log does not answer.
     """
-    check(settings)
-    ending = ending or Ending()
+    check_urls(settings)
+    shutdown = shutdown or Shutdown()
     keys, secret = load(settings)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     missing = await asyncio.to_thread(_migrations, settings, list(names))
-    async with opened(settings, names, clock, owner, ending) as stores:
+    async with open_storage(settings, names, clock, owner, shutdown) as stores:
         parts = {
             name: Parts(settings, clock, store.database, store.bus, keys, secret, owner)
             for name, store in stores.items()
@@ -77,12 +77,12 @@ async def assembled(
             problem.install(service.app)
             health.install(service.app, health_of)
         together = [loop for some in loops.values() for loop in some]
-        keeping = Keeping(together, ending)
+        keeping = Keeping(together, shutdown)
         try:
             yield Assembly(_root(list(services.values())), services, parts, together, keeping)
         finally:
             await keeping.rest()
-            await _released(stores, ending)
+            await _released(stores, shutdown)
 
 
 def _migrations(settings: Settings, names: list[str]) -> list[str]:
@@ -92,7 +92,7 @@ def _migrations(settings: Settings, names: list[str]) -> list[str]:
     return histories.pending(settings, names)
 
 
-def _loops(service: Service, store: Store) -> list[Loop]:
+def _loops(service: Service, store: Storage) -> list[Loop]:
     work = {passage.group: passage.run for passage in service.passages} | service.loops
     if store.relay is not None and service.name in histories.OWNERS:
         work[f"{service.name}-relay"] = store.relay.run
@@ -101,10 +101,10 @@ def _loops(service: Service, store: Store) -> list[Loop]:
     return [Loop(name, run) for name, run in work.items()]
 
 
-async def _released(stores: dict[str, Store], ending: Ending) -> None:
+async def _released(stores: dict[str, Storage], shutdown: Shutdown) -> None:
     """What this process held may be taken up by another at once."""
     relays = {name: store.relay for name, store in stores.items() if store.relay is not None}
-    releasing = (ending.step(f"{name}-lease", relay.release(), LEASES) for name, relay in relays.items())
+    releasing = (shutdown.step(f"{name}-lease", relay.release(), LEASES) for name, relay in relays.items())
     await asyncio.gather(*releasing)
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from shared import log
 from shared.clock import SystemClock
-from shared.db.failing import is_infrastructure
+from shared.db.errors import is_infrastructure
 from shared.db.revise import revise
 from shared.definitions import DefinitionError
 from shared.failures import Failure

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from shared.clock import Clock, SystemClock
-from shared.ending import BUDGET
 from shared.keys import credentials
 from shared.settings import Settings
+from shared.shutdown import BUDGET
 from waymark.importing import Imported, Target, import_file
 from waymark.serving import served
 

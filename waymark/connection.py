@@ -19,7 +19,7 @@ _AROUND = len(": \r\n")
 
 
 class Limits(NamedTuple):
-    """Seconds and sizes. Between `most` connections and `most + spare` a client is told to come again; beyond, cut."""
+    """Seconds and sizes. Between `most` connections and `most + spare` a client is told to retry later; beyond, cut."""
 
     head: float = 10.0
     head_bytes: int = 64 * 1024
@@ -181,4 +181,4 @@ def within(limits: Limits) -> type[Connection]:
     return type("Connection", (Connection,), {"limits": limits})
 
 
-overloaded: Any = problem(503, "overloaded", "too many requests at once; come again", {"Retry-After": "2"})
+overloaded: Any = problem(503, "overloaded", "too many requests at once; retry later", {"Retry-After": "2"})

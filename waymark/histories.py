@@ -7,8 +7,8 @@ from sqlalchemy import MetaData
 
 from shared.bus import tables as bus_tables
 from shared.db.migrate import History, behind, differences, upgrade
-from shared.opening import check_database
 from shared.settings import Settings
+from shared.storage import check_database_url
 
 _ROOT = Path(__file__).parent.parent
 OWNERS = ("ingest", "lifecycle", "notify", "advocacy")
@@ -26,7 +26,7 @@ def histories(service: str) -> list[History]:
 
 def migrate(settings: Settings, services: list[str]) -> None:
     """Bring these services' tables to the newest revision."""
-    check_database(settings)
+    check_database_url(settings)
     if settings.database.startswith("sqlite:///"):
         Path(settings.database.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     for history in _wanted(services):

@@ -10,15 +10,15 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.clock import Clock
-from shared.ending import WORK, Ending
 from shared.failures import Refused
 from shared.http.problem import problem
 from shared.settings import Settings
+from shared.shutdown import WORK, Shutdown
 from waymark.assembly import Assembly, assembled
 from waymark.connection import Limits, within
 
 _STOP = 6
-"""Seconds for the requests in hand when the process stops; then they are told to come again."""
+"""Seconds for the requests in hand when the process stops; then they are told to retry later."""
 
 
 class _Server(uvicorn.Server):
@@ -37,10 +37,10 @@ async def served(
 
     When the block ends requests and loops come to rest side by side, then the rest is closed, all within one budget.
     """
-    ending = Ending()
+    shutdown = Shutdown()
     listening = _bound(settings.host, settings.port)
     try:
-        async with assembled(settings, names, clock, ending) as assembly:
+        async with assembled(settings, names, clock, shutdown) as assembly:
             server = _Server(config(assembly.app))
             task = asyncio.create_task(server.serve(sockets=[listening]))
             while not server.started and not task.done():  # noqa: ASYNC110  uvicorn offers no event for it
@@ -48,9 +48,9 @@ async def served(
             try:
                 yield assembly, task
             finally:
-                ending.begin()
+                shutdown.begin()
                 server.should_exit = True
-                requests = ending.step("requests", _drained(server, task), WORK)
+                requests = shutdown.step("requests", _drained(server, task), WORK)
                 await asyncio.gather(requests, assembly.keeping.rest())
     finally:
         listening.close()
@@ -79,7 +79,7 @@ def config(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Config:
 
 
 def _told(app: ASGIApp) -> ASGIApp:
-    """A request cut off by the end of the process is told to come again: uvicorn would call that an error of ours."""
+    """A request cut off by the end of the process is told to retry later: uvicorn would call that an error of ours."""
 
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -100,7 +100,7 @@ def _told(app: ASGIApp) -> ASGIApp:
 
 
 _stopping = problem(
-    503, "stopping", "this process is stopping; come again", {"Retry-After": "2", "Connection": "close"}
+    503, "stopping", "this process is stopping; retry later", {"Retry-After": "2", "Connection": "close"}
 )
 
 

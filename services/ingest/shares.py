@@ -12,7 +12,7 @@ class Shares:
     """What waits for the log, by write key.
 
     While less than half of `most` waits everybody may send. Beyond, a key that has more than its share (what waits, in
-    equal parts for all who wait) is told to come again, so that a flood on one key does not cost the others theirs.
+    equal parts for all who wait) is told to retry later, so that a flood on one key does not cost the others theirs.
     """
 
     def __init__(self, most: Size = MOST) -> None:
@@ -26,7 +26,7 @@ class Shares:
         mine = self._waiting.get(key, 0.0) + part
         together = sum(self._waiting.values()) + part
         if together > 0.5 and mine > together / len({*self._waiting, key}):
-            raise Refused("this write key sends more than its share; come again", "too_many_requests", 429)
+            raise Refused("this write key sends more than its share; retry later", "too_many_requests", 429)
         self._waiting[key] = mine
         try:
             yield

@@ -12,8 +12,7 @@ from shared.bus.protocol import Outgoing
 from shared.bus.tables import log_block, log_end
 from shared.clock import Clock
 from shared.contracts.topics import Keyed
-from shared.db.protocol import Tx
-from shared.db.sending import Emitted
+from shared.db.protocol import Emitted, Tx
 
 _encode = msgspec.json.Encoder().encode
 Shares = dict[tuple[str, int], list[Outgoing]]

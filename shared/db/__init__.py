@@ -1,1 +1,1 @@
-"""How do we remember? `open_database(url)` is the only place that knows which database it is."""
+"""Database access: SQLite and PostgreSQL behind one protocol (`shared/db/protocol.py`)."""

@@ -1,4 +1,4 @@
-"""How are many rows written at once? One statement a batch: arrays unnested on PostgreSQL, executemany on SQLite."""
+"""Bulk statements: many rows in one statement, as unnested arrays on PostgreSQL and by executemany on SQLite."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -8,12 +8,12 @@ from sqlalchemy import ARRAY, ColumnElement, Executable, Select, Table, bindpara
 from sqlalchemy.dialects import postgresql, sqlite
 
 Kind = Literal["insert", "insert_new", "upsert", "update"]
-_PIECE = 500
-_KEPT = 256
+_CHUNK = 500
+_CACHED = 256
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
-@lru_cache(_KEPT)
+@lru_cache(_CACHED)
 def statement(kind: Kind, dialect: str, table: Table, columns: tuple[str, ...], unless_in: Table | None) -> Executable:
     """The statement for such rows, built once: building it costs more than a batch's worth of arguments."""
     if kind == "insert_new":
@@ -22,7 +22,7 @@ def statement(kind: Kind, dialect: str, table: Table, columns: tuple[str, ...], 
 
 
 def insert_new(dialect: str, table: Table, columns: tuple[str, ...], unless_in: Table | None) -> Executable:
-    """Insert rows, leaving out those whose key is known (or, with `unless_in`, known over there)."""
+    """Insert rows, leaving out those whose key exists (in `unless_in` too, where one is given)."""
     source = _rows(dialect, table, columns)
     if unless_in is not None:
         keys = [(column.name, source.selected_columns[column.name]) for column in table.primary_key]
@@ -69,8 +69,8 @@ def among(dialect: str, column: ColumnElement[Any], keys: list[Any]) -> Iterator
     if dialect == "postgresql":
         yield column.in_(select(func.unnest(bindparam("keys", type_=ARRAY(column.type))))), {"keys": keys}
         return
-    for start in range(0, len(keys), _PIECE):
-        yield column.in_(keys[start : start + _PIECE]), None
+    for start in range(0, len(keys), _CHUNK):
+        yield column.in_(keys[start : start + _CHUNK]), None
 
 
 def arrays(columns: tuple[str, ...], rows: Sequence[Any]) -> dict[str, list[Any]]:

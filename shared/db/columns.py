@@ -1,4 +1,4 @@
-"""How is a moment stored? One type for every timestamp: SQLite forgets time zones, so there it is microseconds."""
+"""Column type of timestamps: timestamptz on PostgreSQL, microseconds on SQLite, which stores no time zones."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

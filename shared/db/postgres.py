@@ -8,8 +8,7 @@ from sqlalchemy import CursorResult, Executable, Table
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from shared.db import bulk
-from shared.db.protocol import Read, Tx, Values
-from shared.db.sending import Log
+from shared.db.protocol import Outbox, Read, Tx, Values
 from shared.db.session import Session
 
 T = TypeVar("T")
@@ -25,8 +24,8 @@ _SERVER = {
 class PostgresDatabase:
     """One schema of one database. READ COMMITTED: rows are locked before they decide anything."""
 
-    def __init__(self, url: str, schema: str, log: Log) -> None:
-        self._log = log
+    def __init__(self, url: str, schema: str, outbox: Outbox) -> None:
+        self._outbox = outbox
         settings = {**_SERVER, "search_path": schema}
         self._engine = create_async_engine(
             url, pool_size=8, max_overflow=4, pool_timeout=10, connect_args={"server_settings": settings, "timeout": 10}
@@ -37,8 +36,8 @@ class PostgresDatabase:
         async with self._engine.begin() as connection:
             tx = PostgresTx(connection)
             yield tx
-            await self._log.append(tx, tx.emitted)
-        self._log.appended({emitted.topic.name for emitted in tx.emitted})
+            await self._outbox.append(tx, tx.emitted)
+        self._outbox.appended({emitted.topic.name for emitted in tx.emitted})
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Read]:

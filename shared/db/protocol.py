@@ -1,4 +1,4 @@
-"""What may a service ask of its database? Reads, and inside a transaction writes and messages to the log.
+"""Database protocol: reads, and inside a transaction writes and messages for the outbox.
 
 Two types over one connection: a `Read` cannot write, so mypy refuses a write in a query. Neither has a commit:
 the transaction is opened and closed at the edge (`Database.transaction()`), never in a handler.
@@ -6,7 +6,7 @@ the transaction is opened and closed at the edge (`Database.transaction()`), nev
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Executable, Row, Select, Table
 
@@ -64,6 +64,25 @@ class Tx(Read, Protocol):
 
     def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
         """Publish messages (each with an `account`, its key) with this transaction, in this order for each account."""
+        ...
+
+
+class Emitted(NamedTuple):
+    """Messages of one transaction for one topic, in order; each has an `account`, its key."""
+
+    topic: Topic
+    messages: Iterable[Keyed]
+
+
+class Outbox(Protocol):
+    """The log of published messages beside the state. Messages become its rows just before the transaction commits."""
+
+    async def append(self, tx: Tx, emitted: list[Emitted]) -> None:
+        """Write the messages as rows of this transaction, as the last thing before its commit."""
+        ...
+
+    def appended(self, topics: set[str]) -> None:
+        """The transaction committed: wake the relay or the readers of these topics."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""One connection's reads and writes, whichever database: a subclass says only how a statement is run."""
+"""Session: the reads and writes of one connection, common to both databases; a subclass only runs statements."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -8,8 +8,7 @@ from sqlalchemy import ColumnElement, CursorResult, Executable, Row, Select, Tab
 
 from shared.contracts.topics import Keyed, Topic
 from shared.db import bulk
-from shared.db.protocol import Values
-from shared.db.sending import Emitted
+from shared.db.protocol import Emitted, Values
 
 T = TypeVar("T")
 

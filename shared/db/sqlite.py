@@ -8,27 +8,28 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Executable, Table, create_engine, event
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, Table, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from shared.db.plain import plain
-from shared.db.protocol import Read, Tx, Values
-from shared.db.sending import Log
+from shared.db.protocol import Outbox, Read, Tx, Values
 from shared.db.session import Session
 
 T = TypeVar("T")
 _READERS = 3
+_CACHED = 256
+Get = Callable[[Values], Any]
 
 
 class SqliteDatabase:
     """One file. Durable: `synchronous=FULL`, so a commit that returned survives a power cut."""
 
-    def __init__(self, path: Path, log: Log) -> None:
+    def __init__(self, path: Path, outbox: Outbox) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = log
+        self._outbox = outbox
         self._engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=_READERS + 1, max_overflow=0)
         event.listen(self._engine, "connect", _prepare)
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
@@ -43,9 +44,9 @@ class SqliteDatabase:
         async with self._turn, self._connected(self._writer, "BEGIN IMMEDIATE") as connection:
             tx = SqliteTx(connection, self._writer)
             yield tx
-            await self._log.append(tx, tx.emitted)
+            await self._outbox.append(tx, tx.emitted)
             await _in(self._writer, lambda: connection.exec_driver_sql("COMMIT"))
-        self._log.appended({emitted.topic.name for emitted in tx.emitted})
+        self._outbox.appended({emitted.topic.name for emitted in tx.emitted})
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Read]:
@@ -99,8 +100,40 @@ class SqliteTx(Session):
         return await _in(self._thread, lambda: self._written(statement, table, columns, rows))
 
     def _written(self, statement: Executable, table: Table, columns: tuple[str, ...], rows: list[Values]) -> int:
-        made = plain(statement, table, columns, self._connection.dialect)
-        return self._connection.exec_driver_sql(made.sql, [made.values(row) for row in rows]).rowcount
+        bulk = bulk_statement(statement, table, columns, self._connection.dialect)
+        return self._connection.exec_driver_sql(bulk.sql, [bulk.values(row) for row in rows]).rowcount
+
+
+class BulkStatement(NamedTuple):
+    """SQL text, and the function that takes each of its parameters from a row."""
+
+    sql: str
+    parameters: tuple[Get, ...]
+
+    def values(self, row: Values) -> tuple[Any, ...]:
+        """The parameters of one row."""
+        return tuple([get(row) for get in self.parameters])
+
+
+@lru_cache(_CACHED)
+def bulk_statement(statement: Executable, table: Table, columns: tuple[str, ...], dialect: Dialect) -> BulkStatement:
+    """One of `bulk`'s statements as text, so that no statement object is executed once per row.
+
+    Its parameters are named `v_` and the column's name; all others are constants.
+    """
+    compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # an Executable of ours is a ClauseElement
+    ours = {f"v_{name}": _column_value(name, table, dialect) for name in columns}
+    parameters = (ours.get(name) or _constant(compiled.params[name]) for name in compiled.positiontup)
+    return BulkStatement(str(compiled), tuple(parameters))
+
+
+def _column_value(name: str, table: Table, dialect: Dialect) -> Get:
+    process = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+    return (lambda row: row[name]) if process is None else (lambda row: process(row[name]))
+
+
+def _constant(value: Any) -> Get:
+    return lambda _row: value
 
 
 async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:

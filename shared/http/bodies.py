@@ -111,7 +111,7 @@ class Held:
             message = await receive()
             size = len(message.get("body", b""))
             if size and self._held + size > self._most:
-                raise Retry("too many bodies are being read at once; come again")
+                raise Retry("too many bodies are being read at once; retry later")
             mine += size
             self._held += size
             return message

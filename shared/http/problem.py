@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from shared.db.failing import is_infrastructure
+from shared.db.errors import is_infrastructure
 from shared.failures import Refused, Retry
 
 _log = structlog.get_logger(__name__)

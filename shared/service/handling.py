@@ -11,7 +11,7 @@ import structlog
 from shared.bus.protocol import Batch, Partition
 from shared.clock import Clock
 from shared.contracts.topics import Topic
-from shared.db.failing import is_infrastructure
+from shared.db.errors import is_infrastructure
 from shared.db.protocol import Database, Tx
 from shared.failures import Halted, Parked
 from shared.service import cursor

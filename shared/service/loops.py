@@ -6,8 +6,8 @@ from typing import Literal
 
 import structlog
 
-from shared.ending import WORK, Ending
 from shared.failures import Halted
+from shared.shutdown import WORK, Shutdown
 
 _log = structlog.get_logger(__name__)
 _FIRST, _LONGEST = 0.5, 30.0
@@ -49,15 +49,15 @@ class Loop:
 class Keeping:
     """Loops being kept, until they are told to rest."""
 
-    def __init__(self, loops: Sequence[Loop], ending: Ending) -> None:
+    def __init__(self, loops: Sequence[Loop], shutdown: Shutdown) -> None:
         self._tasks = [asyncio.create_task(loop.keep(), name=loop.name) for loop in loops]
-        self._ending = ending
+        self._shutdown = shutdown
 
     async def rest(self) -> None:
         """Ask every loop to stop: a batch in hand is dropped, a conversation at its last word is ended, a group is left."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(self._ending.step(task.get_name(), task, WORK) for task in self._tasks))
+        await asyncio.gather(*(self._shutdown.step(task.get_name(), task, WORK) for task in self._tasks))
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[int]]) -> None:

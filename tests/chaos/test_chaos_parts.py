@@ -17,9 +17,9 @@ from services.advocacy.wiring import definitions
 from services.lifecycle.wiring import plan
 from services.notify.wiring import definition
 from shared.bus.protocol import Bounds, Partition
-from shared.opening import opened
 from shared.service import cursor
 from shared.settings import Settings
+from shared.storage import open_storage
 from tests.chaos import moods
 from tests.chaos.checker import read, write
 from tests.chaos.faults import KINDS
@@ -147,7 +147,7 @@ async def test_the_witness_sees_every_move_of_a_cursor(tmp_path: Path) -> None:
     async with embedded(tmp_path) as world:
         settings = Settings(database_url=world.environment["WAYMARK_DATABASE_URL"])
         async with (
-            opened(settings, ["lifecycle"], StillClock(), "test") as stores,
+            open_storage(settings, ["lifecycle"], StillClock(), "test") as stores,
             stores["lifecycle"].database.transaction() as tx,
         ):
             claim = await cursor.claim(tx, "lifecycle", place, Bounds(0, 9), "test", NOON)

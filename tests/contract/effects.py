@@ -10,8 +10,8 @@ from shared.bus.tables import parked
 from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Parked
-from shared.opening import Store
 from shared.service.passage import Incoming, Look, Passage
+from shared.storage import Storage
 from tests.make import StillClock, settle
 
 effects = Table("effects", MetaData(), Column("id", Integer, primary_key=True), Column("word", Text))
@@ -39,13 +39,13 @@ class Effects:
             raise failure
 
 
-async def prepare(opened: Store) -> None:
+async def prepare(opened: Storage) -> None:
     async with opened.database.transaction() as tx:
         await tx.run(text("CREATE TABLE effects (id INTEGER, word TEXT)"))
 
 
 def passage(
-    opened: Store,
+    opened: Storage,
     effect: Effects,
     owner: str = "one",
     limit: int = 50,
@@ -56,28 +56,28 @@ def passage(
     return Passage("g", [USAGE_RAW], effect.handle, *parts, Look(limit), read, patience)
 
 
-async def publish(opened: Store, first: int, last: int) -> None:
+async def publish(opened: Storage, first: int, last: int) -> None:
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(str(n).encode(), f"w-{n}".encode()) for n in range(first, last)])
 
 
-async def count(opened: Store) -> int:
+async def count(opened: Storage) -> int:
     async with opened.database.snapshot() as view:
         return int(await view.scalar(select(func.count()).select_from(effects)))
 
 
-async def ids(opened: Store) -> list[int]:
+async def ids(opened: Storage) -> list[int]:
     async with opened.database.snapshot() as view:
         return [row.id for row in await view.all(select(effects.c.id).order_by(effects.c.id))]
 
 
-async def aside(opened: Store) -> Sequence[tuple[bytes, str, str]]:
+async def aside(opened: Storage) -> Sequence[tuple[bytes, str, str]]:
     """What was parked, in order: value, reason, detail."""
     async with opened.database.snapshot() as view:
         rows = await view.all(select(parked).order_by(parked.c.part, parked.c.off))
     return [(row.value, row.reason, row.detail) for row in rows]
 
 
-async def until(opened: Store, wanted: int, *passages: Passage) -> None:
+async def until(opened: Storage, wanted: int, *passages: Passage) -> None:
     """Run them until so many effects are there; raises what a passage raised."""
 
     async def there() -> bool:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from deploy.servers.process import run
-from shared.ending import BUDGET
 from shared.keys import load
 from shared.settings import Settings
+from shared.shutdown import BUDGET
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text("utf8")

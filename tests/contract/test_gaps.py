@@ -10,9 +10,9 @@ from deploy.servers import Kafka
 from shared.bus.protocol import Batch, Bounds, Partition
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Halted, Retry
-from shared.opening import Store
 from shared.service.cursor import UNKNOWN, Claim
 from shared.service.footing import Footing
+from shared.storage import Storage
 from tests.conftest import embedded, scaled
 from tests.contract.effects import Effects, ids, passage, prepare, publish, run_until_it_fails, until
 from tests.contract.memory_log import ONLY, MemoryBus
@@ -20,27 +20,27 @@ from tests.make import settle, store
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Store]:
+async def opened(tmp_path: Path) -> AsyncIterator[Storage]:
     async with store(embedded(tmp_path)) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
 
-async def test_a_reader_in_the_wrong_place_is_put_right_and_nothing_is_skipped(opened: Store) -> None:
+async def test_a_reader_in_the_wrong_place_is_put_right_and_nothing_is_skipped(opened: Storage) -> None:
     bus = MemoryBus(range(100), wrong=60)
     await until(opened, 100, passage(opened, Effects(), bus=bus))
     assert await ids(opened) == list(range(100))
     assert bus.sought == [0]
 
 
-async def test_a_gap_that_the_log_really_has_is_passed(opened: Store) -> None:
+async def test_a_gap_that_the_log_really_has_is_passed(opened: Storage) -> None:
     bus = MemoryBus([*range(10), *range(20, 30)])
     await until(opened, 20, passage(opened, Effects(), limit=10, bus=bus))
     assert await ids(opened) == [*range(10), *range(20, 30)]
     assert bus.sought == [9], "believed only when it came again from the right place"
 
 
-async def test_a_gap_where_the_log_has_lost_records_halts(opened: Store) -> None:
+async def test_a_gap_where_the_log_has_lost_records_halts(opened: Storage) -> None:
     with pytest.raises(Halted, match="truncated or made anew"):
         await run_until_it_fails(passage(opened, Effects(), bus=MemoryBus(range(60), loses=40)))
     assert await ids(opened) == []
@@ -55,7 +55,7 @@ def test_what_came_in_another_claim_proves_no_gap() -> None:
     assert footing.step(batch, Claim(2, 65, 0)) == "next"
 
 
-async def test_when_a_run_ends_its_claims_end_with_it(opened: Store) -> None:
+async def test_when_a_run_ends_its_claims_end_with_it(opened: Storage) -> None:
     effect = Effects()
     effect.fail_once = Retry("the world")
     one = passage(opened, effect, bus=MemoryBus(range(10)))
@@ -64,13 +64,13 @@ async def test_when_a_run_ends_its_claims_end_with_it(opened: Store) -> None:
     assert one.claims.held() == {}
 
 
-async def test_a_new_group_at_a_log_that_lost_its_beginning_takes_the_sequence_it_finds(opened: Store) -> None:
+async def test_a_new_group_at_a_log_that_lost_its_beginning_takes_the_sequence_it_finds(opened: Storage) -> None:
     claims = passage(opened, Effects()).claims
     await claims.assigned({ONLY: Bounds(5, 10)})
     assert claims.held()[ONLY] == Claim(1, 5, UNKNOWN)
 
 
-async def test_a_commit_that_ends_after_its_claim_changes_no_newer_claim(opened: Store) -> None:
+async def test_a_commit_that_ends_after_its_claim_changes_no_newer_claim(opened: Storage) -> None:
     claims = passage(opened, Effects()).claims
     bounds = {ONLY: Bounds(0, 10)}
     await claims.assigned(bounds)
@@ -100,7 +100,7 @@ async def test_markers_of_a_transactional_producer_are_no_loss(
         await at_the_end(opened_store)
 
 
-async def at_the_end(opened: Store) -> None:
+async def at_the_end(opened: Storage) -> None:
     """The last thing in the log is a marker, which no poll hands out: the reader passes it all the same."""
     here = Partition(USAGE_RAW.name, 0)
     end = (await opened.bus.bounds([USAGE_RAW.name]))[here].end

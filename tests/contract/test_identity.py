@@ -13,7 +13,7 @@ from shared.bus.protocol import Outgoing, Record
 from shared.bus.tables import consumer_cursor, log_block, log_end
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Halted
-from shared.opening import Store
+from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, ids, passage, prepare, publish, run_until_it_fails, until
 from tests.make import settle, store
@@ -60,7 +60,7 @@ class admin_of:  # noqa: N801  a context manager, used like a function
         await self._admin.close()
 
 
-async def publish_others(opened: Store, first: int, last: int) -> None:
+async def publish_others(opened: Storage, first: int, last: int) -> None:
     """Other records with the same keys, so that every partition gets as many."""
     others = [Outgoing(str(n).encode(), f"w-{n + 1000}".encode()) for n in range(first, last)]
     await opened.bus.publish(USAGE_RAW.name, others)

@@ -15,7 +15,7 @@ from shared.bus.tables import log_block, log_end
 from shared.contracts.topics import LIFECYCLE, USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from shared.failures import Retry
-from shared.opening import Store
+from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.make import NOON, settle, store
 
@@ -41,7 +41,7 @@ class StartsAt:
 
 
 @pytest.fixture
-async def opened(deployment: Deployment) -> AsyncIterator[Store]:
+async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
     async with store(deployment.settings) as opened_store:
         yield opened_store
 
@@ -62,7 +62,7 @@ async def read(bus: Bus, group: str, count: int, owner: StartsAt | None = None, 
     return found
 
 
-async def test_records_of_a_key_keep_their_order(opened: Store) -> None:
+async def test_records_of_a_key_keep_their_order(opened: Storage) -> None:
     await opened.bus.publish(TOPIC, numbered(1000))
     await opened.bus.publish(TOPIC, numbered(10))
     found = await read(opened.bus, "a", 1010)
@@ -70,7 +70,7 @@ async def test_records_of_a_key_keep_their_order(opened: Store) -> None:
     assert of_key == [*range(3, 1000, 5), 3, 8]
 
 
-async def test_key_value_and_meta_arrive_as_they_were_sent(opened: Store) -> None:
+async def test_key_value_and_meta_arrive_as_they_were_sent(opened: Storage) -> None:
     sent = [Outgoing(b"k", b"\x00\xff{", b"meta"), Outgoing(b"", b"no key", b"")]
     await opened.bus.publish(TOPIC, sent)
     found = await read(opened.bus, "a", 2)
@@ -78,19 +78,19 @@ async def test_key_value_and_meta_arrive_as_they_were_sent(opened: Store) -> Non
     assert all(record.timestamp > 1_500_000_000_000 for record in found)
 
 
-async def test_a_second_group_sees_everything_again(opened: Store) -> None:
+async def test_a_second_group_sees_everything_again(opened: Storage) -> None:
     await opened.bus.publish(TOPIC, numbered(20))
     first, second = await read(opened.bus, "a", 20), await read(opened.bus, "b", 20)
     assert sorted(record.value for record in first) == sorted(record.value for record in second)
 
 
-async def test_reading_starts_where_the_owner_says(opened: Store) -> None:
+async def test_reading_starts_where_the_owner_says(opened: Storage) -> None:
     await opened.bus.publish(TOPIC, numbered(1500, keys=1))
     found = await read(opened.bus, "a", 200, StartsAt(1300))
     assert [int(record.value) for record in found] == list(range(1300, 1500))
 
 
-async def test_seeking_back_reads_again(opened: Store) -> None:
+async def test_seeking_back_reads_again(opened: Storage) -> None:
     await opened.bus.publish(TOPIC, numbered(10, keys=1))
     async with opened.bus.reader("a", [TOPIC], StartsAt()) as reader:
         batches = []
@@ -113,7 +113,7 @@ async def test_nothing_is_lost_over_a_restart(deployment: Deployment) -> None:
         assert len(await read(after.bus, "a", 30)) == 30
 
 
-async def test_bounds_tell_begin_and_end_of_every_partition(opened: Store) -> None:
+async def test_bounds_tell_begin_and_end_of_every_partition(opened: Storage) -> None:
     await opened.bus.publish(TOPIC, numbered(40))
     bounds = await opened.bus.bounds([TOPIC])
     assert len(bounds) == opened.bus.partitions(TOPIC)
@@ -124,7 +124,7 @@ def event(account: str, number: int) -> UsageEvent:
     return UsageEvent(f"{account}-{number}", account, "track", "x", NOON, NOON, "test")
 
 
-async def test_what_a_transaction_emits_is_read_in_order_with_a_sequence_without_gaps(opened: Store) -> None:
+async def test_what_a_transaction_emits_is_read_in_order_with_a_sequence_without_gaps(opened: Storage) -> None:
     for number in range(5):
         async with opened.database.transaction() as tx:
             tx.emit(LIFECYCLE, [event("acme", number * 2), event("acme", number * 2 + 1), event("beta", number)])
@@ -137,7 +137,7 @@ async def test_what_a_transaction_emits_is_read_in_order_with_a_sequence_without
         assert seqs == list(range(len(seqs)))
 
 
-async def test_what_a_failed_transaction_emitted_is_never_seen(opened: Store) -> None:
+async def test_what_a_failed_transaction_emitted_is_never_seen(opened: Storage) -> None:
     with pytest.raises(RuntimeError):
         await emit_and_fail(opened)
     async with opened.database.snapshot() as view:
@@ -165,18 +165,18 @@ async def test_a_log_that_does_not_answer_is_a_retry_not_a_hang() -> None:
         await KafkaBus(f"127.0.0.1:{free_port()}").open([TOPIC], 1)
 
 
-async def emit_and_fail(opened: Store) -> None:
+async def emit_and_fail(opened: Storage) -> None:
     async with opened.database.transaction() as tx:
         tx.emit(LIFECYCLE, [event("acme", 1)])
         raise RuntimeError
 
 
-async def carry(opened: Store) -> None:
+async def carry(opened: Storage) -> None:
     if opened.relay is not None:
         await opened.relay.carry()
 
 
-def part_of(opened: Store, record: Record) -> int:
+def part_of(opened: Storage, record: Record) -> int:
     return partition_of(record.key, opened.bus.partitions(LIFECYCLE.name))
 
 

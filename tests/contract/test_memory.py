@@ -13,7 +13,7 @@ from shared.bus.protocol import Outgoing
 from shared.bus.tables import AT_ONCE_BYTES
 from shared.contracts.topics import LIFECYCLE, USAGE_RAW
 from shared.failures import Retry
-from shared.opening import Store
+from shared.storage import Storage
 from tests.conftest import embedded, scaled
 from tests.contract.test_log import StartsAt, read
 from tests.make import store
@@ -24,7 +24,7 @@ LARGE = [Outgoing(b"k", NOISE[n:], b"") for n in range(12)]
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Store]:
+async def opened(tmp_path: Path) -> AsyncIterator[Storage]:
     async with store(embedded(tmp_path)) as opened_store:
         yield opened_store
 
@@ -37,7 +37,7 @@ def test_a_block_has_an_end_in_records_and_in_bytes() -> None:
     assert list(cut([])) == []
 
 
-async def test_a_poll_of_the_embedded_log_takes_no_more_bytes_than_it_may_and_loses_none(opened: Store) -> None:
+async def test_a_poll_of_the_embedded_log_takes_no_more_bytes_than_it_may_and_loses_none(opened: Storage) -> None:
     await opened.bus.publish(USAGE_RAW.name, LARGE)
     polled = []
     async with opened.bus.reader("g", [USAGE_RAW.name], StartsAt()) as reader:

@@ -15,12 +15,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from deploy.servers import Postgres
 from shared.bus.protocol import Outgoing
 from shared.contracts.topics import USAGE_RAW
-from shared.db.failing import is_infrastructure
+from shared.db.errors import is_infrastructure
 from shared.db.protocol import Tx
 from shared.failures import Parked, Retry
-from shared.opening import Store
 from shared.service.loops import Loop
 from shared.service.passage import Incoming
+from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, aside, count, ids, passage, prepare, publish, until
 from tests.make import settle, store
@@ -178,13 +178,13 @@ def test_what_sqlite_says_is_told_apart_too(tmp_path: Path, fail: Callable[[Path
 
 
 @pytest.fixture
-async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     async with store(scaled(request, tmp_path)) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
 
-async def in_one_transaction(opened: Store, statements: list[str]) -> None:
+async def in_one_transaction(opened: Storage, statements: list[str]) -> None:
     async with opened.database.transaction() as tx:
         for statement in statements:
             await tx.run(text(statement))
@@ -211,14 +211,14 @@ async def in_one_transaction(opened: Store, statements: list[str]) -> None:
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else None,
 )
-async def test_as_the_real_postgresql_says_it(opened: Store, statements: list[str], world: bool) -> None:
+async def test_as_the_real_postgresql_says_it(opened: Storage, statements: list[str], world: bool) -> None:
     with pytest.raises(Exception) as raised:  # noqa: PT011  which one is the question
         await in_one_transaction(opened, statements)
     assert is_infrastructure(raised.value) is world
 
 
 @pytest.mark.servers
-async def test_a_nul_character_is_the_records_fault_and_stops_nobody(opened: Store) -> None:
+async def test_a_nul_character_is_the_records_fault_and_stops_nobody(opened: Storage) -> None:
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"w-1-a\x00b"), Outgoing(b"k", b"w-2")])
     await until(opened, 1, passage(opened, Effects()))
     assert [(value, reason) for value, reason, _ in await aside(opened)] == [(b"w-1-a\x00b", "handler_failed")]

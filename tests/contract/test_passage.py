@@ -13,27 +13,27 @@ from shared.bus.tables import parked
 from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
-from shared.opening import Store
 from shared.service.passage import Incoming, Look, Passage
+from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, ids, passage, prepare, publish, read, run_until_it_fails, until
 from tests.make import StillClock, store
 
 
 @pytest.fixture
-async def opened(deployment: Deployment) -> AsyncIterator[Store]:
+async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
     async with store(deployment.settings) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
 
-async def test_each_record_has_its_effect_once(opened: Store) -> None:
+async def test_each_record_has_its_effect_once(opened: Storage) -> None:
     await publish(opened, 0, 300)
     await until(opened, 300, passage(opened, Effects()))
     assert await ids(opened) == list(range(300))
 
 
-async def test_a_stopped_reader_goes_on_where_it_committed(opened: Store) -> None:
+async def test_a_stopped_reader_goes_on_where_it_committed(opened: Storage) -> None:
     await publish(opened, 0, 100)
     await until(opened, 100, passage(opened, Effects()))
     await publish(opened, 100, 150)
@@ -41,7 +41,7 @@ async def test_a_stopped_reader_goes_on_where_it_committed(opened: Store) -> Non
     assert await ids(opened) == list(range(150))
 
 
-async def test_a_batch_whose_transaction_failed_comes_again(opened: Store) -> None:
+async def test_a_batch_whose_transaction_failed_comes_again(opened: Storage) -> None:
     effect = Effects()
     effect.fail_once = Retry("the world")
     await publish(opened, 0, 40)
@@ -74,7 +74,7 @@ async def test_partitions_are_taken_side_by_side(request: pytest.FixtureRequest,
     assert together.is_set()
 
 
-async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: Store) -> None:
+async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: Storage) -> None:
     effect = Effects()
     effect.poison = {"w-17"}
     await publish(opened, 0, 60)
@@ -85,7 +85,7 @@ async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: St
     assert [(row.value, row.reason) for row in rows] == [(b"w-17", "handler_failed")]
 
 
-async def test_an_unreadable_record_is_parked_with_its_reason(opened: Store) -> None:
+async def test_an_unreadable_record_is_parked_with_its_reason(opened: Storage) -> None:
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"nonsense"), Outgoing(b"k", b"w-1")])
     await until(opened, 1, passage(opened, Effects()))
     async with opened.database.snapshot() as view:
@@ -93,7 +93,7 @@ async def test_an_unreadable_record_is_parked_with_its_reason(opened: Store) -> 
     assert [(row.reason, row.detail) for row in rows] == [("nonsense", "cannot read this")]
 
 
-async def test_when_everything_fails_the_reader_stops_instead_of_parking_the_topic(opened: Store) -> None:
+async def test_when_everything_fails_the_reader_stops_instead_of_parking_the_topic(opened: Storage) -> None:
     effect = Effects()
     effect.poison = {f"w-{n}" for n in range(200)}
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", f"w-{n}".encode()) for n in range(200)])
@@ -103,7 +103,7 @@ async def test_when_everything_fails_the_reader_stops_instead_of_parking_the_top
         assert int(await view.scalar(select(func.count()).select_from(parked))) < 50
 
 
-async def test_an_owner_whose_epoch_is_old_changes_nothing(opened: Store) -> None:
+async def test_an_owner_whose_epoch_is_old_changes_nothing(opened: Storage) -> None:
     """Two members believe they own the same partition: only the one that claimed last may write."""
     await publish(opened, 0, 10)
     old, new = passage(opened, Effects(), "old"), passage(opened, Effects(), "new")
@@ -119,7 +119,7 @@ async def test_an_owner_whose_epoch_is_old_changes_nothing(opened: Store) -> Non
         assert claim.epoch < new.claims.held()[partition].epoch
 
 
-async def test_a_log_that_lost_its_end_halts_instead_of_skipping(opened: Store) -> None:
+async def test_a_log_that_lost_its_end_halts_instead_of_skipping(opened: Storage) -> None:
     await publish(opened, 0, 10)
     bounds = await opened.bus.bounds([USAGE_RAW.name])
     one = passage(opened, Effects())
@@ -129,7 +129,7 @@ async def test_a_log_that_lost_its_end_halts_instead_of_skipping(opened: Store) 
         await passage(opened, Effects()).claims.assigned(shorter)
 
 
-async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(opened: Store) -> None:
+async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(opened: Storage) -> None:
     effect = Effects()
     effect.poison = {"w-3"}
     await publish(opened, 0, 10)

@@ -10,15 +10,15 @@ from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from shared.db.protocol import Tx
 from shared.failures import Halted
-from shared.opening import Store
 from shared.service.passage import Incoming, Look, Passage
+from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.contract.effects import Effects, aside, count, effects, passage, prepare, run_until_it_fails, until
 from tests.make import NOON, StillClock, store
 
 
 @pytest.fixture
-async def opened(deployment: Deployment) -> AsyncIterator[Store]:
+async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
     async with store(deployment.settings) as opened_store:
         await prepare(opened_store)
         yield opened_store
@@ -32,11 +32,11 @@ async def keep(tx: Tx, incoming: Incoming) -> None:
     await tx.insert(effects, [{"id": int(message.id), "word": message.name} for message in incoming.messages])
 
 
-def by_contract(opened: Store) -> Passage:
+def by_contract(opened: Storage) -> Passage:
     return Passage("g", [USAGE], keep, opened.bus, opened.database, StillClock(), "one", Look(700))
 
 
-async def test_a_contract_that_we_cannot_read_any_more_stops_the_reader(opened: Store) -> None:
+async def test_a_contract_that_we_cannot_read_any_more_stops_the_reader(opened: Storage) -> None:
     fine, bad = [Outgoing(b"k", event(n)) for n in range(30)], [Outgoing(b"k", b'{"new":"shape"}')] * 200
     await opened.bus.publish(USAGE.name, fine + bad)
     with pytest.raises(Halted, match=r"failed \(50 in a row.*the last at 79 with: .*missing required field"):
@@ -48,7 +48,7 @@ async def test_a_contract_that_we_cannot_read_any_more_stops_the_reader(opened: 
     assert len(await aside(opened)) == 98, "restarted as it is, it parks some more and stops again"
 
 
-async def test_more_than_five_in_a_hundred_stop_the_reader_though_never_two_in_a_row(opened: Store) -> None:
+async def test_more_than_five_in_a_hundred_stop_the_reader_though_never_two_in_a_row(opened: Storage) -> None:
     records = [Outgoing(b"k", event(n) if n % 10 else b"{}") for n in range(1200)]
     await opened.bus.publish(USAGE.name, records)
     with pytest.raises(Halted, match="the last at 500 with"):
@@ -56,14 +56,14 @@ async def test_more_than_five_in_a_hundred_stop_the_reader_though_never_two_in_a
     assert await count(opened) == 450
 
 
-async def test_what_others_send_badly_never_stops_the_reader(opened: Store) -> None:
+async def test_what_others_send_badly_never_stops_the_reader(opened: Storage) -> None:
     bad = [Outgoing(b"k", b"nonsense")] * 500
     await opened.bus.publish(USAGE_RAW.name, [*bad, Outgoing(b"k", b"w-1")])
     await until(opened, 1, passage(opened, Effects(), limit=400))
     assert len(await aside(opened)) == 500
 
 
-async def test_a_handler_that_fails_on_everything_stops_the_reader_and_says_why(opened: Store) -> None:
+async def test_a_handler_that_fails_on_everything_stops_the_reader_and_says_why(opened: Storage) -> None:
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", f"w-{n}".encode()) for n in range(200)])
     effect = Effects()
     effect.poison = {f"w-{n}" for n in range(200)}

@@ -10,13 +10,13 @@ from shared.bus.tables import log_block
 from shared.bus.upkeep import KEPT, Upkeep
 from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
-from shared.opening import Store
 from shared.service import cursor
+from shared.storage import Storage
 from tests.conftest import embedded
 from tests.make import NOON, StillClock, store
 
 
-async def topics(opened: Store) -> list[str]:
+async def topics(opened: Storage) -> list[str]:
     async with opened.database.snapshot() as view:
         return sorted({row.topic for row in await view.all(select(log_block.c.topic))})
 

@@ -10,10 +10,10 @@ import pytest
 
 from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
-from shared.opening import Store
 from shared.service.cursor import Claim
 from shared.service.passage import Incoming
 from shared.service.watch import Watch
+from shared.storage import Storage
 from tests.conftest import ROOT, embedded
 from tests.contract.effects import Effects, ids, passage, prepare, run_until_it_fails, until
 from tests.contract.memory_log import ONLY, MemoryBus
@@ -23,13 +23,13 @@ SHORT = 0.05
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Store]:
+async def opened(tmp_path: Path) -> AsyncIterator[Storage]:
     async with store(embedded(tmp_path)) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
 
-async def test_a_silent_reader_is_replaced_and_the_third_gives_up(opened: Store) -> None:
+async def test_a_silent_reader_is_replaced_and_the_third_gives_up(opened: Storage) -> None:
     one = passage(opened, Effects(), bus=MemoryBus(range(20), silent=10), patience=SHORT)
     for _ in range(2):
         with pytest.raises(Retry, match="hands out nothing although there is more"):
@@ -39,7 +39,7 @@ async def test_a_silent_reader_is_replaced_and_the_third_gives_up(opened: Store)
     assert await ids(opened) == list(range(10))
 
 
-async def test_a_reader_that_moves_on_begins_the_count_anew(opened: Store) -> None:
+async def test_a_reader_that_moves_on_begins_the_count_anew(opened: Storage) -> None:
     bus = MemoryBus(range(20), silent=5)
     one = passage(opened, Effects(), bus=bus, patience=SHORT)
     for silent in (5, 5, 10, 10, 15, 15):
@@ -51,7 +51,7 @@ async def test_a_reader_that_moves_on_begins_the_count_anew(opened: Store) -> No
 
 
 @pytest.mark.parametrize("markers", [0, 1])
-async def test_a_log_with_nothing_more_is_no_silence_even_if_markers_follow(opened: Store, markers: int) -> None:
+async def test_a_log_with_nothing_more_is_no_silence_even_if_markers_follow(opened: Storage, markers: int) -> None:
     bus = MemoryBus(range(10), markers=markers)
     reading = asyncio.create_task(passage(opened, Effects(), bus=bus, patience=SHORT).run())
 
@@ -70,13 +70,13 @@ class Slow(Effects):
         await asyncio.sleep(3 * SHORT)
 
 
-async def test_a_handler_that_takes_its_time_is_no_silence(opened: Store) -> None:
+async def test_a_handler_that_takes_its_time_is_no_silence(opened: Storage) -> None:
     bus = MemoryBus(range(50))
     await until(opened, 50, passage(opened, Slow(), limit=10, bus=bus, patience=SHORT))
     assert bus.asked == 1, "on assignment only"
 
 
-async def test_who_was_fenced_without_being_told_joins_anew(opened: Store) -> None:
+async def test_who_was_fenced_without_being_told_joins_anew(opened: Storage) -> None:
     """A member whose claim came late took the partition from the one that has it: nobody would read it."""
     bus = MemoryBus(range(20), silent=10)
     one, late = passage(opened, Effects(), bus=bus), passage(opened, Effects(), "late", bus=bus)

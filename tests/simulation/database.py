@@ -14,8 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from shared.bus.outgoing import OutgoingLog
 from shared.contracts.topics import Keyed, Topic
-from shared.db.protocol import Read, Tx
-from shared.db.sending import Emitted
+from shared.db.protocol import Emitted, Read, Tx
 from shared.db.sqlite import SqliteDatabase
 from tests.simulation.chance import Chance
 from tests.simulation.process import Killed, Process, current

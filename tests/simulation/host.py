@@ -21,11 +21,11 @@ from shared.bus.relay import Relay
 from shared.clock import Clock as Told
 from shared.contracts.topics import Topic
 from shared.keys import Keys
-from shared.opening import Store
 from shared.service.parts import Parts, Service
 from shared.service.passage import USUAL, Handle, Incoming, Look, Passage
 from shared.service.unpacking import Decode
 from shared.settings import Settings
+from shared.storage import Storage
 from tests.chaos.planting import replaced
 from tests.simulation.bus import FakeBus
 from tests.simulation.cluster import Cluster
@@ -92,17 +92,17 @@ class Host:
         bus, database = FakeBus(cluster, self.process), FakeDatabase(server, self.process)
         log = self.process.log = OutgoingLog(bus.partitions, self._clock)
         relay = Relay(service, database, bus.sender, log.wakes, self._clock, self.process.name)  # type: ignore[arg-type]
-        self._start(service, Store(database, bus, relay), SETTINGS)
+        self._start(service, Storage(database, bus, relay), SETTINGS)
 
     def embedded(self, services: Sequence[str], server: Server) -> None:
         """Every service on one database, the log in it. Without upkeep: the log is evidence."""
         database = FakeDatabase(server, self.process)
         log = self.process.log = OutgoingLog(lambda _topic: 1, self._clock)
-        store = Store(database, EmbeddedBus(database, log, 1))
+        store = Storage(database, EmbeddedBus(database, log, 1))
         for name in services:
             self._start(name, store, SETTINGS.model_copy(update={"bus_url": None}))
 
-    def _start(self, name: str, store: Store, settings: Settings) -> None:
+    def _start(self, name: str, store: Storage, settings: Settings) -> None:
         parts = Watched(settings, self._clock, store.database, store.bus, _KEYS, b"s" * 32, self.process.name)
         service = self.services[name] = self._wired(name, parts)
         self.parts[name] = parts

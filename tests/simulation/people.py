@@ -10,7 +10,7 @@ from services.notify.handlers.consent import Said, say, unsubscribe
 from services.notify.tables import consent, delivery
 from shared.bus.partitioner import partition_of
 from shared.contracts.topics import LIFECYCLE
-from shared.db.failing import is_infrastructure
+from shared.db.errors import is_infrastructure
 from shared.failures import Refused
 from tests.simulation.gathering import rows
 from tests.simulation.host import Host

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 
 from services.notify.handlers.planning import GROUP as NOTIFY
-from shared.db.failing import is_infrastructure
+from shared.db.errors import is_infrastructure
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Verdict, verdicts
 from tests.simulation.chance import Chance

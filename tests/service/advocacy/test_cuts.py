@@ -18,8 +18,8 @@ from services.advocacy.tables import referral, reward
 from shared.contracts.topics import LIFECYCLE
 from shared.db.protocol import Tx
 from shared.links import Links
-from shared.opening import Store
 from shared.service.passage import Incoming
+from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.core.advocacy.advocacy_making import SHIPPED, Story, promoter
 from tests.make import StillClock, store
@@ -27,7 +27,7 @@ from tests.service.advocacy.voices import everything, surveyed
 
 
 @pytest.fixture
-async def opened(deployment: Deployment) -> AsyncIterator[Store]:
+async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
     async with store(deployment.settings, "advocacy") as one:
         yield one
 
@@ -63,7 +63,7 @@ class Enough(Exception):  # noqa: N818  rolls back what a cut did, so that the n
     pass
 
 
-async def cut(opened: Store, size: int) -> Found:
+async def cut(opened: Storage, size: int) -> Found:
     """Every row, and each account's messages, when the log is read in batches of that size."""
     found: list[Found] = []
     with pytest.raises(Enough):
@@ -71,7 +71,7 @@ async def cut(opened: Store, size: int) -> Found:
     return found[0]
 
 
-async def _cut(opened: Store, size: int, found: list[Found]) -> None:
+async def _cut(opened: Storage, size: int, found: list[Found]) -> None:
     told, messages = handlers(), everybody()
     async with opened.database.transaction() as tx:
         for start in range(0, len(messages), size):
@@ -86,7 +86,7 @@ def said(tx: Tx) -> dict[str, list[bytes]]:
     return {name: [msgspec.json.encode(one) for one in some] for name, some in groupby(ordered, attrgetter("account"))}
 
 
-async def test_the_same_messages_cut_otherwise_give_the_same_rows_and_messages(opened: Store) -> None:
+async def test_the_same_messages_cut_otherwise_give_the_same_rows_and_messages(opened: Storage) -> None:
     whole = await cut(opened, 1000)
     assert all(whole[0][name] for name in whole[0]), whole[0]
     for size in (1, 2, 3, 7):
@@ -94,7 +94,7 @@ async def test_the_same_messages_cut_otherwise_give_the_same_rows_and_messages(o
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-async def test_replicas_that_judge_at_the_same_time_neither_miss_nor_double(opened: Store, swapped: bool) -> None:
+async def test_replicas_that_judge_at_the_same_time_neither_miss_nor_double(opened: Storage, swapped: bool) -> None:
     """Code and sign-ups come through different partitions at once, again and again."""
     for number in range(8):
         used, accounts = f"code{number}", [f"{name}{number}" for name in ("one", "two")]
@@ -109,12 +109,12 @@ async def test_replicas_that_judge_at_the_same_time_neither_miss_nor_double(open
     assert len(set(map(tuple, rewards))) == len(rewards) == 32
 
 
-async def take(opened: Store, story: Story) -> None:
+async def take(opened: Storage, story: Story) -> None:
     async with opened.database.transaction() as tx:
         await handlers().messages(tx, Incoming(LIFECYCLE, 0, 0, story.messages))
 
 
-async def test_the_cap_of_a_month_holds_when_many_convert_at_once(opened: Store) -> None:
+async def test_the_cap_of_a_month_holds_when_many_convert_at_once(opened: Storage) -> None:
     await take(opened, brings())
     await asyncio.gather(*(take(opened, comes(f"new{number:02}")) for number in range(12)))
     async with opened.database.snapshot() as read:

@@ -12,8 +12,8 @@ from services.ingest.handlers import Handlers
 from shared.bus.protocol import Record
 from shared.bus.tables import log_end, parked
 from shared.contracts.topics import USAGE, USAGE_RAW
-from shared.opening import Store
 from shared.service.passage import Incoming
+from shared.storage import Storage
 from tests.conftest import scaled
 from tests.make import NOON, StillClock, store
 
@@ -26,7 +26,7 @@ def arriving(part: int, event: dict[str, str]) -> Incoming:
     return Incoming(USAGE_RAW, part, 0, [draft(record)])
 
 
-async def take(opened: Store, incoming: Incoming) -> None:
+async def take(opened: Storage, incoming: Incoming) -> None:
     async with opened.database.transaction() as tx:
         await Handlers(StillClock()).raw(tx, incoming)
 

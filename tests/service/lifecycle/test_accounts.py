@@ -11,7 +11,7 @@ from services.lifecycle.accounts import Decided, change
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.tables import account
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
-from shared.opening import Store
+from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.contract.house.messages import LIFECYCLE, MESSAGES
 from tests.make import NOON
@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-async def opened(deployment: Deployment) -> AsyncIterator[Store]:
+async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
     async with opened_store(deployment.settings, "lifecycle") as found:
         yield found
 
@@ -34,7 +34,7 @@ def moved(seq: int, previous: str | None, stage: str) -> StageChanged:
     return StageChanged(**{**fields, **changed})
 
 
-async def keep(opened: Store, *decided: LifecycleMessage, part: int = 0, **fields: object) -> None:
+async def keep(opened: Storage, *decided: LifecycleMessage, part: int = 0, **fields: object) -> None:
     def changed(name: str, known: Account | None) -> Decided:
         one = known or begin(name, NOON)
         for field, value in fields.items():
@@ -45,7 +45,7 @@ async def keep(opened: Store, *decided: LifecycleMessage, part: int = 0, **field
         assert await change(tx, {"acme"}, lambda _: part, changed) == list(decided)
 
 
-async def test_stays_end_where_the_next_begins_in_a_batch_and_between_batches(opened: Store) -> None:
+async def test_stays_end_where_the_next_begins_in_a_batch_and_between_batches(opened: Storage) -> None:
     await keep(opened, moved(1, None, "onboarding"))
     await keep(opened, moved(2, "onboarding", "adoption"), moved(3, "adoption", "retention"))
     await keep(opened, moved(4, "retention", "churned"))
@@ -59,7 +59,7 @@ async def test_stays_end_where_the_next_begins_in_a_batch_and_between_batches(op
     }
 
 
-async def test_what_lists_show_is_written_when_it_moves_and_stays_when_it_does_not(opened: Store) -> None:
+async def test_what_lists_show_is_written_when_it_moves_and_stays_when_it_does_not(opened: Storage) -> None:
     await keep(opened, stage="adoption", flags={"stalled": NOON}, part=3)
     await keep(opened, clock=NOON + DAY, part=3)
     async with opened.database.transaction() as tx:
@@ -74,7 +74,7 @@ async def test_what_lists_show_is_written_when_it_moves_and_stays_when_it_does_n
     assert (row.name, row.flags, row.clock) == ("acme", " stalled ", NOON + 2 * DAY)
 
 
-async def test_an_account_that_is_dealt_to_another_partition_is_due_there(opened: Store) -> None:
+async def test_an_account_that_is_dealt_to_another_partition_is_due_there(opened: Storage) -> None:
     await keep(opened, part=1, due=NOON)
     await keep(opened, part=2)
     async with opened.database.snapshot() as read:
@@ -82,7 +82,7 @@ async def test_an_account_that_is_dealt_to_another_partition_is_due_there(opened
         assert await store.due(read, 2, NOON, 10) == ["acme"]
 
 
-async def test_a_row_that_is_not_there_cannot_be_updated(opened: Store) -> None:
+async def test_a_row_that_is_not_there_cannot_be_updated(opened: Storage) -> None:
     with pytest.raises(LookupError, match="lifecycle_account"):
         async with opened.database.transaction() as tx:
             await tx.update(account, [{"id": "nobody", "clock": NOON, "state": b""}])

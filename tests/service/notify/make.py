@@ -31,10 +31,10 @@ from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.http import problem
 from shared.keys import credentials, load
 from shared.links import Links
-from shared.opening import Store
 from shared.service.parts import Parts
 from shared.service.passage import Incoming
 from shared.settings import Settings
+from shared.storage import Storage
 from tests.make import StillClock, store
 
 MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -145,7 +145,7 @@ async def office(settings: Settings, smtp: int | None = None, owner: str = "test
             yield made
 
 
-def parts_of(settings: Settings, opened: Store, clock: StillClock) -> Parts:
+def parts_of(settings: Settings, opened: Storage, clock: StillClock) -> Parts:
     keys, secret = load(settings)
     return Parts(settings, clock, opened.database, opened.bus, keys, secret, "test")
 

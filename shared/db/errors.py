@@ -1,7 +1,7 @@
-"""Is the world at fault, or the record? A failure of the world is tried again and parks nothing.
+"""Error classification: an outage is retried and parks nothing; a record that cannot be handled is parked.
 
-What the database says decides, its SQLSTATE or SQLite's code, and not the class of Python it arrives in: drivers and
-SQLAlchemy wrap an outage and a bad value alike.
+The SQLSTATE or SQLite's error code decides, not the Python class: drivers and SQLAlchemy wrap an outage and a bad value
+in the same classes.
 """
 
 import sqlite3
@@ -58,7 +58,7 @@ _SQLITE = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
-_GONE = (
+_OUTAGES = (
     OSError,
     PoolTimeout,
     PendingRollbackError,
@@ -73,7 +73,7 @@ def is_infrastructure(error: BaseException) -> bool:
     for one in _chain(error):
         if isinstance(one, Failure):
             return isinstance(one, Retry)
-        if _of_the_world(one):
+        if _is_outage(one):
             return True
     return False
 
@@ -86,15 +86,15 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         inner = inner.orig if isinstance(inner, DBAPIError) else inner.__cause__
 
 
-def _of_the_world(error: BaseException) -> bool:
+def _is_outage(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
     if isinstance(error, sqlite3.Error):
-        return _of_sqlite(error)
+        return _is_sqlite_outage(error)
     state = str(getattr(error, "sqlstate", None) or "")
-    return isinstance(error, _GONE) or state[:2] in _CLASSES or state in _STATES
+    return isinstance(error, _OUTAGES) or state[:2] in _CLASSES or state in _STATES
 
 
-def _of_sqlite(error: sqlite3.Error) -> bool:
+def _is_sqlite_outage(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     return "closed database" in str(error) if code is None else code & 0xFF in _SQLITE

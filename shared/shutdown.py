@@ -1,6 +1,6 @@
-"""How does a process end in time? Every step of the way down shares one deadline; what is not done by then is given up, and said.
+"""Shutdown: the steps that end a process share one deadline; a step that is late is cancelled and logged.
 
-Giving up is safe: what was accepted stands in the log, and what was begun in no transaction has not happened.
+Cancelling is safe: accepted events are in the log, and a transaction that has not committed has not happened.
 """
 
 import asyncio
@@ -18,32 +18,32 @@ for the interpreter.
 _NOTICE = 0.2
 
 
-class Ending:
-    """One way down. It begins with its first step, or when told."""
+class Shutdown:
+    """One shutdown. Its deadline starts with its first step, or with `begin()`."""
 
     def __init__(self, budget: float = BUDGET) -> None:
         self._budget = budget
-        self._begun: float | None = None
+        self._started_at: float | None = None
 
     def begin(self) -> None:
-        """From now on the time runs."""
-        if self._begun is None:
-            self._begun = asyncio.get_running_loop().time()
+        """Start the deadline."""
+        if self._started_at is None:
+            self._started_at = asyncio.get_running_loop().time()
 
     async def step(self, name: str, work: Awaitable[object], by: float) -> None:
-        """Wait for it, at most until its share of the budget is over; then cut it off. Its failure stops nothing."""
+        """Wait for a step until its share of the budget is over, then cancel it. Its failure stops no other step."""
         task = asyncio.ensure_future(work)
         await asyncio.wait({task}, timeout=self._left(by))
         if not task.done():
-            _log.warning("given_up", step=name, after=self._spent())
+            _log.warning("given_up", step=name, after=self._elapsed())
             task.cancel()
             await asyncio.wait({task}, timeout=_NOTICE)
         elif not task.cancelled() and task.exception() is not None:
             _log.warning("failed_while_stopping", step=name, error=repr(task.exception()))
 
     def _left(self, by: float) -> float:
-        return max(0.0, self._budget * by - self._spent())
+        return max(0.0, self._budget * by - self._elapsed())
 
-    def _spent(self) -> float:
+    def _elapsed(self) -> float:
         self.begin()
-        return asyncio.get_running_loop().time() - (self._begun or 0.0)
+        return asyncio.get_running_loop().time() - (self._started_at or 0.0)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.ending import Ending
+from shared.shutdown import Shutdown
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ async def hang(what: str, into: list[str]) -> None:
 
 
 async def test_steps_that_hang_share_one_budget_and_are_cut_off(hung: list[str]) -> None:
-    ending = Ending(0.2)
+    shutdown = Shutdown(0.2)
     async with asyncio.timeout(10):
         for number, by in enumerate((0.5, 0.8, 0.9)):
-            await ending.step(f"step {number}", hang(f"step {number}", hung), by)
+            await shutdown.step(f"step {number}", hang(f"step {number}", hung), by)
     assert hung == ["step 0", "step 1", "step 2"]
 
 
@@ -35,9 +35,9 @@ async def test_a_step_that_fails_stops_none_of_the_others(hung: list[str]) -> No
     async def close() -> None:
         hung.append("closed")
 
-    ending = Ending()
-    await ending.step("one", fail(), 0.5)
-    await ending.step("two", close(), 0.9)
+    shutdown = Shutdown()
+    await shutdown.step("one", fail(), 0.5)
+    await shutdown.step("two", close(), 0.9)
     assert hung == ["closed"]
 
 
@@ -53,7 +53,7 @@ async def test_who_does_not_listen_is_left_behind() -> None:
 
     task = asyncio.create_task(deaf())
     async with asyncio.timeout(10):
-        await Ending(0.1).step("deaf", task, 0.5)
+        await Shutdown(0.1).step("deaf", task, 0.5)
     assert not task.done()
     ended.set()
     await task
@@ -61,4 +61,4 @@ async def test_who_does_not_listen_is_left_behind() -> None:
 
 async def test_what_ended_before_its_time_costs_none() -> None:
     async with asyncio.timeout(5):
-        await Ending(3600).step("quick", asyncio.sleep(0), 0.5)
+        await Shutdown(3600).step("quick", asyncio.sleep(0), 0.5)

@@ -1,4 +1,4 @@
-"""Which database, which log? The only place that knows; everybody else is given one and asks nothing."""
+"""Storage: opens the database and the log that the settings name. The only module that knows which ones they are."""
 
 import asyncio
 import fcntl
@@ -22,17 +22,17 @@ from shared.contracts.topics import TOPICS
 from shared.db.postgres import PostgresDatabase
 from shared.db.protocol import Database
 from shared.db.sqlite import SqliteDatabase
-from shared.ending import DATABASE, LOG, Ending
 from shared.failures import Refused
 from shared.settings import Settings
+from shared.shutdown import DATABASE, LOG, Shutdown
 
 _NAMES = [topic.name for topic in TOPICS]
 
 
-class Store(NamedTuple):
-    """One service's database, the log it reads and publishes to, and who looks after the log's rows.
+class Storage(NamedTuple):
+    """One service's database, the log it reads and publishes to, and what works on the log's rows.
 
-    Scaled out a relay carries them to Kafka; embedded the readers read them there, and upkeep deletes the old ones.
+    Scaled out a relay carries them to Kafka; embedded the readers read them in place, and old ones are deleted.
     """
 
     database: Database
@@ -42,22 +42,22 @@ class Store(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(
-    settings: Settings, services: Sequence[str], clock: Clock, owner: str, ending: Ending | None = None
-) -> AsyncIterator[dict[str, Store]]:
-    """Open the stores of these services. Raises Refused for a URL that cannot be, Retry when nothing answers there."""
-    ending = ending or Ending()
+async def open_storage(
+    settings: Settings, services: Sequence[str], clock: Clock, owner: str, shutdown: Shutdown | None = None
+) -> AsyncIterator[dict[str, Storage]]:
+    """Open the storage of these services. Raises Refused for an invalid URL, Retry when nothing answers there."""
+    shutdown = shutdown or Shutdown()
     if settings.bus_url is None:
-        async with _embedded(settings, clock, ending) as store:
+        async with _embedded(settings, clock, shutdown) as store:
             yield {name: store if name == services[0] else store._replace(upkeep=None) for name in services}
     else:
-        async with _on_kafka(settings, settings.bus_url, services, clock, owner, ending) as stores:
+        async with _on_kafka(settings, settings.bus_url, services, clock, owner, shutdown) as stores:
             yield stores
 
 
-def check(settings: Settings) -> None:
-    """Refuse what cannot work, before anything is touched."""
-    url = check_database(settings)
+def check_urls(settings: Settings) -> None:
+    """Check the URLs before anything is opened. Raises Refused for a combination that cannot work."""
+    url = check_database_url(settings)
     if settings.bus_url is None and url != "sqlite":
         raise Refused("WAYMARK_DATABASE_URL is a server but WAYMARK_BUS_URL is unset: set it to kafka://HOST:PORT")
     if settings.bus_url is not None and not settings.bus_url.startswith("kafka://"):
@@ -70,8 +70,8 @@ def check(settings: Settings) -> None:
         )
 
 
-def check_database(settings: Settings) -> str:
-    """The database's driver. Raises Refused where it is none of ours."""
+def check_database_url(settings: Settings) -> str:
+    """The database's driver. Raises Refused for one that is not supported."""
     try:
         driver = make_url(settings.database).drivername
     except ArgumentError:
@@ -82,40 +82,40 @@ def check_database(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def _embedded(settings: Settings, clock: Clock, ending: Ending) -> AsyncIterator[Store]:
+async def _embedded(settings: Settings, clock: Clock, shutdown: Shutdown) -> AsyncIterator[Storage]:
     path = Path(make_url(settings.database).database or "waymark.db")
     log = OutgoingLog(lambda _topic: 1, clock)
-    with _alone(path):
+    with _FileLock(path):
         database = SqliteDatabase(path, log)
         bus = EmbeddedBus(database, log, 1)
         try:
-            yield Store(database, bus, upkeep=Upkeep(database, clock))
+            yield Storage(database, bus, upkeep=Upkeep(database, clock))
         finally:
-            await ending.step("log", bus.close(), LOG)
-            await ending.step("database", database.close(), DATABASE)
+            await shutdown.step("log", bus.close(), LOG)
+            await shutdown.step("database", database.close(), DATABASE)
 
 
 @asynccontextmanager
 async def _on_kafka(
-    settings: Settings, bus_url: str, services: Sequence[str], clock: Clock, owner: str, ending: Ending
-) -> AsyncIterator[dict[str, Store]]:
+    settings: Settings, bus_url: str, services: Sequence[str], clock: Clock, owner: str, shutdown: Shutdown
+) -> AsyncIterator[dict[str, Storage]]:
     bus = KafkaBus(bus_url.removeprefix("kafka://"), settings.topic_prefix, settings.session_seconds)
-    stores: dict[str, Store] = {}
+    stores: dict[str, Storage] = {}
     try:
         await bus.open(_NAMES, settings.partitions)
         for service in services:
             log = OutgoingLog(bus.partitions, clock)
             database = PostgresDatabase(settings.database, service, log)
-            stores[service] = Store(database, bus, Relay(service, database, bus.sender, log.wakes, clock, owner))
+            stores[service] = Storage(database, bus, Relay(service, database, bus.sender, log.wakes, clock, owner))
         yield stores
     finally:
-        await ending.step("log", bus.close(), LOG)
-        closing = (ending.step(name, store.database.close(), DATABASE) for name, store in stores.items())
+        await shutdown.step("log", bus.close(), LOG)
+        closing = (shutdown.step(name, store.database.close(), DATABASE) for name, store in stores.items())
         await asyncio.gather(*closing)
 
 
-class _alone:  # noqa: N801  a context manager, used like a function
-    """Holds the lock beside the database file: two processes on one SQLite file would fight over its log."""
+class _FileLock:
+    """The lock file beside the database file: two processes on one SQLite file would fight over its log."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
