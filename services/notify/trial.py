@@ -47,7 +47,7 @@ def remembered(templates: Templates, names: Iterable[str]) -> frozenset[str]:
 
 def _guaranteed(play: Play, step: Step) -> dict[str, Value]:
     """What is known whenever this step writes: a guard that holds has known what it reads."""
-    guarded = {name: _SAMPLE for condition in play.guard + step.guard for name in condition.names}
+    guarded = {name: _SAMPLE for condition in play.when + step.when for name in condition.names}
     asked: dict[str, Value] = {} if play.on else {"link": "https://example.com/s/token"}
     return {**guarded, **asked, **ALWAYS, **HOUSE}
 

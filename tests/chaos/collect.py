@@ -147,5 +147,5 @@ async def _money(world: World, found: Evidence) -> None:
 def _caps() -> list[Cap]:
     budget = definition(Settings(config=COMPANY)).playbook.budget
     return [
-        Cap(cap.name, cap.most, cap.within.total_seconds(), cap.account, cap.classes, cap.topics) for cap in budget.caps
+        Cap(cap.name, cap.max, cap.within.total_seconds(), cap.account, cap.classes, cap.topics) for cap in budget.caps
     ]

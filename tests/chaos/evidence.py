@@ -76,7 +76,7 @@ class Cap(NamedTuple):
     """At most so many in so many seconds, for a person or a whole account; no classes and topics: all of them."""
 
     name: str
-    most: int
+    max: int
     within: float
     account: bool
     classes: frozenset[str]

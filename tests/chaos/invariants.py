@@ -129,8 +129,8 @@ def _flooded(evidence: Evidence, sends: list[Send]) -> Iterator[str]:
                 times[send.account, "" if cap.account else send.user].append(send.at)
         for who, when in times.items():
             worst = max(sum(at - cap.within < other <= at for other in when) for at in when)
-            if worst > cap.most:
-                yield f"'{cap.name}' allows {cap.most}: {who} got {worst}"
+            if worst > cap.max:
+                yield f"'{cap.name}' allows {cap.max}: {who} got {worst}"
 
 
 def _distinct(sends: list[Send]) -> list[Send]:

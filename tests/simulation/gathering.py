@@ -144,7 +144,7 @@ async def _sent(town: Town, found: Evidence) -> None:
         )
     for cap in playbook().budget.caps:
         within = cap.within.total_seconds() - _SKEW
-        found.caps.append(Cap(cap.name, cap.most, within, cap.account, frozenset(cap.classes), frozenset(cap.topics)))
+        found.caps.append(Cap(cap.name, cap.max, within, cap.account, frozenset(cap.classes), frozenset(cap.topics)))
     for row in await rows(town, "notify", text("SELECT * FROM seen_consent ORDER BY n")):
         found.consents.append(Consent(row.account, row.user, row.what, row.topic, row[5], row.delivery))
 

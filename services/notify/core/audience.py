@@ -16,7 +16,7 @@ def addressed(account: Account, play: Play, step: Step) -> list[str]:
     willing = [(rank, user) for rank, user in ranked if not declined(account, user, play.class_, play.topic)]
     chosen = willing or ranked
     best = [user for rank, user in chosen if rank == chosen[0][0]]
-    return best[: play.audience.most]
+    return best[: play.audience.max_recipients]
 
 
 def _reachable(who: Contact, step: Step) -> bool:

@@ -1,5 +1,8 @@
 """How often may we write to a person? The words of `config/budget.yaml`, as data."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import msgspec
 
 from shared.contracts.outreach import OutreachClass
@@ -11,8 +14,10 @@ class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Counts every class but transactional, or only the `classes` and `topics` named.
     """
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"most": "max"}
+
     name: str
-    most: int
+    max: int
     within: str
     account: bool = False
     classes: list[OutreachClass] = []

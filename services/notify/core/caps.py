@@ -42,4 +42,4 @@ def _full(cap: Cap, spent: list[Spent], contact: Spent) -> Full | None:
     mine = (past for past in spent if cap.account or past.user == contact.user)
     since = contact.at - cap.within
     times = sorted(past.at for past in mine if past.at > since and cap.counts(past.class_, past.topic))
-    return Full(cap.name, times[-cap.most] + cap.within) if len(times) >= cap.most else None
+    return Full(cap.name, times[-cap.max] + cap.within) if len(times) >= cap.max else None

@@ -54,10 +54,10 @@ def _play(loaded: Loaded[Written], wrong: Wrong, known: Known | None) -> Play:
         on=written.on if isinstance(written.on, On) else None,
         steps=tuple(_step(step, ("steps", index), wrong, known) for index, step in enumerate(written.steps)),
         stages=frozenset(written.stages),
-        guard=conditions(written.guard, ("guard",), wrong, known),
+        when=conditions(written.when, ("when",), wrong, known),
         unless=conditions(written.unless, ("unless",), wrong, known),
         endings=tuple(_ending(stop, ("stop", index), wrong, known) for index, stop in enumerate(written.stop)),
-        again=_again(written.again, wrong),
+        cooldown=_cooldown(written.cooldown, wrong),
         audience=written.audience,
         holdout=written.holdout,
         description=written.description,
@@ -68,9 +68,9 @@ def _step(step: WrittenStep, at: At, wrong: Wrong, known: Known | None) -> Step:
     after, expires = _long(step.after, (*at, "after"), wrong), _long(step.expires, (*at, "expires"), wrong)
     if expires == timedelta():
         wrong((*at, "expires"), "a step that expires at once is never sent")
-    guard = conditions(step.guard, (*at, "guard"), wrong, known)
+    when = conditions(step.when, (*at, "when"), wrong, known)
     unless = conditions(step.unless, (*at, "unless"), wrong, known)
-    return Step(step.called, after, step.channel, step.template, step.subject, expires, guard, unless)
+    return Step(step.called, after, step.channel, step.template, step.subject, expires, when, unless)
 
 
 def _ending(stop: Stop, at: At, wrong: Wrong, known: Known | None) -> Ending:
@@ -85,10 +85,10 @@ def _given(entry: On | Stop) -> list[tuple[str, str]]:
     return [(kind, word) for kind in entry.__struct_fields__ if (word := getattr(entry, kind)) is not None]
 
 
-def _again(text: str, wrong: Wrong) -> timedelta | None:
+def _cooldown(text: str, wrong: Wrong) -> timedelta | None:
     if not text:
         return None
-    return FOREVER if text == NEVER else _long(text, ("again",), wrong)
+    return FOREVER if text == NEVER else _long(text, ("cooldown",), wrong)
 
 
 def _long(text: str, at: At, wrong: Wrong) -> timedelta:
@@ -99,14 +99,14 @@ def _long(text: str, at: At, wrong: Wrong) -> timedelta:
 
 
 def _rest(play: Written, wrong: Wrong) -> None:
-    if play.on == REQUEST and play.again:
-        wrong(("again",), "a play on request is asked for each time: the contact budget is its rest")
-    if play.on != REQUEST and not play.again:
-        wrong((), "'again' is missing: how long does it rest, 90d or never?")
+    if play.on == REQUEST and play.cooldown:
+        wrong(("cooldown",), "a play on request has no cooldown of its own: the contact budget is its cooldown")
+    if play.on != REQUEST and not play.cooldown:
+        wrong((), "'cooldown' is missing: how long until the play may run again, 90d or never?")
     if not 0 <= play.holdout < 1:
         wrong(("holdout",), "a share from 0 to less than 1")
-    if play.audience.most < 1:
-        wrong(("audience", "most"), "at least one person")
+    if play.audience.max_recipients < 1:
+        wrong(("audience", "max_recipients"), "at least one person")
     if not play.steps:
         wrong(("steps",), "a play without steps does nothing")
 

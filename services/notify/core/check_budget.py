@@ -41,10 +41,10 @@ def _budget(file: BudgetFile, wrong: Callable[..., None], known: Known | None) -
 def _caps(file: BudgetFile, wrong: Callable[..., None]) -> tuple[Cap, ...]:
     caps = []
     for index, cap in enumerate(file.caps):
-        if cap.most < 1:
-            wrong(("caps", index, "most"), "at least 1: to send nothing at all, remove the plays")
+        if cap.max < 1:
+            wrong(("caps", index, "max"), "at least 1: to send nothing at all, remove the plays")
         within = _long(cap.within, ("caps", index, "within"), wrong)
-        caps.append(Cap(cap.name, cap.most, within, cap.account, frozenset(cap.classes), frozenset(cap.topics)))
+        caps.append(Cap(cap.name, cap.max, within, cap.account, frozenset(cap.classes), frozenset(cap.topics)))
     return tuple(caps)
 
 

@@ -32,7 +32,7 @@ class Step(NamedTuple):
     template: str
     subject: str
     expires: timedelta
-    guard: tuple[Expr, ...] = ()
+    when: tuple[Expr, ...] = ()
     unless: tuple[Expr, ...] = ()
 
 
@@ -45,7 +45,7 @@ class Ending(NamedTuple):
 
 
 class Play(NamedTuple):
-    """A play, checked. `again` is the rest after somebody was contacted; None for plays on request."""
+    """A play, checked. `cooldown` is the time until the next run after somebody was contacted; None for plays on request."""
 
     name: str
     version: str
@@ -54,10 +54,10 @@ class Play(NamedTuple):
     on: On | None
     steps: tuple[Step, ...]
     stages: frozenset[str] = frozenset()
-    guard: tuple[Expr, ...] = ()
+    when: tuple[Expr, ...] = ()
     unless: tuple[Expr, ...] = ()
     endings: tuple[Ending, ...] = ()
-    again: timedelta | None = None
+    cooldown: timedelta | None = None
     audience: Audience = Audience()
     holdout: float = 0.0
     description: str = ""
@@ -70,7 +70,7 @@ class Cap(NamedTuple):
     """A cap, checked."""
 
     name: str
-    most: int
+    max: int
     within: timedelta
     account: bool
     classes: frozenset[str]

@@ -82,8 +82,8 @@ def holdout(case: Case) -> Verdict | None:
 
 
 def guard(case: Case) -> Verdict | None:
-    """Every guard holds for certain, and no `unless` does."""
-    guards, bars = case.play.guard + case.step.guard, case.play.unless + case.step.unless
+    """Every `when` holds for certain, and no `unless` does."""
+    guards, bars = case.play.when + case.step.when, case.play.unless + case.step.unless
     if not guards and not bars:
         return None
     known = values(case.account.view, case.book)

@@ -69,7 +69,7 @@ def _objection(account: Account, play: Play, run: Run, book: Playbook) -> Verdic
     if run.ask is None and any(other.play == play.name for other in account.runs):
         return Verdict("skip", "running")
     last = account.contacted.get(play.name)
-    resting = last is not None and play.again is not None and run.started_at - last < play.again
+    resting = last is not None and play.cooldown is not None and run.started_at - last < play.cooldown
     return Verdict("skip", "resting") if resting else None
 
 

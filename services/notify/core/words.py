@@ -1,6 +1,7 @@
 """What may a play say? The words of `config/plays/*.yaml`, as data."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -35,12 +36,16 @@ class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Audience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom it addresses: the first role on the list that somebody has; `any` is everybody."""
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"most": "max_recipients"}
+
     roles: list[str] = msgspec.field(default_factory=lambda: ["any"])
-    most: int = 1
+    max_recipients: int = 1
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One message or task, `after` the play began. `name` tells two steps with one template apart."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"guard": "when"}
 
     after: str
     channel: Channel
@@ -48,7 +53,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     subject: str = ""
     expires: str = "7d"
-    guard: list[str] = []
+    when: list[str] = []
     unless: list[str] = []
 
     @property
@@ -58,7 +63,12 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Play(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file. `guard` must certainly hold, `unless` must not certainly hold: unknown stops the first, not the second."""
+    """One file. `when` must certainly hold, `unless` must not certainly hold: unknown stops the first, not the second.
+
+    `cooldown` is the time until the same account may be in the play again.
+    """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"again": "cooldown", "guard": "when"}
 
     name: str
     description: str
@@ -67,9 +77,9 @@ class Play(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: list[Step]
     stages: list[str] = []
     topic: str = ""
-    guard: list[str] = []
+    when: list[str] = []
     unless: list[str] = []
     stop: list[Stop] = []
-    again: str = ""
+    cooldown: str = ""
     audience: Audience = Audience()
     holdout: float = 0.0

@@ -51,15 +51,15 @@ def budget(caps: Iterable[Cap] = CAPS, quiet: Quiet | None = None) -> Budget:
 
 
 def step(after: float = 0, channel: Any = "email", template: str = "hello", expires: float = 7, **more: Any) -> Step:
-    guard = tuple(map(Expr, more.pop("guard", ())))
-    return Step(more.pop("name", template), after * DAY, channel, template, "", expires * DAY, guard)
+    when = tuple(map(Expr, more.pop("when", ())))
+    return Step(more.pop("name", template), after * DAY, channel, template, "", expires * DAY, when)
 
 
 def play(name: str = "hello", on: On | None = None, steps: Iterable[Step] = (), **more: Any) -> Play:
     on = on if on or more.pop("request", False) else On(signal=name)
     class_ = more.pop("class_", "onboarding")
     endings = tuple(ending(stop) for stop in more.pop("stop", ()))
-    conditions = {key: tuple(map(Expr, more.pop(key, ()))) for key in ("guard", "unless")}
+    conditions = {key: tuple(map(Expr, more.pop(key, ()))) for key in ("when", "unless")}
     return Play(
         name=name,
         version="v",
@@ -69,7 +69,7 @@ def play(name: str = "hello", on: On | None = None, steps: Iterable[Step] = (), 
         steps=tuple(steps) or (step(),),
         stages=frozenset(more.pop("stages", ())),
         endings=endings,
-        again=more.pop("again", timedelta()),
+        cooldown=more.pop("cooldown", timedelta()),
         audience=more.pop("audience", Audience()),
         holdout=more.pop("holdout", 0.0),
         **conditions,

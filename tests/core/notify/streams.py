@@ -13,7 +13,7 @@ PLAYS = (
     play("welcome", On(stage="onboarding"), [step(0, template="a"), step(1, template="b"), step(3, template="c")]),
     play("save", On(flag="at_risk"), [step(0, "task", "t"), step(0.5, template="m")], class_="risk"),
     play("value", On(signal="value"), class_="value", audience=Audience(["champion", "any"], 3)),
-    play("offer", On(signal="offer"), class_="expansion", unless=["at_risk"], again=timedelta(days=3)),
+    play("offer", On(signal="offer"), class_="expansion", unless=["at_risk"], cooldown=timedelta(days=3)),
     play("favour", On(signal="favour"), class_="advocacy", steps=[step(1, expires=40)]),
     play("bill", On(signal="bill"), [step(0), step(1, template="again")], class_="transactional"),
     play(

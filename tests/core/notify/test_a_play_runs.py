@@ -23,7 +23,7 @@ def test_a_series_starts_with_its_stage_and_goes_out_on_its_days():
 
 
 def test_steps_due_before_a_message_see_the_account_as_it_stood_then():
-    story = Story(book(play("welcome", On(stage="onboarding"), [step(2)], guard=["seats >= 5"])))
+    story = Story(book(play("welcome", On(stage="onboarding"), [step(2)], when=["seats >= 5"])))
     story.person()
     story.stage("onboarding", metrics={"seats": 5.0})
     assert sent(story.signal("other", when=3, stage="onboarding", metrics={"seats": 1.0})) == [("hello", "ann")]
@@ -96,7 +96,7 @@ def test_a_milestone_a_cleared_flag_a_signal_a_fact_or_a_condition_ends_a_play()
 
 
 def test_a_play_rests_after_it_reached_somebody_but_not_after_a_guard_said_no():
-    story = Story(book(play(again=timedelta(days=30), guard=["seats >= 5"])))
+    story = Story(book(play(cooldown=timedelta(days=30), when=["seats >= 5"])))
     story.person()
     story.signal(metrics={"seats": 1.0})
     story.signal(when=1, metrics={"seats": 9.0})

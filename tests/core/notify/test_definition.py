@@ -72,7 +72,7 @@ def test_a_change_of_any_file_is_another_version(config: Path):
 
 BROKEN = {
     "class: onboarding": ("class: onbording", "welcome.yaml:3: Invalid enum value 'onbording'"),
-    "again: never": ("agian: never", "welcome.yaml:6: unknown key 'agian'; did you mean 'again'?"),
+    "cooldown: never": ("coldown: never", "welcome.yaml:6: unknown key 'coldown'; did you mean 'cooldown'?"),
     "stages: [onboarding]": ("stages: [onbording]", "no stage 'onbording' in the lifecycle definition; did you mean 'onboarding'?"),
     "on: {stage: onboarding}": ("on: {signal: usage_dropp}", "welcome.yaml:5: no signal 'usage_dropp' in the lifecycle definition; did you mean 'usage_drop'?"),
     "  - milestone: first_value": ("  - milestone: first_valu", "welcome.yaml:10: no milestone 'first_valu'"),
@@ -84,7 +84,7 @@ BROKEN = {
     "name: welcome": ("name: Welcome!", "'Welcome!' is not readable"),
     "channel: task": ("channel: pigeon", "welcome.yaml:16: Invalid enum value 'pigeon'"),
     "expires: 5d": ("expires: 0d", "welcome.yaml:12: a step that expires at once is never sent"),
-    "most: 1}": ("most: 0}", "welcome.yaml:7: at least one person"),
+    "max_recipients: 1}": ("max_recipients: 0}", "welcome.yaml:7: at least one person"),
 }  # fmt: skip
 
 
@@ -107,15 +107,15 @@ def test_all_mistakes_of_all_files_are_told_at_once(config: Path):
 
 def test_a_play_that_rests_is_asked_how_long(config: Path):
     file = config / "plays/welcome.yaml"
-    file.write_text(file.read_text("utf8").replace("again: never\n", ""), "utf8")
-    assert "'again' is missing" in mistakes(config)[0]
+    file.write_text(file.read_text("utf8").replace("cooldown: never\n", ""), "utf8")
+    assert "'cooldown' is missing" in mistakes(config)[0]
 
 
 def test_a_request_has_no_rest_of_its_own(config: Path):
     shutil.copy(CONFIG / "plays/nps_invite.yaml", config / "plays")
     file = config / "plays/nps_invite.yaml"
-    file.write_text(file.read_text("utf8") + "again: 90d\n", "utf8")
-    assert "the contact budget is its rest" in mistakes(config)[0]
+    file.write_text(file.read_text("utf8") + "cooldown: 90d\n", "utf8")
+    assert "the contact budget is its cooldown" in mistakes(config)[0]
 
 
 def test_a_text_that_could_not_be_written_for_some_account_is_found(config: Path):

@@ -56,7 +56,7 @@ def test_the_budget_is_never_exceeded_at_any_moment(stream: list[Event], playboo
                 and cap.counts(other.outreach_class, other.topic)
                 and (cap.account or other.user == one.user)
             ]
-            assert len(window) <= cap.most, cap.name
+            assert len(window) <= cap.max, cap.name
 
 
 @settings(max_examples=150, deadline=None)

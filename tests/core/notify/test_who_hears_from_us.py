@@ -59,7 +59,7 @@ def test_a_request_for_somebody_who_left_or_has_no_address_says_so():
 
 
 def test_a_guard_that_is_unknown_says_no_and_a_bar_that_is_unknown_does_not():
-    story = Story(book(play("a", guard=["seats >= 5"]), play("b", unless=["seats >= 5"])))
+    story = Story(book(play("a", when=["seats >= 5"]), play("b", unless=["seats >= 5"])))
     story.person()
     story.signal("a")
     story.signal("b")
@@ -69,7 +69,7 @@ def test_a_guard_that_is_unknown_says_no_and_a_bar_that_is_unknown_does_not():
 
 
 def test_a_flag_that_is_not_raised_reads_as_false():
-    story = Story(book(play(guard=["!at_risk"])))
+    story = Story(book(play(when=["!at_risk"])))
     story.person()
     story.signal()
     assert sent(story.wait(at(0))) == [("hello", "ann")]
