@@ -1,18 +1,22 @@
-"""What did the company define, and where exactly is the mistake? Strict YAML with the line of every value.
+"""Definition files: strict YAML with the line of every value and of every mistake.
 
 `load(path, Model)` reads a YAML file into a msgspec Struct (declare it `forbid_unknown_fields=True`). Whatever
 is wrong becomes a `DefinitionError` naming file, line, what is wrong and what was probably meant.
+
+A struct whose keys were renamed says so: `RENAMED: ClassVar[Mapping[str, str]] = {"rest": "cooldown"}`. A file that still
+has the old key gets the mistake "'rest' is now 'cooldown'" at its line.
 """
 
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import yaml
+from msgspec import inspect
 
 T = TypeVar("T")
 At = tuple[str | int, ...]
@@ -56,6 +60,13 @@ class Loaded(NamedTuple, Generic[T]):
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's booleans: `on:` is a key and NO a country; only true and false are true and false."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node. One that cannot be built (2026-02-31) is a mistake at its line."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
 
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _Loader.yaml_implicit_resolvers = {
@@ -66,30 +77,102 @@ _Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:[tT]rue|TRUE|[fF]alse|F
 
 
 def load(path: Path, model: type[T]) -> Loaded[T]:
-    """Read and check one file. Raises DefinitionError; OSError where it cannot be read."""
-    raw = path.read_bytes()
-    try:
-        node = yaml.compose(raw, Loader=_Loader)
-        plain = yaml.load(raw, Loader=_Loader)  # noqa: S506  a SafeLoader that takes fewer words for booleans
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
-        raise DefinitionError([Mistake(str(path), line, f"not YAML: {error.problem}")]) from None
+    """Read and check one file. Raises DefinitionError, also where there is no such file."""
+    file, raw = str(path), _read(path)
+    node, plain = _parsed(raw, file)
     lines: dict[At, int] = {(): 1}
-    if node is not None:
-        mistakes = list(_walk(node, (), lines, str(path)))
-        if mistakes:
-            raise DefinitionError(mistakes)
+    if node is not None and (mistakes := list(_walk(node, (), lines, file))):
+        raise DefinitionError(mistakes)
+    if renamed := [Mistake(file, _line(lines, at), problem) for at, problem in _renamed(model, plain)]:
+        raise DefinitionError(renamed)
     try:
         value = msgspec.convert(plain, model)
     except msgspec.ValidationError as error:
-        raise DefinitionError([_explained(str(error), plain, lines, str(path), model)]) from None
-    return Loaded(value, hashlib.sha256(raw).hexdigest()[:12], str(path), lines)
+        raise DefinitionError([_explained(str(error), plain, lines, file, model)]) from None
+    return Loaded(value, hashlib.sha256(raw).hexdigest()[:12], file, lines)
+
+
+def load_plain(path: Path) -> Any:
+    """The plain values of a YAML file, whatever keys it has. Raises DefinitionError where it is not YAML."""
+    return _parsed(_read(path), str(path))[1]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word closest to this one, or empty."""
     return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), "")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DefinitionError([Mistake(str(path), 1, "cannot be read: there is no such file")]) from None
+    except OSError as error:
+        raise DefinitionError([Mistake(str(path), 1, f"cannot be read: {error.strerror}")]) from None
+
+
+def _parsed(raw: bytes, file: str) -> tuple[yaml.Node | None, Any]:
+    """The nodes of a YAML file, which know their lines, and its plain values."""
+    try:
+        loader = _Loader(raw)
+        node = loader.get_single_node()
+        plain = loader.construct_document(node) if node is not None else None
+        _depth(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DefinitionError([Mistake(file, line, f"not YAML: {error.problem}")]) from None
+    except yaml.reader.ReaderError as error:
+        line = raw[: error.position].count(b"\n") + 1
+        raise DefinitionError([Mistake(file, line, f"not YAML: {error.reason}")]) from None
+    except RecursionError:
+        raise DefinitionError([Mistake(file, 1, "nested too deeply")]) from None
+    return node, plain
+
+
+_MAX_DEPTH = 50
+"""Levels of nesting. Our models have ten; the bound keeps every later walk over the values from exhausting the stack."""
+
+
+def _depth(node: yaml.Node | None, level: int = 1) -> None:
+    """Raises RecursionError past `_MAX_DEPTH` levels, and for a value that contains itself."""
+    if level > _MAX_DEPTH:
+        raise RecursionError
+    if isinstance(node, yaml.CollectionNode):
+        for inner in node.value:
+            for each in inner if isinstance(inner, tuple) else (inner,):
+                _depth(each, level + 1)
+
+
+def _renamed(model: Any, plain: Any) -> Iterator[tuple[At, str]]:
+    """The renamed keys under a value, each with what it is called now."""
+    return _old_keys(inspect.type_info(model), plain, ())
+
+
+def _old_keys(kind: inspect.Type, plain: Any, at: At) -> Iterator[tuple[At, str]]:
+    if isinstance(kind, inspect.UnionType):
+        for one in kind.types:
+            yield from _old_keys(one, plain, at)
+        return
+    if isinstance(kind, inspect.StructType) and isinstance(plain, dict) and _is_meant(kind, plain):
+        for old, new in getattr(kind.cls, "RENAMED", {}).items():
+            if old in plain:
+                yield (*at, old), f"'{old}' is now '{new}'"
+    for step, inner in _inner(kind, plain):
+        yield from _old_keys(inner, plain[step], (*at, step))
+
+
+def _inner(kind: inspect.Type, plain: Any) -> Iterator[tuple[str | int, inspect.Type]]:
+    """The values within a value of this type: where each stands, and its type."""
+    if isinstance(kind, inspect.StructType) and isinstance(plain, dict) and _is_meant(kind, plain):
+        yield from ((field.encode_name, field.type) for field in kind.fields if field.encode_name in plain)
+    elif isinstance(kind, inspect.DictType) and isinstance(plain, dict):
+        yield from ((key, kind.value_type) for key in plain)
+    elif isinstance(kind, inspect.ListType | inspect.VarTupleType) and isinstance(plain, list):
+        yield from ((index, kind.item_type) for index in range(len(plain)))
+
+
+def _is_meant(kind: inspect.StructType, plain: dict[Any, Any]) -> bool:
+    return kind.tag_field is None or plain.get(kind.tag_field) == kind.tag
 
 
 def _walk(node: yaml.Node, at: At, lines: dict[At, int], file: str) -> Iterable[Mistake]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-import yaml
 
 from services.notify.core.budget import BudgetFile
 from services.notify.core.check import checked
@@ -17,7 +16,7 @@ from services.notify.core.words import Play as Written
 from services.notify.rendering import TemplateMistake, Templates
 from services.notify.trial import remembered, text_mistakes
 from shared.contracts.evidence import Value
-from shared.definitions import DefinitionError, Loaded, Mistake, load
+from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plain
 
 _SUFFIX = ".md.j2"
 _ALWAYS_TOLD = frozenset({"days_in_stage", "tenure_days", "required_milestones_missing"})
@@ -64,7 +63,7 @@ def load_plays(config: Path, known: Known | None = None) -> Definition:
 
 def known_names(lifecycle: Path) -> Known:
     """The names that a `lifecycle.yaml` offers, read as plain YAML: whether it is right is not our question."""
-    file: Mapping[str, Any] = yaml.safe_load(lifecycle.read_bytes()) or {}
+    file: Mapping[str, Any] = load_plain(lifecycle) or {}
     kinds = ("stages", "flags", "signals", "milestones")
     told = {kind: frozenset(map(str, file.get(kind) or ())) for kind in kinds}
     metrics = frozenset(map(str, file.get("metrics") or ())) | _ALWAYS_TOLD
@@ -82,8 +81,6 @@ def _read(
         result, wrong = check(load(file, model))
     except DefinitionError as error:
         result, wrong = None, error.mistakes
-    except OSError as error:
-        result, wrong = None, [Mistake(str(file), 1, f"cannot be read: {error.strerror}")]
     mistakes += wrong
     return result
 

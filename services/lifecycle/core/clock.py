@@ -1,6 +1,6 @@
 """What falls due while time passes? One tick at each midnight (UTC) of the account's own clock.
 
-Windows, health, holds, dwells and rests move at midnight only, so time has one mechanism. At a shared instant the
+Windows, health, holds, dwells and cooldowns move at midnight only, so time has one mechanism. At a shared instant the
 tick comes before the event. Between ticks the clock stands at the latest event: so `advance` in small steps is
 `advance` in one.
 """

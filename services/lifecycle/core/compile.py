@@ -58,9 +58,9 @@ class Compiler:
         return FlagRule(name, up, down)
 
     def signal(self, name: str, signal: Signal) -> SignalRule:
-        rest = duration(signal.rest)
-        rule = self.rule(name, signal.when, signal.unless, signal.hold, signal.reason, waits=bool(rest))
-        return SignalRule(name, rule, rest)
+        cooldown = duration(signal.cooldown)
+        rule = self.rule(name, signal.when, signal.unless, signal.hold, signal.reason, waits=bool(cooldown))
+        return SignalRule(name, rule, cooldown)
 
     def event_class(self, name: str, of: EventClass) -> ClassPlan:
         mine = [write for part in self.parts.values() for write in part.writes if write.of == name]

@@ -128,12 +128,12 @@ def _signals(turn: Turn, rules: tuple[SignalRule, ...]) -> None:
         if not one.rule.ready(turn):
             if raised:
                 raised.lasts = False
-        elif not raised or (not raised.lasts and _rested(turn, raised, one)):
+        elif not raised or (not raised.lasts and _cooled_down(turn, raised, one)):
             _raise(turn, one)
 
 
-def _rested(turn: Turn, raised: Raised, signal: SignalRule) -> bool:
-    return not signal.rest or turn.midnight() - raised.at >= signal.rest
+def _cooled_down(turn: Turn, raised: Raised, signal: SignalRule) -> bool:
+    return not signal.cooldown or turn.midnight() - raised.at >= signal.cooldown
 
 
 def _raise(turn: Turn, signal: SignalRule) -> None:

@@ -60,11 +60,11 @@ class FlagRule:
 
 @dataclass(frozen=True, slots=True)
 class SignalRule:
-    """Announced, then at rest."""
+    """Announced, then not again within the cooldown."""
 
     name: str
     rule: Rule
-    rest: timedelta
+    cooldown: timedelta
 
 
 @dataclass(frozen=True, slots=True)

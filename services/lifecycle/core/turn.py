@@ -37,7 +37,7 @@ class Turn(dict[str, "Value"]):
         return value
 
     def midnight(self) -> datetime:
-        """The beginning of the day: holds, dwells and rests are over when they are over by then."""
+        """The beginning of the day: holds, dwells and cooldowns are over when they are over by then."""
         return midnight(self.account.clock)
 
 

@@ -230,7 +230,7 @@ edges:
   - {from: b, to: c, when: [gone >= 9], reason: r}
   - {from: "*", to: done, when: [subscriptions == 0], reason: Ended.}
 signals:
-  growth: {when: [users >= 2], rest: 10d, reason: "{users} users."}
+  growth: {when: [users >= 2], cooldown: 10d, reason: "{users} users."}
 """
 
 
@@ -262,7 +262,7 @@ def test_a_signal_that_was_over_when_its_rest_ended_stays_silent(with_rules: Mak
 
 def test_a_signal_without_rest_is_announced_each_time_it_comes_also_on_one_day(with_rules: Make):
     world = with_rules(
-        SIGNAL.replace("when: [users >= 2], rest: 10d", "when: [subscriptions >= 1]")
+        SIGNAL.replace("when: [users >= 2], cooldown: 10d", "when: [subscriptions >= 1]")
         .replace("{users} users", "x")
         .replace("when: [subscriptions == 0]", "when: [gone >= 9]")
     )

@@ -37,7 +37,7 @@ flags:
 signals:
   growth:
     when: [users >= 5]
-    rest: 30d
+    cooldown: 30d
     reason: Growth.
 health:
   dimensions:
@@ -52,7 +52,8 @@ facts: [ended]
 
 MISTAKES = [
     ("hold: 7d", "hold: 7 days", 19, "'7 days' is not a duration: whole days or weeks, as 7d or 2w", ""),
-    ("rest: 30d", "rest: 12h", 30, "'12h' is not a duration", ""),
+    ("cooldown: 30d", "rest: 30d", 30, "'rest' is now 'cooldown'", ""),
+    ("cooldown: 30d", "cooldown: 12h", 30, "'12h' is not a duration", ""),
     ("expires: 30d", "expires: soon", 8, "'soon' is not a duration", ""),
     ("when: [uses >= 3]", "when: [usess >= 3]", 18, "unknown metric 'usess' in 'usess >= 3'", "uses"),
     ("when: [uses >= 3]", "when: [{any: [uses >= 3, usrs > 1]}]", 18, "unknown metric 'usrs'", "users"),

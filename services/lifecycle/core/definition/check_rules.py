@@ -42,5 +42,5 @@ def _signal(find: Findings, name: str, signal: Signal) -> Iterator[Mistake]:
     yield from find.when((*at, "when"), signal.when)
     yield from find.unless((*at, "unless"), signal.unless)
     yield from find.duration((*at, "hold"), signal.hold)
-    yield from find.duration((*at, "rest"), signal.rest)
+    yield from find.duration((*at, "cooldown"), signal.cooldown)
     yield from find.reason((*at, "reason"), signal.reason)

@@ -1,5 +1,8 @@
 """What may a company say in `config/lifecycle.yaml`?"""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from msgspec import field
 
 from services.lifecycle.core.definition.metrics import Metric
@@ -80,13 +83,15 @@ class Flag(Strict, frozen=True):
 
 
 class Signal(Strict, frozen=True):
-    """An occurrence, announced once each time its conditions become true, and not again within `rest`."""
+    """An occurrence, announced once each time its conditions become true, and not again within `cooldown`."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"rest": "cooldown"}
 
     when: When
     reason: str
     unless: list[str] = field(default_factory=list)
     hold: str = "0d"
-    rest: str = "0d"
+    cooldown: str = "0d"
 
 
 class Measure(Strict, frozen=True):
