@@ -18,6 +18,8 @@ import msgspec
 import yaml
 from msgspec import inspect
 
+from shared.durations import Duration
+
 T = TypeVar("T")
 At = tuple[str | int, ...]
 """Where a value stands: ("stages", "adoption", "edges", 0, "when")."""
@@ -86,10 +88,17 @@ def load(path: Path, model: type[T]) -> Loaded[T]:
     if renamed := [Mistake(file, _line(lines, at), problem) for at, problem in _renamed(model, plain)]:
         raise DefinitionError(renamed)
     try:
-        value = msgspec.convert(plain, model)
+        value = msgspec.convert(plain, model, dec_hook=_duration)
     except msgspec.ValidationError as error:
         raise DefinitionError([_explained(str(error), plain, lines, file, model)]) from None
     return Loaded(value, hashlib.sha256(raw).hexdigest()[:12], file, lines)
+
+
+def _duration(kind: type, value: Any) -> Any:
+    """The types that msgspec does not know: durations."""
+    if issubclass(kind, Duration):
+        return kind.parse(value)
+    raise NotImplementedError(f"no field of a definition has the type {kind.__name__}")
 
 
 def load_plain(path: Path) -> Any:
@@ -239,7 +248,7 @@ def _without(plain: Any, at: At, keep: Any) -> Any:
 
 def _fails_alike(error: str, plain: Any, model: Any) -> bool:
     try:
-        msgspec.convert(plain, model)
+        msgspec.convert(plain, model, dec_hook=_duration)
     except msgspec.ValidationError as again:
         return str(again) == error
     return False

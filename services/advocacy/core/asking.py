@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from services.advocacy.core.account import Account, Ask, AskStatus
 from services.advocacy.core.candidacy import fallen, promoter, reasons_against
 from services.advocacy.core.decisions import Invitation, InvitationClosed, Step
-from services.advocacy.core.definitions import Definitions, Referrals, days
+from services.advocacy.core.definitions import Definitions, Referrals
 from services.advocacy.core.refusal import Refused
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage, SignalRaised
@@ -62,7 +62,7 @@ def settled(account: Account, ask: Ask, status: AskStatus, reason: str, at: date
 
 def _forgotten(account: Account, ask: Ask, rules: Referrals) -> bool:
     """Older than any rule looks back."""
-    return account.clock - ask.at > days(rules.ask.rest_days + rules.ask.rest_after_decline_days + rules.ask.open_days)
+    return account.clock - ask.at > rules.ask.cooldown + rules.ask.cooldown_after_decline + rules.ask.open
 
 
 def _invitation(account: Account, user: str, definitions: Definitions, history: bool) -> Invitation:
@@ -76,7 +76,7 @@ def _invitation(account: Account, user: str, definitions: Definitions, history: 
         play=rules.ask.play,
         outreach_class="advocacy",
         at=account.clock,
-        closes_at=account.clock + days(rules.ask.open_days),
+        closes_at=account.clock + rules.ask.open,
         cause="a promoter in good health",
         definition=definitions.versions.get("referrals", ""),
         history=history,

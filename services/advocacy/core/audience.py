@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.advocacy.core.account import Account, Contact
-from services.advocacy.core.definitions import Survey, days
+from services.advocacy.core.definitions import Survey
+from shared.durations import in_words
 
 TOPIC = "survey"
 
@@ -44,10 +45,10 @@ def reason_against(account: Account, user: str, survey: Survey) -> str:
 
 def _resting(account: Account, user: str, survey: Survey) -> str:
     same, anything = _last(account, user, survey)
-    if same and account.clock - same < days(survey.rest.same_survey_days):
-        return f"was asked the same within {survey.rest.same_survey_days} days"
-    if anything and account.clock - anything < days(survey.rest.any_survey_days):
-        return f"was asked something within {survey.rest.any_survey_days} days"
+    if same and account.clock - same < survey.cooldown.same_survey:
+        return f"was asked the same within {in_words(survey.cooldown.same_survey)}"
+    if anything and account.clock - anything < survey.cooldown.any_survey:
+        return f"was asked something within {in_words(survey.cooldown.any_survey)}"
     return ""
 
 

@@ -1,10 +1,11 @@
 """May we ask this account to refer others, and must we stop? Each rule is one line with its reason."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.advocacy.core.account import Account, Ask
-from services.advocacy.core.definitions import AskRules, days
+from services.advocacy.core.definitions import AskRules
+from shared.durations import in_words
 
 TOPIC = "advocacy"
 KIND = "nps"
@@ -21,23 +22,23 @@ def _fitness(account: Account, rules: AskRules) -> Iterator[str]:
     if account.band != "green" or (account.score is not None and account.score < rules.min_score):
         yield "is not healthy enough"
     yield from troubles(account, rules)
-    if account.tenure < days(rules.min_tenure_days):
-        yield f"has been a customer for less than {rules.min_tenure_days} days"
+    if account.tenure < rules.min_tenure:
+        yield f"has been a customer for less than {in_words(rules.min_tenure)}"
     if promoter(account, rules) is None:
-        yield f"nobody who can be asked is a promoter of the last {rules.promoter_days} days"
+        yield f"nobody who can be asked is a promoter of the last {in_words(rules.promoter_within)}"
 
 
 def _rest(account: Account, rules: AskRules) -> Iterator[str]:
-    if any(account.clock - ask.at < days(rules.rest_days) for ask in account.asks):
-        yield f"was asked within {rules.rest_days} days"
-    if any(account.clock - at < days(rules.rest_after_decline_days) for at in _declined(account)):
-        yield f"declined within {rules.rest_after_decline_days} days"
+    if any(account.clock - ask.at < rules.cooldown for ask in account.asks):
+        yield f"was asked within {in_words(rules.cooldown)}"
+    if any(account.clock - at < rules.cooldown_after_decline for at in _declined(account)):
+        yield f"declined within {in_words(rules.cooldown_after_decline)}"
 
 
 def is_candidate(account: Account, rules: AskRules) -> bool:
     """Lifecycle says so: by the stage it is in, or by a signal of late."""
     called = account.candidate_at
-    recent = called is not None and account.clock - called <= days(rules.candidate_days)
+    recent = called is not None and account.clock - called <= rules.candidate_for
     return account.stage == rules.stage or recent
 
 
@@ -79,7 +80,7 @@ def _promoters(account: Account, rules: AskRules) -> Iterator[tuple[str, int, da
 
 
 def _promotes(account: Account, score: int, at: datetime, rules: AskRules) -> bool:
-    return score >= rules.promoter_score and account.clock - at <= days(rules.promoter_days)
+    return score >= rules.promoter_score and account.clock - at <= rules.promoter_within
 
 
 def _declined(account: Account) -> list[datetime]:
@@ -88,7 +89,6 @@ def _declined(account: Account) -> list[datetime]:
 
 def turning_points(account: Account, rules: AskRules) -> list[datetime]:
     """The moments at which time alone may lift a reason."""
-    lifted: list[datetime] = [account.born + days(rules.min_tenure_days)] if account.born else []
-    lifted += [ask.at + days(rules.rest_days) for ask in account.asks]
-    rest: timedelta = days(rules.rest_after_decline_days)
-    return lifted + [at + rest for at in _declined(account)]
+    lifted: list[datetime] = [account.born + rules.min_tenure] if account.born else []
+    lifted += [ask.at + rules.cooldown for ask in account.asks]
+    return lifted + [at + rules.cooldown_after_decline for at in _declined(account)]

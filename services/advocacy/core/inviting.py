@@ -1,14 +1,15 @@
 """Which survey does this moment start, and who gets it?"""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from services.advocacy.core.account import Account, Sent
 from services.advocacy.core.audience import chosen
 from services.advocacy.core.decisions import Decision, Invitation, Step, Withheld
-from services.advocacy.core.definitions import Definitions, OnSignal, OnStage, OnTenure, Survey, Trigger, days
-from shared.contracts.lifecycle import LifecycleMessage, SignalRaised, StageChanged
+from services.advocacy.core.definitions import Definitions, Survey, Trigger
+from shared.contracts.lifecycle import FlagChanged, LifecycleMessage, MilestoneReached, SignalRaised, StageChanged
+from shared.durations import in_words
 from shared.ids import derived
 
 
@@ -16,7 +17,7 @@ def told(account: Account, message: LifecycleMessage, definitions: Definitions) 
     """The surveys that this message starts."""
     decisions: list[Decision] = []
     for survey in definitions.surveys:
-        cause = next((words for trigger in survey.triggers if (words := _starts(trigger, message))), "")
+        cause = next((words for trigger in survey.on if (words := _starts(trigger, message))), "")
         if cause:
             account, more = invited(account, survey, message.id, cause, definitions, history=message.history)
             decisions += more
@@ -24,32 +25,41 @@ def told(account: Account, message: LifecycleMessage, definitions: Definitions) 
 
 
 def _starts(trigger: Trigger, message: LifecycleMessage) -> str:
-    match trigger, message:
-        case OnStage(stage=wanted), StageChanged(stage=stage) if wanted == stage:
-            return f"entered {stage}"
-        case OnSignal(signal=wanted), SignalRaised(signal=signal) if wanted == signal:
-            return f"signal {signal}"
+    match message:
+        case StageChanged() if message.stage == trigger.stage and trigger.from_ in {None, message.previous}:
+            return f"entered {message.stage}"
+        case FlagChanged(raised=True) if message.flag == trigger.flag:
+            return f"flag {message.flag}"
+        case SignalRaised() if message.signal == trigger.signal:
+            return f"signal {message.signal}"
+        case MilestoneReached(corrected=False) if message.milestone == trigger.milestone:
+            return f"milestone {message.milestone}"
     return ""
 
 
 def due_days(account: Account, definitions: Definitions) -> list[datetime]:
-    """The moments at which some survey's day of tenure comes."""
+    """The moments at which some survey's tenure is reached."""
     born = account.born
     if born is None:
         return []
-    return [born + days(on.day) for survey in definitions.surveys for on in survey.triggers if isinstance(on, OnTenure)]
+    return [born + trigger.tenure for survey in definitions.surveys for trigger in survey.on if trigger.tenure]
 
 
 def come_of_age(account: Account, definitions: Definitions, *, history: bool) -> Step:
-    """The surveys whose day of tenure is exactly now on the account's clock."""
+    """The surveys whose tenure is reached exactly now on the account's clock."""
     decisions: list[Decision] = []
     for survey in definitions.surveys:
-        for on in survey.triggers:
-            if isinstance(on, OnTenure) and account.tenure == days(on.day):
-                cause = f"day {on.day}"
+        for trigger in survey.on:
+            if trigger.tenure and account.tenure == trigger.tenure:
+                cause = _tenure(trigger.tenure)
                 account, more = invited(account, survey, cause, cause, definitions, history=history)
                 decisions += more
     return account, decisions
+
+
+def _tenure(length: timedelta) -> str:
+    """The cause, which ids are derived from."""
+    return f"tenure of {in_words(length)}" if length.seconds else f"day {length.days}"
 
 
 def invited(
@@ -81,7 +91,7 @@ def _invitation(
         play=survey.play,
         outreach_class="survey",
         at=account.clock,
-        closes_at=account.clock + days(survey.open_days),
+        closes_at=account.clock + survey.open,
         cause=cause,
         definition=version,
         history=history,

@@ -1,6 +1,6 @@
 """Where does a reward stand? A double-entry ledger in minor units: every transaction sums to zero, or is none."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -110,7 +110,7 @@ def _then_matured(booking: Booking, now: datetime, rules: Rewards) -> list[Booki
 
 
 def payable_at(converted: datetime, rules: Rewards) -> datetime:
-    return converted + timedelta(days=rules.hold_days)
+    return converted + rules.hold
 
 
 def _transaction(reward: Reward, debit: str, to: RewardStatus, at: datetime) -> Transaction:

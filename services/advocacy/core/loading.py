@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from services.advocacy.core.definitions import Definitions, OnSignal, OnStage, OnTenure, Referrals, Survey
+from services.advocacy.core.definitions import Definitions, Referrals, Survey, Trigger
 from services.advocacy.core.kinds import Kind
 from shared.definitions import At, DefinitionError, Loaded, Mistake, load, nearest
 
 T = TypeVar("T")
+_KINDS = ("stage", "flag", "signal", "milestone", "tenure")
+"""The kinds of trigger, each a key of its own."""
 
 
 class Vocabulary(NamedTuple):
@@ -16,6 +18,8 @@ class Vocabulary(NamedTuple):
 
     stages: Collection[str] = ()
     signals: Collection[str] = ()
+    flags: Collection[str] = ()
+    milestones: Collection[str] = ()
 
 
 ANYTHING = Vocabulary()
@@ -56,28 +60,38 @@ def survey_mistakes(loaded: Loaded[Survey], kinds: Mapping[str, Kind], known: Vo
         yield loaded.mistake(("name",), "'referrals' is the name of the referral rules")
     if survey.kind not in kinds:
         yield loaded.mistake(("kind",), f"no kind of survey '{survey.kind}'", nearest(survey.kind, kinds))
-    if survey.open_days > survey.rest.same_survey_days:
-        yield loaded.mistake(("open_days",), "a person could have this survey open twice: rest longer than it is open")
+    if survey.open > survey.cooldown.same_survey:
+        yield loaded.mistake(("open",), "a person could have this survey open twice: make cooldown.same_survey longer")
     yield from _trigger_mistakes(loaded, known)
     for index, stage in enumerate(survey.never_in):
         yield from _unknown(loaded, ("never_in", index), "stage", stage, known.stages)
 
 
 def _trigger_mistakes(loaded: Loaded[Survey], known: Vocabulary) -> Iterable[Mistake]:
-    triggers = loaded.value.triggers
+    triggers = loaded.value.on
     for index, trigger in enumerate(triggers):
-        at: At = ("triggers", index)
+        at: At = ("on", index)
         if trigger in triggers[:index]:
             yield loaded.mistake(at, "this trigger stands here twice")
-        match trigger:
-            case OnStage(stage=stage):
-                if stage in loaded.value.never_in:
-                    yield loaded.mistake(at, f"'{stage}' starts the survey and is never surveyed")
-                yield from _unknown(loaded, (*at, "stage"), "stage", stage, known.stages)
-            case OnSignal(signal=signal):
-                yield from _unknown(loaded, (*at, "signal"), "signal", signal, known.signals)
-            case OnTenure():
-                pass
+        if len([kind for kind in _KINDS if getattr(trigger, kind) is not None]) != 1:
+            yield loaded.mistake(at, f"a trigger names exactly one of {', '.join(_KINDS)}")
+        if trigger.from_ and trigger.stage is None:
+            yield loaded.mistake((*at, "from"), "only a stage is entered from another one")
+        if trigger.stage and trigger.stage in loaded.value.never_in:
+            yield loaded.mistake(at, f"'{trigger.stage}' starts the survey and is never surveyed")
+        yield from _unknown_names(loaded, at, trigger, known)
+
+
+def _unknown_names(loaded: Loaded[Survey], at: At, trigger: Trigger, known: Vocabulary) -> Iterable[Mistake]:
+    for key, what, name, names in (
+        ("stage", "stage", trigger.stage, known.stages),
+        ("from", "stage", trigger.from_, known.stages),
+        ("flag", "flag", trigger.flag, known.flags),
+        ("signal", "signal", trigger.signal, known.signals),
+        ("milestone", "milestone", trigger.milestone, known.milestones),
+    ):
+        if name:
+            yield from _unknown(loaded, (*at, key), what, name, names)
 
 
 def referral_mistakes(loaded: Loaded[Referrals], known: Vocabulary) -> Iterable[Mistake]:
@@ -87,8 +101,8 @@ def referral_mistakes(loaded: Loaded[Referrals], known: Vocabulary) -> Iterable[
     yield from _unknown(loaded, ("ask", "signal"), "signal", ask.signal, known.signals)
     if ask.exit_score > ask.min_score:
         yield loaded.mistake(("ask", "exit_score"), "an account would be asked and dropped at the same score")
-    if ask.open_days > ask.rest_days:
-        yield loaded.mistake(("ask", "open_days"), "two asks could be open at once: rest longer than it is open")
+    if ask.open > ask.cooldown:
+        yield loaded.mistake(("ask", "open"), "two asks could be open at once: make the cooldown longer")
     if len({facts.signup, facts.paid, facts.refunded, facts.code_issued}) < 4:
         yield loaded.mistake(("facts",), "one event cannot tell two things")
     for index, domain in enumerate(loaded.value.free_mail):

@@ -1,6 +1,6 @@
 """Does this referral count? A judgement of facts alone: whichever partition was read first, it ends the same."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -11,6 +11,7 @@ from services.advocacy.core.ledger import payable_at
 from services.advocacy.core.referral import NEXT, Code, Referral, Signup, Status
 from services.advocacy.core.rewards import rewarded
 from shared.contracts.advocacy import ReferralConverted
+from shared.durations import in_words
 from shared.ids import derived
 
 
@@ -55,7 +56,7 @@ def refusal(referral: Referral, code: Code, rules: Referrals) -> str:
     signup, payment = referral.signup, referral.payment
     if code.account == referral.account:
         return "the account referred itself"
-    if signup.at - signup.born > timedelta(days=rules.attribution.new_account_days):
+    if signup.at - signup.born > rules.attribution.new_account:
         return "the account was already known when it signed up with the code"
     people = _same_people(code, {*signup.emails, *(payment.emails if payment else ())})
     return people or (_outside_window(signup, code, rules) if referral.status == "waiting" else "")
@@ -71,8 +72,8 @@ def _same_people(code: Code, emails: set[str]) -> str:
 def _outside_window(signup: Signup, code: Code, rules: Referrals) -> str:
     if signup.at < code.issued_at:
         return "signed up before the code was given out"
-    late = signup.at - _counted_from(signup, code, rules) > timedelta(days=rules.attribution.days)
-    return f"signed up more than {rules.attribution.days} days after the code was used" if late else ""
+    late = signup.at - _counted_from(signup, code, rules) > rules.attribution.within
+    return f"signed up more than {in_words(rules.attribution.within)} after the code was used" if late else ""
 
 
 def _counted_from(signup: Signup, code: Code, rules: Referrals) -> datetime:

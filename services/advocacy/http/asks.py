@@ -66,7 +66,7 @@ def _page(house: House, account: Account, invitation: Invitation, status: int = 
         link = f"{house.parts.settings.public}/advocacy/c/{code}"
         return shown(rendering.code(house.product, code, link, rules.rewards), status)
     if ask is not None and ask.status == "declined":
-        return shown(rendering.declined(house.product, rules.ask.rest_after_decline_days), status)
+        return shown(rendering.declined(house.product, rules.ask.cooldown_after_decline), status)
     return shown(rendering.referral(house.product, rules.rewards), status)
 
 

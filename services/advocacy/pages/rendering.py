@@ -5,7 +5,7 @@ Only the POST of a page's own form counts; it goes to the page's own address, wh
 
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from services.advocacy.core.asking import money
 from services.advocacy.core.definitions import Rewards, Survey
 from services.advocacy.core.kinds import COMMENT_LIMIT, Kind
+from shared.durations import in_words
 
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "style.css").read_text("utf8")
@@ -62,7 +63,7 @@ def closed(company: str, reason: str) -> str:
 
 def referral(company: str, rewards: Rewards) -> str:
     """What we ask, what both get, and two buttons: they post `choice` as `accept` or `decline`."""
-    return _rendered("referral.html", company, **_worth(rewards), hold_days=rewards.hold_days)
+    return _rendered("referral.html", company, **_worth(rewards), hold=in_words(rewards.hold))
 
 
 def code(company: str, code: str, share_link: str, rewards: Rewards) -> str:
@@ -73,9 +74,9 @@ def code(company: str, code: str, share_link: str, rewards: Rewards) -> str:
     return _rendered("code.html", company, code=code, share_link=share_link, mail=mail, **_worth(rewards))
 
 
-def declined(company: str, rest_days: int) -> str:
+def declined(company: str, cooldown: timedelta) -> str:
     """The person said no, and is left in peace."""
-    return _rendered("declined.html", company, rest_days=rest_days)
+    return _rendered("declined.html", company, cooldown=in_words(cooldown))
 
 
 def _worth(rewards: Rewards) -> dict[str, str]:

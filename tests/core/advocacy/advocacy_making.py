@@ -19,6 +19,7 @@ from shared.contracts.lifecycle import (
     FlagChanged,
     HealthChanged,
     LifecycleMessage,
+    MilestoneReached,
     SignalRaised,
     Snapshot,
     StageChanged,
@@ -68,6 +69,9 @@ class Story:
     def flag(self, number: float, flag: str, *, raised: bool = True) -> "Story":
         self.seen["flags"] = [flag] if raised else []
         return self._shown(FlagChanged, number, flag=flag, raised=raised)
+
+    def milestone(self, number: float, milestone: str) -> "Story":
+        return self._shown(MilestoneReached, number, milestone=milestone, reached_at=day(number))
 
     def metric(self, number: float, name: str, value: float) -> "Story":
         self.seen["metrics"] = {**self.seen["metrics"], name: value}

@@ -1,5 +1,6 @@
 """Does a mistake in a definition say where it is and what was meant?"""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,8 @@ name: nps
 kind: nps
 question: How likely are you to recommend us?
 play: nps_invite
-triggers:
-  - on: stage
-    stage: retention
+on:
+  - stage: retention
 """
 REWARDS = "rewards: {currency: EUR, referrer: 1, referred: 1}\n"
 LIFECYCLE = Vocabulary(("retention", "advocacy"), ("renewal_120", "advocate_candidate"))
@@ -42,7 +42,9 @@ def test_a_survey_needs_little_and_has_a_version(tmp_path: Path):
     definitions = loaded(tmp_path)
     survey = definitions.survey("nps")
     assert survey
-    assert (survey.open_days, survey.rest.same_survey_days, survey.rest.any_survey_days) == (14, 90, 30)
+    assert (survey.open, survey.cooldown.same_survey, survey.cooldown.any_survey) == tuple(
+        timedelta(days=number) for number in (14, 90, 30)
+    )
     assert len(definitions.versions["nps"]) == len(definitions.versions["referrals"]) == 12
 
 
@@ -54,15 +56,25 @@ def test_a_survey_needs_little_and_has_a_version(tmp_path: Path):
         (
             "stage: retention",
             "stage: retenton",
-            "nps.yaml:7: lifecycle has no stage 'retenton'; did you mean 'retention'?",
+            "nps.yaml:6: lifecycle has no stage 'retenton'; did you mean 'retention'?",
         ),
         ("play:", "plays:", "nps.yaml:4: unknown key 'plays'; did you mean 'play'?"),
-        ("on: stage", "on: stages", "nps.yaml:6: Invalid value 'stages'"),
+        (
+            "- stage:",
+            "- {}\n  - stage:",
+            "nps.yaml:6: a trigger names exactly one of stage, flag, signal, milestone, tenure",
+        ),
+        ("- stage:", "- signal: renewal_120\n    stage:", "nps.yaml:6: a trigger names exactly one of"),
+        (
+            "- stage: retention",
+            "- signal: renewal_12\n    from: advocacy",
+            "nps.yaml:7: only a stage is entered from another one",
+        ),
         ("play:", "never_in: [retention]\nplay:", "nps.yaml:7: 'retention' starts the survey and is never surveyed"),
-        ("play:", "open_days: 91\nplay:", "nps.yaml:4: a person could have this survey open twice"),
-        ("triggers:", "triggers:\n  - on: stage\n    stage: retention", "nps.yaml:8: this trigger stands here twice"),
-        ("triggers:", "triggers:\n  - on: tenure\n    day: 0", "nps.yaml:7: Expected `int` >= 1"),
-        ("triggers:", "audience: {roles: [Admin]}\ntriggers:", "nps.yaml:5: Expected `str` matching regex"),
+        ("play:", "open: 91d\nplay:", "nps.yaml:4: a person could have this survey open twice"),
+        ("\non:", "\non:\n  - stage: retention", "nps.yaml:7: this trigger stands here twice"),
+        ("\non:", "\non:\n  - tenure: 0d", "nps.yaml:6: '0d' is not between 1 minute and 3650 days"),
+        ("\non:", "\naudience: {roles: [Admin]}\non:", "nps.yaml:5: Expected `str` matching regex"),
     ],
 )
 def test_a_mistake_in_a_survey_has_its_line(tmp_path: Path, before: str, after: str, mistake: str):
@@ -74,10 +86,11 @@ def test_a_mistake_in_a_survey_has_its_line(tmp_path: Path, before: str, after: 
 @pytest.mark.parametrize(
     ("more", "mistake"),
     [
-        ("attribution: {days: 7}", "referrals.yaml:2: Expected `int` >= 30"),
+        ("attribution: {within: 7d}", "referrals.yaml:2: '7d' is not between 30 days and 90 days"),
+        ("ask: {open: 14}", "referrals.yaml:2: '14' is not a duration: write 30m, 12h, 90d or 2w"),
         ("ask: {stage: advocay}", "referrals.yaml:2: lifecycle has no stage 'advocay'; did you mean 'advocacy'?"),
         ("ask: {exit_score: 90}", "referrals.yaml:2: an account would be asked and dropped at the same score"),
-        ("ask: {rest_days: 7}", "referrals.yaml:2: two asks could be open at once"),
+        ("ask: {cooldown: 7d}", "referrals.yaml:2: two asks could be open at once"),
         ("facts: {paid: referred_signup}", "referrals.yaml:2: one event cannot tell two things"),
         ("free_mail: [GMail.com]", "referrals.yaml:2: 'GMail.com' is not a domain in lower case"),
     ],
@@ -100,3 +113,40 @@ def test_the_versions_of_a_rule_move_with_its_file(tmp_path: Path):
     one, two = loaded(tmp_path / "a"), loaded(tmp_path / "b", NPS + "# changed\n")
     assert one.versions["nps"] != two.versions["nps"]
     assert one.versions["referrals"] == two.versions["referrals"]
+
+
+@pytest.mark.parametrize(
+    ("survey", "referrals", "mistakes"),
+    [
+        (
+            NPS.replace("on:", "triggers:") + "rest: {same_survey_days: 9}\nopen_days: 14\n",
+            REWARDS,
+            ["nps.yaml:5: 'triggers' is now 'on'", "nps.yaml:7: 'rest' is now 'cooldown'", "'open_days' is now 'open'"],
+        ),
+        (
+            NPS.replace("- stage: retention", "- on: tenure\n    day: 60") + "cooldown: {any_survey_days: 30}\n",
+            REWARDS,
+            [
+                "nps.yaml:6: 'on' is now 'a key of its own",
+                "nps.yaml:7: 'day' is now 'tenure'",
+                "nps.yaml:8: 'any_survey_d",
+            ],
+        ),
+        (
+            NPS,
+            "ask: {rest_days: 90, open_days: 9}\nattribution: {days: 60}\nrewards: {hold_days: 30}\n",
+            [
+                "1: 'rest_days' is now 'cooldown'",
+                "'open_days' is now 'open'",
+                "2: 'days' is now 'within'",
+                "3: 'hold_days'",
+            ],
+        ),
+    ],
+)
+def test_a_renamed_key_is_named_with_its_new_name_and_its_line(
+    tmp_path: Path, survey: str, referrals: str, mistakes: list[str]
+):
+    with pytest.raises(DefinitionError) as error:
+        loaded(tmp_path, survey, referrals)
+    assert [mistake for mistake in mistakes if mistake not in str(error.value)] == []

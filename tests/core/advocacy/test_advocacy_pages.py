@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from datetime import timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
 
@@ -27,7 +28,7 @@ PAGES = {
     "closed": rendering.closed(EVIL, EVIL),
     "referral": rendering.referral(EVIL, REWARDS),
     "code": rendering.code(EVIL, EVIL, f"https://cs.example/{EVIL}", REWARDS),
-    "declined": rendering.declined(EVIL, 180),
+    "declined": rendering.declined(EVIL, timedelta(days=180)),
 }
 
 

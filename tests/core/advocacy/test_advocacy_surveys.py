@@ -2,13 +2,17 @@
 
 from datetime import timedelta
 
+import pytest
 from advocacy_making import SHIPPED, START, Story, day, of, told
+from msgspec.structs import replace
 
 from services.advocacy.core.account import Account, packed, unpacked
 from services.advocacy.core.decisions import Delivered, Invitation, Withheld
+from services.advocacy.core.definitions import Trigger
 from services.advocacy.core.requests import requested
 from services.advocacy.core.step import advance, apply, next_due, timer
 from shared.contracts.outreach import ConsentChanged, OutreachRecorded
+from shared.durations import Duration
 
 
 def newcomer(**values: bool) -> Story:
@@ -37,6 +41,23 @@ def test_a_signal_and_a_stage_start_a_survey_too():
     _, by_stage = told(newcomer().stage(5, "retention"))
     assert {one.cause for one in of(by_signal, Invitation)} == {"signal renewal_120"}
     assert {one.cause for one in of(by_stage, Invitation)} == {"entered retention"}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "story", "cause"),
+    [
+        (Trigger(stage="adoption", from_="onboarding"), newcomer().stage(5, "adoption"), "entered adoption"),
+        (Trigger(stage="adoption", from_="expansion"), newcomer().stage(5, "adoption"), None),
+        (Trigger(flag="at_risk"), newcomer().flag(5, "at_risk"), "flag at_risk"),
+        (Trigger(flag="at_risk"), newcomer().flag(5, "at_risk", raised=False), None),
+        (Trigger(milestone="first_report"), newcomer().milestone(5, "first_report"), "milestone first_report"),
+        (Trigger(tenure=Duration(hours=36)), newcomer().signal(5, "anything"), "tenure of 36 hours"),
+    ],
+)
+def test_a_survey_starts_with_whatever_starts_a_play_and_with_tenure(trigger: Trigger, story: Story, cause: str | None):
+    surveys = tuple(replace(survey, on=(trigger,)) for survey in SHIPPED.surveys if survey.name == "nps")
+    _, decisions = told(story, SHIPPED._replace(surveys=surveys))
+    assert {one.cause for one in of(decisions, Invitation)} == ({cause} if cause else set())
 
 
 def test_nobody_gets_the_same_survey_twice_in_ninety_days():

@@ -37,11 +37,11 @@ async def test_a_codes_link_leads_to_the_companys_signup(deployment: Deployment,
 
 def test_every_mistake_is_named_with_its_line(config: Path) -> None:
     also(config / "referrals.yaml", "signup_url: javascript:alert(1)")
-    also(config / "surveys" / "nps.yaml", "opendays: 3")
+    also(config / "surveys" / "nps.yaml", "opens: 3d")
     with pytest.raises(DefinitionError) as wrong:
         definitions(Settings(config=config))
     assert [Path(mistake.file).name for mistake in wrong.value.mistakes] == ["referrals.yaml", "nps.yaml"]
-    assert "did you mean 'open_days'" in str(wrong.value)
+    assert "did you mean 'open'" in str(wrong.value)
 
 
 def test_pages_name_the_product_and_do_without(config: Path) -> None:
