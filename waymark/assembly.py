@@ -1,4 +1,4 @@
-"""How do the parts become running services? One path for one process and for many."""
+"""Assembly: builds the services of one process, or of one of many, and runs them. One path for both deployments."""
 
 import asyncio
 import os
@@ -24,14 +24,14 @@ from shared.http import health, problem
 from shared.http.bodies import Held, Whole
 from shared.http.health import Health
 from shared.keys import load
-from shared.service.loops import Keeping, Loop, every
-from shared.service.parts import Parts, Service
+from shared.service.context import Service, ServiceContext
+from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
 from shared.settings import Settings
 from shared.shutdown import LEASES, Shutdown
 from shared.storage import Storage, check_urls, open_storage
 from waymark import histories
 
-WIRES: dict[str, Callable[[Parts], Service]] = {
+WIRES: dict[str, Callable[[ServiceContext], Service]] = {
     "ingest": wire_ingest,
     "lifecycle": wire_lifecycle,
     "notify": wire_notify,
@@ -47,9 +47,9 @@ class Assembly(NamedTuple):
 
     app: Starlette
     services: dict[str, Service]
-    parts: dict[str, Parts]
-    loops: list[Loop]
-    keeping: Keeping
+    contexts: dict[str, ServiceContext]
+    loops: list[SupervisedLoop]
+    supervisor: Supervisor
 
 
 @asynccontextmanager
@@ -66,22 +66,22 @@ async def assembled(
     owner = f"{socket.gethostname()}:{os.getpid()}"
     missing = await asyncio.to_thread(_migrations, settings, list(names))
     async with open_storage(settings, names, clock, owner, shutdown) as stores:
-        parts = {
-            name: Parts(settings, clock, store.database, store.bus, keys, secret, owner)
+        contexts = {
+            name: ServiceContext(settings, clock, store.database, store.bus, keys, secret, owner)
             for name, store in stores.items()
         }
-        services = {name: WIRES[name](parts[name]) for name in names}
+        services = {name: WIRES[name](contexts[name]) for name in names}
         loops = {name: _loops(service, stores[name]) for name, service in services.items()}
         for name, service in services.items():
-            health_of = Health(stores[name].database, stores[name].bus, service.passages, loops[name], missing)
+            health_of = Health(stores[name].database, stores[name].bus, service.consumers, loops[name], missing)
             problem.install(service.app)
             health.install(service.app, health_of)
         together = [loop for some in loops.values() for loop in some]
-        keeping = Keeping(together, shutdown)
+        supervisor = Supervisor(together, shutdown)
         try:
-            yield Assembly(_root(list(services.values())), services, parts, together, keeping)
+            yield Assembly(_root(list(services.values())), services, contexts, together, supervisor)
         finally:
-            await keeping.rest()
+            await supervisor.stop()
             await _released(stores, shutdown)
 
 
@@ -92,13 +92,13 @@ def _migrations(settings: Settings, names: list[str]) -> list[str]:
     return histories.pending(settings, names)
 
 
-def _loops(service: Service, store: Storage) -> list[Loop]:
-    work = {passage.group: passage.run for passage in service.passages} | service.loops
+def _loops(service: Service, store: Storage) -> list[SupervisedLoop]:
+    work = {consumer.group: consumer.run for consumer in service.consumers} | service.loops
     if store.relay is not None and service.name in histories.OWNERS:
         work[f"{service.name}-relay"] = store.relay.run
     if store.upkeep is not None:
-        work["log-upkeep"] = partial(every, _UPKEEP, store.upkeep.tidy)
-    return [Loop(name, run) for name, run in work.items()]
+        work["log-upkeep"] = partial(run_periodically, _UPKEEP, store.upkeep.tidy)
+    return [SupervisedLoop(name, run) for name, run in work.items()]
 
 
 async def _released(stores: dict[str, Storage], shutdown: Shutdown) -> None:

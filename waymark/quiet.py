@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from shared.bus.tables import log_end
 from shared.failures import Halted
-from shared.service.parts import Parts
-from shared.service.passage import Passage
+from shared.service.consumer import Consumer
+from shared.service.context import ServiceContext
 from waymark import histories
 from waymark.assembly import Assembly
 
@@ -33,20 +33,20 @@ async def behind(assembly: Assembly) -> int:
             raise Halted(loop.problem)
     waiting = 0
     for name, service in assembly.services.items():
-        parts = assembly.parts[name]
-        waiting += sum([await _unread(parts, passage) for passage in service.passages])
-        waiting += await _uncarried(parts) if name in histories.OWNERS else 0
+        context = assembly.contexts[name]
+        waiting += sum([await _unread(context, consumer) for consumer in service.consumers])
+        waiting += await _uncarried(context) if name in histories.OWNERS else 0
     return waiting
 
 
-async def _unread(parts: Parts, passage: Passage) -> int:
-    bounds, held = await parts.bus.bounds(list(passage.topics)), passage.claims.held()
-    return sum(bound.end - (held[tp].next_off if tp in held else bound.begin) for tp, bound in bounds.items())
+async def _unread(context: ServiceContext, consumer: Consumer) -> int:
+    bounds, held = await context.bus.bounds(list(consumer.topics)), consumer.ownership.claims()
+    return sum(bound.end - (held[tp].next_offset if tp in held else bound.begin) for tp, bound in bounds.items())
 
 
-async def _uncarried(parts: Parts) -> int:
-    if parts.settings.embedded:
+async def _uncarried(context: ServiceContext) -> int:
+    if context.settings.embedded:
         return 0
-    async with parts.database.snapshot() as read:
+    async with context.database.snapshot() as read:
         rows = await read.all(select(log_end.c.next_off, log_end.c.carried_off))
     return sum(row.next_off - row.carried_off for row in rows)

@@ -51,7 +51,7 @@ async def served(
                 shutdown.begin()
                 server.should_exit = True
                 requests = shutdown.step("requests", _drained(server, task), WORK)
-                await asyncio.gather(requests, assembly.keeping.rest())
+                await asyncio.gather(requests, assembly.supervisor.stop())
     finally:
         listening.close()
 

@@ -18,7 +18,7 @@ from shared.clock import Clock
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, SurveyAnswered
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.db.protocol import Tx
-from shared.service.passage import Incoming
+from shared.service.processor import MessageBatch
 
 GROUP = "advocacy"
 Signed = Callable[[Invitation], str]
@@ -33,22 +33,22 @@ class Handlers:
         self._part_of = part_of
         self._link = link
         self._clock = clock
-        self.reached: dict[int, datetime] = {}
+        self.handled_until: dict[int, datetime] = {}
         """For each partition of `lifecycle.v1` when its latest handled message was decided."""
 
-    async def messages(self, tx: Tx, incoming: Incoming) -> None:
+    async def messages(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `lifecycle.v1` or `outreach.v1`."""
-        names = {message.account for message in incoming.messages}
+        names = {message.account for message in batch.messages}
         known = await accounts.held(tx, names, self._part_of, self._definitions)
         decided: list[Decision] = []
-        for message in incoming.messages:
+        for message in batch.messages:
             known[message.account], more = apply(known[message.account], message, self._definitions)
             decided += more
         await self._keep(tx, known.values(), decided)
-        if incoming.topic is LIFECYCLE:
-            self.reached[incoming.part] = incoming.messages[-1].decided_at
+        if batch.topic is LIFECYCLE:
+            self.handled_until[batch.partition] = batch.messages[-1].decided_at
 
-    async def time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
+    async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
         known = await accounts.known(tx, ids)
         decided: list[Decision] = []

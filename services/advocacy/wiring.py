@@ -19,12 +19,12 @@ from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.definitions import load
 from shared.http import parked
 from shared.links import Links
-from shared.service.loops import every
-from shared.service.parts import Parts, Service, Work
+from shared.service.context import Service, ServiceContext, Work
+from shared.service.supervisor import run_periodically
 from shared.service.timers import Timers
 from shared.settings import Settings
 
-_LOOK = 5.0
+_POLL = 5.0
 
 
 class _House(msgspec.Struct):
@@ -44,27 +44,29 @@ def product(settings: Settings) -> str:
     return load(file, _House).value.product if file.exists() else _House().product
 
 
-def wire(parts: Parts) -> Service:
+def wire(context: ServiceContext) -> Service:
     """Build the service."""
-    defined, lifecycle_parts = definitions(parts.settings), parts.bus.partitions(LIFECYCLE.name)
-    links = Links(parts.secret)
-    link = partial(address, parts.settings.public, links)
-    handlers = Handlers(defined, lambda account: partition_of(account.encode(), lifecycle_parts), link, parts.clock)
-    passage = parts.passage(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
-    timers = Timers(passage, LIFECYCLE, accounts.due, handlers, parts.database, parts.clock)
-    ripening = Ripening(defined.referrals.rewards, parts.database, parts.clock)
+    defined, lifecycle_partitions = definitions(context.settings), context.bus.partitions(LIFECYCLE.name)
+    links = Links(context.secret)
+    link = partial(address, context.settings.public, links)
+    handlers = Handlers(
+        defined, lambda account: partition_of(account.encode(), lifecycle_partitions), link, context.clock
+    )
+    consumer = context.consumer(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
+    timers = Timers(consumer, LIFECYCLE, accounts.due, handlers, context.database, context.clock)
+    ripening = Ripening(defined.referrals.rewards, context.database, context.clock)
     loops: dict[str, Work] = {
-        "advocacy-timers": partial(every, _LOOK, timers.fire),
-        "advocacy-rewards": partial(every, _LOOK, ripening.fire),
+        "advocacy-timers": partial(run_periodically, _POLL, timers.fire),
+        "advocacy-rewards": partial(run_periodically, _POLL, ripening.fire),
     }
-    app = _app(parts, defined, handlers, links)
-    app.include_router(parked.router(parts, GROUP, passage.redrive))
-    return Service("advocacy", app, [passage], loops)
+    app = _app(context, defined, handlers, links)
+    app.include_router(parked.router(context, GROUP, consumer.redrive))
+    return Service("advocacy", app, [consumer], loops)
 
 
-def _app(parts: Parts, defined: Definitions, handlers: Handlers, links: Links) -> FastAPI:
+def _app(context: ServiceContext, defined: Definitions, handlers: Handlers, links: Links) -> FastAPI:
     app = FastAPI(title="Waymark advocacy", summary="What customers say, whom they refer, and what that is worth.")
-    house = House(product(parts.settings), defined, handlers, links, parts)
-    for router in (votes.router(house), asks.router(house), routes.router(parts, defined)):
+    house = House(product(context.settings), defined, handlers, links, context)
+    for router in (votes.router(house), asks.router(house), routes.router(context, defined)):
         app.include_router(router)
     return app

@@ -14,21 +14,21 @@ from services.console.http.routes import ROUTES
 from services.console.http.session import Sessions
 from services.console.pages.rendering import rendered
 from shared.links import Links
-from shared.service.parts import Parts, Service
+from shared.service.context import Service, ServiceContext
 
 _NOWHERE = "There is no such page in this console."
 
 
-def wire(parts: Parts, rest: Rest | None = None) -> Service:
+def wire(context: ServiceContext, rest: Rest | None = None) -> Service:
     """Build the service: it reads no log and owns no table. Without `rest` the services are where the settings say."""
-    secure = parts.settings.public.startswith("https:")
-    sessions = Sessions(Links(parts.secret), parts.keys, parts.clock, secure=secure)
+    secure = context.settings.public.startswith("https:")
+    sessions = Sessions(Links(context.secret), context.keys, context.clock, secure=secure)
     app = FastAPI(title="Waymark console", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.sessions, app.state.host = sessions, parts.settings.host
-    app.state.rest = rest or Rest(parts.settings)
+    app.state.sessions, app.state.host = sessions, context.settings.host
+    app.state.rest = rest or Rest(context.settings)
     for method, path, answer in ROUTES:
         app.add_api_route(path, answer, methods=[method])
-    app.add_middleware(partial(Guard, sessions=sessions, public=parts.settings.public))
+    app.add_middleware(partial(Guard, sessions=sessions, public=context.settings.public))
     app.router.default = _nowhere
     return Service("console", app, root=[Route("/console", _home), Route("/", _home)])
 

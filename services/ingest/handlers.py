@@ -15,9 +15,9 @@ from shared.clock import Clock
 from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Parked
-from shared.service import parking
-from shared.service.parking import Unfit
-from shared.service.passage import Incoming
+from shared.service import dead_letters
+from shared.service.dead_letters import InvalidRecord
+from shared.service.processor import MessageBatch
 
 GROUP = "ingest"
 _PARTS = 1024
@@ -30,14 +30,14 @@ class Handlers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def raw(self, tx: Tx, incoming: Incoming) -> None:
+    async def raw(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of drafts."""
         now = self._clock.now()
         await store.turn_window(tx, now)
-        first = {event.key: event for event in reversed(incoming.messages)}
-        new = await store.new_keys(tx, list(first), _named(incoming.start, incoming.part), now)
-        fresh = [event for event in incoming.messages if event.key in new and first[event.key] is event]
-        await _place(tx, incoming.part, fresh, now)
+        first = {event.key: event for event in reversed(batch.messages)}
+        new = await store.new_keys(tx, list(first), _named(batch.start_offset, batch.partition), now)
+        fresh = [event for event in batch.messages if event.key in new and first[event.key] is event]
+        await _place(tx, batch.partition, fresh, now)
 
 
 async def redrive(tx: Tx, ids: Sequence[str], now: datetime) -> int:
@@ -62,8 +62,8 @@ async def _place(tx: Tx, part: int, events: Sequence[Draft], now: datetime) -> N
     known = await _homes(tx, events)
     found = placed(events, await _surely(tx, events, known, now))
     tx.emit(USAGE, found.ready)
-    waiting = [Unfit(event.record, _no_account(event.user)) for event in found.homeless]
-    await parking.park(tx, GROUP, Partition(USAGE_RAW.name, part), waiting, now)
+    waiting = [InvalidRecord(event.record, _no_account(event.user)) for event in found.homeless]
+    await dead_letters.add(tx, GROUP, Partition(USAGE_RAW.name, part), waiting, now)
     await _settle(tx, found.moved, now)
 
 
@@ -96,22 +96,22 @@ async def _surely(tx: Tx, events: Sequence[Draft], known: dict[str, Home], now: 
 
 
 async def _waiting(tx: Tx, moved: dict[str, Home]) -> list[str]:
-    pieces = [await parking.waiting_for(tx, GROUP, some) for some in store.chunks(sorted(moved))]
+    pieces = [await dead_letters.waiting_for(tx, GROUP, some) for some in store.chunks(sorted(moved))]
     return [row.id for piece in pieces for row in piece]
 
 
 async def _taken_back(tx: Tx, ids: Sequence[str], now: datetime) -> list[Row[Any]]:
-    rows = [row for some in store.chunks(ids) for row in await parking.take_back(tx, GROUP, some, now)]
+    rows = [row for some in store.chunks(ids) for row in await dead_letters.take(tx, GROUP, some, now)]
     return sorted(rows, key=lambda row: (row.parked_at, row.part, row.off))
 
 
 async def _fit(tx: Tx, row: Row[Any], now: datetime) -> Draft | None:
     """What the parked record says; None when it still cannot be taken, and is parked anew."""
-    record = parking.record_of(row)
+    record = dead_letters.record_of(row)
     try:
         return draft(record)
     except Parked as why:
-        await parking.park(tx, GROUP, Partition(row.topic, row.part), [Unfit(record, why)], now)
+        await dead_letters.add(tx, GROUP, Partition(row.topic, row.part), [InvalidRecord(record, why)], now)
         return None
 
 

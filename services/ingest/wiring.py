@@ -10,26 +10,26 @@ from services.ingest.core.canonical import draft
 from services.ingest.handlers import GROUP, Handlers, redrive
 from shared.contracts.topics import USAGE_RAW
 from shared.http import parked
-from shared.service.parts import Parts, Service
-from shared.service.passage import Look
+from shared.service.consumer import PollSettings
+from shared.service.context import Service, ServiceContext
 
-_LOOK = Look(pace=0.3)
+_POLL = PollSettings(linger=0.3)
 
 
-def wire(parts: Parts) -> Service:
+def wire(context: ServiceContext) -> Service:
     """Build the service."""
-    handlers = Handlers(parts.clock)
+    handlers = Handlers(context.clock)
     app = FastAPI(title="Waymark ingest", summary="Usage events in; parked records out.")
-    app.include_router(parked.router(parts, GROUP, partial(_again, parts)))
+    app.include_router(parked.router(context, GROUP, partial(_again, context)))
     return Service(
         "ingest",
         app,
-        passages=[parts.passage(GROUP, [USAGE_RAW], handlers.raw, draft, _LOOK)],
-        root=Capture(parts.bus, parts.keys, parts.clock).routes(),
+        consumers=[context.consumer(GROUP, [USAGE_RAW], handlers.raw, draft, _POLL)],
+        root=Capture(context.bus, context.keys, context.clock).routes(),
     )
 
 
-async def _again(parts: Parts, ids: Sequence[str]) -> int:
+async def _again(context: ServiceContext, ids: Sequence[str]) -> int:
     """Parked events go through the door once more: placed, or parked anew with the reason of today."""
-    async with parts.database.transaction() as tx:
-        return await redrive(tx, ids, parts.clock.now())
+    async with context.database.transaction() as tx:
+        return await redrive(tx, ids, context.clock.now())

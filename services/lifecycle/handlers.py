@@ -14,7 +14,7 @@ from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.topics import LIFECYCLE
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 from shared.db.protocol import Tx
-from shared.service.passage import Incoming
+from shared.service.processor import MessageBatch
 
 GROUP = "lifecycle"
 FEEDBACK_GROUP = "lifecycle-feedback"
@@ -27,20 +27,20 @@ class Handlers:
         self._plan = plan
         self._part_of = part_of
         self._clock = clock
-        self.reached: dict[int, datetime] = {}
+        self.handled_until: dict[int, datetime] = {}
         """For each partition of `usage.v1` when its latest handled event was received."""
 
-    async def usage(self, tx: Tx, incoming: Incoming) -> None:
+    async def usage(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `usage.v1`."""
-        await self._fold(tx, incoming.messages, lambda _: incoming.part, begins=True)
-        self.reached[incoming.part] = incoming.messages[-1].received_at
+        await self._fold(tx, batch.messages, lambda _: batch.partition, begins=True)
+        self.handled_until[batch.partition] = batch.messages[-1].received_at
 
-    async def feedback(self, tx: Tx, incoming: Incoming) -> None:
+    async def feedback(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `outreach.v1` or `advocacy.v1`: only for accounts we know."""
-        events = [event for event in map(as_event, incoming.messages) if event is not None]
+        events = [event for event in map(as_event, batch.messages) if event is not None]
         await self._fold(tx, events, self._part_of, begins=False)
 
-    async def time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
+    async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
         now = self._clock.now()
 

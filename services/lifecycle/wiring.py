@@ -14,14 +14,14 @@ from shared.bus.partitioner import partition_of
 from shared.contracts.topics import ADVOCACY, OUTREACH, USAGE
 from shared.definitions import load
 from shared.http import parked
-from shared.service.loops import every
-from shared.service.parts import Parts, Service
-from shared.service.passage import Look
+from shared.service.consumer import PollSettings
+from shared.service.context import Service, ServiceContext
+from shared.service.supervisor import run_periodically
 from shared.service.timers import Timers
 from shared.settings import Settings
 
 _TIMERS = 5.0
-_LOOK = Look(limit=10_000)
+_POLL = PollSettings(max_records=10_000)
 """An account is written once a transaction: who is behind catches up."""
 
 
@@ -30,15 +30,17 @@ def plan(settings: Settings) -> Plan:
     return plan_of(load(settings.config / "lifecycle.yaml", Definition))
 
 
-def wire(parts: Parts) -> Service:
+def wire(context: ServiceContext) -> Service:
     """Build the service."""
-    compiled = plan(parts.settings)
-    parts_of_usage = parts.bus.partitions(USAGE.name)
-    handlers = Handlers(compiled, lambda account: partition_of(account.encode(), parts_of_usage), parts.clock)
-    usage = parts.passage(GROUP, [USAGE], handlers.usage, look=_LOOK)
-    feedback = parts.passage(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
-    timers = Timers(usage, USAGE, store.due, handlers, parts.database, parts.clock)
+    compiled = plan(context.settings)
+    usage_partitions = context.bus.partitions(USAGE.name)
+    handlers = Handlers(compiled, lambda account: partition_of(account.encode(), usage_partitions), context.clock)
+    usage = context.consumer(GROUP, [USAGE], handlers.usage, poll=_POLL)
+    feedback = context.consumer(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
+    timers = Timers(usage, USAGE, store.due, handlers, context.database, context.clock)
     app = FastAPI(title="Waymark lifecycle", summary="Where every account is, and why.")
-    app.include_router(router(parts, compiled))
-    app.include_router(parked.router(parts, GROUP, usage.redrive))
-    return Service("lifecycle", app, [usage, feedback], {"lifecycle-timers": partial(every, _TIMERS, timers.fire)})
+    app.include_router(router(context, compiled))
+    app.include_router(parked.router(context, GROUP, usage.redrive))
+    return Service(
+        "lifecycle", app, [usage, feedback], {"lifecycle-timers": partial(run_periodically, _TIMERS, timers.fire)}
+    )

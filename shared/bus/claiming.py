@@ -3,13 +3,15 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from shared.bus.protocol import Bounds, Owner, Partition
+from shared.bus.protocol import Bounds, Partition, RebalanceListener
 from shared.failures import Halted
 
 _LOOKS = 5
 
 
-async def claimed(owner: Owner, measure: Callable[[], Awaitable[dict[Partition, Bounds]]]) -> dict[Partition, int]:
+async def claimed(
+    listener: RebalanceListener, measure: Callable[[], Awaitable[dict[Partition, Bounds]]]
+) -> dict[Partition, int]:
     """Claim what `measure` gives, with where each partition begins and ends.
 
     A cursor beyond the end may mean that another member read on between our look at the log and our claim: so the log is
@@ -17,5 +19,5 @@ async def claimed(owner: Owner, measure: Callable[[], Awaitable[dict[Partition, 
     """
     for _ in range(_LOOKS - 1):
         with suppress(Halted):
-            return await owner.assigned(await measure())
-    return await owner.assigned(await measure())
+            return await listener.on_assigned(await measure())
+    return await listener.on_assigned(await measure())

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, select
 from shared.bus.blocks import by_partition, decoded
 from shared.bus.gather import Gather
 from shared.bus.outgoing import OutgoingLog, soon
-from shared.bus.protocol import Batch, Bounds, Outgoing, Owner, Partition, Reader, Record
+from shared.bus.protocol import Batch, Bounds, Outgoing, Partition, Reader, RebalanceListener, Record
 from shared.bus.tables import AT_ONCE_BYTES, bytes_before, log_block, log_end
 from shared.db.protocol import Database, Read
 
@@ -35,20 +35,20 @@ class EmbeddedBus:
     def __init__(self, database: Database, log: OutgoingLog, parts: int) -> None:
         self._database = database
         self._log = log
-        self._parts = parts
+        self._partitions = parts
         self._gather = Gather(self._write)
 
     def partitions(self, topic: str) -> int:  # noqa: ARG002  all alike here
-        return self._parts
+        return self._partitions
 
     async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
         await self._gather.publish(topic, records)
 
     @asynccontextmanager
-    async def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AsyncIterator[Reader]:  # noqa: ARG002
+    async def reader(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> AsyncIterator[Reader]:  # noqa: ARG002
         bounds = await self.bounds(topics)
-        yield EmbeddedReader(self._database, self._log, await owner.assigned(bounds))
-        await owner.revoked(set(bounds))
+        yield EmbeddedReader(self._database, self._log, await listener.on_assigned(bounds))
+        await listener.on_revoked(set(bounds))
 
     async def bounds(self, topics: Sequence[str]) -> dict[Partition, Bounds]:
         async with self._database.snapshot() as read:
@@ -60,7 +60,7 @@ class EmbeddedBus:
             )
         end = {Partition(row.topic, row.part): row.next_off for row in ends}
         begin = {Partition(row.topic, row.part): row.begin for row in begins}
-        every = (Partition(topic, part) for topic in topics for part in range(self._parts))
+        every = (Partition(topic, part) for topic in topics for part in range(self._partitions))
         return {tp: Bounds(begin.get(tp, end.get(tp, 0)), end.get(tp, 0)) for tp in every}
 
     async def close(self) -> None:
@@ -68,7 +68,7 @@ class EmbeddedBus:
 
     async def _write(self, topic: str, records: list[Outgoing]) -> None:
         async with self._database.transaction() as tx:
-            shares = by_partition(records, self._parts)
+            shares = by_partition(records, self._partitions)
             await self._log.append_records(tx, {(topic, part): share for part, share in shares.items()})
         self._log.appended({topic})
 

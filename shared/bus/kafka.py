@@ -16,7 +16,7 @@ from shared.bus.blocks import by_partition
 from shared.bus.gather import Gather
 from shared.bus.kafka_producer import KafkaSender
 from shared.bus.kafka_reader import KafkaReader, ours
-from shared.bus.protocol import Bounds, Outgoing, Owner, Partition, Reader
+from shared.bus.protocol import Bounds, Outgoing, Partition, Reader, RebalanceListener
 from shared.failures import Retry
 
 _PATIENCE = 10.0
@@ -65,9 +65,9 @@ class KafkaBus:
         await self._gather.publish(topic, records)
 
     @asynccontextmanager
-    async def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AsyncIterator[Reader]:
+    async def reader(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> AsyncIterator[Reader]:
         async with self._consumer(group) as consumer:
-            yield KafkaReader(consumer, self._prefix, topics, owner)
+            yield KafkaReader(consumer, self._prefix, topics, listener)
 
     async def bounds(self, topics: Sequence[str]) -> dict[Partition, Bounds]:
         every = [TopicPartition(self._prefix + topic, part) for topic in topics for part in range(self._parts[topic])]

@@ -10,7 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 
 from shared.bus.claiming import claimed
 from shared.bus.kafka_producer import META, SEQ
-from shared.bus.protocol import Batch, Bounds, Owner, Partition, Record
+from shared.bus.protocol import Batch, Bounds, Partition, RebalanceListener, Record
 from shared.failures import Retry
 
 Fetched = dict[TopicPartition, list[ConsumerRecord]]
@@ -19,10 +19,12 @@ Fetched = dict[TopicPartition, list[ConsumerRecord]]
 class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka publishes no types
     """A member of the group. What it hands out before its owner has claimed a partition, the owner drops."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, prefix: str, topics: Sequence[str], owner: Owner) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, prefix: str, topics: Sequence[str], listener: RebalanceListener
+    ) -> None:
         self._consumer = consumer
         self._prefix = prefix
-        self._owner = owner
+        self._listener = listener
         self._error: Exception | None = None
         self._placed: set[TopicPartition] = set()
         consumer.subscribe(topics=[prefix + topic for topic in topics], listener=self)
@@ -67,12 +69,12 @@ class KafkaReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._placed -= revoked
-        await self._owner.revoked({ours(tp, self._prefix) for tp in revoked})
+        await self._listener.on_revoked({ours(tp, self._prefix) for tp in revoked})
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Aiokafka only logs what a listener raises: keep it for the next poll."""
         try:
-            for partition, offset in (await claimed(self._owner, partial(self._bounds, assigned))).items():
+            for partition, offset in (await claimed(self._listener, partial(self._bounds, assigned))).items():
                 self.seek(partition, offset)
         except Exception as error:  # noqa: BLE001  any: the poll raises it
             self._error = error

@@ -58,12 +58,12 @@ class Bounds(NamedTuple):
     end: int
 
 
-class Owner(Protocol):
+class RebalanceListener(Protocol):
     """Who reads: told which partitions it got, and says where to start. Its own cursor decides, not the log's."""
 
-    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]: ...
+    async def on_assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]: ...
 
-    async def revoked(self, partitions: set[Partition]) -> None: ...
+    async def on_revoked(self, partitions: set[Partition]) -> None: ...
 
 
 class Reader(Protocol):
@@ -97,7 +97,9 @@ class Bus(Protocol):
         """Durable when it returns. Raises Retry when the log does not answer in time: it may or may not have them."""
         ...
 
-    def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AbstractAsyncContextManager[Reader]:
+    def reader(
+        self, group: str, topics: Sequence[str], listener: RebalanceListener
+    ) -> AbstractAsyncContextManager[Reader]:
         """Join the group."""
         ...
 

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from shared.bus.protocol import Bounds, Bus, Partition
 from shared.db.protocol import Database
-from shared.service.loops import Loop
-from shared.service.passage import Passage
+from shared.service.consumer import Consumer
+from shared.service.supervisor import SupervisedLoop
 
 Check = Callable[[], Awaitable[str]]
 """Gives an empty text when well, else what is wrong and what to do."""
@@ -25,11 +25,16 @@ class Health:
     """One service's health. `pending` names migrations that are missing, as found when it started."""
 
     def __init__(
-        self, database: Database, bus: Bus, passages: Sequence[Passage], loops: Sequence[Loop], pending: Sequence[str]
+        self,
+        database: Database,
+        bus: Bus,
+        consumers: Sequence[Consumer],
+        loops: Sequence[SupervisedLoop],
+        pending: Sequence[str],
     ) -> None:
         self._database = database
         self._bus = bus
-        self._passages = passages
+        self._consumers = consumers
         self._loops = loops
         self._pending = pending
         self._bounds: tuple[float, dict[Partition, Bounds]] = (0.0, {})
@@ -50,8 +55,8 @@ class Health:
         for (group, partition), behind in self._lag_rows():
             lag.add_metric([group, partition.topic, str(partition.part)], behind)
         handled = GaugeMetricFamily("waymark_handled", "Messages handled since the process started", labels=["group"])
-        for passage in self._passages:
-            handled.add_metric([passage.group], passage.handled)
+        for consumer in self._consumers:
+            handled.add_metric([consumer.group], consumer.handled)
         running = GaugeMetricFamily("waymark_loop_running", "1 while the loop runs", labels=["loop"])
         for loop in self._loops:
             running.add_metric([loop.name], float(loop.state == "running"))
@@ -64,7 +69,7 @@ class Health:
     async def _ask_log(self) -> None:
         taken, _ = self._bounds
         if time.monotonic() - taken > _FRESH:
-            topics = sorted({topic for passage in self._passages for topic in passage.topics})
+            topics = sorted({topic for consumer in self._consumers for topic in consumer.topics})
             self._bounds = (time.monotonic(), await self._bus.bounds(topics) if topics else {})
 
     def _lags(self) -> dict[str, int]:
@@ -73,9 +78,9 @@ class Health:
     def _lag_rows(self) -> list[tuple[tuple[str, Partition], int]]:
         _, bounds = self._bounds
         return [
-            ((passage.group, partition), max(0, bounds[partition].end - claim.next_off))
-            for passage in self._passages
-            for partition, claim in passage.claims.held().items()
+            ((consumer.group, partition), max(0, bounds[partition].end - claim.next_offset))
+            for consumer in self._consumers
+            for partition, claim in consumer.ownership.claims().items()
             if partition in bounds
         ]
 

@@ -12,8 +12,8 @@ from sqlalchemy import Row
 from shared.failures import Refused
 from shared.http.auth import allowed
 from shared.http.paging import MOST, Page, after, cursor
-from shared.service import parking
-from shared.service.parts import Parts
+from shared.service import dead_letters
+from shared.service.context import ServiceContext
 
 _SHOWN = 2000
 _Reason = Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")]
@@ -47,11 +47,11 @@ class Redriven(BaseModel):
     taken: int
 
 
-def router(parts: Parts, group: str, try_again: TryAgain) -> APIRouter:
+def router(context: ServiceContext, group: str, try_again: TryAgain) -> APIRouter:
     """The routes for one group's parked records."""
     routes = APIRouter(prefix="/v1", tags=["parked"])
 
-    @routes.get("/parked", dependencies=[Depends(allowed(parts.keys, "read"))])
+    @routes.get("/parked", dependencies=[Depends(allowed(context.keys, "read"))])
     async def list_parked(
         reason: _Reason = None,
         after_cursor: Annotated[str | None, Query(alias="cursor")] = None,
@@ -59,12 +59,12 @@ def router(parts: Parts, group: str, try_again: TryAgain) -> APIRouter:
     ) -> Page[ParkedRecord]:
         """Records that could not be taken, with the reason of each."""
         start = _start(after_cursor)
-        async with parts.database.snapshot() as read:
-            rows = await parking.listed(read, group, reason, start, limit + 1)
+        async with context.database.snapshot() as read:
+            rows = await dead_letters.list_open(read, group, reason, start, limit + 1)
         items = [_shown(row) for row in rows[:limit]]
         return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
 
-    @routes.post("/parked/redrive", dependencies=[Depends(allowed(parts.keys, "admin"))])
+    @routes.post("/parked/redrive", dependencies=[Depends(allowed(context.keys, "admin"))])
     async def redrive_parked(wanted: Redrive) -> Redriven:
         """Try records again, once each, with their original ids."""
         return Redriven(taken=await try_again([str(one) for one in wanted.ids]))

@@ -1,1 +1,1 @@
-"""What is a running service made of? Passages (one a consumed topic set), loops, an HTTP application, health."""
+"""The runtime of a service: consumers of topics, timers, supervised loops, and the context that services are built from."""

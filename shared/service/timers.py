@@ -1,4 +1,4 @@
-"""What does time do? It moves accounts that have fallen due, partition by partition, never ahead of the log."""
+"""Timers: process accounts that have fallen due, partition by partition, never ahead of the log."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -8,30 +8,32 @@ from shared.bus.protocol import Partition
 from shared.clock import Clock
 from shared.contracts.topics import Topic
 from shared.db.protocol import Database, Read, Tx
-from shared.service.claims import Fenced
-from shared.service.passage import Passage
+from shared.service.consumer import Consumer
+from shared.service.ownership import Fenced
 
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 Due = Callable[[Read, int, datetime, int], Awaitable[Sequence[str]]]
-"""Accounts of a partition for which time has something to do until then, the longest overdue first, at most so many."""
+"""Ids of a partition's accounts that are due until then, the longest overdue first, at most so many."""
 
 
-class Moved(Protocol):
-    """What a service does when time passes. `reached`: for each partition, up to when its messages have been handled."""
+class TimerHandlers(Protocol):
+    """A service's handlers of time. `handled_until`: for each partition, up to when its messages have been handled."""
 
     @property
-    def reached(self) -> Mapping[int, datetime]: ...
+    def handled_until(self) -> Mapping[int, datetime]: ...
 
-    async def time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int: ...
+    async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
+        """Process what is due in these accounts until then; how many accounts changed."""
+        ...
 
 
 class Timers:
     """Fires what is due in the partitions of `topic` that this process owns."""
 
     def __init__(
-        self, passage: Passage, topic: Topic, due: Due, handlers: Moved, database: Database, clock: Clock
+        self, consumer: Consumer, topic: Topic, due: Due, handlers: TimerHandlers, database: Database, clock: Clock
     ) -> None:
-        self._passage = passage
+        self._consumer = consumer
         self._topic = topic
         self._due = due
         self._handlers = handlers
@@ -39,8 +41,8 @@ class Timers:
         self._clock = clock
 
     async def fire(self) -> int:
-        """One look at every owned partition: how many accounts moved."""
-        owned = [partition for partition in self._passage.claims.held() if partition.topic == self._topic.name]
+        """One pass over the owned partitions: how many accounts changed."""
+        owned = [partition for partition in self._consumer.ownership.claims() if partition.topic == self._topic.name]
         return sum([await self._fire(partition) for partition in owned])
 
     async def _fire(self, partition: Partition) -> int:
@@ -48,21 +50,21 @@ class Timers:
         if until is None:
             return 0
         async with self._database.snapshot() as read:
-            ids = await self._due(read, partition.part, until, _AT_ONCE)
-        if not ids or not await self._sure(partition):
+            ids = await self._due(read, partition.part, until, _BATCH_SIZE)
+        if not ids or not await self._is_current(partition):
             return 0
         try:
-            async with self._passage.claims.turn(partition) as tx:
-                return await self._handlers.time(tx, ids, until)
+            async with self._consumer.ownership.transaction(partition) as tx:
+                return await self._handlers.advance_time(tx, ids, until)
         except Fenced:
             return 0
 
-    async def _sure(self, partition: Partition) -> bool:
-        """A reader also finds nothing where the log does not answer: only the log's own word makes that silence."""
-        return not self._passage.idle or await self._passage.caught_up(partition)
+    async def _is_current(self, partition: Partition) -> bool:
+        """A reader also finds nothing where the log does not answer: so the log is asked for its end."""
+        return not self._consumer.idle or await self._consumer.caught_up(partition)
 
-    def _until(self, part: int) -> datetime | None:
-        """Now, when nothing waits in the log; else the time its handled messages have reached: a reader that is behind
-        must not take waiting messages for silence.
+    def _until(self, partition: int) -> datetime | None:
+        """Now, when nothing waits in the log; else the time of the last handled message: a consumer that is behind must
+        not mistake unread messages for silence.
         """
-        return self._clock.now() if self._passage.idle else self._handlers.reached.get(part)
+        return self._clock.now() if self._consumer.idle else self._handlers.handled_until.get(partition)

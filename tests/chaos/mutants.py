@@ -23,7 +23,7 @@ from shared.bus.gather import Gather
 from shared.bus.tables import log_end
 from shared.db.postgres import PostgresDatabase
 from shared.db.sqlite import SqliteDatabase
-from shared.service import cursor, handling, passage, unpacking
+from shared.service import consumer, ownership, processor
 from tests.chaos.planting import replaced
 
 Plant = Callable[[ExitStack], None]
@@ -51,25 +51,26 @@ def _both(*plants: Plant) -> Plant:
     return plant
 
 
-_HERE, _c = cursor._HERE, cursor._c  # noqa: SLF001  a mutant changes what is inside; so everywhere in this file
-_MOVED = {
-    name: cursor.bindparam(to)
-    for name, to in (("next_off", "to_off"), ("next_seq", "to_seq"), ("last_hash", "to_hash"))
+_IN_PARTITION, _c = ownership._OF_PARTITION, ownership._c  # noqa: SLF001  a mutant changes what is inside; so everywhere in this file
+_TO = {
+    name: ownership.bindparam(to)
+    for name, to in (("next_off", "to_offset"), ("next_seq", "to_sequence"), ("last_hash", "to_fingerprint"))
 }
-_TOUCH = update(cursor.consumer_cursor).where(*_HERE).values(updated_at=cursor.bindparam("now"))
-_EPOCH, _PLACE = _c.epoch == cursor.bindparam("our_epoch"), _c.next_off == cursor.bindparam("from_off")
-_of_any_place = _put(cursor, "_MOVE", _TOUCH.where(_EPOCH).values(**_MOVED))
-_of_any_epoch = _both(_put(cursor, "_MOVE", _TOUCH.where(_PLACE).values(**_MOVED)), _put(cursor, "_OURS", _TOUCH))
-_of_anybody = _both(_put(cursor, "_MOVE", _TOUCH.values(**_MOVED)), _put(cursor, "_OURS", _TOUCH))
+_TOUCH = update(ownership.consumer_cursor).where(*_IN_PARTITION).values(updated_at=ownership.bindparam("now"))
+_EPOCH = _c.epoch == ownership.bindparam("our_epoch")
+_PLACE = _c.next_off == ownership.bindparam("from_offset")
+_of_any_place = _put(ownership, "_ADVANCE", _TOUCH.where(_EPOCH).values(**_TO))
+_of_any_epoch = _both(_put(ownership, "_ADVANCE", _TOUCH.where(_PLACE).values(**_TO)), _put(ownership, "_LOCK", _TOUCH))
+_of_anybody = _both(_put(ownership, "_ADVANCE", _TOUCH.values(**_TO)), _put(ownership, "_LOCK", _TOUCH))
 
 
 async def _believed(_self: Any, _reader: Any, batch: Any, claim: Any) -> bool:
-    return bool(batch.end > claim.next_off)
+    return bool(batch.end > claim.next_offset)
 
 
 def _unsequenced(batch: Any, claim: Any) -> tuple[list[Any], int]:
-    fresh = [record for record in batch.records if record.offset >= claim.next_off]
-    return fresh, max((record.seq + 1 for record in fresh), default=claim.next_seq)
+    fresh = [record for record in batch.records if record.offset >= claim.next_offset]
+    return fresh, max((record.seq + 1 for record in fresh), default=claim.next_sequence)
 
 
 _send = relay.Relay._send  # noqa: SLF001
@@ -167,12 +168,12 @@ async def _by_batch(self: Any, tx: Any, events: Any, part_of: Any, *, begins: bo
 
 
 MUTANTS: dict[str, Mutant] = {
-    "cursor_of_anybody": Mutant("the cursor's check of `next_off`, and its epoch", _of_anybody, ("I1", "I3")),
+    "cursor_of_anybody": Mutant("the cursor's check of `next_offset`, and its epoch", _of_anybody, ("I1", "I3")),
     "gap_believed": Mutant(
-        "only what comes next is taken", _put(passage.Passage, "_is_next", _believed), ("I1", "I2", HALTED)
+        "only what comes next is taken", _put(consumer.Consumer, "_is_next", _believed), ("I1", "I2", HALTED)
     ),
     "sequence_unread": Mutant(
-        "the consumer's check of the producer's sequence", _put(unpacking, "_fresh", _unsequenced), ("I3",)
+        "the consumer's check of the producer's sequence", _put(processor, "_new_records", _unsequenced), ("I3",)
     ),
     "carried_before_the_ack": Mutant(
         "the relay waits for the log", _put(relay.Relay, "_send", _carried_at_once), ("I5",)
@@ -188,7 +189,7 @@ MUTANTS: dict[str, Mutant] = {
     "answered_before_the_log": Mutant("200 only when the log has it", _put(Gather, "publish", _not_awaited), ("I2",)),
     "window_open": Mutant("ingest's dedupe window", _put(window, "new_keys", _everything_is_new), ("I3",)),
     "outage_parks": Mutant(
-        "an outage is no fault of the record", _put(handling, "is_infrastructure", lambda _error: False), ("I11",)
+        "an outage is no fault of the record", _put(processor, "is_infrastructure", lambda _error: False), ("I11",)
     ),
     "sequence_skips": Mutant(
         "an account's messages are numbered without a gap",
@@ -224,7 +225,7 @@ MUTANTS: dict[str, Mutant] = {
 """Every guard that can be taken out: its name, what is gone, how, and what must notice."""
 
 COVERED: dict[str, Mutant] = {
-    "cursor_moves_from_anywhere": Mutant("the cursor's check of `next_off`: the epoch holds", _of_any_place, ()),
+    "cursor_moves_from_anywhere": Mutant("the cursor's check of `next_offset`: the epoch holds", _of_any_place, ()),
     "cursor_of_any_epoch": Mutant("the cursor's epoch: the check of `next_off` holds", _of_any_epoch, ()),
     "key_drawn_anew": Mutant(
         "a delivery's id is derived: notify takes no message twice", _put(firing, "key", _drawn), ()

@@ -17,7 +17,7 @@ from services.advocacy.wiring import definitions
 from services.lifecycle.wiring import plan
 from services.notify.wiring import definition
 from shared.bus.protocol import Bounds, Partition
-from shared.service import cursor
+from shared.service.ownership import advance_cursor, claim_partition, lock_cursor
 from shared.settings import Settings
 from shared.storage import open_storage
 from tests.chaos import moods
@@ -150,9 +150,9 @@ async def test_the_witness_sees_every_move_of_a_cursor(tmp_path: Path) -> None:
             open_storage(settings, ["lifecycle"], StillClock(), "test") as stores,
             stores["lifecycle"].database.transaction() as tx,
         ):
-            claim = await cursor.claim(tx, "lifecycle", place, Bounds(0, 9), "test", NOON)
-            assert await cursor.move(tx, "lifecycle", place, claim, claim._replace(next_off=5), NOON)
-            assert await cursor.hold(tx, "lifecycle", place, claim.epoch, NOON)
+            claim = await claim_partition(tx, "lifecycle", place, Bounds(0, 9), "test", NOON)
+            assert await advance_cursor(tx, "lifecycle", place, claim, claim._replace(next_offset=5), NOON)
+            assert await lock_cursor(tx, "lifecycle", place, claim.epoch, NOON)
         noted = [body async for _, _, body in seen(world, "lifecycle", CURSOR)]
     assert [tuple(body) for body in noted] == [
         ("lifecycle", "usage.v1", 0, 0, 0, 1),

@@ -1,4 +1,4 @@
-"""What do tests of a passage watch? Rows that a handler writes, one a record, and failures where a test wants them."""
+"""What do tests of a consumer watch? Rows that a handler writes, one a record, and failures where a test wants them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from shared.bus.tables import parked
 from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Parked
-from shared.service.passage import Incoming, Look, Passage
+from shared.service.consumer import Consumer, PollSettings
+from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.make import StillClock, settle
 
@@ -30,9 +31,9 @@ class Effects:
         self.poison: set[str] = set()
         self.fail_once: Exception | None = None
 
-    async def handle(self, tx: Tx, incoming: Incoming) -> None:
-        await tx.insert(effects, [{"id": int(word.split("-")[1]), "word": word} for word in incoming.messages])
-        if self.poison & set(incoming.messages):
+    async def handle(self, tx: Tx, batch: MessageBatch) -> None:
+        await tx.insert(effects, [{"id": int(word.split("-")[1]), "word": word} for word in batch.messages])
+        if self.poison & set(batch.messages):
             raise ValueError("poison")
         if self.fail_once is not None:
             failure, self.fail_once = self.fail_once, None
@@ -44,16 +45,16 @@ async def prepare(opened: Storage) -> None:
         await tx.run(text("CREATE TABLE effects (id INTEGER, word TEXT)"))
 
 
-def passage(
+def consumer(
     opened: Storage,
     effect: Effects,
     owner: str = "one",
     limit: int = 50,
     bus: Bus | None = None,
     patience: float = 30.0,
-) -> Passage:
+) -> Consumer:
     parts = (bus or opened.bus, opened.database, StillClock(), owner)
-    return Passage("g", [USAGE_RAW], effect.handle, *parts, Look(limit), read, patience)
+    return Consumer("g", [USAGE_RAW], effect.handle, *parts, PollSettings(limit), read, patience)
 
 
 async def publish(opened: Storage, first: int, last: int) -> None:
@@ -77,8 +78,8 @@ async def aside(opened: Storage) -> Sequence[tuple[bytes, str, str]]:
     return [(row.value, row.reason, row.detail) for row in rows]
 
 
-async def until(opened: Storage, wanted: int, *passages: Passage) -> None:
-    """Run them until so many effects are there; raises what a passage raised."""
+async def until(opened: Storage, wanted: int, *consumers: Consumer) -> None:
+    """Run them until so many effects are there; raises what a consumer raised."""
 
     async def there() -> bool:
         for task in tasks:
@@ -86,7 +87,7 @@ async def until(opened: Storage, wanted: int, *passages: Passage) -> None:
                 task.result()
         return await count(opened) >= wanted
 
-    tasks = [asyncio.create_task(one.run()) for one in passages]
+    tasks = [asyncio.create_task(one.run()) for one in consumers]
     try:
         await settle(there)
     finally:
@@ -95,6 +96,6 @@ async def until(opened: Storage, wanted: int, *passages: Passage) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run_until_it_fails(one: Passage) -> None:
+async def run_until_it_fails(one: Consumer) -> None:
     async with asyncio.timeout(90):
         await one.run()

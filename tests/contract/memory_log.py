@@ -1,10 +1,10 @@
-"""A log in memory, and readers of it that misbehave as real ones do: what does the passage make of them?"""
+"""A log in memory, and readers of it that misbehave as real ones do: what does the consumer make of them?"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from shared.bus.protocol import Batch, Bounds, Outgoing, Owner, Partition, Reader, Record
+from shared.bus.protocol import Batch, Bounds, Outgoing, Partition, Reader, RebalanceListener, Record
 from shared.contracts.topics import USAGE_RAW
 
 ONLY = Partition(USAGE_RAW.name, 0)
@@ -40,8 +40,8 @@ class MemoryBus:
         raise NotImplementedError
 
     @asynccontextmanager
-    async def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AsyncIterator[Reader]:  # noqa: ARG002
-        told = (await owner.assigned(await self.bounds(topics)))[ONLY]
+    async def reader(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> AsyncIterator[Reader]:  # noqa: ARG002
+        told = (await listener.on_assigned(await self.bounds(topics)))[ONLY]
         self.records = [record for record in self.records if record.offset >= self.loses]
         yield MemoryReader(self, told if self.wrong is None else self.wrong)
 

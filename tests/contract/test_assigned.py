@@ -9,8 +9,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from shared.bus.kafka_reader import KafkaReader
 from shared.bus.protocol import Bounds, Partition
 from shared.failures import Halted, Retry
-from shared.service.claims import unbroken
-from shared.service.cursor import Claim
+from shared.service.ownership import Claim, check_bounds
 
 HERE = TopicPartition("t", 0)
 
@@ -71,12 +70,12 @@ def _at(offset: int) -> ConsumerRecord[bytes, bytes]:
 class Owner:
     """Whose cursor stands at 12, since the owner before moved it while we measured the log."""
 
-    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
+    async def on_assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
         for partition, bounds in partitions.items():
-            unbroken("g", partition, Claim(1, 12, 0), bounds)
+            check_bounds("g", partition, Claim(1, 12, 0), bounds)
         return dict.fromkeys(partitions, 12)
 
-    async def revoked(self, partitions: set[Partition]) -> None: ...
+    async def on_revoked(self, partitions: set[Partition]) -> None: ...
 
 
 async def test_a_cursor_that_went_on_while_the_log_was_measured_is_no_broken_log() -> None:

@@ -8,14 +8,14 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from msgspec.structs import replace
 from sqlalchemy import delete, update
 
-from shared.bus.fingerprint import fingerprint
 from shared.bus.protocol import Outgoing, Record
 from shared.bus.tables import consumer_cursor, log_block, log_end
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Halted
+from shared.service.ownership import fingerprint
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
-from tests.contract.effects import Effects, ids, passage, prepare, publish, run_until_it_fails, until
+from tests.contract.effects import Effects, consumer, ids, prepare, publish, run_until_it_fails, until
 from tests.make import settle, store
 
 READ = 40
@@ -27,7 +27,7 @@ async def deployment(deployment: Deployment) -> Deployment:
     async with store(deployment.settings) as opened:
         await prepare(opened)
         await publish(opened, 0, READ)
-        await until(opened, READ, passage(opened, Effects()))
+        await until(opened, READ, consumer(opened, Effects()))
     return deployment
 
 
@@ -69,7 +69,7 @@ async def publish_others(opened: Storage, first: int, last: int) -> None:
 async def test_the_same_log_is_read_on(deployment: Deployment) -> None:
     async with store(deployment.settings) as opened:
         await publish(opened, READ, READ + 20)
-        await until(opened, READ + 20, passage(opened, Effects(), "two"))
+        await until(opened, READ + 20, consumer(opened, Effects(), "two"))
         assert await ids(opened) == list(range(READ + 20))
 
 
@@ -79,7 +79,7 @@ async def test_a_log_made_anew_and_filled_with_others_halts_the_reader(deploymen
     async with store(deployment.settings) as opened:
         await publish_others(opened, 0, READ + more)
         with pytest.raises(Halted, match=r"not the one that was read.*made anew.*docs/operations.md"):
-            await run_until_it_fails(passage(opened, Effects(), "two"))
+            await run_until_it_fails(consumer(opened, Effects(), "two"))
         assert await ids(opened) == list(range(READ)), "nothing of the other log was taken"
 
 
@@ -87,7 +87,7 @@ async def test_a_log_made_anew_and_shorter_halts_the_reader(deployment: Deployme
     await made_anew(deployment)
     async with store(deployment.settings) as opened:
         with pytest.raises(Halted, match="made anew"):
-            await run_until_it_fails(passage(opened, Effects(), "two"))
+            await run_until_it_fails(consumer(opened, Effects(), "two"))
 
 
 @pytest.mark.parametrize("cursor", [{"last_hash": None}, {"next_off": 3, "next_seq": -1}])
@@ -101,7 +101,7 @@ async def test_a_cursor_without_a_hash_or_moved_by_hand_is_believed(
         async with opened.database.transaction() as tx:
             await tx.run(update(consumer_cursor).values(cursor))
         again = READ - 3 * opened.bus.partitions(USAGE_RAW.name) if "next_off" in cursor else 0
-        await until(opened, READ + 60 + again, passage(opened, Effects(), "two"))
+        await until(opened, READ + 60 + again, consumer(opened, Effects(), "two"))
 
 
 @pytest.mark.servers
@@ -114,14 +114,14 @@ async def test_retention_shorter_than_the_outage_halts_but_a_log_that_only_forgo
         await prepare(opened)
         same = [Outgoing(b"k", f"w-{n}".encode()) for n in range(30)]
         await opened.bus.publish(USAGE_RAW.name, same[:10])
-        await until(opened, 10, passage(opened, Effects()))
+        await until(opened, 10, consumer(opened, Effects()))
         await opened.bus.publish(USAGE_RAW.name, same[10:])
         bounds = await opened.bus.bounds([USAGE_RAW.name])
         [part] = [tp.part for tp, bound in bounds.items() if bound.end]
         here = TopicPartition(one.settings.topic_prefix + USAGE_RAW.name, part)
         async with admin_of(one) as admin:
             await admin.delete_records({here: RecordsToDelete(before_offset=10 + kept)})
-        again = passage(opened, Effects(), "two")
+        again = consumer(opened, Effects(), "two")
         if halts:
             with pytest.raises(Halted, match=r"at 10 of .* which holds 15 to 30"):
                 await run_until_it_fails(again)

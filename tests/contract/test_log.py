@@ -29,14 +29,14 @@ class StartsAt:
         self.offset = offset
         self.has: set[Partition] = set()
 
-    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
+    async def on_assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
         self.has |= partitions.keys()
         return {
             tp: bounds.begin if self.offset is None else min(self.offset, bounds.end)
             for tp, bounds in partitions.items()
         }
 
-    async def revoked(self, partitions: set[Partition]) -> None:
+    async def on_revoked(self, partitions: set[Partition]) -> None:
         self.has -= partitions
 
 

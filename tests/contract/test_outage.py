@@ -18,11 +18,11 @@ from shared.contracts.topics import USAGE_RAW
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Tx
 from shared.failures import Parked, Retry
-from shared.service.loops import Loop
-from shared.service.passage import Incoming
+from shared.service.processor import MessageBatch
+from shared.service.supervisor import SupervisedLoop
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
-from tests.contract.effects import Effects, aside, count, ids, passage, prepare, publish, until
+from tests.contract.effects import Effects, aside, consumer, count, ids, prepare, publish, until
 from tests.make import settle, store
 
 WORLD = {
@@ -220,7 +220,7 @@ async def test_as_the_real_postgresql_says_it(opened: Storage, statements: list[
 @pytest.mark.servers
 async def test_a_nul_character_is_the_records_fault_and_stops_nobody(opened: Storage) -> None:
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"w-1-a\x00b"), Outgoing(b"k", b"w-2")])
-    await until(opened, 1, passage(opened, Effects()))
+    await until(opened, 1, consumer(opened, Effects()))
     assert [(value, reason) for value, reason, _ in await aside(opened)] == [(b"w-1-a\x00b", "handler_failed")]
 
 
@@ -231,9 +231,9 @@ class Slow(Effects):
         super().__init__()
         self.batches = 0
 
-    async def handle(self, tx: Tx, incoming: Incoming) -> None:
+    async def handle(self, tx: Tx, batch: MessageBatch) -> None:
         self.batches += 1
-        await super().handle(tx, incoming)
+        await super().handle(tx, batch)
         await tx.run(text("SELECT pg_sleep(0.02)"))
 
 
@@ -247,8 +247,8 @@ async def test_a_database_that_goes_away_in_the_middle_parks_nothing_and_repeats
         await prepare(opened_store)
         await publish(opened_store, 0, 1500)
         effect = Slow()
-        reading = passage(opened_store, effect, limit=20)
-        kept = asyncio.create_task(Loop("g", reading.run).keep())
+        reading = consumer(opened_store, effect, limit=20)
+        kept = asyncio.create_task(SupervisedLoop("g", reading.run).run())
 
         async def under_way() -> bool:
             return effect.batches > 10

@@ -20,12 +20,12 @@ import asyncio, sys
 from shared.bus.kafka import KafkaBus
 
 class Owner:
-    async def assigned(self, partitions):
+    async def on_assigned(self, partitions):
         if partitions:
             print("owns", flush=True)
         return {tp: bounds.begin for tp, bounds in partitions.items()}
 
-    async def revoked(self, partitions): ...
+    async def on_revoked(self, partitions): ...
 
 async def main(servers, prefix, topic):
     bus = KafkaBus(servers, prefix, 2)
@@ -42,11 +42,11 @@ class Owns:
     def __init__(self) -> None:
         self.has: set[Partition] = set()
 
-    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
+    async def on_assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
         self.has |= partitions.keys()
         return {tp: bounds.begin for tp, bounds in partitions.items()}
 
-    async def revoked(self, partitions: set[Partition]) -> None:
+    async def on_revoked(self, partitions: set[Partition]) -> None:
         self.has -= partitions
 
 

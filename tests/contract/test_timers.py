@@ -9,7 +9,7 @@ from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Read, Tx
 from shared.service.timers import Timers
 from tests.conftest import embedded
-from tests.contract.effects import Effects, count, passage, prepare
+from tests.contract.effects import Effects, consumer, count, prepare
 from tests.contract.memory_log import MemoryBus
 from tests.make import StillClock, settle, store
 
@@ -18,13 +18,13 @@ class Due:
     """One account that time has something to do for, until it is done."""
 
     def __init__(self) -> None:
-        self.reached: dict[int, datetime] = {}
+        self.handled_until: dict[int, datetime] = {}
         self.moved: list[str] = []
 
     async def due(self, _read: Read, _part: int, _until: datetime, _limit: int) -> Sequence[str]:
         return [] if self.moved else ["acme"]
 
-    async def time(self, _tx: Tx, ids: Sequence[str], _until: datetime) -> int:
+    async def advance_time(self, _tx: Tx, ids: Sequence[str], _until: datetime) -> int:
         self.moved += ids
         return len(ids)
 
@@ -34,7 +34,7 @@ async def test_a_log_that_hands_out_nothing_is_not_taken_for_silence(tmp_path: P
     bus, due = MemoryBus(range(10), silent=5), Due()
     async with store(embedded(tmp_path)) as opened:
         await prepare(opened)
-        one = passage(opened, Effects(), bus=bus)
+        one = consumer(opened, Effects(), bus=bus)
         timers = Timers(one, USAGE_RAW, due.due, due, opened.database, StillClock())
         reading = asyncio.create_task(one.run())
         try:

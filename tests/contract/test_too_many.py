@@ -10,10 +10,11 @@ from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from shared.db.protocol import Tx
 from shared.failures import Halted
-from shared.service.passage import Incoming, Look, Passage
+from shared.service.consumer import Consumer, PollSettings
+from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment
-from tests.contract.effects import Effects, aside, count, effects, passage, prepare, run_until_it_fails, until
+from tests.contract.effects import Effects, aside, consumer, count, effects, prepare, run_until_it_fails, until
 from tests.make import NOON, StillClock, store
 
 
@@ -28,12 +29,12 @@ def event(number: int) -> bytes:
     return msgspec.json.encode(UsageEvent(str(number), "acme", "track", "x", NOON, NOON, "test"))
 
 
-async def keep(tx: Tx, incoming: Incoming) -> None:
-    await tx.insert(effects, [{"id": int(message.id), "word": message.name} for message in incoming.messages])
+async def keep(tx: Tx, batch: MessageBatch) -> None:
+    await tx.insert(effects, [{"id": int(message.id), "word": message.name} for message in batch.messages])
 
 
-def by_contract(opened: Storage) -> Passage:
-    return Passage("g", [USAGE], keep, opened.bus, opened.database, StillClock(), "one", Look(700))
+def by_contract(opened: Storage) -> Consumer:
+    return Consumer("g", [USAGE], keep, opened.bus, opened.database, StillClock(), "one", PollSettings(700))
 
 
 async def test_a_contract_that_we_cannot_read_any_more_stops_the_reader(opened: Storage) -> None:
@@ -59,7 +60,7 @@ async def test_more_than_five_in_a_hundred_stop_the_reader_though_never_two_in_a
 async def test_what_others_send_badly_never_stops_the_reader(opened: Storage) -> None:
     bad = [Outgoing(b"k", b"nonsense")] * 500
     await opened.bus.publish(USAGE_RAW.name, [*bad, Outgoing(b"k", b"w-1")])
-    await until(opened, 1, passage(opened, Effects(), limit=400))
+    await until(opened, 1, consumer(opened, Effects(), limit=400))
     assert len(await aside(opened)) == 500
 
 
@@ -68,5 +69,5 @@ async def test_a_handler_that_fails_on_everything_stops_the_reader_and_says_why(
     effect = Effects()
     effect.poison = {f"w-{n}" for n in range(200)}
     with pytest.raises(Halted, match=r"the last at 49 with: ValueError\('poison'\)\. Deploy a version"):
-        await run_until_it_fails(passage(opened, effect))
+        await run_until_it_fails(consumer(opened, effect))
     assert len(await aside(opened)) == 49

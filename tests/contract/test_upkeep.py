@@ -10,7 +10,7 @@ from shared.bus.tables import log_block
 from shared.bus.upkeep import KEPT, Upkeep
 from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
-from shared.service import cursor
+from shared.service.ownership import advance_cursor, claim_partition
 from shared.storage import Storage
 from tests.conftest import embedded
 from tests.make import NOON, StillClock, store
@@ -32,15 +32,15 @@ async def test_only_what_is_old_and_read_by_every_group_goes_and_the_archive_sta
         async with opened.database.transaction() as tx:
             for group in ("fast", "slow"):
                 for partition, bound in bounds.items():
-                    claim = await cursor.claim(tx, group, partition, bound, "me", NOON)
+                    claim = await claim_partition(tx, group, partition, bound, "me", NOON)
                     if group == "fast":
-                        await cursor.move(tx, group, partition, claim, claim._replace(next_off=bound.end), NOON)
+                        await advance_cursor(tx, group, partition, claim, claim._replace(next_offset=bound.end), NOON)
         clock.move(KEPT + timedelta(hours=1))
         assert await upkeep.tidy() == 0, "the slow group has not read it"
         async with opened.database.transaction() as tx:
             for partition, bound in bounds.items():
-                claim = await cursor.claim(tx, "slow", partition, bound, "me", NOON)
-                await cursor.move(tx, "slow", partition, claim, claim._replace(next_off=bound.end), NOON)
+                claim = await claim_partition(tx, "slow", partition, bound, "me", NOON)
+                await advance_cursor(tx, "slow", partition, claim, claim._replace(next_offset=bound.end), NOON)
         clock.move(-timedelta(days=7))
         assert await upkeep.tidy() == 0, "it is not old enough"
         clock.move(timedelta(days=7))

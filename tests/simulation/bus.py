@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from shared.bus.blocks import by_partition
 from shared.bus.gather import Gather
-from shared.bus.protocol import Bounds, Outgoing, Owner, Partition, Reader
+from shared.bus.protocol import Bounds, Outgoing, Partition, Reader, RebalanceListener
 from shared.failures import Retry
 from tests.simulation.cluster import Cluster
 from tests.simulation.member import Member
@@ -60,11 +60,11 @@ class FakeBus:
         await self._gather.publish(topic, records)
 
     @asynccontextmanager
-    async def reader(self, group: str, topics: Sequence[str], owner: Owner) -> AsyncIterator[Reader]:
+    async def reader(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> AsyncIterator[Reader]:
         await self._process.lag()
         if self._cluster.down:
             raise Retry("no broker answers")
-        member = Member(self._cluster, self._process, group, topics, owner)
+        member = Member(self._cluster, self._process, group, topics, listener)
         self._cluster.join(member)
         try:
             yield member

@@ -21,9 +21,9 @@ from shared.bus.relay import Relay
 from shared.clock import Clock as Told
 from shared.contracts.topics import Topic
 from shared.keys import Keys
-from shared.service.parts import Parts, Service
-from shared.service.passage import USUAL, Handle, Incoming, Look, Passage
-from shared.service.unpacking import Decode
+from shared.service.consumer import DEFAULT_POLL, Consumer, PollSettings
+from shared.service.context import Service, ServiceContext
+from shared.service.processor import Decode, Handler, MessageBatch
 from shared.settings import Settings
 from shared.storage import Storage
 from tests.chaos.planting import replaced
@@ -56,23 +56,28 @@ def playbook() -> Playbook:
     return _notify().playbook
 
 
-class Watched(Parts):
-    """Parts whose passages note in the transaction what they handle, and tell who handles it."""
+class Watched(ServiceContext):
+    """A context whose consumers note in the transaction what they handle, and tell who handles it."""
 
-    def passage(
-        self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None, look: Look = USUAL
-    ) -> Passage:
-        async def noted(tx: Any, incoming: Incoming) -> None:
+    def consumer(
+        self,
+        group: str,
+        topics: Sequence[Topic],
+        handler: Handler,
+        decode: Decode | None = None,
+        poll: PollSettings = DEFAULT_POLL,
+    ) -> Consumer:
+        async def noted(tx: Any, batch: MessageBatch) -> None:
             tx.note(
                 "batch",
-                incoming.topic.name,
-                incoming.messages,
-                f"{incoming.topic.name}[{incoming.part}]@{incoming.start}",
+                batch.topic.name,
+                batch.messages,
+                f"{batch.topic.name}[{batch.partition}]@{batch.start_offset}",
             )
-            await handle(tx, incoming)
+            await handler(tx, batch)
 
-        made = super().passage(group, topics, noted, decode, look)
-        made.handlers = handle.__self__  # type: ignore[attr-defined]
+        made = super().consumer(group, topics, noted, decode, poll)
+        made.handlers = handler.__self__  # type: ignore[attr-defined]
         return made
 
 
@@ -82,7 +87,7 @@ class Host:
     def __init__(self, process: Process, clock: Told, sinks: Sinks) -> None:
         self.process = process
         self.services: dict[str, Service] = {}
-        self.parts: dict[str, Watched] = {}
+        self.contexts: dict[str, Watched] = {}
         self.loops: list[Any] = []
         self._clock = clock
         self._sinks = sinks
@@ -103,21 +108,21 @@ class Host:
             self._start(name, store, SETTINGS.model_copy(update={"bus_url": None}))
 
     def _start(self, name: str, store: Storage, settings: Settings) -> None:
-        parts = Watched(settings, self._clock, store.database, store.bus, _KEYS, b"s" * 32, self.process.name)
-        service = self.services[name] = self._wired(name, parts)
-        self.parts[name] = parts
+        context = Watched(settings, self._clock, store.database, store.bus, _KEYS, b"s" * 32, self.process.name)
+        service = self.services[name] = self._wired(name, context)
+        self.contexts[name] = context
         for loop in assembly._loops(service, store):  # noqa: SLF001  what production runs
             self.loops.append(loop)
-            self.process.spawn(loop.keep(), loop.name)
+            self.process.spawn(loop.run(), loop.name)
 
-    def _wired(self, name: str, parts: Watched) -> Service:
+    def _wired(self, name: str, context: Watched) -> Service:
         nobody_asks = replaced(APIRouter, "add_api_route", lambda *_given, **_options: None)
         with (
             nobody_asks,
             replaced(lifecycle, "plan", lambda _: _plan()),
             replaced(advocacy, "definitions", lambda _: _advocacy()),
         ):
-            service = built(parts, _notify()) if name == "notify" else assembly.WIRES[name](parts)
+            service = built(context, _notify()) if name == "notify" else assembly.WIRES[name](context)
         if name == "notify":
             sends = _bound(service.loops["notify-sends"])
             sends._channels, sends._sending._missing = self._channels(), {}  # noqa: SLF001  what `channels` would find

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from shared.bus.claiming import claimed
-from shared.bus.protocol import Batch, Bounds, Owner, Partition
+from shared.bus.protocol import Batch, Bounds, Partition, RebalanceListener
 from tests.simulation.cluster import Cluster
 from tests.simulation.process import Process
 
@@ -18,14 +18,16 @@ _LATE = 0.4
 class Member:
     """Implements `Reader`."""
 
-    def __init__(self, cluster: Cluster, process: Process, group: str, topics: Sequence[str], owner: Owner) -> None:
+    def __init__(
+        self, cluster: Cluster, process: Process, group: str, topics: Sequence[str], listener: RebalanceListener
+    ) -> None:
         self.process = process
         self.group = group
         self.topics = set(topics)
         self.news = asyncio.Event()
         self.closed = False
         self._cluster = cluster
-        self._owner = owner
+        self._listener = listener
         self._at: dict[Partition, int] = {}
         self._generation = 0
         self._share: list[Partition] | None = None
@@ -108,7 +110,7 @@ class Member:
             share, self._share = self._share, None
             generation = self._generation
             await self.process.lag()
-            await self._owner.revoked(set(self._at))
+            await self._listener.on_revoked(set(self._at))
             early = self._cluster.chance.hits("handed out early", self.process.name)
             self._at = {tp: self._early(tp) for tp in share} if early else {}
             await self.process.lag(_SETTLING)
@@ -124,7 +126,7 @@ class Member:
     async def _claim(self, share: list[Partition]) -> None:
         """As our Kafka reader does: what the owner raises, the next poll raises."""
         try:
-            starts = await claimed(self._owner, partial(self._bounds, share))
+            starts = await claimed(self._listener, partial(self._bounds, share))
         except Exception as error:  # noqa: BLE001  any
             self._error = error
             return

@@ -40,34 +40,34 @@ class People:
             host.process.spawn(_tried(self._unsubscribe(host, ("sending",))), "person")
 
     async def _unsubscribe(self, host: Host, on_its_way: tuple[str, ...] = ("pending", "sending")) -> None:
-        parts = host.parts["notify"]
+        context = host.contexts["notify"]
         everything = self._chance.random.random() < 0.4
         recent = self._town.sinks.journal[-6:]
         waiting = select(delivery.c.id).where(delivery.c.status.in_(on_its_way)).order_by(delivery.c.id)
         known = [row.id for row in await rows(self._town, "notify", waiting)] or [line.delivery for line in recent]
         if known:
             name = self._chance.one(known)
-            async with parts.database.transaction() as tx:
-                await unsubscribe(tx, name, _part_of(parts), parts.clock.now(), everything=everything)
+            async with context.database.transaction() as tx:
+                await unsubscribe(tx, name, _part_of(context), context.clock.now(), everything=everything)
 
     async def _come_back(self, host: Host) -> None:
-        parts = host.parts["notify"]
+        context = host.contexts["notify"]
         declined = await rows(self._town, "notify", select(consent).where(consent.c.granted.is_(False)))
         if declined:
             row = self._chance.one(declined)
             said = Said(row.account, row.user, row.topic, granted=True, source="link")
-            async with parts.database.transaction() as tx:
-                await say(tx, said, _part_of(parts), parts.clock.now())
+            async with context.database.transaction() as tx:
+                await say(tx, said, _part_of(context), context.clock.now())
 
     async def _answer(self, host: Host) -> None:
-        parts, handlers = host.parts["advocacy"], host.services["advocacy"].passages[0].handlers  # type: ignore[attr-defined]
+        context, handlers = host.contexts["advocacy"], host.services["advocacy"].consumers[0].handlers  # type: ignore[attr-defined]
         every = await rows(
             self._town, "advocacy", select(invitation.c.id, invitation.c.purpose).order_by(invitation.c.id)
         )
         if not every:
             return
         row = self._chance.one(every)
-        async with parts.database.transaction() as tx:
+        async with context.database.transaction() as tx:
             found = await asked.invited(tx, row.id)
             assert found is not None
             if row.purpose == "survey":
@@ -86,5 +86,5 @@ async def _tried(work: object) -> None:
             raise
 
 
-def _part_of(parts: object):
-    return lambda account: partition_of(account.encode(), parts.bus.partitions(LIFECYCLE.name))  # type: ignore[attr-defined]
+def _part_of(context: object):
+    return lambda account: partition_of(account.encode(), context.bus.partitions(LIFECYCLE.name))  # type: ignore[attr-defined]

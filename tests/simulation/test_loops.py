@@ -3,7 +3,7 @@
 import asyncio
 from itertools import pairwise
 
-from shared.service.loops import Loop
+from shared.service.supervisor import SupervisedLoop
 from tests.simulation.loop import VirtualLoop
 
 
@@ -18,7 +18,7 @@ def starts(works_for: float, failures: int) -> list[float]:
         raise OSError("the world")
 
     async def keep() -> None:
-        kept = asyncio.create_task(Loop("work", work).keep())
+        kept = asyncio.create_task(SupervisedLoop("work", work).run())
         await asyncio.wait({kept}, timeout=1000)
         kept.cancel()
 

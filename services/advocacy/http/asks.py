@@ -40,14 +40,14 @@ def router(house: House) -> APIRouter:
 
 
 async def _look(house: House, token: str) -> Response:
-    async with house.parts.database.snapshot() as read:
+    async with house.context.database.snapshot() as read:
         invitation = await invited(house, read, "referral", token)
         account = await accounts.one(read, invitation.account)
     return _page(house, account, invitation)
 
 
 async def _choose(house: House, token: str, choice: str) -> Response:
-    async with house.parts.database.transaction() as tx:
+    async with house.context.database.transaction() as tx:
         invitation = await invited(house, tx, "referral", token)
         if choice == "accept":
             await house.handlers.accept(tx, invitation)
@@ -60,10 +60,10 @@ async def _choose(house: House, token: str, choice: str) -> Response:
 def _page(house: House, account: Account, invitation: Invitation, status: int = 200) -> Response:
     """The page of the ask as it stands. Raises the core's Refused when it is closed: trying to accept tells."""
     rules, ask = house.definitions.referrals, account.asked(invitation.id)
-    opt_in(account, invitation.id, rules, house.parts.clock.now())
+    opt_in(account, invitation.id, rules, house.context.clock.now())
     if ask is not None and ask.status == "accepted":
         code = account.codes[ask.user]
-        link = f"{house.parts.settings.public}/advocacy/c/{code}"
+        link = f"{house.context.settings.public}/advocacy/c/{code}"
         return shown(rendering.code(house.product, code, link, rules.rewards), status)
     if ask is not None and ask.status == "declined":
         return shown(rendering.declined(house.product, rules.ask.cooldown_after_decline), status)
@@ -72,7 +72,7 @@ def _page(house: House, account: Account, invitation: Invitation, status: int = 
 
 async def _follow(house: House, text: str) -> Response:
     """Looking counts nothing: whoever fetches links for a living fetches this one too."""
-    async with house.parts.database.snapshot() as read:
+    async with house.context.database.snapshot() as read:
         held = await referrals.held_code(read, codes.read(text))
     return _onward(house, _held(held))
 
@@ -80,10 +80,10 @@ async def _follow(house: House, text: str) -> Response:
 async def _click(house: House, text: str) -> Response:
     """A company's own page posts here when somebody goes on to sign up: the window counts from it."""
     name = codes.read(text)
-    async with house.parts.database.transaction() as tx:
+    async with house.context.database.transaction() as tx:
         held = _held(await referrals.held_code(tx, name))
         held = (await referrals.hold_codes(tx, [name]))[name] or held
-        await referrals.issue(tx, clicked(held, house.parts.clock.now()))
+        await referrals.issue(tx, clicked(held, house.context.clock.now()))
     return _onward(house, held)
 
 

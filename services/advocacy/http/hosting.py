@@ -18,7 +18,7 @@ from services.advocacy.store import asked
 from shared.db.protocol import Read
 from shared.failures import Refused as Wrong
 from shared.links import Links
-from shared.service.parts import Parts
+from shared.service.context import ServiceContext
 
 _MOST = 64 * 1024
 _SECONDS = 15.0
@@ -32,7 +32,7 @@ class House(NamedTuple):
     definitions: Definitions
     handlers: Handlers
     links: Links
-    parts: Parts
+    context: ServiceContext
 
 
 async def answered(house: House, page: Awaitable[Response]) -> Response:
@@ -50,7 +50,7 @@ def shown(text: str, status: int = 200) -> Response:
 
 async def invited(house: House, read: Read, purpose: str, token: str) -> Invitation:
     """The invitation of this link. Raises the core's Refused."""
-    name = links.subject(house.links, purpose, token, house.parts.clock.now())
+    name = links.subject(house.links, purpose, token, house.context.clock.now())
     found = await asked.invited(read, name)
     if found is None:
         raise Refused("unknown", "We do not know this invitation.")

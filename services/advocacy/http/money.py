@@ -15,14 +15,14 @@ from services.advocacy.store import listing, rewards
 from shared.failures import Refused
 from shared.http.auth import allowed
 from shared.http.paging import MOST, Page, cursor
-from shared.service.parts import Parts
+from shared.service.context import ServiceContext
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 _LEADS_TO: dict[Move, RewardStatus] = {"approve": "held", "pay": "paid", "reverse": "reversed"}
 
 
-def router(parts: Parts) -> APIRouter:
+def router(context: ServiceContext) -> APIRouter:
     """The routes, beneath those that take a key."""
     routes = APIRouter(tags=["referrals"])
 
@@ -30,7 +30,7 @@ def router(parts: Parts) -> APIRouter:
     async def list_referrals(status: Status | None = None, at: Cursor = None, limit: Limit = 100) -> Page[ReferralView]:
         """Referred accounts with their rewards, by id."""
         start = place(at, Text)
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             found = await listing.referrals(read, status, start[0] if start else "", limit + 1)
             worth = await listing.rewards_of(read, [one.id for one, _ in found[:limit]])
         items = [_referral(one, giver, worth[one.id]) for one, giver in found[:limit]]
@@ -40,7 +40,7 @@ def router(parts: Parts) -> APIRouter:
     async def list_advocates(at: Cursor = None, limit: Limit = 100) -> Page[AdvocateView]:
         """People who hold a code, by code."""
         start = place(at, Text)
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             found = await listing.advocates(read, start[0] if start else "", limit + 1)
         items = [_advocate(one, brought) for one, brought in found[:limit]]
         return Page(items=items, next=cursor([items[-1].code]) if len(found) > limit else None)
@@ -48,35 +48,35 @@ def router(parts: Parts) -> APIRouter:
     @routes.get("/asks")
     async def count_asks() -> dict[str, int]:
         """How many people were asked to refer others, by what became of it: open, accepted, declined, withdrawn."""
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             return await listing.asks(read)
 
     @routes.get("/ledger")
     async def ledger(at: Cursor = None, limit: Limit = 100) -> Ledger:
         """Every line of the double-entry ledger, a transaction's together, and what stands on each account."""
         start = place(at, Text, Text)
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             rows = await listing.entries(read, start, limit + 1)
             balances = [Balance(**row._mapping) for row in await listing.balances(read)]  # noqa: SLF001
         items = [EntryView(**row._mapping) for row in rows[:limit]]  # noqa: SLF001
         following = cursor([items[-1].transaction, items[-1].account]) if len(rows) > limit else None
         return Ledger(items=items, next=following, balances=balances, sum=sum(one.amount for one in balances))
 
-    @routes.post("/rewards/{reward}/{move}", dependencies=[Depends(allowed(parts.keys, "admin"))])
+    @routes.post("/rewards/{reward}/{move}", dependencies=[Depends(allowed(context.keys, "admin"))])
     async def move_reward(reward: UUID, move: Move) -> RewardView:
         """Let a pending reward out of review (approve), note that a payable one was paid, or take one back (reverse)."""
-        return _reward(await _moved(parts, str(reward), _LEADS_TO[move]))
+        return _reward(await _moved(context, str(reward), _LEADS_TO[move]))
 
     return routes
 
 
-async def _moved(parts: Parts, name: str, to: RewardStatus) -> Reward:
-    async with parts.database.transaction() as tx:
+async def _moved(context: ServiceContext, name: str, to: RewardStatus) -> Reward:
+    async with context.database.transaction() as tx:
         known = await rewards.one(tx, name)
         if known is None:
             raise Refused(f"there is no reward '{name}'", "no_reward", 404)
         try:
-            booking = moved(known, to, parts.clock.now())
+            booking = moved(known, to, context.clock.now())
         except Forbidden as why:
             raise Refused(why.reason, "forbidden_move", 409) from None
         await rewards.book(tx, [booking])

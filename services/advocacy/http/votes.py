@@ -30,7 +30,7 @@ def router(house: House) -> APIRouter:
 
 
 async def _look(house: House, token: str, suggested: str | None) -> Response:
-    async with house.parts.database.snapshot() as read:
+    async with house.context.database.snapshot() as read:
         invitation = await invited(house, read, "survey", token)
         before = await asked.answered(read, invitation.id)
     survey = _open(house, invitation)
@@ -41,7 +41,7 @@ async def _look(house: House, token: str, suggested: str | None) -> Response:
 
 
 async def _vote(house: House, token: str, given: dict[str, str]) -> Response:
-    async with house.parts.database.transaction() as tx:
+    async with house.context.database.transaction() as tx:
         invitation = await invited(house, tx, "survey", token)
         survey = _open(house, invitation)
         kind, comment = house.definitions.kinds[survey.kind], given.get("comment", "")
@@ -55,7 +55,7 @@ async def _vote(house: House, token: str, given: dict[str, str]) -> Response:
 
 
 def _open(house: House, invitation: Invitation) -> Survey:
-    return open_survey(invitation, house.definitions, house.parts.clock.now())
+    return open_survey(invitation, house.definitions, house.context.clock.now())
 
 
 def _question(

@@ -14,15 +14,15 @@ from services.lifecycle.http.models import AccountRow, AccountView, Decision, Di
 from shared.failures import Refused
 from shared.http.auth import allowed
 from shared.http.paging import MOST, Page, after, cursor
-from shared.service.parts import Parts
+from shared.service.context import ServiceContext
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 
 
-def router(parts: Parts, plan: Plan) -> APIRouter:
+def router(context: ServiceContext, plan: Plan) -> APIRouter:
     """Every route takes a key of kind read."""
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(parts.keys, "read"))])
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(context.keys, "read"))])
 
     @routes.get("/accounts", tags=["accounts"])
     async def list_accounts(
@@ -37,7 +37,7 @@ def router(parts: Parts, plan: Plan) -> APIRouter:
         _known("health", health, ("green", "yellow", "red", "unknown"))
         _known("flag", flag, plan.definition.flags)
         start = after(at, 1)
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             rows = await store.listed(read, stage, health, flag, start[0] if start else "", limit + 1)
         items = [AccountRow(**{**row._mapping, "flags": row.flags.split()}) for row in rows[:limit]]  # noqa: SLF001
         return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
@@ -48,7 +48,7 @@ def router(parts: Parts, plan: Plan) -> APIRouter:
     ) -> Page[Decision]:
         """What was decided about an account, the latest first, each with its evidence. Filter by `kind`, e.g. stage_changed."""
         start = after(at, 1)
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             rows = await store.history(read, account, kind or [], start[0] if start else None, limit + 1)
         items = [msgspec.json.decode(row.body) for row in rows[:limit]]
         return Page(items=items, next=cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
@@ -56,7 +56,7 @@ def router(parts: Parts, plan: Plan) -> APIRouter:
     @routes.get("/accounts/{account:path}", tags=["accounts"])
     async def one_account(account: str) -> AccountView:
         """One account: stage, health and its measures, metrics, milestones, and what stands before its next stages."""
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             found = await store.state(read, account)
         if found is None:
             raise Refused(f"no account '{account}' has been seen", "no_account", 404)
@@ -65,7 +65,7 @@ def router(parts: Parts, plan: Plan) -> APIRouter:
     @routes.get("/funnel", tags=["funnel"])
     async def funnel() -> Funnel:
         """How many accounts are in each stage, how long stages take, and where they lead."""
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             clocks = await store.clocks(read)
             rows = await store.stays(read)
         stays = [Stay(row.stage, row.entered_at, row.left_at, row.next_stage, clocks[row.account]) for row in rows]

@@ -22,7 +22,7 @@ from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.outreach import OutreachRecorded
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.db.protocol import Tx
-from shared.service.passage import Incoming
+from shared.service.processor import MessageBatch
 
 GROUP = "notify"
 UNWRITABLE = "unwritable"
@@ -42,22 +42,22 @@ class Handlers:
         self._part_of = part_of
         self._clock = clock
         self._first = first
-        self.reached: dict[int, datetime] = {}
+        self.handled_until: dict[int, datetime] = {}
         """For each partition of `lifecycle.v1` when its latest handled message was decided."""
 
-    async def told(self, tx: Tx, incoming: Incoming) -> None:
+    async def told(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `lifecycle.v1` or `advocacy.v1`."""
-        messages = [message for message in incoming.messages if isinstance(message, _Taken)]
+        messages = [message for message in batch.messages if isinstance(message, _Taken)]
         known = await accounts.begun(tx, {message.account for message in messages}, self._part_of)
         decided: list[Planned] = []
         for message in messages:
             known[message.account], planned = apply(known[message.account], message, self._book)
             decided += planned
         await self._keep(tx, known, decided)
-        if incoming.topic is LIFECYCLE:
-            self.reached[incoming.part] = incoming.messages[-1].decided_at
+        if batch.topic is LIFECYCLE:
+            self.handled_until[batch.partition] = batch.messages[-1].decided_at
 
-    async def time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
+    async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
         known = await accounts.locked(tx, ids)
         decided: list[Planned] = []

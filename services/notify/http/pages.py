@@ -18,7 +18,7 @@ from services.notify.handlers.writing import PURPOSE
 from services.notify.store import accounts, deliveries
 from shared.contracts.evidence import Value
 from shared.links import BadLink, Links
-from shared.service.parts import Parts
+from shared.service.context import ServiceContext
 
 _FOLDER = Path(__file__).parent.parent / "pages"
 _STYLE = (_FOLDER / "style.css").read_text("utf8")
@@ -36,7 +36,7 @@ _pages = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefine
 _Scope = Annotated[str, Form(max_length=20, description="`topic` for mail like this only; else everything")]
 
 
-def router(parts: Parts, links: Links, part_of: accounts.PartOf, house: Mapping[str, Value]) -> APIRouter:
+def router(context: ServiceContext, links: Links, part_of: accounts.PartOf, house: Mapping[str, Value]) -> APIRouter:
     """Open to everybody: the signed link is the permission."""
     routes = APIRouter(prefix="/u", tags=["unsubscribe"])
 
@@ -46,14 +46,14 @@ def router(parts: Parts, links: Links, part_of: accounts.PartOf, house: Mapping[
 
     def delivery_of(token: str) -> str:
         try:
-            return links.read(PURPOSE, token, parts.clock.now()).get("delivery", "")
+            return links.read(PURPOSE, token, context.clock.now()).get("delivery", "")
         except BadLink:
             return ""
 
     @routes.get("/{token}", response_class=HTMLResponse)
     async def confirm(token: str) -> HTMLResponse:
         """Asks; changes nothing."""
-        async with parts.database.snapshot() as read:
+        async with context.database.snapshot() as read:
             row = await deliveries.one(read, delivery_of(token))
         return page("confirm", topic=row.topic) if row is not None and row.user else page("unknown", 404)
 
@@ -61,8 +61,8 @@ def router(parts: Parts, links: Links, part_of: accounts.PartOf, house: Mapping[
     async def confirmed(token: str, scope: _Scope = "everything") -> HTMLResponse:
         """Unsubscribes at once; once more changes nothing."""
         everything = scope != "topic"
-        async with parts.database.transaction() as tx:
-            found = await unsubscribe(tx, delivery_of(token), part_of, parts.clock.now(), everything=everything)
+        async with context.database.transaction() as tx:
+            found = await unsubscribe(tx, delivery_of(token), part_of, context.clock.now(), everything=everything)
         return page("done", everything=everything) if found else page("unknown", 404)
 
     return routes

@@ -49,7 +49,10 @@ PLANTS = [
         PURE, "services.ingest.core.planted", "import httpx2", "import aiokafka", "import fastapi", "import sqlite3"
     ),
     *_each(
-        PURE, "services.ingest.core.planted", "from shared.http import problem", "from shared.service import parking"
+        PURE,
+        "services.ingest.core.planted",
+        "from shared.http import problem",
+        "from shared.service import dead_letters",
     ),
     *_each(PURE, "services.ingest.core.planted", "from shared.bus.protocol import Bus"),
     *_each(PURE, "services.lifecycle.core.planted", "from shared.bus.protocol import Record"),

@@ -18,7 +18,7 @@ from services.advocacy.tables import referral, reward
 from shared.contracts.topics import LIFECYCLE
 from shared.db.protocol import Tx
 from shared.links import Links
-from shared.service.passage import Incoming
+from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.core.advocacy.advocacy_making import SHIPPED, Story, promoter
@@ -75,7 +75,7 @@ async def _cut(opened: Storage, size: int, found: list[Found]) -> None:
     told, messages = handlers(), everybody()
     async with opened.database.transaction() as tx:
         for start in range(0, len(messages), size):
-            await told.messages(tx, Incoming(LIFECYCLE, 0, start, messages[start : start + size]))
+            await told.messages(tx, MessageBatch(LIFECYCLE, 0, start, messages[start : start + size]))
         found.append((await everything(tx), said(tx)))
         raise Enough
 
@@ -111,7 +111,7 @@ async def test_replicas_that_judge_at_the_same_time_neither_miss_nor_double(open
 
 async def take(opened: Storage, story: Story) -> None:
     async with opened.database.transaction() as tx:
-        await handlers().messages(tx, Incoming(LIFECYCLE, 0, 0, story.messages))
+        await handlers().messages(tx, MessageBatch(LIFECYCLE, 0, 0, story.messages))
 
 
 async def test_the_cap_of_a_month_holds_when_many_convert_at_once(opened: Storage) -> None:

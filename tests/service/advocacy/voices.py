@@ -31,11 +31,11 @@ class Listener:
         self._bus = bus
         self._at: dict[Partition, int] = {}
 
-    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
+    async def on_assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
         self._at = {partition: bounds.begin for partition, bounds in partitions.items()}
         return dict(self._at)
 
-    async def revoked(self, partitions: set[Partition]) -> None:
+    async def on_revoked(self, partitions: set[Partition]) -> None:
         """Nothing to give back."""
 
     async def listen(self) -> None:

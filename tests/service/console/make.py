@@ -13,7 +13,7 @@ from services.console.effects import Ask, Rest
 from services.console.wiring import wire
 from shared.clock import SystemClock
 from shared.keys import Credentials, Keys, credentials
-from shared.service.parts import Parts
+from shared.service.context import ServiceContext
 from shared.settings import Settings
 from tests.journey.road import Road, road
 
@@ -111,10 +111,10 @@ def address(account: str) -> str:
 async def alone(settings: Settings, rest: Rest | None = None) -> AsyncIterator[httpx2.AsyncClient]:
     """The console by itself, and somebody signed in there: it uses neither database nor log, so it is given none."""
     nothing: Any = None
-    parts = Parts(
+    context = ServiceContext(
         settings, SystemClock(), nothing, nothing, Keys([("admin", "a", ADMIN)]), b"a secret of the tests", "t"
     )
-    app = Starlette(routes=[Mount("/console", app=wire(parts, rest).app)])
+    app = Starlette(routes=[Mount("/console", app=wire(context, rest).app)])
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://here") as http:
         http.headers["Origin"] = "http://here"
         await http.post("/console/sign-in", data={"key": ADMIN})

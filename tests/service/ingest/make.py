@@ -28,10 +28,10 @@ ANN = {"type": "track", "event": "Report Exported", "userId": "ann", "context": 
 class FromTheStart:
     """Reads every partition from its beginning."""
 
-    async def assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
+    async def on_assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]:
         return {partition: bounds.begin for partition, bounds in partitions.items()}
 
-    async def revoked(self, partitions: set[Partition]) -> None:
+    async def on_revoked(self, partitions: set[Partition]) -> None:
         pass
 
 
@@ -40,10 +40,10 @@ class Site:
 
     def __init__(self, settings: Settings, assembly: Assembly, clock: StillClock, client: httpx2.AsyncClient) -> None:
         self.keys = credentials(settings.data)
-        self.parts = assembly.parts["ingest"]
+        self.context = assembly.contexts["ingest"]
         self.clock = clock
         self.client = client
-        self._passage = assembly.services["ingest"].passages[0]
+        self._consumer = assembly.services["ingest"].consumers[0]
         self._readings = 0
 
     async def post(self, *events: Any, path: str = "/v1/batch", **envelope: Any) -> httpx2.Response:
@@ -56,7 +56,7 @@ class Site:
     async def published(self) -> list[UsageEvent]:
         """Everything on `usage.v1`, once all that was posted has been handled: of each account in its order."""
         await settle(self._handled)
-        async with self.parts.database.snapshot() as read:
+        async with self.context.database.snapshot() as read:
             count = await read.scalar(select(func.sum(log_end.c.next_off)).where(log_end.c.topic == USAGE.name))
         records = await self._read(int(count or 0))
         return [msgspec.json.decode(record.value, type=UsageEvent) for record in records]
@@ -77,9 +77,9 @@ class Site:
         return int(answer.json()["taken"])
 
     async def _handled(self) -> bool:
-        bounds = await self.parts.bus.bounds([USAGE_RAW.name])
-        held = self._passage.claims.held()
-        return all(tp in held and held[tp].next_off >= bound.end for tp, bound in bounds.items())
+        bounds = await self.context.bus.bounds([USAGE_RAW.name])
+        held = self._consumer.ownership.claims()
+        return all(tp in held and held[tp].next_offset >= bound.end for tp, bound in bounds.items())
 
     async def _read(self, count: int) -> list[Record]:
         found: list[Record] = []
@@ -89,7 +89,7 @@ class Site:
             return len(found) >= count
 
         self._readings += 1
-        async with self.parts.bus.reader(f"test{self._readings}", [USAGE.name], FromTheStart()) as reader:
+        async with self.context.bus.reader(f"test{self._readings}", [USAGE.name], FromTheStart()) as reader:
             await settle(enough)
         return found
 

@@ -14,7 +14,7 @@ BAD = ANN | {"event": ""}
 
 async def mend(site: Site, row: dict[str, Any], value: bytes) -> None:
     """What a release that understands the record would do: here the record changes instead of the code."""
-    async with site.parts.database.transaction() as tx:
+    async with site.context.database.transaction() as tx:
         await tx.run(update(parked).where(parked.c.id == row["id"]).values(value=value))
 
 

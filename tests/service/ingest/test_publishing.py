@@ -62,8 +62,8 @@ async def test_nothing_anybody_sends_stops_the_reader(site: Site) -> None:
         b'{"type":"track","event":"x","userId":"a","properties":{"a":1e999}}',
         b'{"type":"track","event":"x","groupId":"acme","properties":{"a":"%s"}}' % (b"y" * 1024 * 1024),
     ]
-    await site.parts.bus.publish(USAGE_RAW.name, [Outgoing(b"", value) for value in poison])
-    await site.parts.bus.publish(
+    await site.context.bus.publish(USAGE_RAW.name, [Outgoing(b"", value) for value in poison])
+    await site.context.bus.publish(
         USAGE_RAW.name, [Outgoing(b"k", b"{}", meta) for meta in (b"{", b"\xff", b'{"source":5}')]
     )
     await site.post(ANN | {"messageId": "after"})
@@ -74,7 +74,7 @@ async def test_nothing_anybody_sends_stops_the_reader(site: Site) -> None:
 
 async def test_a_record_of_a_products_own_producer_takes_the_same_road(site: Site) -> None:
     value = msgspec.json.encode(ANN | {"messageId": "1", "timestamp": at(NOON)})
-    await site.parts.bus.publish(USAGE_RAW.name, [Outgoing(b"acme", value), Outgoing(b"acme", value)])
+    await site.context.bus.publish(USAGE_RAW.name, [Outgoing(b"acme", value), Outgoing(b"acme", value)])
     (found,) = await site.published()
     assert (found.id, found.account, found.source, found.at) == ("1", "acme", "kafka", NOON)
 

@@ -49,7 +49,7 @@ def speak(key: str, port: int, *, gzip: bool) -> list[object]:
 
 
 async def test_every_call_of_the_sdk_arrives(site: Site) -> None:
-    app = Starlette(routes=Capture(site.parts.bus, site.parts.keys, site.parts.clock).routes())
+    app = Starlette(routes=Capture(site.context.bus, site.context.keys, site.context.clock).routes())
     async with listening(app) as port:
         assert await asyncio.to_thread(speak, site.keys.write, port, gzip=False) == []
     found = {event.id: event for event in await site.published()}
@@ -69,8 +69,8 @@ async def test_every_call_of_the_sdk_arrives(site: Site) -> None:
 
 
 async def test_a_lost_answer_is_absorbed(door: Site) -> None:
-    bus = Forgetful(door.parts.bus)
-    app = Starlette(routes=Capture(bus, door.parts.keys, door.parts.clock).routes())  # type: ignore[arg-type]
+    bus = Forgetful(door.context.bus)
+    app = Starlette(routes=Capture(bus, door.context.keys, door.context.clock).routes())  # type: ignore[arg-type]
     async with listening(app) as port:
         assert await asyncio.to_thread(speak, door.keys.write, port, gzip=True) == []
     assert bus.asked >= 2
@@ -86,7 +86,7 @@ async def test_a_lost_answer_is_absorbed(door: Site) -> None:
 
 
 async def test_a_wrong_key_is_reported_at_once_and_not_retried(door: Site) -> None:
-    app = Starlette(routes=Capture(door.parts.bus, door.parts.keys, door.parts.clock).routes())
+    app = Starlette(routes=Capture(door.context.bus, door.context.keys, door.context.clock).routes())
     async with listening(app) as port, asyncio.timeout(20):
         errors = await asyncio.to_thread(speak, "a-key-nobody-knows", port, gzip=False)
     assert errors

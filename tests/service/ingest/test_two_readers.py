@@ -12,7 +12,7 @@ from services.ingest.handlers import Handlers
 from shared.bus.protocol import Record
 from shared.bus.tables import log_end, parked
 from shared.contracts.topics import USAGE, USAGE_RAW
-from shared.service.passage import Incoming
+from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import scaled
 from tests.make import NOON, StillClock, store
@@ -21,14 +21,14 @@ TRACK = {"type": "track", "event": "x", "userId": "ann", "messageId": "track"}
 GROUP = {"type": "group", "groupId": "acme", "userId": "ann", "messageId": "group"}
 
 
-def arriving(part: int, event: dict[str, str]) -> Incoming:
+def arriving(part: int, event: dict[str, str]) -> MessageBatch:
     record = Record(0, 0, int(NOON.timestamp() * 1000), b"", msgspec.json.encode(event), b"")
-    return Incoming(USAGE_RAW, part, 0, [draft(record)])
+    return MessageBatch(USAGE_RAW, part, 0, [draft(record)])
 
 
-async def take(opened: Storage, incoming: Incoming) -> None:
+async def take(opened: Storage, batch: MessageBatch) -> None:
     async with opened.database.transaction() as tx:
-        await Handlers(StillClock()).raw(tx, incoming)
+        await Handlers(StillClock()).raw(tx, batch)
 
 
 @pytest.mark.servers

@@ -33,7 +33,7 @@ async def test_after_two_weeks_it_is_forgotten(site: Site) -> None:
     site.clock.move(14 * DAY)
     await site.post(ANN | {"messageId": "2"})
     await site.published()
-    async with site.parts.database.snapshot() as read:
+    async with site.context.database.snapshot() as read:
         kept = [await read.scalar(select(func.count()).select_from(table)) for table in seen]
     assert sorted(kept) == [0, 1]
 
@@ -64,7 +64,7 @@ async def test_old_and_new_keys_mixed_are_told_apart(deployment: Deployment) -> 
 async def test_what_is_redriven_first_thing_in_a_week_is_remembered(door: Site) -> None:
     await door.post(ANN | {"messageId": "1", "event": ""})
     (bad,) = await door.parked()
-    async with door.parts.database.transaction() as tx:
+    async with door.context.database.transaction() as tx:
         good = bad["body"].replace('"event":""', '"event":"x"').encode()
         await tx.run(update(parked).where(parked.c.id == bad["id"]).values(value=good))
     door.clock.move(7 * DAY)

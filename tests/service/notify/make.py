@@ -1,4 +1,4 @@
-"""What do tests of notify's shell start from? Its parts on either deployment, and messages of an account in order."""
+"""What do tests of notify's shell start from? Its context on either deployment, and messages of an account in order."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,8 +31,8 @@ from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.http import problem
 from shared.keys import credentials, load
 from shared.links import Links
-from shared.service.parts import Parts
-from shared.service.passage import Incoming
+from shared.service.context import ServiceContext
+from shared.service.processor import MessageBatch
 from shared.settings import Settings
 from shared.storage import Storage
 from tests.make import StillClock, store
@@ -73,27 +73,27 @@ class Tale:
 class Office:
     """Notify without its loops: each step is taken when a test says so."""
 
-    def __init__(self, parts: Parts, clock: StillClock) -> None:
-        self.parts, self.clock, self.database = parts, clock, parts.database
-        defined = defined_in(parts.settings.config)
-        self.book, self.part_of = defined.playbook, partial(_part, parts.bus.partitions(LIFECYCLE.name))
-        self.links = Links(parts.secret)
-        self.writer = Writer(defined, self.links, parts.settings.public)
+    def __init__(self, context: ServiceContext, clock: StillClock) -> None:
+        self.context, self.clock, self.database = context, clock, context.database
+        defined = defined_in(context.settings.config)
+        self.book, self.part_of = defined.playbook, partial(_part, context.bus.partitions(LIFECYCLE.name))
+        self.links = Links(context.secret)
+        self.writer = Writer(defined, self.links, context.settings.public)
         self.handlers = Handlers(self.book, self.writer, self.part_of, clock)
-        self.http = _client(parts)
+        self.http = _client(context)
 
     async def take(self, *messages: Any, topic: Any = LIFECYCLE) -> None:
         async with self.database.transaction() as tx:
-            await self.handlers.told(tx, Incoming(topic, 0, 0, messages))
+            await self.handlers.told(tx, MessageBatch(topic, 0, 0, messages))
 
     async def time(self, until: datetime | None = None) -> int:
         until = until or self.clock.now()
         async with self.database.transaction() as tx:
             ids = [row.id for row in await tx.all(select(account.c.id).where(account.c.next_due <= until))]
-            return await self.handlers.time(tx, ids, until)
+            return await self.handlers.advance_time(tx, ids, until)
 
     def sends(self, own: dict[str, Channel] | None = None, patience: float = 5.0) -> Sends:
-        ready, missing = channels(self.parts)
+        ready, missing = channels(self.context)
         if own is not None:
             ready, missing = own, {}
         sending = Sending(self.book, self.part_of, "preview", missing)
@@ -132,7 +132,7 @@ class Office:
 
     def path(self, delivery: str) -> str:
         """The unsubscribe page of a delivery, as this application is asked for it."""
-        return self.writer.way_out(delivery).removeprefix(f"{self.parts.settings.public}/notify")
+        return self.writer.way_out(delivery).removeprefix(f"{self.context.settings.public}/notify")
 
 
 @asynccontextmanager
@@ -145,9 +145,9 @@ async def office(settings: Settings, smtp: int | None = None, owner: str = "test
             yield made
 
 
-def parts_of(settings: Settings, opened: Storage, clock: StillClock) -> Parts:
+def parts_of(settings: Settings, opened: Storage, clock: StillClock) -> ServiceContext:
     keys, secret = load(settings)
-    return Parts(settings, clock, opened.database, opened.bus, keys, secret, "test")
+    return ServiceContext(settings, clock, opened.database, opened.bus, keys, secret, "test")
 
 
 @cache
@@ -156,10 +156,10 @@ def defined_in(config: Path) -> Definition:
     return definition(Settings(config=config))
 
 
-def _client(parts: Parts) -> httpx2.AsyncClient:
-    service = built(parts, defined_in(parts.settings.config))
+def _client(context: ServiceContext) -> httpx2.AsyncClient:
+    service = built(context, defined_in(context.settings.config))
     problem.install(service.app)
-    headers = {"Authorization": f"Bearer {credentials(parts.settings.data).admin}"}
+    headers = {"Authorization": f"Bearer {credentials(context.settings.data).admin}"}
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=service.app), base_url="http://t", headers=headers)
 
 

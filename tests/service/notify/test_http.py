@@ -74,7 +74,7 @@ async def test_the_mode_is_preview_until_somebody_says_live(here: Office) -> Non
 
 
 async def test_a_reader_may_not_change_anything(here: Office) -> None:
-    key = {"Authorization": f"Bearer {credentials(here.parts.settings.data).read}"}
+    key = {"Authorization": f"Bearer {credentials(here.context.settings.data).read}"}
     assert (await here.http.get("/v1/mode", headers=key)).status_code == 200
     assert (await here.http.put("/v1/mode", json={"mode": "live"}, headers=key)).status_code == 403
     assert (await here.http.post("/v1/outbox/x/release", headers=key)).status_code == 403

@@ -32,11 +32,11 @@ async def here(deployment: Deployment, box: Mailbox) -> AsyncIterator[Office]:
 
 
 async def test_the_log_leads_to_a_mail(here: Office, box: Mailbox) -> None:
-    service = built(here.parts, defined_in(here.parts.settings.config))
+    service = built(here.context, defined_in(here.context.settings.config))
     for name in ("acme", "beta"):
         records = [Outgoing(name.encode(), msgspec.json.encode(message)) for message in Tale(name).begin()]
-        await here.parts.bus.publish(LIFECYCLE.name, records)
-    work = [*(passage.run for passage in service.passages), *service.loops.values()]
+        await here.context.bus.publish(LIFECYCLE.name, records)
+    work = [*(consumer.run for consumer in service.consumers), *service.loops.values()]
     tasks = [asyncio.ensure_future(one()) for one in work]
 
     async def arrived() -> bool:

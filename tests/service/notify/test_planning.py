@@ -107,4 +107,4 @@ async def test_a_request_before_the_account_is_known_waits_for_its_person(here: 
 
 async def test_every_deployment_has_one_partition_for_an_account(here: Office) -> None:
     await here.welcomed()
-    assert here.part_of("acme") < here.parts.bus.partitions("lifecycle.v1")
+    assert here.part_of("acme") < here.context.bus.partitions("lifecycle.v1")

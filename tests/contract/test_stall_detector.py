@@ -10,12 +10,12 @@ import pytest
 
 from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
-from shared.service.cursor import Claim
-from shared.service.passage import Incoming
-from shared.service.watch import Watch
+from shared.service.consumer import StallDetector
+from shared.service.ownership import Claim
+from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import ROOT, embedded
-from tests.contract.effects import Effects, ids, passage, prepare, run_until_it_fails, until
+from tests.contract.effects import Effects, consumer, ids, prepare, run_until_it_fails, until
 from tests.contract.memory_log import ONLY, MemoryBus
 from tests.make import settle, store
 
@@ -30,7 +30,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Storage]:
 
 
 async def test_a_silent_reader_is_replaced_and_the_third_gives_up(opened: Storage) -> None:
-    one = passage(opened, Effects(), bus=MemoryBus(range(20), silent=10), patience=SHORT)
+    one = consumer(opened, Effects(), bus=MemoryBus(range(20), silent=10), patience=SHORT)
     for _ in range(2):
         with pytest.raises(Retry, match="hands out nothing although there is more"):
             await run_until_it_fails(one)
@@ -41,7 +41,7 @@ async def test_a_silent_reader_is_replaced_and_the_third_gives_up(opened: Storag
 
 async def test_a_reader_that_moves_on_begins_the_count_anew(opened: Storage) -> None:
     bus = MemoryBus(range(20), silent=5)
-    one = passage(opened, Effects(), bus=bus, patience=SHORT)
+    one = consumer(opened, Effects(), bus=bus, patience=SHORT)
     for silent in (5, 5, 10, 10, 15, 15):
         bus.silent = silent
         with pytest.raises(Retry):
@@ -53,7 +53,7 @@ async def test_a_reader_that_moves_on_begins_the_count_anew(opened: Storage) -> 
 @pytest.mark.parametrize("markers", [0, 1])
 async def test_a_log_with_nothing_more_is_no_silence_even_if_markers_follow(opened: Storage, markers: int) -> None:
     bus = MemoryBus(range(10), markers=markers)
-    reading = asyncio.create_task(passage(opened, Effects(), bus=bus, patience=SHORT).run())
+    reading = asyncio.create_task(consumer(opened, Effects(), bus=bus, patience=SHORT).run())
 
     async def asked_often() -> bool:
         assert not reading.done()
@@ -65,28 +65,28 @@ async def test_a_log_with_nothing_more_is_no_silence_even_if_markers_follow(open
 
 
 class Slow(Effects):
-    async def handle(self, tx: Tx, incoming: Incoming) -> None:
-        await super().handle(tx, incoming)
+    async def handle(self, tx: Tx, batch: MessageBatch) -> None:
+        await super().handle(tx, batch)
         await asyncio.sleep(3 * SHORT)
 
 
 async def test_a_handler_that_takes_its_time_is_no_silence(opened: Storage) -> None:
     bus = MemoryBus(range(50))
-    await until(opened, 50, passage(opened, Slow(), limit=10, bus=bus, patience=SHORT))
+    await until(opened, 50, consumer(opened, Slow(), limit=10, bus=bus, patience=SHORT))
     assert bus.asked == 1, "on assignment only"
 
 
 async def test_who_was_fenced_without_being_told_joins_anew(opened: Storage) -> None:
     """A member whose claim came late took the partition from the one that has it: nobody would read it."""
     bus = MemoryBus(range(20), silent=10)
-    one, late = passage(opened, Effects(), bus=bus), passage(opened, Effects(), "late", bus=bus)
+    one, late = consumer(opened, Effects(), bus=bus), consumer(opened, Effects(), "late", bus=bus)
     reading = asyncio.create_task(run_until_it_fails(one))
 
     async def half() -> bool:
         return len(await ids(opened)) == 10
 
     await settle(half)
-    await late.claims.assigned(await bus.bounds([]))
+    await late.ownership.on_assigned(await bus.bounds([]))
     bus.silent = None
     with pytest.raises(Retry, match="another member has claimed"):
         await reading
@@ -98,34 +98,34 @@ HELD = {ONLY: Claim(1, 10, 0)}
 
 
 def test_what_came_in_this_moment_is_not_yet_silence() -> None:
-    watch = Watch(30)
-    assert watch.looked(0, HELD) == watch.looked(10, HELD) == []
-    assert watch.looked(10, HELD) == [ONLY]
-    assert watch.stuck([ONLY], {ONLY}) == [], "it may have come just now"
-    assert watch.looked(10, HELD) == []
-    assert watch.looked(5, HELD) == [ONLY]
-    assert watch.stuck([ONLY], {ONLY}) == [ONLY]
+    detector = StallDetector(30)
+    assert detector.observe(0, HELD) == detector.observe(10, HELD) == []
+    assert detector.observe(10, HELD) == [ONLY]
+    assert detector.stalled([ONLY], {ONLY}) == [], "it may have come just now"
+    assert detector.observe(10, HELD) == []
+    assert detector.observe(5, HELD) == [ONLY]
+    assert detector.stalled([ONLY], {ONLY}) == [ONLY]
 
 
 def test_what_moved_or_was_claimed_anew_or_given_back_is_not_silent() -> None:
     for now in ({ONLY: Claim(1, 11, 0)}, {ONLY: Claim(2, 10, 0)}, {}):
-        watch = Watch(30)
-        watch.looked(0, HELD)
-        watch.stuck(watch.looked(20, HELD), {ONLY})
-        assert watch.looked(20, now) == []
-        assert watch.moved is (now == {ONLY: Claim(1, 11, 0)})
+        detector = StallDetector(30)
+        detector.observe(0, HELD)
+        detector.stalled(detector.observe(20, HELD), {ONLY})
+        assert detector.observe(20, now) == []
+        assert detector.progressed is (now == {ONLY: Claim(1, 11, 0)})
 
 
 ENDING = """
 import asyncio, uvicorn
-from shared.service.loops import Loop
+from shared.service.supervisor import SupervisedLoop
 
 async def stuck():
     raise SystemExit("g: stuck")
 
 async def main():
     try:
-        await asyncio.gather(Loop("g", stuck).keep(), asyncio.sleep(60))
+        await asyncio.gather(SupervisedLoop("g", stuck).run(), asyncio.sleep(60))
     finally:
         print("closed in order")
 

@@ -1,4 +1,4 @@
-"""What is every service given, and what does it give back?"""
+"""Service context: the database, log, clock and keys that a service is built from; and Service, what it is built into."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from shared.contracts.topics import Topic
 from shared.db.protocol import Database
 from shared.failures import Halted
 from shared.keys import Keys
-from shared.service.passage import USUAL, GiveUp, Handle, Look, Passage
-from shared.service.unpacking import Decode
+from shared.service.consumer import DEFAULT_POLL, Consumer, GiveUp, PollSettings
+from shared.service.processor import Decode, Handler
 from shared.settings import Settings
 
 Work = Callable[[], Awaitable[None]]
 
 
-class Parts(NamedTuple):
+class ServiceContext(NamedTuple):
     """What a service is built from. `secret` signs links, `owner` names this process."""
 
     settings: Settings
@@ -31,27 +31,33 @@ class Parts(NamedTuple):
     secret: bytes
     owner: str
 
-    def passage(
-        self, group: str, topics: Sequence[Topic], handle: Handle, decode: Decode | None = None, look: Look = USUAL
-    ) -> Passage:
+    def consumer(
+        self,
+        group: str,
+        topics: Sequence[Topic],
+        handler: Handler,
+        decode: Decode | None = None,
+        poll: PollSettings = DEFAULT_POLL,
+    ) -> Consumer:
         """A consumer of these topics, with its cursor in this service's database.
 
-        One that is stuck for good ends a process that a supervisor starts again; embedded, everything else goes on.
+        One that stalls for good ends a process that a supervisor starts again; embedded, everything else goes on.
         """
         give_up: GiveUp = Halted if self.settings.embedded else SystemExit
-        parts = (self.bus, self.database, self.clock, self.owner)
-        return Passage(group, topics, handle, *parts, look, decode=decode, give_up=give_up)
+        return Consumer(
+            group, topics, handler, self.bus, self.database, self.clock, self.owner, poll, decode, give_up=give_up
+        )
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service ready to run: served under `/NAME`, with what it reads and what it does by itself.
+    """A service ready to run: its application served under `/NAME`, its consumers and its loops.
 
-    `loops` run for ever beside the passages (timers, sends). `root` are routes served at the root of the host.
+    `loops` run for ever beside the consumers (timers, sends). `root` are routes served at the root of the host.
     """
 
     name: str
     app: FastAPI
-    passages: Sequence[Passage] = ()
+    consumers: Sequence[Consumer] = ()
     loops: dict[str, Work] = field(default_factory=dict)
     root: Sequence[BaseRoute] = ()

@@ -1,4 +1,4 @@
-"""What does a passage promise? Every record's effect once, whatever fails in between; on both deployments."""
+"""What does a consumer promise? Every record's effect once, whatever fails in between; on both deployments."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,10 +13,11 @@ from shared.bus.tables import parked
 from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
-from shared.service.passage import Incoming, Look, Passage
+from shared.service.consumer import Consumer, PollSettings
+from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
-from tests.contract.effects import Effects, ids, passage, prepare, publish, read, run_until_it_fails, until
+from tests.contract.effects import Effects, consumer, ids, prepare, publish, read, run_until_it_fails, until
 from tests.make import StillClock, store
 
 
@@ -29,15 +30,15 @@ async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
 
 async def test_each_record_has_its_effect_once(opened: Storage) -> None:
     await publish(opened, 0, 300)
-    await until(opened, 300, passage(opened, Effects()))
+    await until(opened, 300, consumer(opened, Effects()))
     assert await ids(opened) == list(range(300))
 
 
 async def test_a_stopped_reader_goes_on_where_it_committed(opened: Storage) -> None:
     await publish(opened, 0, 100)
-    await until(opened, 100, passage(opened, Effects()))
+    await until(opened, 100, consumer(opened, Effects()))
     await publish(opened, 100, 150)
-    await until(opened, 150, passage(opened, Effects(), "two"))
+    await until(opened, 150, consumer(opened, Effects(), "two"))
     assert await ids(opened) == list(range(150))
 
 
@@ -46,8 +47,8 @@ async def test_a_batch_whose_transaction_failed_comes_again(opened: Storage) -> 
     effect.fail_once = Retry("the world")
     await publish(opened, 0, 40)
     with pytest.raises(Retry):
-        await run_until_it_fails(passage(opened, effect))
-    await until(opened, 40, passage(opened, effect))
+        await run_until_it_fails(consumer(opened, effect))
+    await until(opened, 40, consumer(opened, effect))
     assert await ids(opened) == list(range(40))
 
 
@@ -58,18 +59,18 @@ async def test_partitions_are_taken_side_by_side(request: pytest.FixtureRequest,
     together = asyncio.Event()
 
     class Meeting(Effects):
-        async def handle(self, tx: Tx, incoming: Incoming) -> None:
-            inside.add(incoming.part)
+        async def handle(self, tx: Tx, batch: MessageBatch) -> None:
+            inside.add(batch.partition)
             if len(inside) > 1:
                 together.set()
             await soon(together, 3)  # a look may have found one partition only: then there is nobody to meet
-            await super().handle(tx, incoming)
-            inside.discard(incoming.part)
+            await super().handle(tx, batch)
+            inside.discard(batch.partition)
 
     async with store(scaled(request, tmp_path)) as opened:
         await prepare(opened)
         await publish(opened, 0, 200)
-        await until(opened, 200, passage(opened, Meeting(), limit=1000))
+        await until(opened, 200, consumer(opened, Meeting(), limit=1000))
         assert await ids(opened) == list(range(200))
     assert together.is_set()
 
@@ -78,7 +79,7 @@ async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: St
     effect = Effects()
     effect.poison = {"w-17"}
     await publish(opened, 0, 60)
-    await until(opened, 59, passage(opened, effect))
+    await until(opened, 59, consumer(opened, effect))
     assert await ids(opened) == [n for n in range(60) if n != 17]
     async with opened.database.snapshot() as view:
         rows = await view.all(select(parked))
@@ -87,7 +88,7 @@ async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: St
 
 async def test_an_unreadable_record_is_parked_with_its_reason(opened: Storage) -> None:
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"nonsense"), Outgoing(b"k", b"w-1")])
-    await until(opened, 1, passage(opened, Effects()))
+    await until(opened, 1, consumer(opened, Effects()))
     async with opened.database.snapshot() as view:
         rows = await view.all(select(parked))
     assert [(row.reason, row.detail) for row in rows] == [("nonsense", "cannot read this")]
@@ -98,7 +99,7 @@ async def test_when_everything_fails_the_reader_stops_instead_of_parking_the_top
     effect.poison = {f"w-{n}" for n in range(200)}
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", f"w-{n}".encode()) for n in range(200)])
     with pytest.raises(Halted, match="50 in a row"):
-        await run_until_it_fails(passage(opened, effect))
+        await run_until_it_fails(consumer(opened, effect))
     async with opened.database.snapshot() as view:
         assert int(await view.scalar(select(func.count()).select_from(parked))) < 50
 
@@ -106,34 +107,34 @@ async def test_when_everything_fails_the_reader_stops_instead_of_parking_the_top
 async def test_an_owner_whose_epoch_is_old_changes_nothing(opened: Storage) -> None:
     """Two members believe they own the same partition: only the one that claimed last may write."""
     await publish(opened, 0, 10)
-    old, new = passage(opened, Effects(), "old"), passage(opened, Effects(), "new")
+    old, new = consumer(opened, Effects(), "old"), consumer(opened, Effects(), "new")
     bounds = await opened.bus.bounds([USAGE_RAW.name])
-    await old.claims.assigned(bounds)
-    await new.claims.assigned(bounds)
-    for partition, claim in old.claims.held().items():
+    await old.ownership.on_assigned(bounds)
+    await new.ownership.on_assigned(bounds)
+    for partition, claim in old.ownership.claims().items():
         with pytest.raises(Exception, match=r"^$") as fenced:
-            async with old.claims.turn(partition):
+            async with old.ownership.transaction(partition):
                 pytest.fail("a fenced owner got a turn")
         assert type(fenced.value).__name__ == "Fenced"
-        assert await old.claims.resync(partition) is None
-        assert claim.epoch < new.claims.held()[partition].epoch
+        assert await old.ownership.refresh(partition) is None
+        assert claim.epoch < new.ownership.claims()[partition].epoch
 
 
 async def test_a_log_that_lost_its_end_halts_instead_of_skipping(opened: Storage) -> None:
     await publish(opened, 0, 10)
     bounds = await opened.bus.bounds([USAGE_RAW.name])
-    one = passage(opened, Effects())
+    one = consumer(opened, Effects())
     await until(opened, 10, one)
     shorter = {tp: bound._replace(begin=0, end=0) for tp, bound in bounds.items() if bound.end}
     with pytest.raises(Halted, match="truncated or made anew"):
-        await passage(opened, Effects()).claims.assigned(shorter)
+        await consumer(opened, Effects()).ownership.on_assigned(shorter)
 
 
 async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(opened: Storage) -> None:
     effect = Effects()
     effect.poison = {"w-3"}
     await publish(opened, 0, 10)
-    one = passage(opened, effect)
+    one = consumer(opened, effect)
     await until(opened, 9, one)
     async with opened.database.snapshot() as view:
         waiting = [row.id for row in await view.all(select(parked.c.id))]
@@ -142,7 +143,7 @@ async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(open
     assert await one.redrive(waiting) == 1
     assert await one.redrive(waiting) == 0
     assert await ids(opened) == list(range(10))
-    stranger = Passage(
-        "other", [USAGE_RAW], effect.handle, opened.bus, opened.database, StillClock(), "one", Look(50), read
+    stranger = Consumer(
+        "other", [USAGE_RAW], effect.handle, opened.bus, opened.database, StillClock(), "one", PollSettings(50), read
     )
     assert await stranger.redrive(waiting) == 0, "another group's records are not its own"

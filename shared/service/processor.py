@@ -1,0 +1,202 @@
+"""Batch processor: decodes a batch of records, calls the handler and moves the cursor in one transaction, exactly once.
+
+A batch is a unit of reading and writing, never of deciding. Any failure rolls back cursor and effects together.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from shared.bus.protocol import Batch, Partition, Record
+from shared.clock import Clock
+from shared.contracts.topics import Topic
+from shared.db.errors import is_infrastructure
+from shared.db.protocol import Database, Tx
+from shared.failures import Halted, Parked
+from shared.service import dead_letters, ownership
+from shared.service.dead_letters import DeadLetterLimit, DeadLetterLimitExceeded, InvalidRecord
+from shared.service.ownership import ANY_SEQUENCE, Claim, Fenced, fingerprint
+
+_log = structlog.get_logger(__name__)
+_ATTEMPTS = 3
+_HANDLER_FAILED = "handler_failed"
+
+Decode = Callable[[Record], Any]
+"""Reads one record; raises Parked or msgspec.DecodeError for one that is invalid."""
+
+
+class MessageBatch(NamedTuple):
+    """Decoded messages of one partition, which holds every message of its accounts.
+
+    `start_offset` is the offset the batch began at: with `partition` it identifies the batch among all committed ones.
+    """
+
+    topic: Topic
+    partition: int
+    start_offset: int
+    messages: Sequence[Any]
+
+
+Handler = Callable[[Tx, MessageBatch], Awaitable[None]]
+
+
+class DecodedBatch(NamedTuple):
+    """The messages of a batch, its invalid records, and the claim after it."""
+
+    messages: list[Any]
+    invalid: list[InvalidRecord]
+    claim: Claim
+
+
+def contract_decoder(topic: Topic) -> Decode:
+    """Reads a topic's records as the messages of its contract."""
+    decode = msgspec.json.Decoder(topic.carries).decode
+    return lambda record: decode(record.value)
+
+
+class BatchDecoder:
+    """Reads one topic's records with one decoder."""
+
+    def __init__(self, decode: Decode) -> None:
+        self.decode = decode
+
+    def decode_batch(self, batch: Batch, claim: Claim) -> DecodedBatch:
+        """Raises Halted when the producer's own sequence has a hole: a record of ours never reached the log."""
+        records, next_sequence = _new_records(batch, claim)
+        messages, invalid = self._decode_all(records)
+        after = Claim(claim.epoch, batch.end, next_sequence, fingerprint(batch.records[-1]))
+        return DecodedBatch(messages, invalid, after if batch.end > claim.next_offset else claim)
+
+    def _decode_all(self, records: Sequence[Record]) -> tuple[list[Any], list[InvalidRecord]]:
+        messages: list[Any] = []
+        invalid: list[InvalidRecord] = []
+        for record in records:
+            try:
+                messages.append(self.decode(record))
+            except Parked as error:
+                invalid.append(InvalidRecord(record, error))
+            except msgspec.DecodeError as error:
+                invalid.append(InvalidRecord(record, Parked(str(error), "not_the_contract")))
+        return messages, invalid
+
+
+def _new_records(batch: Batch, claim: Claim) -> tuple[list[Record], int]:
+    """The records not processed before: by their offset, and by the producer's sequence where a relay repeated itself."""
+    next_sequence = claim.next_sequence
+    new = []
+    for record in batch.records:
+        if record.offset < claim.next_offset or -1 < record.seq < next_sequence:
+            continue
+        next_sequence = record.seq if next_sequence == ANY_SEQUENCE and record.seq >= 0 else next_sequence
+        if record.seq > next_sequence:
+            raise Halted(f"{batch.partition}: sequence {next_sequence} is missing before {record.seq}")
+        next_sequence += record.seq >= 0
+        new.append(record)
+    return new, next_sequence
+
+
+class BatchProcessor:
+    """One group's handler over its database; `decode` replaces the decoder of the topic's contract.
+
+    A record that breaks our own contract counts towards the dead-letter limit, like one on which the handler fails. Where
+    others may send what they like (`decode` is given), no number of invalid records stops the consumer.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        topics: Sequence[Topic],
+        handler: Handler,
+        database: Database,
+        clock: Clock,
+        decode: Decode | None,
+    ) -> None:
+        self._group = group
+        self._topics = {topic.name: topic for topic in topics}
+        self._decoders = {topic.name: BatchDecoder(decode or contract_decoder(topic)) for topic in topics}
+        self._invalid_is_ours = decode is None
+        self._handler = handler
+        self._database = database
+        self._clock = clock
+        self._limits: dict[Partition, DeadLetterLimit] = {}
+        self.handled = 0
+
+    async def process(self, batch: Batch, claim: Claim, attempt: int = 1) -> Claim:
+        """Commit this batch from `claim` on; where the handler fails on it, bisect to the record that is at fault."""
+        try:
+            return await self._commit(batch, claim)
+        except Fenced:
+            raise
+        except Exception as error:
+            if is_infrastructure(error) or isinstance(error, Halted):
+                raise
+            if len(batch.records) > 1:
+                return await self._bisect(batch, claim)
+            if attempt < _ATTEMPTS:
+                return await self.process(batch, claim, attempt + 1)
+            return await self._dead_letter(batch, claim, error)
+
+    async def redrive(self, dead_letter_id: str) -> int:
+        """Handle a dead letter once more, in a transaction of its own: 1, or 0 when it fails and stays open."""
+        try:
+            async with self._database.transaction() as tx:
+                for row in await dead_letters.take(tx, self._group, [dead_letter_id], self._clock.now()):
+                    message = self._decoders[row.topic].decode(dead_letters.record_of(row))
+                    await self._handler(tx, MessageBatch(self._topics[row.topic], row.part, ~row.off, [message]))
+                    return 1
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            _log.warning("still_parked", group=self._group, id=dead_letter_id, error=repr(error))
+        return 0
+
+    async def _bisect(self, batch: Batch, claim: Claim) -> Claim:
+        middle = len(batch.records) // 2
+        claim = await self.process(Batch(batch.partition, batch.records[:middle]), claim)
+        return await self.process(Batch(batch.partition, batch.records[middle:]), claim)
+
+    async def _dead_letter(self, batch: Batch, claim: Claim, error: Exception) -> Claim:
+        """Leave this one record to a person."""
+        reason = error if isinstance(error, Parked) else Parked(repr(error), _HANDLER_FAILED)
+        after = await self._commit(batch, claim, InvalidRecord(batch.records[0], reason))
+        _log.error("record_parked", group=self._group, partition=batch.partition, offset=batch.start, error=repr(error))
+        return after
+
+    async def _commit(self, batch: Batch, claim: Claim, dead_letter: InvalidRecord | None = None) -> Claim:
+        """The one transaction. With `dead_letter` the batch's only record is stored instead of handled."""
+        partition, now = batch.partition, self._clock.now()
+        messages, invalid, after = self._decoders[partition.topic].decode_batch(batch, claim)
+        if dead_letter is not None:
+            messages, invalid = [], [dead_letter]
+        limit = self._limit_with(batch, invalid)
+        async with self._database.transaction() as tx:
+            if not await ownership.advance_cursor(tx, self._group, partition, claim, after, now):
+                raise Fenced
+            await dead_letters.add(tx, self._group, partition, invalid, now)
+            if messages:
+                topic = self._topics[partition.topic]
+                await self._handler(tx, MessageBatch(topic, partition.part, claim.next_offset, messages))
+        self.handled += len(messages)
+        self._limits[partition] = limit
+        return after
+
+    def _limit_with(self, batch: Batch, invalid: Sequence[InvalidRecord]) -> DeadLetterLimit:
+        """The failures with these. Past the limit a batch of many is bisected, so that what stands before is processed."""
+        counted = [one for one in invalid if self._invalid_is_ours or one.error.code == _HANDLER_FAILED]
+        try:
+            limit = self._limits.get(batch.partition, DeadLetterLimit())
+            return limit.plus(one.record.offset for one in counted)
+        except DeadLetterLimitExceeded:
+            if len(batch.records) > 1:
+                raise
+            raise _too_many_dead_letters(self._group, batch, counted[-1].error) from None
+
+
+def _too_many_dead_letters(group: str, batch: Batch, error: Exception) -> Halted:
+    return Halted(
+        f"{group}: too many records of {batch.partition.topic}[{batch.partition.part}] failed (50 in a row, or more than "
+        f"50 of the last 1,000), the last at {batch.start} with: {error}. Deploy a version that can take them, restart, and "
+        "redrive what was parked; restarted as it is, it parks up to 50 more and stops again."
+    )
