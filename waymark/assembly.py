@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from services.advocacy.wiring import wire as wire_advocacy
 from services.console.wiring import wire as wire_console
@@ -21,6 +21,7 @@ from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
 from shared.clock import Clock
 from shared.http import health, problem
+from shared.http.app import ServiceMount
 from shared.http.bodies import Held, Whole
 from shared.http.health import Health
 from shared.keys import load
@@ -118,7 +119,7 @@ def _root(services: Sequence[Service]) -> Starlette:
         return JSONResponse({"status": "alive", "services": [service.name for service in services]})
 
     routes = [route for service in services for route in service.root]
-    mounts = [Mount(f"/{service.name}", app=Whole(service.app)) for service in services]
+    mounts = [ServiceMount(f"/{service.name}", app=Whole(service.app)) for service in services]
     app = Starlette(routes=[Route("/livez", livez), *routes, *mounts], middleware=[Middleware(Held)])
     app.router.redirect_slashes = False
     return app

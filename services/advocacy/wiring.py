@@ -18,6 +18,7 @@ from shared.bus.partitioner import partition_of
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.definitions import load
 from shared.http import parked
+from shared.http.app import service_app
 from shared.links import Links
 from shared.service.context import Service, ServiceContext, Work
 from shared.service.supervisor import run_periodically
@@ -65,7 +66,7 @@ def wire(context: ServiceContext) -> Service:
 
 
 def _app(context: ServiceContext, defined: Definitions, handlers: Handlers, links: Links) -> FastAPI:
-    app = FastAPI(title="Waymark advocacy", summary="What customers say, whom they refer, and what that is worth.")
+    app = service_app(title="Waymark advocacy", summary="What customers say, whom they refer, and what that is worth.")
     house = House(product(context.settings), defined, handlers, links, context)
     for router in (votes.router(house), asks.router(house), routes.router(context, defined)):
         app.include_router(router)

@@ -13,6 +13,7 @@ from services.console.http.guard import Guard
 from services.console.http.routes import ROUTES
 from services.console.http.session import Sessions
 from services.console.pages.rendering import rendered
+from shared.http.app import EncodedPath
 from shared.links import Links
 from shared.service.context import Service, ServiceContext
 
@@ -28,6 +29,7 @@ def wire(context: ServiceContext, rest: Rest | None = None) -> Service:
     app.state.rest = rest or Rest(context.settings)
     for method, path, answer in ROUTES:
         app.add_api_route(path, answer, methods=[method])
+    app.add_middleware(EncodedPath)
     app.add_middleware(partial(Guard, sessions=sessions, public=context.settings.public))
     app.router.default = _nowhere
     return Service("console", app, root=[Route("/console", _home), Route("/", _home)])

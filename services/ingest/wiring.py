@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from functools import partial
 
-from fastapi import FastAPI
-
 from services.ingest.capture import Capture
 from services.ingest.core.canonical import draft
 from services.ingest.handlers import GROUP, Handlers, redrive
 from shared.contracts.topics import USAGE_RAW
 from shared.http import parked
+from shared.http.app import service_app
 from shared.service.consumer import PollSettings
 from shared.service.context import Service, ServiceContext
 
@@ -19,7 +18,7 @@ _POLL = PollSettings(linger=0.3)
 def wire(context: ServiceContext) -> Service:
     """Build the service."""
     handlers = Handlers(context.clock)
-    app = FastAPI(title="Waymark ingest", summary="Usage events in; parked records out.")
+    app = service_app(title="Waymark ingest", summary="Usage events in; parked records out.")
     app.include_router(parked.router(context, GROUP, partial(_again, context)))
     return Service(
         "ingest",

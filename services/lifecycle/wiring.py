@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from fastapi import FastAPI
-
 from services.lifecycle import store
 from services.lifecycle.core.compile import plan_of
 from services.lifecycle.core.definition.model import Definition
@@ -14,6 +12,7 @@ from shared.bus.partitioner import partition_of
 from shared.contracts.topics import ADVOCACY, OUTREACH, USAGE
 from shared.definitions import load
 from shared.http import parked
+from shared.http.app import service_app
 from shared.service.consumer import PollSettings
 from shared.service.context import Service, ServiceContext
 from shared.service.supervisor import run_periodically
@@ -38,7 +37,7 @@ def wire(context: ServiceContext) -> Service:
     usage = context.consumer(GROUP, [USAGE], handlers.usage, poll=_POLL)
     feedback = context.consumer(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
     timers = Timers(usage, USAGE, store.due, handlers, context.database, context.clock)
-    app = FastAPI(title="Waymark lifecycle", summary="Where every account is, and why.")
+    app = service_app(title="Waymark lifecycle", summary="Where every account is, and why.")
     app.include_router(router(context, compiled))
     app.include_router(parked.router(context, GROUP, usage.redrive))
     return Service(

@@ -5,7 +5,6 @@ from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from aiosmtplib import SMTP
-from fastapi import FastAPI
 
 from services.notify.channels.channel import Channel
 from services.notify.channels.email import Email
@@ -23,6 +22,7 @@ from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.egress import Egress
 from shared.failures import Refused
 from shared.http import parked
+from shared.http.app import service_app
 from shared.links import Links
 from shared.networks import networks
 from shared.service.context import Service, ServiceContext, Work
@@ -61,7 +61,7 @@ def built(context: ServiceContext, defined: Definition) -> Service:
     lease = timedelta(seconds=settings.send_lease)
     sending = Sending(defined.playbook, part_of, settings.outreach, missing, lease)
     sends = Sends(sending, writer, ready, context.database, context.clock)
-    app = FastAPI(title="Waymark notify", summary="What was said to customers, what was not, and why.")
+    app = service_app(title="Waymark notify", summary="What was said to customers, what was not, and why.")
     app.include_router(outbox.router(context, defined.playbook, part_of))
     app.include_router(manage.router(context, defined.playbook, part_of))
     app.include_router(pages.router(context, links, part_of, defined.house))

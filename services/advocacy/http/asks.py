@@ -20,19 +20,19 @@ def router(house: House) -> APIRouter:
     """No key: the signed link is the permission, and a code is made to be passed on."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/r/{token}")
+    @routes.get("/r/{token:id}")
     async def look(token: str) -> Response:
         return await answered(house, _look(house, token))
 
-    @routes.post("/r/{token}")
+    @routes.post("/r/{token:id}")
     async def choose(token: str, request: Request) -> Response:
         return await answered(house, _choose(house, token, (await form(request)).get("choice", "")))
 
-    @routes.get("/c/{code}")
+    @routes.get("/c/{code:id}")
     async def follow(code: str) -> Response:
         return await answered(house, _follow(house, code))
 
-    @routes.post("/c/{code}")
+    @routes.post("/c/{code:id}")
     async def click(code: str) -> Response:
         return await answered(house, _click(house, code))
 

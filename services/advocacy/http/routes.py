@@ -37,7 +37,7 @@ def router(context: ServiceContext, definitions: Definitions) -> APIRouter:
         async with context.database.snapshot() as read:
             return surveys(definitions, await listing.sent(read), await listing.scores(read, since))
 
-    @routes.get("/surveys/{name}/answers", tags=["surveys"])
+    @routes.get("/surveys/{name:id}/answers", tags=["surveys"])
     async def list_answers(name: Name, at: Cursor = None, limit: Limit = 100) -> Page[AnswerView]:
         """One survey's answers, the latest first."""
         start = place(at, Moment, Text)

@@ -18,11 +18,11 @@ def router(house: House) -> APIRouter:
     """No key: the signed link is the permission."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/s/{token}")
+    @routes.get("/s/{token:id}")
     async def look(token: str, request: Request) -> Response:
         return await answered(house, _look(house, token, request.query_params.get("score")))
 
-    @routes.post("/s/{token}")
+    @routes.post("/s/{token:id}")
     async def vote(token: str, request: Request) -> Response:
         return await answered(house, _vote(house, token, await form(request)))
 

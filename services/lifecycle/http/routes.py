@@ -42,7 +42,7 @@ def router(context: ServiceContext, plan: Plan) -> APIRouter:
         items = [AccountRow(**{**row._mapping, "flags": row.flags.split()}) for row in rows[:limit]]  # noqa: SLF001
         return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
 
-    @routes.get("/accounts/{account:path}/history", tags=["accounts"])
+    @routes.get("/accounts/{account:id}/history", tags=["accounts"])
     async def account_history(
         account: str, kind: Annotated[list[str] | None, Query()] = None, at: Cursor = None, limit: Limit = 100
     ) -> Page[Decision]:
@@ -50,16 +50,18 @@ def router(context: ServiceContext, plan: Plan) -> APIRouter:
         start = after(at, 1)
         async with context.database.snapshot() as read:
             rows = await store.history(read, account, kind or [], start[0] if start else None, limit + 1)
+            if not rows and await store.state(read, account) is None:
+                raise _no_account(account)
         items = [msgspec.json.decode(row.body) for row in rows[:limit]]
         return Page(items=items, next=cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
 
-    @routes.get("/accounts/{account:path}", tags=["accounts"])
+    @routes.get("/accounts/{account:id}", tags=["accounts"])
     async def one_account(account: str) -> AccountView:
         """One account: stage, health and its measures, metrics, milestones, and what stands before its next stages."""
         async with context.database.snapshot() as read:
             found = await store.state(read, account)
         if found is None:
-            raise Refused(f"no account '{account}' has been seen", "no_account", 404)
+            raise _no_account(account)
         return _view(found, plan)
 
     @routes.get("/funnel", tags=["funnel"])
@@ -93,6 +95,10 @@ def _view(account: Account, plan: Plan) -> AccountView:
         "next": msgspec.to_builtins(explain.standing(account, plan)),
     }
     return AccountView.model_validate(plain)
+
+
+def _no_account(account: str) -> Refused:
+    return Refused(f"no account '{account}' has been seen", "no_account", 404)
 
 
 def _known(what: str, given: str | None, known: Any) -> None:

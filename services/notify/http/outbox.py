@@ -45,7 +45,7 @@ def _reading(routes: APIRouter, context: ServiceContext) -> None:
         wanted = Wanted(status, account, play, channel, history)
         return await _page(context, wanted, at, limit)
 
-    @routes.get("/outbox/{delivery}")
+    @routes.get("/outbox/{delivery:id}")
     async def one_delivery(delivery: str) -> DeliveryView:
         """One delivery, with exactly what would go or went."""
         return await view(context, delivery)
@@ -66,14 +66,14 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, part_o
         async with context.database.transaction() as tx:
             return Released(released=await outbox.release_play(tx, wanted.play, context.clock.now()))
 
-    @routes.post("/outbox/{delivery}/release", dependencies=admin)
+    @routes.post("/outbox/{delivery:id}/release", dependencies=admin)
     async def release(delivery: str) -> DeliveryView:
         """Let one previewed delivery go; it leaves while the mode is live."""
         async with context.database.transaction() as tx:
             await outbox.release(tx, delivery, context.clock.now())
         return await view(context, delivery)
 
-    @routes.post("/tasks/{task}/done", tags=["tasks"], dependencies=admin)
+    @routes.post("/tasks/{task:id}/done", tags=["tasks"], dependencies=admin)
     async def task_done(task: str) -> DeliveryView:
         """Close a task: its play may open another. Closing it twice changes nothing."""
         async with context.database.transaction() as tx:

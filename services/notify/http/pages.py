@@ -50,14 +50,14 @@ def router(context: ServiceContext, links: Links, part_of: accounts.PartOf, hous
         except BadLink:
             return ""
 
-    @routes.get("/{token}", response_class=HTMLResponse)
+    @routes.get("/{token:id}", response_class=HTMLResponse)
     async def confirm(token: str) -> HTMLResponse:
         """Asks; changes nothing."""
         async with context.database.snapshot() as read:
             row = await deliveries.one(read, delivery_of(token))
         return page("confirm", topic=row.topic) if row is not None and row.user else page("unknown", 404)
 
-    @routes.post("/{token}", response_class=HTMLResponse)
+    @routes.post("/{token:id}", response_class=HTMLResponse)
     async def confirmed(token: str, scope: _Scope = "everything") -> HTMLResponse:
         """Unsubscribes at once; once more changes nothing."""
         everything = scope != "topic"

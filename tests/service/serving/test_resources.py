@@ -1,0 +1,127 @@
+"""REST resources of every service: unknown query parameters are refused, and any id stands in a path."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.conftest import embedded
+from tests.journey.road import Road, road
+from tests.make import NOON, StillClock
+from waymark.assembly import WIRES
+
+ROOT = Path(__file__).parents[3]
+HOSTILE = ["acme/history", "two\nlines", "100%", "%2F", "a?b#c", "..", "naïve ☃", "a b+c", "history"]
+
+
+@pytest.fixture
+async def on(tmp_path: Path) -> AsyncIterator[Road]:
+    async with road(embedded(tmp_path), list(WIRES), StillClock(NOON)) as running:
+        yield running
+
+
+async def use(on: Road, *accounts: str) -> None:
+    """One event of each account."""
+    batch = [
+        {
+            "type": "track",
+            "event": "Feature Used",
+            "userId": "ann",
+            "messageId": f"of-{name}",
+            "timestamp": NOON.isoformat(),
+            "context": {"groupId": name},
+            "properties": {"feature": "reports"},
+        }
+        for name in accounts
+    ]
+    assert (await on.http.post("/v1/batch", json={"batch": batch}, auth=(on.write_key, ""))).status_code == 200
+    await on.quiet()
+
+
+async def resources(on: Road) -> AsyncIterator[tuple[str, str, set[str]]]:
+    """Method, path and query parameters of every JSON resource, as the running services describe them."""
+    for service in sorted(WIRES.keys() - {"console"}):
+        for path, methods in (await on.get(f"/{service}/openapi.json"))["paths"].items():
+            for method, told in methods.items():
+                if "health" not in told.get("tags", []):
+                    known = {one["name"] for one in told.get("parameters", []) if one["in"] == "query"}
+                    yield method.upper(), f"/{service}{re.sub('{[^}]+}', 'x', path)}", known
+
+
+async def test_every_resource_refuses_a_query_parameter_that_it_does_not_have_and_names_those_it_has(on: Road) -> None:
+    seen = [one async for one in resources(on)]
+    assert len({path.split("/")[1] for _, path, _ in seen}) == 4
+    for method, path, known in seen:
+        answer = await on.http.request(method, f"{path}?planted=1")
+        told = answer.json()
+        assert (answer.status_code, told["code"]) == (422, "unknown_parameter"), (method, path, told)
+        assert "'planted'" in told["detail"]
+        assert all(name in told["detail"] for name in known), told
+
+
+@pytest.mark.parametrize(
+    "asked", ["/lifecycle/v1/accounts?q=x", "/notify/v1/outbox?sort=at", "/lifecycle/v1/funnel?since=2026-01-01"]
+)
+async def test_a_search_that_does_not_exist_is_no_list_of_everything(on: Road, asked: str) -> None:
+    assert (await on.http.get(asked)).status_code == 422
+
+
+async def test_probes_and_hosted_pages_take_what_others_append(on: Road) -> None:
+    for path in ("/lifecycle/livez", "/lifecycle/readyz", "/lifecycle/metrics"):
+        assert (await on.http.get(f"{path}?from=balancer")).status_code == 200
+    assert (await on.http.get("/advocacy/c/nobody?utm_source=mail")).status_code == 404
+    assert (await on.http.get("/console/sign-in?utm_source=mail")).status_code == 200
+
+
+async def test_no_sub_resource_shadows_an_id(on: Road) -> None:
+    await use(on, "acme", "acme/history")
+    account = await on.get("/lifecycle/v1/accounts/acme%2Fhistory")
+    assert account["id"] == "acme/history"
+    history = await on.get("/lifecycle/v1/accounts/acme/history")
+    assert {one["account"] for one in history["items"]} == {"acme"}
+    of_the_other = await on.get("/lifecycle/v1/accounts/acme%2fhistory/history")
+    assert {one["account"] for one in of_the_other["items"]} == {"acme/history"}
+
+
+async def test_every_id_has_a_resource_and_its_sub_resources(on: Road) -> None:
+    await use(on, *HOSTILE)
+    for name in HOSTILE:
+        there = f"/lifecycle/v1/accounts/{quote(name, safe='').replace('..', '%2E%2E')}"
+        assert (await on.get(there))["id"] == name
+        assert (await on.get(f"{there}/history"))["items"][0]["account"] == name
+
+
+@pytest.mark.parametrize("nobody", ["nobody", "acme%2Fhistory", "two%0Alines"])
+async def test_a_sub_resource_of_an_unknown_account_is_not_found(on: Road, nobody: str) -> None:
+    await use(on, "acme")
+    answer = await on.http.get(f"/lifecycle/v1/accounts/{nobody}/history")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_account")
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/notify/v1/outbox/a%2Fb", "no_delivery"),
+        ("/notify/v1/outbox/two%0Alines", "no_delivery"),
+        ("/advocacy/v1/surveys/a%2Fanswers/answers", "no_survey"),
+        ("/advocacy/v1/surveys/two%0Alines/answers", "no_survey"),
+    ],
+)
+async def test_an_unknown_id_is_said_to_be_unknown_whatever_is_in_it(on: Road, path: str, code: str) -> None:
+    answer = await on.http.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, code)
+
+
+def test_every_route_decodes_its_ids_in_the_same_way() -> None:
+    """`{name}` alone would hand the encoded id on."""
+    declared = re.compile(r"""(?:get|post|put|patch|delete)\(\s*"(/[^"]*)"|\("(?:GET|POST)", "(/[^"]*)\"""")
+    typed = {"{reward}", "{move}"}  # a UUID and a literal: nothing in them is encoded
+    found = 0
+    for file in (ROOT / "services").rglob("*.py"):
+        for path in declared.findall(file.read_text("utf8")):
+            names = set(re.findall(r"{[^}]+}", "".join(path)))
+            found += len(names)
+            assert all(name.endswith((":id}", ":plain}")) for name in names - typed), (file, names)
+    assert found > 10
