@@ -7,7 +7,7 @@ import sys
 import uvicorn
 from starlette.applications import Starlette
 
-from services.ingest.capture import Capture
+from services.ingest.http import CaptureApi
 from shared.bus.kafka import KafkaBus
 from shared.clock import SystemClock
 from shared.contracts.topics import USAGE_RAW
@@ -22,7 +22,7 @@ async def main() -> None:
     bus = KafkaBus(str(settings.bus_url).removeprefix("kafka://"), settings.topic_prefix)
     await bus.open([USAGE_RAW.name], settings.partitions)
     keys, _ = load(settings)
-    app = Starlette(routes=Capture(bus, keys, SystemClock()).routes())
+    app = Starlette(routes=CaptureApi(bus, keys, SystemClock()).routes())
     config = uvicorn.Config(
         app, port=settings.port, log_level="warning", access_log=False, server_header=False, lifespan="off"
     )

@@ -1,1 +1,1 @@
-"""Ingest: what did the products' users do? Takes events in, drops duplicates, finds the account, archives, publishes."""
+"""Ingest: accepts usage events, drops duplicates, resolves accounts, publishes canonical events to `usage.v1`."""

@@ -1,4 +1,4 @@
-"""What does ingest remember? Which events it has seen for at least seven days, and whose users belong to which account."""
+"""Store of ingest: the dedupe window of at least seven days, and the memberships of users in accounts."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -7,86 +7,91 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Select, Table, Text, bindparam, column, func, select, update
 
-from services.ingest.core.placing import Home
-from services.ingest.tables import Emptied, Pairs, seen, user, window
+from services.ingest.core.account_resolution import Membership
+from services.ingest.tables import JsonPairs, Truncate, dedupe_keys, dedupe_week, membership
 from shared.db.protocol import Read, Tx
 
 T = TypeVar("T")
-_WEEK = 7
-_named = Pairs(bindparam("named", type_=Text)).table_valued(column("key", Text), column("value", Text), name="named")
-_ELSEWHERE = (
-    select(_named.c.key)
-    .select_from(_named.outerjoin(user, user.c.id == _named.c.key))
-    .where(func.coalesce(user.c.account, "") != _named.c.value)
+_DAYS = 7
+_expected = JsonPairs(bindparam("expected", type_=Text)).table_valued(
+    column("key", Text), column("value", Text), name="expected"
 )
-_json = msgspec.json.Encoder().encode
+_NOT_MEMBERS = (
+    select(_expected.c.key)
+    .select_from(_expected.outerjoin(membership, membership.c.user_id == _expected.c.key))
+    .where(func.coalesce(membership.c.account_id, "") != _expected.c.value)
+)
+_encode = msgspec.json.Encoder().encode
 _CHUNK = 500
 
 
 def week_of(now: datetime) -> int:
     """The number of the dedupe week."""
-    return now.toordinal() // _WEEK
+    return now.toordinal() // _DAYS
 
 
-async def turn_window(tx: Tx, now: datetime) -> None:
+async def rotate_dedupe_window(tx: Tx, now: datetime) -> None:
     """At the start of a new week, empty the table of the week before last and fill that one."""
     week = week_of(now)
-    if await tx.scalar(select(window.c.week)) == week:
+    if await tx.scalar(select(dedupe_week.c.week)) == week:
         return
-    await tx.insert_new(window, [{"id": 1, "week": -1}])
-    if await tx.run(update(window).where(window.c.week < week).values(week=week)):
-        await tx.run(Emptied(_table(week)))
+    await tx.insert_new(dedupe_week, [{"id": 1, "week": -1}])
+    if await tx.run(update(dedupe_week).where(dedupe_week.c.week < week).values(week=week)):
+        await tx.run(Truncate(_table_of(week)))
 
 
-async def new_keys(tx: Tx, keys: Sequence[bytes], batch: int, now: datetime) -> set[bytes]:
-    """Remember these distinct keys and say which were not seen in this week or the last.
+async def insert_new_keys(tx: Tx, keys: Sequence[bytes], batch: int, now: datetime) -> set[bytes]:
+    """Insert these distinct keys; returns those that are not in this week's or last week's table yet.
 
     They are written in order: two batches that hold the same keys wait for each other in one direction only.
     """
     week = week_of(now)
-    current = _table(week)
+    current = _table_of(week)
     rows = [{"key": key, "batch": batch} for key in sorted(keys)]
-    if await tx.insert_new(current, rows, unless_in=_table(week + 1)) == len(keys):
+    if await tx.insert_new(current, rows, unless_in=_table_of(week + 1)) == len(keys):
         return set(keys)
-    mine = select(current.c.key).where(current.c.batch == batch)
-    return {row.key for row in await tx.among(mine, current.c.key, keys)}
+    of_batch = select(current.c.key).where(current.c.batch == batch)
+    return {row.key for row in await tx.among(of_batch, current.c.key, keys)}
 
 
-def _table(week: int) -> Table:
-    return seen[week % 2]
+def _table_of(week: int) -> Table:
+    return dedupe_keys[week % 2]
 
 
-async def elsewhere(read: Read, named: Mapping[str, str]) -> set[str]:
-    """Those of these users who do not belong to the account named for them; an answer of few rows to a question of many."""
-    if not named:
+async def users_not_in(read: Read, expected: Mapping[str, str]) -> set[str]:
+    """Of these users (user -> account) those who are not members of that account; few rows for a question about many."""
+    if not expected:
         return set()
-    return {row.key for row in await read.all(_ELSEWHERE, {"named": _json(named).decode()})}
+    return {row.key for row in await read.all(_NOT_MEMBERS, {"expected": _encode(expected).decode()})}
 
 
-async def homes_of(read: Read, users: Collection[str]) -> dict[str, Home]:
-    """Where these users belong, as far as that is known."""
-    return await _homes(read, select(user), users)
+async def load_memberships(read: Read, users: Collection[str]) -> dict[str, Membership]:
+    """The memberships of these users, where there is one."""
+    return await _memberships(read, select(membership), users)
 
 
-async def homes_locked(tx: Tx, users: Collection[str], now: datetime) -> dict[str, Home]:
-    """Where these users belong, told to nobody else until this transaction ends.
+async def load_memberships_for_update(tx: Tx, users: Collection[str], now: datetime) -> dict[str, Membership]:
+    """The memberships of these users, locked until the transaction ends.
 
-    A user nobody knows yet gets an empty row: else there is nothing to lock, and a user's event could be parked while
-    another process, which cannot see that yet, learns the user's account and takes up what waits for it.
+    A user without a row gets an empty one: else there is nothing to lock, and a user's event could be parked while
+    another process, which cannot see that yet, learns the user's account and redrives what waits for it.
     """
-    await tx.insert_new(user, [{"id": name, "account": "", "updated_at": now} for name in sorted(users)])
-    return await _homes(tx, select(user).with_for_update(), users)
+    await tx.insert_new(membership, [{"user_id": user, "account_id": "", "since": now} for user in sorted(users)])
+    return await _memberships(tx, select(membership).with_for_update(), users)
 
 
-async def _homes(read: Read, statement: Select[Any], users: Collection[str]) -> dict[str, Home]:
-    rows = await read.among(statement, user.c.id, users)
-    return {row.id: Home(row.account, row.updated_at) for row in rows if row.account}
+async def _memberships(read: Read, statement: Select[Any], users: Collection[str]) -> dict[str, Membership]:
+    rows = await read.among(statement, membership.c.user_id, users)
+    return {row.user_id: Membership(row.account_id, row.since) for row in rows if row.account_id}
 
 
-async def remember_homes(tx: Tx, homes: Mapping[str, Home]) -> None:
-    """These users belong there from now on. Locked in id order."""
-    rows = [{"id": name, "account": home.account, "updated_at": home.since} for name, home in sorted(homes.items())]
-    await tx.upsert(user, rows)
+async def save_memberships(tx: Tx, memberships: Mapping[str, Membership]) -> None:
+    """Insert or replace them, in the order of the users' ids."""
+    rows = [
+        {"user_id": user_id, "account_id": member.account_id, "since": member.since}
+        for user_id, member in sorted(memberships.items())
+    ]
+    await tx.upsert(membership, rows)
 
 
 def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:

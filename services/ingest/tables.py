@@ -1,4 +1,4 @@
-"""Where does ingest keep what it remembers?"""
+"""Tables of ingest: the keys of the dedupe window, and the account that each user belongs to."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from shared.db.columns import Utc
 metadata = MetaData()
 
 
-def _seen(name: str) -> Table:
+def _dedupe_keys(name: str) -> Table:
     return Table(
         name,
         metadata,
@@ -22,45 +22,45 @@ def _seen(name: str) -> Table:
     )
 
 
-seen = (_seen("ingest_seen_even"), _seen("ingest_seen_odd"))
-"""The dedupe window: this week's keys and last week's. `batch` tells which batch brought a key."""
+dedupe_keys = (_dedupe_keys("ingest_dedupe_even"), _dedupe_keys("ingest_dedupe_odd"))
+"""The dedupe window: the keys of even and of odd weeks. `batch` says which batch inserted a key."""
 
-window = Table(
-    "ingest_window",
+dedupe_week = Table(
+    "ingest_dedupe_week",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("week", Integer, nullable=False),
 )
 """One row: the week whose table is being filled."""
 
-user = Table(
-    "ingest_user",
+membership = Table(
+    "ingest_membership",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("updated_at", Utc, nullable=False),
+    Column("user_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("since", Utc, nullable=False),
 )
-"""Which account a user belongs to: the latest event that named both, and its moment. Empty: somebody waits to know."""
+"""User -> account, by the latest event that named both, and its time. An empty account: events wait for it."""
 
 
-class Pairs(FunctionElement[Any]):
+class JsonPairs(FunctionElement[Any]):
     """A JSON object of texts, given as text, as a table of `key` and `value`."""
 
     inherit_cache = True
 
 
-@compiles(Pairs)
-def _each(element: Pairs, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(JsonPairs)
+def _json_each(element: JsonPairs, compiler: SQLCompiler, **options: Any) -> str:
     return f"json_each({compiler.process(element.clauses, **options)})"
 
 
-@compiles(Pairs, "postgresql")
-def _each_text(element: Pairs, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(JsonPairs, "postgresql")
+def _json_each_text(element: JsonPairs, compiler: SQLCompiler, **options: Any) -> str:
     return f"json_each_text(CAST({compiler.process(element.clauses, **options)} AS JSON))"
 
 
-class Emptied(Executable, ClauseElement):
-    """All of a table's rows gone at once: a week of them is too much for a DELETE on PostgreSQL."""
+class Truncate(Executable, ClauseElement):
+    """All of a table's rows removed at once: a week of them is too much for a DELETE on PostgreSQL."""
 
     inherit_cache = False
 
@@ -68,11 +68,11 @@ class Emptied(Executable, ClauseElement):
         self.table = table
 
 
-@compiles(Emptied)
-def _delete(statement: Emptied, compiler: SQLCompiler, **_options: Any) -> str:
+@compiles(Truncate)
+def _delete(statement: Truncate, compiler: SQLCompiler, **_options: Any) -> str:
     return f"DELETE FROM {compiler.preparer.format_table(statement.table)}"
 
 
-@compiles(Emptied, "postgresql")
-def _truncate(statement: Emptied, compiler: SQLCompiler, **_options: Any) -> str:
+@compiles(Truncate, "postgresql")
+def _truncate(statement: Truncate, compiler: SQLCompiler, **_options: Any) -> str:
     return f"TRUNCATE {compiler.preparer.format_table(statement.table)}"

@@ -1,11 +1,11 @@
-"""What is ingest made of?"""
+"""Wiring of ingest: its consumer, its capture API, and its REST API."""
 
 from collections.abc import Sequence
 from functools import partial
 
-from services.ingest.capture import Capture
-from services.ingest.core.canonical import draft
+from services.ingest.core.canonical import canonical_event
 from services.ingest.handlers import GROUP, Handlers, redrive
+from services.ingest.http import CaptureApi
 from shared.contracts.topics import USAGE_RAW
 from shared.http import parked
 from shared.http.app import service_app
@@ -19,16 +19,16 @@ def wire(context: ServiceContext) -> Service:
     """Build the service."""
     handlers = Handlers(context.clock)
     app = service_app(title="Waymark ingest", summary="Usage events in; parked records out.")
-    app.include_router(parked.router(context, GROUP, partial(_again, context)))
+    app.include_router(parked.router(context, GROUP, partial(_redrive, context)))
     return Service(
         "ingest",
         app,
-        consumers=[context.consumer(GROUP, [USAGE_RAW], handlers.raw, draft, _POLL)],
-        root=Capture(context.bus, context.keys, context.clock).routes(),
+        consumers=[context.consumer(GROUP, [USAGE_RAW], handlers.raw_events, canonical_event, _POLL)],
+        root=CaptureApi(context.bus, context.keys, context.clock).routes(),
     )
 
 
-async def _again(context: ServiceContext, ids: Sequence[str]) -> int:
-    """Parked events go through the door once more: placed, or parked anew with the reason of today."""
+async def _redrive(context: ServiceContext, ids: Sequence[str]) -> int:
+    """Process parked records once more: published, or parked anew with the reason of today."""
     async with context.database.transaction() as tx:
         return await redrive(tx, ids, context.clock.now())

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import update
 
 from services.advocacy.store import rewards
-from services.ingest import store as window
+from services.ingest import store as ingest_store
 from services.lifecycle import handlers as lifecycle
 from services.lifecycle.core import announce, contacts, fold, health_tick, machine
 from services.lifecycle.core.clock import advance
@@ -187,7 +187,7 @@ MUTANTS: dict[str, Mutant] = {
         ("I2", "I5"),
     ),
     "answered_before_the_log": Mutant("200 only when the log has it", _put(Gather, "publish", _not_awaited), ("I2",)),
-    "window_open": Mutant("ingest's dedupe window", _put(window, "new_keys", _everything_is_new), ("I3",)),
+    "window_open": Mutant("ingest's dedupe window", _put(ingest_store, "insert_new_keys", _everything_is_new), ("I3",)),
     "outage_parks": Mutant(
         "an outage is no fault of the record", _put(processor, "is_infrastructure", lambda _error: False), ("I11",)
     ),

@@ -9,7 +9,7 @@ from tests.simulation.town import Town
 _SESSION = 4.0
 _IDLE_IN_TRANSACTION = 2.0
 _TABLES = (
-    ("ingest", "ingest_user"),
+    ("ingest", "ingest_membership"),
     ("lifecycle", "lifecycle_account"),
     ("lifecycle", "lifecycle_message"),
     ("notify", "notify_account"),

@@ -1,15 +1,16 @@
-"""What does a raw record say, canonically? Or why can it not be taken?"""
+"""Canonical event: a raw record of `usage.raw.v1` validated and normalised, or parked with the reason.
 
-from datetime import datetime
+Times are corrected by the sender's clock error (Segment's `sentAt`) and never lie in the future.
+"""
+
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 import msgspec
 
-from services.ingest.core import reading
-from services.ingest.core.limits import ID_LENGTH, NAME_LENGTH
-from services.ingest.core.posting import Posted, posted_with
-from services.ingest.core.shapes import Item, Meta, text
-from services.ingest.core.times import happened, moment, moment_or_none
+from services.ingest.core import decoding
+from services.ingest.core.decoding import Request, parse_time
+from services.ingest.core.segment import MAX_ID_LENGTH, MAX_NAME_LENGTH, Id, RecordMeta, SegmentEvent, id_text
 from shared.bus.protocol import Record
 from shared.contracts.usage import EventType
 from shared.failures import Parked
@@ -17,112 +18,125 @@ from shared.failures import Parked
 _TYPES: dict[str, EventType] = {
     "track": "track", "identify": "identify", "group": "group", "page": "page", "screen": "screen", "alias": "alias",
 }  # fmt: skip
+_FUTURE_TOLERANCE = timedelta(minutes=5)
+_MAX_CLOCK_SKEW = timedelta(days=2)
+"""A larger difference says that the sender's clock is set to nonsense: it corrects nothing."""
 
 
-class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A valid event whose account may still have to be found. `key` is its dedupe key: 16 bytes of source and id."""
+class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
+    """A valid event whose account may still have to be resolved. `dedupe_key` is 16 bytes of source and id."""
 
-    key: bytes
+    dedupe_key: bytes
     id: str
     type: EventType
     name: str
     at: datetime
     received_at: datetime
     source: str
-    account: str
-    user: str
-    previous: str
+    account_id: str
+    user_id: str
+    previous_user_id: str
     properties: msgspec.Raw
     history: str | None
     record: Record
 
 
-def draft(record: Record) -> Draft:
+def canonical_event(record: Record) -> CanonicalEvent:
     """Read one raw record. Raises Parked with the reason, and nothing else."""
-    posted = posted_with(record.meta, record.timestamp)
-    meta = posted.meta
+    request = decoding.decode_request(record.meta, record.timestamp)
+    meta = request.meta
     if meta.size:
-        raise reading.too_large(meta.size)
-    item = reading.item(record.value)
-    kind = _kind(item, meta)
-    user, account, previous = _who(item, meta)
-    event_id = text(item.message_id) or meta.id or _content_id(record, item)
-    history = meta.history or item.history or None
-    _check_lengths(user, account, previous, event_id, history or "")
-    return Draft(
+        raise decoding.too_large(meta.size)
+    event = decoding.decode_event(record.value)
+    event_type = _event_type(event, meta)
+    user_id, account_id, previous_user_id = _identities(event, meta)
+    event_id = id_text(event.message_id) or meta.id or _content_id(record, event)
+    history = meta.history or event.history or None
+    _check_lengths(user_id, account_id, previous_user_id, event_id, history or "")
+    return CanonicalEvent(
         blake2b(f"{meta.source}\x1f{event_id}".encode(), digest_size=16).digest(),
         event_id,
-        kind,
-        _name(item, kind),
-        _happened(item, posted, history),
-        posted.received,
+        event_type,
+        _name(event, event_type),
+        _time_of(event, request, history),
+        request.received_at,
         meta.source,
-        account,
-        user,
-        previous,
-        _properties(item, kind),
+        account_id,
+        user_id,
+        previous_user_id,
+        _properties(event, event_type),
         history,
         record,
     )
 
 
-def _kind(item: Item, meta: Meta) -> EventType:
-    kind = _TYPES.get((item.type or meta.type or "").lower())
-    if kind is None:
-        raise Parked(f"type {ascii(item.type or '')[:42]} is not one of {', '.join(_TYPES)}", "unknown_type")
-    return kind
+def _event_type(event: SegmentEvent, meta: RecordMeta) -> EventType:
+    event_type = _TYPES.get((event.type or meta.type or "").lower())
+    if event_type is None:
+        raise Parked(f"type {ascii(event.type or '')[:42]} is not one of {', '.join(_TYPES)}", "unknown_type")
+    return event_type
 
 
-def _who(item: Item, meta: Meta) -> tuple[str, str, str]:
+def _identities(event: SegmentEvent, meta: RecordMeta) -> tuple[str, str, str]:
     """User, account, and the user's former id.
 
-    The account: `context.groupId` (the event's, then the batch's), then `groupId`; the user's latest is looked up later.
+    The account: `context.groupId` (the event's, then the batch's), then `groupId`; the user's latest is resolved later.
     """
-    user = text(item.user_id) or text(item.anonymous_id)
-    own = text(item.context.group_id) if item.context else ""
-    account = own or meta.group or text(item.group_id)
-    if not user and not account:
+    user_id = id_text(event.user_id) or id_text(event.anonymous_id)
+    context_group = id_text(event.context.group_id) if event.context else ""
+    account_id = context_group or meta.group or id_text(event.group_id)
+    if not user_id and not account_id:
         raise Parked("no userId, anonymousId or groupId", "no_identity")
-    return user, account, text(item.previous_id)
+    return user_id, account_id, id_text(event.previous_id)
 
 
 def _check_lengths(*ids: str) -> None:
-    for one in ids:
-        if len(one) > ID_LENGTH:
-            raise Parked(f"an id is longer than {ID_LENGTH} characters", "id_too_long")
+    for value in ids:
+        if len(value) > MAX_ID_LENGTH:
+            raise Parked(f"an id is longer than {MAX_ID_LENGTH} characters", "id_too_long")
 
 
-def _name(item: Item, kind: EventType) -> str:
-    if kind == "track":
-        name = (item.event or "").strip()
+def _name(event: SegmentEvent, event_type: EventType) -> str:
+    if event_type == "track":
+        name = (event.event or "").strip()
         if not name:
             raise Parked("a track event needs a name in 'event'", "no_event_name")
-        return name[:NAME_LENGTH]
-    return (item.name or "").strip()[:NAME_LENGTH] if kind in {"page", "screen"} else ""
+        return name[:MAX_NAME_LENGTH]
+    return (event.name or "").strip()[:MAX_NAME_LENGTH] if event_type in {"page", "screen"} else ""
 
 
-def _happened(item: Item, posted: Posted, history: str | None) -> datetime:
+def _time_of(event: SegmentEvent, request: Request, history: str | None) -> datetime:
     """An import's times are trusted; everybody else's are corrected."""
-    sent = item.timestamp if item.timestamp is not None else item.original_timestamp
-    if history and sent is not None:
-        return moment(sent)
-    clock = moment_or_none(item.sent_at) if item.sent_at is not None else posted.sent
-    return happened(sent, clock, posted.received)
+    timestamp = event.timestamp if event.timestamp is not None else event.original_timestamp
+    if history and timestamp is not None:
+        return parse_time(timestamp)
+    sent_at = decoding.parse_time_or_none(event.sent_at) if event.sent_at is not None else request.sent_at
+    return _corrected_time(timestamp, sent_at, request.received_at)
 
 
-def _properties(item: Item, kind: EventType) -> msgspec.Raw:
+def _corrected_time(timestamp: Id, sent_at: datetime | None, received_at: datetime) -> datetime:
+    """The time of a live event; `sent_at` is what the sender's clock showed when it sent."""
+    if timestamp is None:
+        return received_at
+    at = parse_time(timestamp)
+    if sent_at is not None and abs(skew := received_at - sent_at) < _MAX_CLOCK_SKEW:
+        at += skew
+    return received_at if at > received_at + _FUTURE_TOLERANCE else at
+
+
+def _properties(event: SegmentEvent, event_type: EventType) -> msgspec.Raw:
     """Properties; of identify and group the traits, which RudderStack sends inside the context."""
-    if kind not in {"identify", "group"}:
-        return reading.properties(item.properties)
-    own = reading.properties(item.traits)
-    return reading.properties(item.context.traits) if bytes(own) == b"{}" and item.context else own
+    if event_type not in {"identify", "group"}:
+        return decoding.checked_properties(event.properties)
+    traits = decoding.checked_properties(event.traits)
+    return decoding.checked_properties(event.context.traits) if bytes(traits) == b"{}" and event.context else traits
 
 
-def _content_id(record: Record, item: Item) -> str:
-    """Without an id the content stands for it: a retry of the same content is the same event.
+def _content_id(record: Record, event: SegmentEvent) -> str:
+    """An id derived from the content: a retry of the same content is the same event.
 
-    Where the content has no moment either, its place in the log is one: two clicks are not one click.
+    Where the content has no timestamp either, its offset in the log counts too: two clicks are not one click.
     """
-    placed = item.timestamp is not None or item.original_timestamp is not None or record.meta
-    place = b"" if placed else b"%d\x1f" % record.offset
-    return "content-" + blake2b(place + record.key + b"\x1f" + record.value, digest_size=16).hexdigest()
+    timed = event.timestamp is not None or event.original_timestamp is not None or record.meta
+    offset = b"" if timed else b"%d\x1f" % record.offset
+    return "content-" + blake2b(offset + record.key + b"\x1f" + record.value, digest_size=16).hexdigest()

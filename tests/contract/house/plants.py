@@ -68,9 +68,9 @@ PLANTS = [
     Plant(OFFLINE, {"services.notify.handlers": "import services.notify.effects", "services.notify.effects": ""}),
     Plant(OFFLINE, {"services.lifecycle.store": "import shared.planted", "shared.planted": "import httpx2"}),
     *_STRAYS,
-    *_each(INSIDE["ingest"], "services.ingest.core.planted", "import services.ingest.body"),
+    *_each(INSIDE["ingest"], "services.ingest.core.planted", "import services.ingest.http"),
     *_each(INSIDE["ingest"], "services.ingest.tables", "import services.ingest.store"),
-    *_each(INSIDE["ingest"], "services.ingest.handlers", "from services.ingest import capture"),
+    *_each(INSIDE["ingest"], "services.ingest.handlers", "from services.ingest import http"),
     Plant(
         INSIDE["lifecycle"],
         {"services.lifecycle.core.planted": "import services.lifecycle.store", "services.lifecycle.store": ""},

@@ -1,12 +1,12 @@
-"""What do the tests of ingest's core say? Raw records, from the fields that matter."""
+"""Builders of raw records and canonical events, from the fields that matter."""
 
 from typing import Any
 
 import msgspec
 import pytest
 
-from services.ingest.core.canonical import Draft, draft
-from services.ingest.core.shapes import Meta
+from services.ingest.core.canonical import CanonicalEvent, canonical_event
+from services.ingest.core.segment import RecordMeta
 from shared.bus.protocol import Record
 from shared.failures import Parked
 from tests.make import NOON
@@ -15,20 +15,20 @@ TRACK = {"type": "track", "event": "Report Exported", "userId": "ann", "messageI
 
 
 def record(value: bytes, **meta: Any) -> Record:
-    """A record as the door writes it."""
+    """A record as the capture API writes it."""
     fields = {"source": "web", "received_at": NOON.isoformat()} | meta
-    return Record(0, 0, 0, b"ann", value, msgspec.json.encode(Meta(**fields)))
+    return Record(0, 0, 0, b"ann", value, msgspec.json.encode(RecordMeta(**fields)))
 
 
-def drafted(meta: dict[str, Any] | None = None, **fields: Any) -> Draft:
-    """The draft of a track event with these fields."""
-    return draft(record(msgspec.json.encode(TRACK | fields), **meta or {}))
+def event_of(meta: dict[str, Any] | None = None, **fields: Any) -> CanonicalEvent:
+    """The canonical event of a track event with these fields."""
+    return canonical_event(record(msgspec.json.encode(TRACK | fields), **meta or {}))
 
 
 def reason(value: bytes, **meta: Any) -> str:
     """Why this record is parked."""
     with pytest.raises(Parked) as parked:
-        draft(record(value, **meta))
+        canonical_event(record(value, **meta))
     return parked.value.code
 
 

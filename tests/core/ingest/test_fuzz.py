@@ -1,4 +1,4 @@
-"""Whatever anybody sends: is it a draft, or parked, or refused, and nothing else?"""
+"""Fuzzing: any input is a canonical event, or parked, or refused, and nothing else."""
 
 import gzip
 from collections.abc import Callable
@@ -9,18 +9,17 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.body import inflated
-from services.ingest.core.accepting import envelope, mended, records
-from services.ingest.core.canonical import draft
-from services.ingest.core.placing import placed, unsure
-from services.ingest.core.shapes import Item
+from services.ingest.core.account_resolution import resolve, users_to_lock
+from services.ingest.core.canonical import canonical_event
+from services.ingest.core.segment import SegmentEvent, parse_envelope, raw_records, replace_lone_surrogates
+from services.ingest.http import gunzip
 from shared.bus.protocol import Record
 from shared.contracts.usage import UsageEvent
 from shared.failures import Failure, Parked, Refused
 from tests.core.ingest.make import TRACK
 from tests.make import NOON
 
-KEYS = [*Item.__struct_encode_fields__, "batch", "writeKey"]
+KEYS = [*SegmentEvent.__struct_encode_fields__, "batch", "writeKey"]
 ZONES = st.timedeltas(-timedelta(hours=23), timedelta(hours=23)).map(timezone)
 words = st.text(max_size=8)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words
@@ -56,16 +55,16 @@ def spoilt(draw: st.DrawFn) -> bytes:
 
 
 def judged(record: Record) -> None:
-    """A draft must be publishable and readable again, in all its parts; or the record is parked for a printable reason."""
-    event = outcome(lambda: draft(record))
+    """An event must be publishable and readable again, in all its parts; or the record is parked for a printable reason."""
+    event = outcome(lambda: canonical_event(record))
     if isinstance(event, Failure):
         assert isinstance(event, Parked)
         assert str(event).replace("\0", "").encode().decode() == str(event)
         return
-    unsure([event], {})
-    found = placed([event], {})
-    assert len(found.ready) + len(found.homeless) == 1
-    for one in found.ready:
+    users_to_lock([event], {})
+    found = resolve([event], {})
+    assert len(found.resolved) + len(found.unresolved) == 1
+    for one in found.resolved:
         again: Any = msgspec.json.decode(msgspec.json.encode(one), type=UsageEvent)
         assert (again.id, again.account, again.at, again.user) == (one.id, one.account, one.at, one.user)
         assert isinstance(msgspec.json.decode(again.properties), dict)
@@ -73,12 +72,12 @@ def judged(record: Record) -> None:
 
 
 @given(st.binary() | encoded | spoilt(), st.integers(-(2**63), 2**63))
-def test_any_record_of_the_log_is_a_draft_or_parked(value: bytes, timestamp: int) -> None:
+def test_any_record_of_the_log_is_an_event_or_parked(value: bytes, timestamp: int) -> None:
     judged(Record(0, -1, timestamp, b"", value, b""))
 
 
 @given(encoded, st.binary(min_size=1) | encoded)
-def test_any_meta_gives_a_draft_or_parks(value: bytes, meta: bytes) -> None:
+def test_any_meta_gives_an_event_or_parks(value: bytes, meta: bytes) -> None:
     judged(Record(0, -1, 0, b"", value, meta))
 
 
@@ -89,16 +88,16 @@ def test_any_meta_gives_a_draft_or_parks(value: bytes, meta: bytes) -> None:
     | st.lists(nearly, max_size=4).map(lambda some: msgspec.json.encode({"batch": some}))
 )
 def test_any_body_is_records_or_refused(body: bytes) -> None:
-    found = outcome(lambda: envelope(body))
+    found = outcome(lambda: parse_envelope(body))
     if isinstance(found, Failure):
         assert isinstance(found, Refused)
-        assert isinstance(mended(body), bytes)
+        assert isinstance(replace_lone_surrogates(body), bytes)
         return
-    for key, value, meta in records(found, body, "web", "track", NOON):
+    for key, value, meta in raw_records(found, body, "web", "track", NOON):
         judged(Record(0, -1, 0, key, value, meta))
 
 
 @given(st.binary() | st.binary().map(gzip.compress), st.integers(0, 40))
 def test_any_gzip_is_inflated_or_refused(body: bytes, cut: int) -> None:
-    found = outcome(lambda: inflated(b"\x1f\x8b" + body[cut:]))
+    found = outcome(lambda: gunzip(b"\x1f\x8b" + body[cut:]))
     assert isinstance(found, bytes | Refused)

@@ -1,10 +1,10 @@
-"""Which raw records cannot be taken, and does each say why?"""
+"""Parked records: which raw records are invalid, and the reason of each."""
 
 import msgspec
 import pytest
 
-from services.ingest.core.canonical import draft
-from services.ingest.core.limits import DEPTH
+from services.ingest.core.canonical import canonical_event
+from services.ingest.core.segment import MAX_DEPTH
 from shared.bus.protocol import Record
 from shared.failures import Parked
 from tests.core.ingest.make import TRACK, reason, reason_of, record
@@ -82,7 +82,7 @@ def test_a_nul_character_is_parked_for_postgres_keeps_none(field: dict[str, obje
 
 def test_a_backslash_before_u0000_is_no_nul_character() -> None:
     text = rb'{"type":"track","event":"x","userId":"a","properties":{"path":"C:\\u0000\\\\u0000"}}'
-    assert draft(record(text)).name == "x"
+    assert canonical_event(record(text)).name == "x"
 
 
 def test_a_nul_character_in_the_requests_own_words_is_parked() -> None:
@@ -95,7 +95,7 @@ def test_properties_that_a_later_reader_could_not_decode_are_parked(value: bytes
     assert reason(whole) in {"bad_shape", "bad_json"}
 
 
-@pytest.mark.parametrize("levels", [DEPTH, 900, 100_000])
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 900, 100_000])
 @pytest.mark.parametrize("key", [b"properties", b"unknown"])
 def test_what_is_nested_too_deep_is_parked(key: bytes, levels: int) -> None:
     nested = b'{"a":' * levels + b"1" + b"}" * levels
@@ -103,18 +103,20 @@ def test_what_is_nested_too_deep_is_parked(key: bytes, levels: int) -> None:
 
 
 def test_what_is_nested_as_deep_as_may_be_is_taken() -> None:
-    nested = b'{"a":' * (DEPTH - 1) + b"1" + b"}" * (DEPTH - 1)
-    found = draft(record(b'{"type":"track","event":"x","userId":"a","messageId":"m1","properties":%s}' % nested))
+    nested = b'{"a":' * (MAX_DEPTH - 1) + b"1" + b"}" * (MAX_DEPTH - 1)
+    found = canonical_event(
+        record(b'{"type":"track","event":"x","userId":"a","messageId":"m1","properties":%s}' % nested)
+    )
     assert bytes(found.properties) == nested
 
 
 def test_many_brackets_are_not_depth() -> None:
     wide = {"rows": [{"n": [n]} for n in range(500)], "text": "[[[[{{{{" * 100, "quote": '"[' * 100}
-    assert draft(record(msgspec.json.encode(TRACK | {"properties": wide}))).id == "m1"
+    assert canonical_event(record(msgspec.json.encode(TRACK | {"properties": wide}))).id == "m1"
 
 
 def test_a_million_quotes_are_judged_at_once() -> None:
-    assert draft(record(msgspec.json.encode(TRACK | {"properties": {"q": '"[' * 300_000}}))).id == "m1"
+    assert canonical_event(record(msgspec.json.encode(TRACK | {"properties": {"q": '"[' * 300_000}}))).id == "m1"
 
 
 def test_an_event_over_a_mebibyte_is_parked() -> None:
@@ -128,12 +130,12 @@ def test_an_event_over_a_mebibyte_is_parked() -> None:
 )
 def test_a_forged_meta_is_parked(meta: bytes) -> None:
     with pytest.raises(Parked):
-        draft(Record(0, -1, 0, b"", PLAIN, meta))
+        canonical_event(Record(0, -1, 0, b"", PLAIN, meta))
 
 
 def test_a_log_time_that_no_clock_shows_is_parked() -> None:
     with pytest.raises(Parked) as parked:
-        draft(Record(0, -1, 2**80, b"", PLAIN, b""))
+        canonical_event(Record(0, -1, 2**80, b"", PLAIN, b""))
     assert parked.value.code == "bad_time"
 
 
@@ -141,6 +143,6 @@ def test_a_log_time_that_no_clock_shows_is_parked() -> None:
 def test_a_reason_never_repeats_what_the_database_would_refuse(written: str) -> None:
     for field in ("type", "timestamp"):
         with pytest.raises(Parked) as parked:
-            draft(record(msgspec.json.encode(TRACK | {field: written})))
+            canonical_event(record(msgspec.json.encode(TRACK | {field: written})))
         assert str(parked.value).isascii()
         assert str(parked.value).isprintable()

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.core.ingest.make import drafted, reason_of
+from tests.core.ingest.make import event_of, reason_of
 from tests.make import NOON
 
 HOUR = timedelta(hours=1)
@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_a_time_is_written_in_many_ways(written: object, read: datetime) -> None:
-    event = drafted(timestamp=written)
+    event = event_of(timestamp=written)
     assert event.at == read
     assert event.at.utcoffset() == timedelta(0)
 
@@ -49,24 +49,24 @@ def test_what_is_no_time_is_parked(written: object, history: str | None) -> None
 
 
 def test_without_a_time_it_happened_when_we_received_it() -> None:
-    assert drafted().at == NOON
-    assert drafted(history="import").at == NOON
+    assert event_of().at == NOON
+    assert event_of(history="import").at == NOON
 
 
 def test_the_original_timestamp_stands_in() -> None:
-    assert drafted(originalTimestamp="2026-11-22T11:00:00Z").at == NOON - HOUR
-    assert drafted(originalTimestamp="2026-11-22T11:00:00Z", timestamp="2026-11-22T10:00:00Z").at == NOON - 2 * HOUR
+    assert event_of(originalTimestamp="2026-11-22T11:00:00Z").at == NOON - HOUR
+    assert event_of(originalTimestamp="2026-11-22T11:00:00Z", timestamp="2026-11-22T10:00:00Z").at == NOON - 2 * HOUR
 
 
 @pytest.mark.parametrize("error", [-HOUR, HOUR, timedelta(days=1, hours=23)])
 def test_a_wrong_clock_is_corrected_by_what_it_showed_when_it_sent(error: timedelta) -> None:
     shown = (NOON - HOUR + error).isoformat()
-    assert drafted(timestamp=shown, sentAt=(NOON + error).isoformat()).at == NOON - HOUR
-    assert drafted({"sent_at": (NOON + error).isoformat()}, timestamp=shown).at == NOON - HOUR
+    assert event_of(timestamp=shown, sentAt=(NOON + error).isoformat()).at == NOON - HOUR
+    assert event_of({"sent_at": (NOON + error).isoformat()}, timestamp=shown).at == NOON - HOUR
 
 
 def test_the_events_own_sent_at_goes_before_the_batchs() -> None:
-    event = drafted(
+    event = event_of(
         {"sent_at": "2026-11-22T06:00:00Z"}, timestamp="2026-11-22T12:30:00Z", sentAt="2026-11-22T13:00:00Z"
     )
     assert event.at == NOON - HOUR / 2
@@ -74,16 +74,16 @@ def test_the_events_own_sent_at_goes_before_the_batchs() -> None:
 
 @pytest.mark.parametrize("clock", ["2020-01-01T00:00:00Z", "nonsense", "0001-01-01T00:00:00+14:00", "", 1e300])
 def test_a_clock_beyond_belief_corrects_nothing(clock: object) -> None:
-    assert drafted(timestamp="2026-11-22T11:00:00Z", sentAt=clock).at == NOON - HOUR
-    assert drafted({"sent_at": clock}, timestamp="2026-11-22T11:00:00Z").at == NOON - HOUR
+    assert event_of(timestamp="2026-11-22T11:00:00Z", sentAt=clock).at == NOON - HOUR
+    assert event_of({"sent_at": clock}, timestamp="2026-11-22T11:00:00Z").at == NOON - HOUR
 
 
 def test_the_future_is_now() -> None:
-    assert drafted(timestamp="2026-11-22T12:05:00Z").at == NOON + timedelta(minutes=5)
-    assert drafted(timestamp="2026-11-22T12:05:01Z").at == NOON
+    assert event_of(timestamp="2026-11-22T12:05:00Z").at == NOON + timedelta(minutes=5)
+    assert event_of(timestamp="2026-11-22T12:05:01Z").at == NOON
 
 
 def test_history_is_trusted() -> None:
-    event = drafted(timestamp="2013-02-28T00:00:00Z", sentAt="2026-11-22T13:00:00Z", history="import")
+    event = event_of(timestamp="2013-02-28T00:00:00Z", sentAt="2026-11-22T13:00:00Z", history="import")
     assert event.at == datetime.fromisoformat("2013-02-28T00:00:00Z")
-    assert drafted(timestamp="2027-01-01", history="import").at.year == 2027
+    assert event_of(timestamp="2027-01-01", history="import").at.year == 2027

@@ -1,4 +1,4 @@
-"""What is said when it cannot be taken now? 503 with the time to come again: nothing is lost, nothing is double."""
+"""What is said when it cannot be taken now? 503 with the seconds after which to retry: nothing is lost, nothing is double."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,8 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from deploy.servers import Postgres
-from services.ingest.capture import Capture
-from services.ingest.shares import Shares
+from services.ingest.http import CaptureApi, FairShare
 from shared.bus.gather import Size
 from shared.bus.protocol import Outgoing
 from shared.failures import Retry
@@ -49,7 +48,7 @@ class SlowLog:
 
 
 def app(error: Exception, patience: Patience | None = None) -> Starlette:
-    return Starlette(routes=Capture(NoLog(error), KEYS, StillClock(), patience).routes())  # type: ignore[arg-type]
+    return Starlette(routes=CaptureApi(NoLog(error), KEYS, StillClock(), patience).routes())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def app(error: Exception, patience: Patience | None = None) -> Starlette:
         (KeyError("bug"), 500, None),
     ],
 )
-async def test_a_log_that_refuses_is_said_with_when_to_come_again(
+async def test_a_log_that_refuses_is_answered_with_when_to_retry(
     error: Exception, status: int, after: str | None
 ) -> None:
     async with connected(app(error)) as client:
@@ -120,7 +119,7 @@ async def test_a_client_that_goes_away_in_the_middle_harms_nobody() -> None:
 
 async def test_a_flood_on_one_key_does_not_cost_the_others_theirs() -> None:
     log, keys = SlowLog(), Keys([("write", name, f"write-key-of-{name}") for name in ("flood", "calm")])
-    capture = Capture(log, keys, StillClock(), shares=Shares(Size(10, 10**9)))  # type: ignore[arg-type]
+    capture = CaptureApi(log, keys, StillClock(), fair_share=FairShare(Size(10, 10**9)))  # type: ignore[arg-type]
     async with connected(Starlette(routes=capture.routes())) as client:
 
         async def send(name: str, events: int) -> httpx2.Response:

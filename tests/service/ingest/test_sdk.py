@@ -7,7 +7,7 @@ from datetime import timedelta
 from segment.analytics import Client
 from starlette.applications import Starlette
 
-from services.ingest.capture import Capture
+from services.ingest.http import CaptureApi
 from shared.bus.protocol import Bus, Outgoing
 from shared.failures import Retry
 from tests.make import NOON
@@ -49,7 +49,7 @@ def speak(key: str, port: int, *, gzip: bool) -> list[object]:
 
 
 async def test_every_call_of_the_sdk_arrives(site: Site) -> None:
-    app = Starlette(routes=Capture(site.context.bus, site.context.keys, site.context.clock).routes())
+    app = Starlette(routes=CaptureApi(site.context.bus, site.context.keys, site.context.clock).routes())
     async with listening(app) as port:
         assert await asyncio.to_thread(speak, site.keys.write, port, gzip=False) == []
     found = {event.id: event for event in await site.published()}
@@ -70,7 +70,7 @@ async def test_every_call_of_the_sdk_arrives(site: Site) -> None:
 
 async def test_a_lost_answer_is_absorbed(door: Site) -> None:
     bus = Forgetful(door.context.bus)
-    app = Starlette(routes=Capture(bus, door.context.keys, door.context.clock).routes())  # type: ignore[arg-type]
+    app = Starlette(routes=CaptureApi(bus, door.context.keys, door.context.clock).routes())  # type: ignore[arg-type]
     async with listening(app) as port:
         assert await asyncio.to_thread(speak, door.keys.write, port, gzip=True) == []
     assert bus.asked >= 2
@@ -86,7 +86,7 @@ async def test_a_lost_answer_is_absorbed(door: Site) -> None:
 
 
 async def test_a_wrong_key_is_reported_at_once_and_not_retried(door: Site) -> None:
-    app = Starlette(routes=Capture(door.context.bus, door.context.keys, door.context.clock).routes())
+    app = Starlette(routes=CaptureApi(door.context.bus, door.context.keys, door.context.clock).routes())
     async with listening(app) as port, asyncio.timeout(20):
         errors = await asyncio.to_thread(speak, "a-key-nobody-knows", port, gzip=False)
     assert errors

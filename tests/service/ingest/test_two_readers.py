@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 
-from services.ingest.core.canonical import draft
+from services.ingest.core.canonical import canonical_event
 from services.ingest.handlers import Handlers
 from shared.bus.protocol import Record
 from shared.bus.tables import log_end, parked
@@ -23,12 +23,12 @@ GROUP = {"type": "group", "groupId": "acme", "userId": "ann", "messageId": "grou
 
 def arriving(part: int, event: dict[str, str]) -> MessageBatch:
     record = Record(0, 0, int(NOON.timestamp() * 1000), b"", msgspec.json.encode(event), b"")
-    return MessageBatch(USAGE_RAW, part, 0, [draft(record)])
+    return MessageBatch(USAGE_RAW, part, 0, [canonical_event(record)])
 
 
 async def take(opened: Storage, batch: MessageBatch) -> None:
     async with opened.database.transaction() as tx:
-        await Handlers(StillClock()).raw(tx, batch)
+        await Handlers(StillClock()).raw_events(tx, batch)
 
 
 @pytest.mark.servers
@@ -42,7 +42,7 @@ async def test_no_event_is_left_waiting_for_what_is_known(
         if known_before:
             await take(opened, arriving(2, TRACK | {"messageId": "earlier"}))
         async with opened.database.transaction() as tx:
-            await Handlers(StillClock()).raw(tx, arriving(0, first))
+            await Handlers(StillClock()).raw_events(tx, arriving(0, first))
             other = asyncio.create_task(take(opened, arriving(1, second)))
             assert not (await asyncio.wait({other}, timeout=0.5))[0]
         await other

@@ -1,12 +1,11 @@
-"""What does the door make of a posted body?"""
+"""Segment API: a posted body cut into raw records."""
 
 from typing import Any
 
 import msgspec
 import pytest
 
-from services.ingest.core.accepting import MOST, envelope, mended, records
-from services.ingest.core.shapes import Meta
+from services.ingest.core.segment import MAX_EVENTS, RecordMeta, parse_envelope, raw_records, replace_lone_surrogates
 from shared.bus.protocol import Outgoing
 from shared.failures import Refused
 from tests.make import NOON
@@ -14,16 +13,16 @@ from tests.make import NOON
 
 def taken(body: Any, path_type: str | None = None) -> list[Outgoing]:
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return list(records(envelope(content), content, "web", path_type, NOON))
+    return list(raw_records(parse_envelope(content), content, "web", path_type, NOON))
 
 
-def meta(outgoing: Outgoing) -> Meta:
-    return msgspec.json.decode(outgoing.meta, type=Meta)
+def meta(outgoing: Outgoing) -> RecordMeta:
+    return msgspec.json.decode(outgoing.meta, type=RecordMeta)
 
 
 def refusal(body: bytes) -> tuple[str, int]:
     with pytest.raises(Refused) as refused:
-        envelope(body)
+        parse_envelope(body)
     return refused.value.code, refused.value.status
 
 
@@ -54,7 +53,7 @@ def test_what_is_no_event_travels_on_to_be_parked() -> None:
 
 def test_meta_says_what_the_request_knew() -> None:
     (one,) = taken({"batch": [{"messageId": "1"}], "sentAt": "s", "history": "h", "context": {"groupId": 7}}, "page")
-    assert meta(one) == Meta("web", NOON.isoformat(), "s", "page", "h", "7")
+    assert meta(one) == RecordMeta("web", NOON.isoformat(), "s", "page", "h", "7")
 
 
 @pytest.mark.parametrize("context", [5, "web", [], None, {"groupId": {}}, {"groupId": None}])
@@ -121,10 +120,10 @@ def test_what_is_nested_without_end_is_refused(body: bytes) -> None:
 
 
 def test_more_events_than_anybody_sends_are_refused() -> None:
-    assert refusal(b'{"batch":[' + b"1," * MOST + b"1]}") == ("too_many", 413)
+    assert refusal(b'{"batch":[' + b"1," * MAX_EVENTS + b"1]}") == ("too_many", 413)
 
 
 def test_half_a_character_is_replaced_and_nothing_else() -> None:
     spoilt = rb'{"a":"\ud83d\ude00 \ud83d \ude00 \\ud83d \n \u00e9"}'
-    assert mended(spoilt) == rb'{"a":"\ud83d\ude00 \ufffd \ufffd \\ud83d \n \u00e9"}'
-    assert envelope(mended(spoilt)).batch is None
+    assert replace_lone_surrogates(spoilt) == rb'{"a":"\ud83d\ude00 \ufffd \ufffd \\ud83d \n \u00e9"}'
+    assert parse_envelope(replace_lone_surrogates(spoilt)).batch is None

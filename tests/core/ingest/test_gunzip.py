@@ -1,11 +1,11 @@
-"""Is a body inflated, and never beyond the limit?"""
+"""Gzip bodies: inflated, never beyond the limit."""
 
 import gzip
 import zlib
 
 import pytest
 
-from services.ingest.body import inflated
+from services.ingest.http import gunzip
 from shared.failures import Refused
 
 MIB = 1024 * 1024
@@ -13,13 +13,13 @@ MIB = 1024 * 1024
 
 def refusal(body: bytes) -> tuple[str, int]:
     with pytest.raises(Refused) as refused:
-        inflated(body)
+        gunzip(body)
     return refused.value.code, refused.value.status
 
 
 @pytest.mark.parametrize("plain", [b"", b"{}", b"x" * 20 * MIB])
 def test_gzip_is_undone(plain: bytes) -> None:
-    assert inflated(gzip.compress(plain)) == plain
+    assert gunzip(gzip.compress(plain)) == plain
 
 
 @pytest.mark.parametrize("size", [20 * MIB + 1, 200 * MIB])

@@ -1,10 +1,10 @@
-"""Which write key does a request present?"""
+"""Credentials: the write key of a request."""
 
 import base64
 
 import pytest
 
-from services.ingest.core.presenting import presented
+from services.ingest.http import write_key_of
 
 
 def basic(text: str) -> str:
@@ -30,4 +30,4 @@ def basic(text: str) -> str:
     ],
 )
 def test_the_first_place_that_names_a_key_names_it(given: tuple[str, str, str], key: str) -> None:
-    assert presented(*given) == key
+    assert write_key_of(*given) == key

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from services.ingest import store
-from services.ingest.tables import seen
+from services.ingest.tables import dedupe_keys
 from shared.bus.tables import parked
 from tests.conftest import Deployment
 from tests.make import NOON
@@ -34,7 +34,7 @@ async def test_after_two_weeks_it_is_forgotten(site: Site) -> None:
     await site.post(ANN | {"messageId": "2"})
     await site.published()
     async with site.context.database.snapshot() as read:
-        kept = [await read.scalar(select(func.count()).select_from(table)) for table in seen]
+        kept = [await read.scalar(select(func.count()).select_from(table)) for table in dedupe_keys]
     assert sorted(kept) == [0, 1]
 
 
@@ -51,14 +51,14 @@ async def test_old_and_new_keys_mixed_are_told_apart(deployment: Deployment) -> 
     keys = [n.to_bytes(16, "big") for n in range(1200)]
     async with store_of(deployment.settings) as opened:
         async with opened.database.transaction() as tx:
-            await store.turn_window(tx, NOON)
-            assert await store.new_keys(tx, keys[:500], 1, NOON) == set(keys[:500])
+            await store.rotate_dedupe_window(tx, NOON)
+            assert await store.insert_new_keys(tx, keys[:500], 1, NOON) == set(keys[:500])
         async with opened.database.transaction() as tx:
-            await store.turn_window(tx, NOON + 7 * DAY)
-            assert await store.new_keys(tx, keys[:900], 2, NOON + 7 * DAY) == set(keys[500:900])
+            await store.rotate_dedupe_window(tx, NOON + 7 * DAY)
+            assert await store.insert_new_keys(tx, keys[:900], 2, NOON + 7 * DAY) == set(keys[500:900])
         async with opened.database.transaction() as tx:
-            assert await store.new_keys(tx, keys, 3, NOON + 7 * DAY) == set(keys[900:])
-            assert await store.new_keys(tx, keys, 4, NOON + 7 * DAY) == set()
+            assert await store.insert_new_keys(tx, keys, 3, NOON + 7 * DAY) == set(keys[900:])
+            assert await store.insert_new_keys(tx, keys, 4, NOON + 7 * DAY) == set()
 
 
 async def test_what_is_redriven_first_thing_in_a_week_is_remembered(door: Site) -> None:

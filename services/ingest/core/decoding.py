@@ -1,0 +1,143 @@
+"""Decoding of raw records: the JSON of an event and the meta of its request, checked for every later reader.
+
+Raises Parked for content that would make a later reader (or PostgreSQL) fail.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
+
+import msgspec
+
+from services.ingest.core.segment import MAX_DEPTH, MAX_EVENT_BYTES, Id, RecordMeta, SegmentEvent
+from shared.failures import Parked
+
+_decode_event = msgspec.json.Decoder(SegmentEvent).decode
+_decode_meta = msgspec.json.Decoder(RecordMeta).decode
+_decode_any = msgspec.json.Decoder().decode
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_DEPTH_CHANGE = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_EMPTY_OBJECT = msgspec.Raw(b"{}")
+_NO_PROPERTIES = (b"", b"null", b"[]")
+"""As SDKs write it: the key is absent, or null, or PHP's empty array."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_TIME = datetime(2200, 1, 1, tzinfo=UTC)
+_MILLISECONDS = 1e11
+"""A number above this is milliseconds since 1970, below seconds."""
+
+
+class Request(NamedTuple):
+    """The request that brought an event: its meta, when it was received, and the sender's clock when it was sent."""
+
+    meta: RecordMeta
+    received_at: datetime
+    sent_at: datetime | None
+
+
+def decode_request(meta: bytes, timestamp: int) -> Request:
+    """A product's own Kafka producer sends no meta: its source is `kafka`, the log's time is the time of receipt."""
+    if meta:
+        return _decode_request(meta)
+    try:
+        return Request(RecordMeta("kafka", ""), _EPOCH + timedelta(milliseconds=timestamp), None)
+    except OverflowError:
+        raise Parked(f"{timestamp} is not a time of the log", "bad_time") from None
+
+
+@lru_cache(maxsize=4096)
+def _decode_request(encoded: bytes) -> Request:
+    """The events of one request share it, byte for byte."""
+    try:
+        meta = _decode_meta(encoded)
+        _check_text(encoded)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Parked(f"its meta cannot be read: {error}", "bad_meta") from None
+    return Request(meta, parse_time(meta.received_at), parse_time_or_none(meta.sent_at))
+
+
+def decode_event(value: bytes) -> SegmentEvent:
+    """The event of a record."""
+    if len(value) > MAX_EVENT_BYTES:
+        raise too_large(len(value))
+    try:
+        event = _decode_event(value)
+        _check_text(value)
+    except RecursionError:
+        raise _too_deep() from None
+    except msgspec.ValidationError as error:
+        raise Parked(str(error), "bad_shape") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Parked(str(error), "bad_json") from None
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise _too_deep()
+    return event
+
+
+def checked_properties(raw: msgspec.Raw) -> msgspec.Raw:
+    """The raw object, which is sure to decode; empty where there is none."""
+    content = bytes(raw)
+    if content in _NO_PROPERTIES:
+        return _EMPTY_OBJECT
+    if content[:1] != b"{":
+        raise Parked("properties and traits must be an object", "bad_shape")
+    try:
+        _decode_any(content)
+    except msgspec.DecodeError as error:
+        raise Parked(str(error), "bad_shape") from None
+    return raw
+
+
+def parse_time(value: Id) -> datetime:
+    """RFC 3339, ISO without a zone (UTC), or seconds or milliseconds since 1970. Raises Parked for anything else."""
+    try:
+        at = _datetime(value)
+    except (ValueError, OverflowError, OSError, TypeError):
+        at = None
+    if at is None or not _EPOCH <= at < _LAST_TIME:
+        raise Parked(f"{ascii(value)[:42]} is not a time between 1970 and 2200", "bad_time")
+    return at
+
+
+def parse_time_or_none(value: Id) -> datetime | None:
+    """For a time that only corrects another: a bad one corrects nothing."""
+    try:
+        return None if value is None else parse_time(value)
+    except Parked:
+        return None
+
+
+def too_large(size: int) -> Parked:
+    """Why an event of so many bytes is parked."""
+    return Parked(f"{size} bytes; the most is {MAX_EVENT_BYTES}", "too_large")
+
+
+def _datetime(value: Id) -> datetime:
+    if isinstance(value, str):
+        at = datetime.fromisoformat(value)
+        if at.tzinfo is UTC:
+            return at
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    number = float(value or 0)
+    return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
+
+
+def _check_text(value: bytes) -> None:
+    """PostgreSQL stores no NUL in a text, and a skipped string is not checked for UTF-8: neither may pass."""
+    if not value.isascii():
+        value.decode()
+    if b"\\u0000" in value and _NUL.search(value):
+        raise Parked("holds a NUL character (\\u0000)", "nul_character")
+
+
+def _too_deep() -> Parked:
+    return Parked(f"nested more than {MAX_DEPTH} deep", "too_deep")
+
+
+def _depth(value: bytes) -> int:
+    """How deep valid JSON is nested."""
+    brackets = _STRING.sub(b"", value).translate(None, _NOT_BRACKETS)
+    return max(accumulate(map(_DEPTH_CHANGE.__getitem__, brackets)), default=0)

@@ -1,0 +1,178 @@
+"""Segment API: the shapes that tracking SDKs send, and a posted body cut into raw records of `usage.raw.v1`.
+
+The shapes are read loosely: nulls, numbers for ids, and unknown keys are normal.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from shared.bus.protocol import Outgoing
+from shared.failures import Refused
+from shared.ids import derived
+
+MAX_EVENTS = 20_000
+"""In one body: 20 MiB of empty events would be millions."""
+MAX_EVENT_BYTES = 1024 * 1024
+MAX_ID_LENGTH = 512
+MAX_NAME_LENGTH = 256
+MAX_DEPTH = 32
+"""Objects and arrays inside each other: what is deeper would end some reader's recursion later on."""
+_TOO_LARGE_EXCERPT = 4096
+"""Bytes that travel of an event over MAX_EVENT_BYTES, to be seen among the parked records."""
+
+Id = str | int | float | None
+
+
+class Context(msgspec.Struct, gc=False, rename="camel"):
+    """The fields of `context` that count: the group, and the traits where RudderStack's identify puts them."""
+
+    group_id: Id = None
+    traits: msgspec.Raw = msgspec.Raw(b"")
+
+
+class SegmentEvent(msgspec.Struct, gc=False, rename="camel"):
+    """One event as it arrived."""
+
+    type: str | None = None
+    message_id: Id = None
+    event: str | None = None
+    name: str | None = None
+    user_id: Id = None
+    anonymous_id: Id = None
+    group_id: Id = None
+    previous_id: Id = None
+    timestamp: Id = None
+    original_timestamp: Id = None
+    sent_at: Id = None
+    context: Context | None = None
+    properties: msgspec.Raw = msgspec.Raw(b"")
+    traits: msgspec.Raw = msgspec.Raw(b"")
+    history: str | None = None
+
+
+class GroupContext(msgspec.Struct, gc=False, rename="camel"):
+    """The group of a `context`, and nothing else."""
+
+    group_id: Id = None
+
+
+class RoutingFields(msgspec.Struct, gc=False, rename="camel"):
+    """The fields of an event that decide its partition key and whether it needs an id. The consumer reads the rest."""
+
+    message_id: Id = None
+    user_id: Id = None
+    anonymous_id: Id = None
+    group_id: Id = None
+    timestamp: Id = None
+    original_timestamp: Id = None
+    context: GroupContext | None = None
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """A posted body: a batch, or a single event beside these keys (then `batch` is None)."""
+
+    batch: list[msgspec.Raw] | None = None
+    sentAt: Id = None  # noqa: N815  as on the wire
+    writeKey: str | None = None  # noqa: N815
+    context: msgspec.Raw = msgspec.Raw(b"")
+    history: str | None = None
+
+
+class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
+    """What the request says about its events; travels beside each raw record.
+
+    `source` names the write key, `type` comes from the path, `group` from the batch's context. `id` is generated for an
+    event that has neither id nor timestamp; `size` is that of an event too large to travel, of which only the start did.
+    """
+
+    source: str
+    received_at: str
+    sent_at: Id = None
+    type: str | None = None
+    history: str | None = None
+    group: str = ""
+    id: str | None = None
+    size: int = 0
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_routing = msgspec.json.Decoder(RoutingFields).decode
+_decode_group = msgspec.json.Decoder(GroupContext).decode
+_encode = msgspec.json.Encoder().encode
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
+
+def id_text(value: Id) -> str:
+    """An id as text; empty for none. 17.0 sent by JavaScript is "17"."""
+    if value.__class__ is str:  # all but a few
+        return value.strip()
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def parse_envelope(body: bytes) -> Envelope:
+    """Raises Refused when the body is not JSON, or not an object of the expected shape."""
+    try:
+        envelope = _decode_envelope(body)
+    except msgspec.ValidationError as error:
+        raise Refused(f"not an event batch: {error}", "bad_shape") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(f"the body is not JSON: {error}", "bad_json") from None
+    except RecursionError:
+        raise Refused("the body is nested too deeply", "too_deep") from None
+    if envelope.batch is not None and len(envelope.batch) > MAX_EVENTS:
+        raise Refused(f"{len(envelope.batch)} events in one body; the most is {MAX_EVENTS}", "too_many", 413)
+    return envelope
+
+
+def replace_lone_surrogates(body: bytes) -> bytes:
+    """Half characters (JSON.stringify and json.dumps write them for a cut emoji) replaced by U+FFFD, as browsers do."""
+    return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
+
+
+def raw_records(
+    envelope: Envelope, body: bytes, source: str, path_type: str | None, now: datetime
+) -> Iterator[Outgoing]:
+    """The raw records of a body. Events are not validated here: a bad one travels on, and is parked with its reason."""
+    meta = RecordMeta(source, now.isoformat(), envelope.sentAt, path_type, envelope.history, _batch_group(envelope))
+    common = _encode(meta)
+    events = map(bytes, envelope.batch) if envelope.batch is not None else [body]
+    for index, raw in enumerate(events):
+        key, identifiable = _partition_key(raw, meta.group)
+        if len(raw) > MAX_EVENT_BYTES:
+            yield Outgoing(key, raw[:_TOO_LARGE_EXCERPT], _encode(msgspec.structs.replace(meta, size=len(raw))))
+        elif identifiable:
+            yield Outgoing(key, raw, common)
+        else:
+            generated = derived("minted", source, meta.received_at, index, raw)
+            yield Outgoing(key, raw, _encode(msgspec.structs.replace(meta, id=generated)))
+
+
+def _batch_group(envelope: Envelope) -> str:
+    """The group in the batch's context; a single event's context is the event's own."""
+    try:
+        return id_text(_decode_group(envelope.context).group_id) if envelope.batch is not None else ""
+    except _DECODE_ERRORS:
+        return ""
+
+
+def _partition_key(raw: bytes, batch_group: str) -> tuple[bytes, bool]:
+    """The partition key (the account, else the user), and whether id or timestamp tell the event from equal ones."""
+    try:
+        fields = _decode_routing(raw)
+    except _DECODE_ERRORS:
+        return b"", True
+    context_group = id_text(fields.context.group_id) if fields.context else ""
+    account = context_group or batch_group or id_text(fields.group_id)
+    key = account or id_text(fields.user_id) or id_text(fields.anonymous_id)
+    timed = fields.timestamp is not None or fields.original_timestamp is not None
+    return key.encode() if len(key) <= MAX_ID_LENGTH else b"", timed or id_text(fields.message_id) != ""
