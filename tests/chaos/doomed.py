@@ -9,7 +9,7 @@ from datetime import timedelta
 from services.notify import wiring
 from services.notify.channels.channel import Channel, Delivery, PointOfNoReturn, Receipt
 from services.notify.handlers import sending
-from shared import opening
+from shared import storage
 from shared.db.postgres import PostgresDatabase
 from shared.db.protocol import Tx
 from shared.db.sqlite import SqliteDatabase
@@ -74,8 +74,8 @@ class DoomedChannel:
 
 def plant() -> None:
     """Lay the dying over the product, and make its pauses short: a run has minutes."""
-    opening.PostgresDatabase = DoomedPostgres  # type: ignore[misc]
-    opening.SqliteDatabase = DoomedSqlite  # type: ignore[misc]
+    storage.PostgresDatabase = DoomedPostgres  # type: ignore[misc]
+    storage.SqliteDatabase = DoomedSqlite  # type: ignore[misc]
     channels = wiring.channels
     wiring.channels = lambda parts: _doomed(*channels(parts))
     sending.PAUSES = tuple(timedelta(seconds=s) for s in (2, 4, 8, 16))

@@ -111,7 +111,7 @@ async def at_the_end(opened: Storage) -> None:
 
     async with opened.bus.reader("g", [USAGE_RAW.name], ownership) as reader:
         await settle(passed)
-    assert ownership.claims()[here].next_off < end
+    assert ownership.claims()[here].next_offset < end
 
 
 @pytest.mark.servers

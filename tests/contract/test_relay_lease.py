@@ -22,7 +22,7 @@ async def test_a_relay_that_stops_gives_its_lease_back(request: pytest.FixtureRe
     async with assembled(settings, ["ingest"], StillClock()) as assembly:
 
         async def taken() -> bool:
-            async with assembly.parts["ingest"].database.snapshot() as read:
+            async with assembly.contexts["ingest"].database.snapshot() as read:
                 return bool((await read.scalar(until) or NOON) > NOON)
 
         await settle(taken)

@@ -23,7 +23,7 @@ def event(number: float, kind: Any, name: str = "", **properties: Any) -> UsageE
 
 async def use(heard: Voices, *events: UsageEvent) -> None:
     records = [Outgoing(one.account.encode(), msgspec.json.encode(one)) for one in events]
-    await heard.road.assembly.parts["advocacy"].bus.publish(USAGE.name, records)
+    await heard.road.assembly.contexts["advocacy"].bus.publish(USAGE.name, records)
     await heard.road.quiet()
 
 

@@ -219,7 +219,7 @@ async def test_the_ledger_sums_to_zero_through_approval_payment_and_reversal(hea
 
 
 async def test_a_reader_may_not_move_money(heard: Voices) -> None:
-    keys = credentials(heard.road.assembly.parts["advocacy"].settings.data)
+    keys = credentials(heard.road.assembly.contexts["advocacy"].settings.data)
     path = f"/advocacy/v1/rewards/{UUID(int=1)}/approve"
     answer = await heard.road.http.post(path, headers={"Authorization": f"Bearer {keys.read}"})
     assert answer.status_code == 403

@@ -103,8 +103,8 @@ async def test_a_forged_link_opens_nothing(heard: Voices) -> None:
     (row,) = await heard.rows(invitation)
     base, _, token = link.rpartition("/")
     other = signed(Links(b"a guess of sixteen bytes"), "survey", row.id, day(999))
-    wrong_purpose = signed(Links(heard.road.assembly.parts["advocacy"].secret), "referral", row.id, day(999))
-    unknown = signed(Links(heard.road.assembly.parts["advocacy"].secret), "survey", "nobody", day(999))
+    wrong_purpose = signed(Links(heard.road.assembly.contexts["advocacy"].secret), "referral", row.id, day(999))
+    unknown = signed(Links(heard.road.assembly.contexts["advocacy"].secret), "survey", "nobody", day(999))
     forged = [token[:-1] + ("A" if token[-1] != "A" else "B"), token + "A", "x", "v1...", other, wrong_purpose, unknown]
     statuses = {one: (await heard.post(f"{base}/{one}", score=9)).status_code for one in forged}
     assert statuses == dict.fromkeys(forged, 404)
@@ -211,7 +211,7 @@ async def test_rest_takes_a_key_and_pages_do_not(heard: Voices) -> None:
 
 
 async def test_a_message_nobody_can_read_is_parked_and_shown(heard: Voices) -> None:
-    await heard.road.assembly.parts["advocacy"].bus.publish(LIFECYCLE.name, [Outgoing(b"acme", b"{}")])
+    await heard.road.assembly.contexts["advocacy"].bus.publish(LIFECYCLE.name, [Outgoing(b"acme", b"{}")])
     await heard.road.quiet()
     (shown,) = await heard.road.pages("/advocacy/v1/parked")
     assert (shown["reason"], shown["body"]) == ("not_the_contract", "{}")

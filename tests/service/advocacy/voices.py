@@ -59,7 +59,7 @@ class Voices(NamedTuple):
 
     @property
     def database(self) -> Database:
-        return self.road.assembly.parts["advocacy"].database
+        return self.road.assembly.contexts["advocacy"].database
 
     async def tell(self, *stories: Story) -> None:
         """Publish what these stories say that was not published yet, and wait until it was taken."""
@@ -69,7 +69,7 @@ class Voices(NamedTuple):
 
     async def say(self, topic: Topic, messages: Sequence[Any]) -> None:
         records = [Outgoing(one.account.encode(), msgspec.json.encode(one)) for one in messages]
-        await self.road.assembly.parts["advocacy"].bus.publish(topic.name, records)
+        await self.road.assembly.contexts["advocacy"].bus.publish(topic.name, records)
         await self.road.quiet()
 
     async def outreach(self, *messages: Any) -> None:
@@ -109,7 +109,7 @@ async def voices(settings: Settings, at: float = 0, names: Sequence[str] = ("adv
     """Advocacy alone (or with these), on the day of that number."""
     clock = StillClock(day(at))
     async with road(settings, names, clock) as running:
-        listener = Listener(running.assembly.parts["advocacy"].bus)
+        listener = Listener(running.assembly.contexts["advocacy"].bus)
         task = asyncio.create_task(listener.listen())
         yield Voices(running, clock, listener)
         task.cancel()

@@ -60,14 +60,14 @@ async def on(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ro
 @asynccontextmanager
 async def in_the_middle(on: Road) -> AsyncIterator[None]:
     """Whatever asks for these tables waits inside its transaction, until this ends."""
-    async with on.assembly.parts["lifecycle"].database.transaction() as tx:
+    async with on.assembly.contexts["lifecycle"].database.transaction() as tx:
         await tx.run(text(f"LOCK TABLE {', '.join(LOCKED)} IN ACCESS EXCLUSIVE MODE"))
         yield
 
 
 async def activity(on: Road) -> Row[Any]:
     """PostgreSQL shows it to each transaction as it was at its first look: hence a new one each time."""
-    async with on.assembly.parts["ingest"].database.snapshot() as read:
+    async with on.assembly.contexts["ingest"].database.snapshot() as read:
         row = await read.first(OURS)
     assert row is not None
     return row
