@@ -11,7 +11,7 @@ from deploy.servers.failure import failed, set_aside
 from deploy.servers.guard import Guard
 from deploy.servers.node import Node
 from deploy.servers.ports import HOST
-from deploy.servers.process import find, launch, send, wait_gone, wait_until
+from deploy.servers.process import find, freeze, launch, send, wait_gone, wait_until
 
 PATIENCE = 60.0
 
@@ -81,8 +81,9 @@ class Kafka:
         self.start()
 
     def pause(self) -> None:
-        """Freeze it: connections stay open and nothing answers."""
-        self._send(signal.SIGSTOP)
+        """Freeze it: connections stay open and nothing answers, from the moment this returns."""
+        if (pid := self.pid) is not None and not freeze(pid, PATIENCE):
+            raise failed(f"Kafka (process {pid}) does not stand still", self.log)
 
     def resume(self) -> None:
         self._send(signal.SIGCONT)

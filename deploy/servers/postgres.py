@@ -11,7 +11,7 @@ from deploy.servers.cluster import DATABASE, OWNER, Cluster
 from deploy.servers.failure import ServerError, failed, set_aside
 from deploy.servers.guard import Guard
 from deploy.servers.ports import HOST, free_port, is_free
-from deploy.servers.process import children_of, find, send, wait_gone, wait_until, zombies
+from deploy.servers.process import children_of, find, freeze, send, wait_gone, wait_until, zombies
 
 PATIENCE = 60
 
@@ -86,7 +86,7 @@ class Postgres:
     def kill(self) -> None:
         """Kill all its processes in the middle of whatever they do (kill -9)."""
         if (pid := self.pid) is not None:
-            send(pid, signal.SIGSTOP)  # a stopped parent starts no more children
+            freeze(pid, PATIENCE)  # a stopped parent starts no more children
             family = [*children_of(pid), pid]
             for member in family:
                 send(member, signal.SIGKILL)

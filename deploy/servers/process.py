@@ -10,6 +10,7 @@ from pathlib import Path
 
 STEP = 0.05
 BIRTH = 5.0
+_STILL = frozenset("TtZX")  # stopped, traced, or dead
 
 # Our own children stay zombies until they are asked for; a server of an earlier command is not in here.
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
@@ -92,6 +93,23 @@ def children_of(pid: int) -> list[int]:
 def send(pid: int, what: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, what)
+
+
+def freeze(pid: int, seconds: float) -> bool:
+    """Stop a process and wait until every thread stands still: the signal returns before the last one does."""
+    send(pid, signal.SIGSTOP)
+    return wait_until(lambda: all(state in _STILL for state in thread_states(pid)), seconds)
+
+
+def thread_states(pid: int) -> list[str]:
+    """Return the state of each thread as one letter, T: stopped (on a system without /proc: of the process)."""
+    if not Path("/proc/self").exists():
+        return [state[0] for state in run(["ps", "-o", "state=", "-p", str(pid)], cwd=Path("/"))[1].split()]
+    states = []
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError, IndexError):  # a thread that has ended meanwhile
+            states.append(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0])
+    return states
 
 
 def wait_until(done: Callable[[], bool], seconds: float) -> bool:

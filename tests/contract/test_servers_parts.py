@@ -1,7 +1,9 @@
 """What do the parts of deploy/servers do where no server can be had, or none is needed?"""
 
 import os
+import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from deploy.servers.broker import answers
 from deploy.servers.failure import failed
 from deploy.servers.jars import POM, complete, jar_cache, jars
 from deploy.servers.ports import HOST, free_port, is_free
-from deploy.servers.process import find, run
+from deploy.servers.process import find, freeze, launch, run, send, thread_states, wait_gone, wait_until
 
 
 def test_a_port_is_never_given_twice() -> None:
@@ -96,3 +98,15 @@ def test_a_process_that_only_inherited_a_pid_is_not_taken_for_ours(tmp_path: Pat
 def program(path: Path, line: str) -> None:
     path.write_text(f"#!/bin/sh\n{line}\n", "ascii")
     path.chmod(0o755)
+
+
+def test_a_frozen_process_stands_still_with_every_thread(tmp_path: Path) -> None:
+    busy = "import threading\nfor _ in range(20): threading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()"
+    pid = launch([sys.executable, "-c", busy], pid_file=tmp_path / "pid", log=tmp_path / "log", cwd=tmp_path)
+    try:
+        assert wait_until(lambda: len(thread_states(pid)) > 20, 60)
+        assert freeze(pid, 60)
+        assert set(thread_states(pid)) == {"T"}
+    finally:
+        send(pid, signal.SIGKILL)
+    assert wait_gone([pid], 60)

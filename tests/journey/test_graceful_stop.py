@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from deploy.servers import Kafka, Postgres
 from deploy.servers.ports import free_port
-from deploy.servers.process import children_of, send
+from deploy.servers.process import children_of, freeze, send
 from shared.keys import credentials
 from shared.settings import Settings
 from tests.conftest import ROOT, Deployment, embedded, scaled
@@ -138,7 +138,9 @@ def awake(folder: Path) -> Path:
     text = (config / "budget.yaml").read_text("utf8")
     shipped = 'quiet: {from: "20:00", until: "08:00", weekends: true}'
     assert shipped in text
-    (config / "budget.yaml").write_text(text.replace(shipped, 'quiet: {from: "12:00", until: "12:00"}'), "utf8")
+    (config / "budget.yaml").write_text(
+        text.replace(shipped, 'quiet: {from: "12:00", until: "12:00", weekends: false}'), "utf8"
+    )
     return config
 
 
@@ -186,7 +188,7 @@ def asleep(server: int) -> Iterator[None]:
     """A server whose connections stay open and where nothing answers."""
     processes = [server, *children_of(server)]
     for process in processes:
-        send(process, signal.SIGSTOP)
+        assert freeze(process, 60)
     try:
         yield
     finally:
