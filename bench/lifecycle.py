@@ -24,7 +24,7 @@ from bench.watching import Mark, between, watch
 from deploy.servers.ports import free_port
 from services.lifecycle.core.explain import snapshot_of
 from services.lifecycle.core.plan import Plan
-from services.lifecycle.core.state import decode_state
+from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.wiring import plan
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.contracts.topics import LIFECYCLE
@@ -104,7 +104,7 @@ async def _carried(settings: Settings) -> None:
 async def _published(settings: Settings, servers: Servers, topic: Filled, before: dict[int, int]) -> list[bytes]:
     """What a reader of `lifecycle.v1` has got since; as much of it as the database says was decided."""
     found = await values(servers, topic.prefix + LIFECYCLE.name, before)
-    decided = (await rows(settings, "SELECT count(*) FROM lifecycle.lifecycle_message"))[0][0]
+    decided = (await rows(settings, "SELECT count(*) FROM lifecycle.lifecycle_decision"))[0][0]
     demand({"published": len(found)}, {"published": decided})
     return found
 
@@ -144,7 +144,7 @@ def _stages(published: list[bytes]) -> list[StageChanged]:
 
 def kept(state: bytes, compiled: Plan) -> Kept:
     """An account under the minimal definition, as a peer would keep it."""
-    account = decode_state(state)
+    account = LAYOUTS.decode(state)
     metrics = snapshot_of(account, compiled).metrics
     counts = {feature: int(metrics[feature] or 0) for feature in FEATURES}
     return Kept(
@@ -153,6 +153,6 @@ def kept(state: bytes, compiled: Plan) -> Kept:
 
 
 def _use(state: bytes, compiled: Plan) -> tuple[int, int, str]:
-    account = decode_state(state)
+    account = LAYOUTS.decode(state)
     metrics = snapshot_of(account, compiled).metrics
     return int(metrics["core_events_28d"] or 0), int(metrics["features_28d"] or 0), told(account.clock)

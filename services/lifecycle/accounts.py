@@ -1,139 +1,147 @@
-"""How are accounts changed? Locked together, decided about one at a time, written together with everything decided."""
+"""Changes to accounts: locked together, decided one at a time, written together with every decision."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, update
 
-from services.lifecycle.core.state import Account, decode_state, encode_state, next_due
-from services.lifecycle.tables import account, message, stay
+from services.lifecycle.core.state import Account
+from services.lifecycle.layouts import LAYOUTS
+from services.lifecycle.tables import account, decision, stage_visit
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
+from shared.db.accounts import AccountRepository, PartitionOf, Stored
 from shared.db.protocol import Tx, Values
-
-PartOf = Callable[[str], int]
 
 
 class Decided(NamedTuple):
-    """An account after its turn, and what was decided about it, in order."""
+    """An account after its evaluation, and what was decided about it, in order."""
 
     account: Account
     messages: list[LifecycleMessage]
 
 
 Decide = Callable[[str, Account | None], Decided | None]
-"""Told an id, and the account where it is known; None leaves things as they are."""
+"""Given an id and the account, None where it is not known; None leaves things as they are."""
 
-_c = account.c
-_STATES = select(_c.id, _c.part, _c.state).with_for_update()
-_STILL_OPEN = (stay.c.account == bindparam("of"), stay.c.left_at.is_(None), stay.c.seq < bindparam("by"))
-_LEAVE = update(stay).where(*_STILL_OPEN).values(left_at=bindparam("at"), next_stage=bindparam("to"))
-_TURN = 0.05
-"""Seconds of deciding before the others of this process get their turn."""
+_visit = stage_visit.c
+_OPEN_VISIT = (_visit.account_id == bindparam("of"), _visit.left_at.is_(None), _visit.seq < bindparam("by"))
+_LEAVE = update(stage_visit).where(*_OPEN_VISIT).values(left_at=bindparam("at"), next_stage=bindparam("to"))
+_TIME_SLICE = 0.05
+"""Seconds of deciding before the other tasks of this process get the event loop."""
 _encode = msgspec.json.Encoder().encode
 
 
-async def change(tx: Tx, ids: Collection[str], part_of: PartOf, decide: Decide) -> list[LifecycleMessage]:
-    """Lock these accounts until the transaction ends, decide about each, write what came of it: all that was decided.
-
-    An account is read, decided about and written down while it is at hand in the processor's caches: all of them read
-    first and written last cost two thirds more.
-    """
-    known = {row.id: row for row in await tx.among(_STATES, _c.id, ids)}
-    now = asyncio.get_running_loop().time
-    changes, began = _Changes(part_of), now()
-    for name in sorted(ids):
-        changes.one(name, known.get(name), decide)
-        if now() - began > _TURN:
-            await asyncio.sleep(0)
-            began = now()
-    await changes.write(tx)
-    return changes.decided
-
-
-def outline(one: Account) -> tuple[object, ...]:
-    """Moves whenever anything moves that is listed: stage, flags and band only with a message, the score at midnight."""
-    return one.seq, one.due, one.held, _name(one)
-
-
-def listed(one: Account) -> Values:
-    """What lists filter by and timers wait for."""
+def listed_columns(account: Account) -> Values:
+    """The columns that lists filter by and timers wait for."""
     return {
-        "name": _name(one),
-        "stage": one.stage,
-        "entered_at": one.entered_at,
-        "flags": f" {' '.join(sorted(one.flags))} ",
-        "band": one.health.band,
-        "score": one.health.score,
-        "next_due": next_due(one),
-        "held": one.held,
-        "seq": one.seq,
+        "clock": account.clock,
+        "name": _name(account),
+        "stage": account.stage,
+        "entered_at": account.entered_at,
+        "flags": f" {' '.join(sorted(account.flags))} ",
+        "band": account.health.band,
+        "score": account.health.score,
+        "next_due": account.next_due,
+        "replaying": account.replaying,
+        "seq": account.seq,
     }
 
 
-def _name(one: Account) -> str:
-    told = one.traits.get("name")
-    return str(told.value) if told is not None and told.value is not None else one.id
+def outline(account: Account) -> tuple[object, ...]:
+    """Moves whenever a listed column but the clock moves: stage, flags and band only with a message, the score at midnight."""
+    return account.seq, account.next_due, account.replaying, _name(account)
+
+
+def repository(partition_of: PartitionOf) -> AccountRepository[Account]:
+    """The accounts of lifecycle. An account begins with its first event, so the repository creates none."""
+    return AccountRepository(account, LAYOUTS, listed_columns, None, partition_of)
+
+
+async def change(
+    tx: Tx, accounts: AccountRepository[Account], ids: Collection[str], partition_of: PartitionOf, decide: Decide
+) -> list[LifecycleMessage]:
+    """Lock these accounts until the transaction ends, decide about each, write what came of it. Returns all decisions.
+
+    An account is decoded, decided about and encoded while it is at hand in the processor's caches: all of them decoded
+    first and encoded last cost two thirds more.
+    """
+    stored = await accounts.lock(tx, ids)
+    now = asyncio.get_running_loop().time
+    changes, began = _Changes(accounts, partition_of), now()
+    for account_id in sorted(ids):
+        changes.decide(account_id, stored.get(account_id), decide)
+        if now() - began > _TIME_SLICE:
+            await asyncio.sleep(0)
+            began = now()
+    await changes.write(tx)
+    return changes.decisions
 
 
 class _Changes:
-    """Rows to write. Where nothing of what is listed moved, only state and clock are written: that touches no index."""
+    """Rows to write. Where no listed column but the clock moved, only state and clock are written: that touches no index."""
 
-    def __init__(self, part_of: PartOf) -> None:
-        self._part_of = part_of
-        self._listed: list[Values] = []
-        self._rest: list[Values] = []
-        self.decided: list[LifecycleMessage] = []
+    def __init__(self, accounts: AccountRepository[Account], partition_of: PartitionOf) -> None:
+        self._accounts = accounts
+        self._partition_of = partition_of
+        self._full: list[Values] = []
+        self._partial: list[Values] = []
+        self.decisions: list[LifecycleMessage] = []
 
-    def one(self, name: str, row: Row[Any] | None, decide: Decide) -> None:
-        before = decode_state(row.state) if row is not None else None
-        stood = outline(before) if before is not None else None
-        after = decide(name, before)
-        if after is None:
+    def decide(self, account_id: str, stored: Stored[Account] | None, decide: Decide) -> None:
+        before = stored.state() if stored is not None else None
+        outline_before = outline(before) if before is not None else None
+        decided = decide(account_id, before)
+        if decided is None:
             return
-        one, part = after.account, self._part_of(name)
-        self.decided += after.messages
-        written = {"id": name, "clock": one.clock, "state": encode_state(one)}
-        if row is not None and row.part == part and stood == outline(one):
-            self._rest.append(written)
+        after, partition = decided.account, self._partition_of(account_id)
+        self.decisions += decided.messages
+        row = {"id": account_id, "clock": after.clock, "state": self._accounts.encode(after)}
+        if stored is not None and stored.partition == partition and outline_before == outline(after):
+            self._partial.append(row)
         else:
-            self._listed.append({**written, **listed(one), "part": part})
+            self._full.append({**listed_columns(after), **row, "partition": partition})
 
     async def write(self, tx: Tx) -> None:
-        await tx.upsert(account, self._listed)
-        await tx.update(account, self._rest)
-        await tx.insert(message, [_message(one) for one in self.decided])
-        await _enter(tx, [one for one in self.decided if isinstance(one, StageChanged)])
+        await self._accounts.save_rows(tx, self._full, self._partial)
+        await tx.insert(decision, [_decision_row(one) for one in self.decisions])
+        await _write_visits(tx, [one for one in self.decisions if isinstance(one, StageChanged)])
 
 
-async def _enter(tx: Tx, moves: Sequence[StageChanged]) -> None:
-    """Whoever enters a stage leaves the one before, which stands in the table or is itself among these moves."""
-    open_now: dict[str, dict[str, Any]] = {}
-    rows, left = [], []
-    for move in moves:
-        before = open_now.get(move.account)
+async def _write_visits(tx: Tx, changes: Sequence[StageChanged]) -> None:
+    """Entering a stage ends the visit before, which stands in the table or is itself among these changes."""
+    open_visits: dict[str, dict[str, Any]] = {}
+    entered, left = [], []
+    for change_ in changes:
+        before = open_visits.get(change_.account)
         if before is not None:
-            before |= {"left_at": move.at, "next_stage": move.stage}
-        elif move.previous is not None:
-            left.append({"of": move.account, "by": move.seq, "at": move.at, "to": move.stage})
-        open_now[move.account] = _stay(move)
-        rows.append(open_now[move.account])
+            before |= {"left_at": change_.at, "next_stage": change_.stage}
+        elif change_.previous is not None:
+            left.append({"of": change_.account, "by": change_.seq, "at": change_.at, "to": change_.stage})
+        open_visits[change_.account] = _visit_row(change_)
+        entered.append(open_visits[change_.account])
     await tx.each(_LEAVE, left)
-    await tx.insert(stay, rows)
+    await tx.insert(stage_visit, entered)
 
 
-def _message(one: LifecycleMessage) -> dict[str, Any]:
-    kind = str(one.__struct_config__.tag)
-    return {"account": one.account, "seq": one.seq, "kind": kind, "at": one.at, "body": _encode(one)}
+def _name(account: Account) -> str:
+    name = account.traits.get("name")
+    return str(name.value) if name is not None and name.value is not None else account.id
 
 
-def _stay(one: StageChanged) -> dict[str, Any]:
+def _decision_row(message: LifecycleMessage) -> dict[str, Any]:
+    kind = str(message.__struct_config__.tag)
+    body = _encode(message)
+    return {"account_id": message.account, "seq": message.seq, "kind": kind, "at": message.at, "body": body}
+
+
+def _visit_row(entered: StageChanged) -> dict[str, Any]:
     return {
-        "account": one.account,
-        "seq": one.seq,
-        "stage": one.stage,
-        "entered_at": one.at,
+        "account_id": entered.account,
+        "seq": entered.seq,
+        "stage": entered.stage,
+        "entered_at": entered.at,
         "left_at": None,
         "next_stage": None,
     }

@@ -1,9 +1,9 @@
-"""What does lifecycle do when told? Fold each account's events in order, write each account once, publish what was decided."""
+"""Handlers of lifecycle: fold each account's events in order, write each account once, publish what was decided."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.lifecycle.accounts import Decided, PartOf, change
+from services.lifecycle.accounts import Decided, change, repository
 from services.lifecycle.core.clock import advance
 from services.lifecycle.core.feedback import as_event
 from services.lifecycle.core.fold import by_account, fold
@@ -13,6 +13,7 @@ from shared.clock import Clock
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.topics import LIFECYCLE
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
+from shared.db.accounts import PartitionOf
 from shared.db.protocol import Tx
 from shared.service.processor import MessageBatch
 
@@ -21,11 +22,12 @@ FEEDBACK_GROUP = "lifecycle-feedback"
 
 
 class Handlers:
-    """Applies one definition. `part_of` gives the partition of `usage.v1` that an account's events are in."""
+    """Applies one definition. `partition_of` gives the partition of `usage.v1` that an account's events are in."""
 
-    def __init__(self, plan: Plan, part_of: PartOf, clock: Clock) -> None:
+    def __init__(self, plan: Plan, partition_of: PartitionOf, clock: Clock) -> None:
         self._plan = plan
-        self._part_of = part_of
+        self._partition_of = partition_of
+        self.accounts = repository(partition_of)
         self._clock = clock
         self.handled_until: dict[int, datetime] = {}
         """For each partition of `usage.v1` when its latest handled event was received."""
@@ -38,7 +40,7 @@ class Handlers:
     async def feedback(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `outreach.v1` or `advocacy.v1`: only for accounts we know."""
         events = [event for event in map(as_event, batch.messages) if event is not None]
-        await self._fold(tx, events, self._part_of, begins=False)
+        await self._fold(tx, events, self._partition_of, begins=False)
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
@@ -47,20 +49,20 @@ class Handlers:
         def advanced(_: str, account: Account | None) -> Decided | None:
             return Decided(account, advance(account, until, self._plan, now)) if account is not None else None
 
-        tx.emit(LIFECYCLE, await change(tx, ids, self._part_of, advanced))
+        tx.emit(LIFECYCLE, await change(tx, self.accounts, ids, self._partition_of, advanced))
         return len(ids)
 
-    async def _fold(self, tx: Tx, events: Sequence[UsageEvent], part_of: PartOf, *, begins: bool) -> None:
-        now, theirs = self._clock.now(), by_account(events)
+    async def _fold(self, tx: Tx, events: Sequence[UsageEvent], partition_of: PartitionOf, *, begins: bool) -> None:
+        now, by_id = self._clock.now(), by_account(events)
 
-        def folded(name: str, account: Account | None) -> Decided | None:
-            decided: list[LifecycleMessage] = []
-            for event in theirs[name]:
+        def folded(account_id: str, account: Account | None) -> Decided | None:
+            messages: list[LifecycleMessage] = []
+            for event in by_id[account_id]:
                 if account is None:
                     if not begins or event.name == HISTORY_ENDED:
                         continue
-                    account = begin(name, event.at)
-                decided += fold(account, event, self._plan, now)
-            return Decided(account, decided) if account is not None else None
+                    account = begin(account_id, event.at)
+                messages += fold(account, event, self._plan, now)
+            return Decided(account, messages) if account is not None else None
 
-        tx.emit(LIFECYCLE, await change(tx, theirs, part_of, folded))
+        tx.emit(LIFECYCLE, await change(tx, self.accounts, by_id, partition_of, folded))

@@ -1,63 +1,74 @@
-"""What does lifecycle know? Accounts, everything decided about them, and how long they stayed in each stage: to be read."""
+"""Queries of lifecycle: accounts in lists, the decisions about an account, and visits to stages."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Select, func, select
 
-from services.lifecycle.core.state import Account, decode_state
-from services.lifecycle.tables import account, message, stay
+from services.lifecycle.core.funnel import StageVisit
+from services.lifecycle.tables import account, decision, stage_visit
 from shared.db.protocol import Read
 
-_c = account.c
+
+class ListedAccount(NamedTuple):
+    """An account as a list shows it. `score` is None when unknown, `clock` the account's own time."""
+
+    id: str
+    name: str
+    stage: str
+    entered_at: datetime
+    flags: list[str]
+    band: str
+    score: float | None
+    clock: datetime
 
 
-async def due(read: Read, part: int, until: datetime, limit: int) -> list[str]:
-    """Accounts of a partition for which time has something to do, the longest overdue first."""
-    waiting = select(_c.id).where(_c.part == part, _c.next_due <= until, _c.held.is_(False))
-    return [row.id for row in await read.all(waiting.order_by(_c.next_due).limit(limit))]
+class StoredDecision(NamedTuple):
+    """A decision about an account: its number, and the message as published (JSON)."""
+
+    seq: int
+    body: bytes
 
 
-_SHOWN = (_c.id, _c.name, _c.stage, _c.entered_at, _c.flags, _c.band, _c.score, _c.clock, _c.held)
-
-
-async def listed(
+async def list_accounts(
     read: Read, stage: str | None, band: str | None, flag: str | None, after: str, limit: int
-) -> Sequence[Row[Any]]:
+) -> list[ListedAccount]:
     """Accounts by id, those that match every filter given."""
-    found: Select[Any] = select(*_SHOWN).where(_c.id > after)
+    c = account.c
+    columns = (c.id, c.name, c.stage, c.entered_at, c.flags, c.band, c.score, c.clock)
+    found: Select[Any] = select(*columns).where(c.id > after)
     if stage is not None:
-        found = found.where(_c.stage == stage)
+        found = found.where(c.stage == stage)
     if band is not None:
-        found = found.where(_c.band == band)
+        found = found.where(c.band == band)
     if flag is not None:
-        found = found.where(_c.flags.contains(f" {flag} ", autoescape=True))
-    return await read.all(found.order_by(_c.id).limit(limit))
+        found = found.where(c.flags.contains(f" {flag} ", autoescape=True))
+    rows = await read.all(found.order_by(c.id).limit(limit))
+    return [ListedAccount._make(row)._replace(flags=row.flags.split()) for row in rows]
 
 
-async def state(read: Read, name: str) -> Account | None:
-    """One account, or None."""
-    stored = await read.scalar(select(_c.state).where(_c.id == name))
-    return None if stored is None else decode_state(stored)
-
-
-async def history(read: Read, name: str, kinds: Sequence[str], before: int | None, limit: int) -> Sequence[Row[Any]]:
-    """What was decided about an account, the latest first."""
-    m = message.c
-    found = select(m.seq, m.body).where(m.account == name)
+async def list_decisions(
+    read: Read, account_id: str, kinds: Sequence[str], before: int | None, limit: int
+) -> list[StoredDecision]:
+    """The decisions about an account, the latest first."""
+    c = decision.c
+    found = select(c.seq, c.body).where(c.account_id == account_id)
     if kinds:
-        found = found.where(m.kind.in_(kinds))
+        found = found.where(c.kind.in_(kinds))
     if before is not None:
-        found = found.where(m.seq < before)
-    return await read.all(found.order_by(m.seq.desc()).limit(limit))
+        found = found.where(c.seq < before)
+    return [StoredDecision._make(row) for row in await read.all(found.order_by(c.seq.desc()).limit(limit))]
 
 
-async def stays(read: Read) -> Sequence[Row[Any]]:
-    """Every stay: stage, when it began and ended, and where it led."""
-    return await read.all(select(stay.c.account, stay.c.stage, stay.c.entered_at, stay.c.left_at, stay.c.next_stage))
+async def stage_visits(read: Read) -> list[StageVisit]:
+    """Every visit of every account to a stage, with the account's own clock, to which an open visit lasts so far."""
+    c = stage_visit.c
+    of_account = stage_visit.join(account, account.c.id == c.account_id)
+    columns = (c.stage, c.entered_at, c.left_at, c.next_stage, account.c.clock)
+    return [StageVisit._make(row) for row in await read.all(select(*columns).select_from(of_account))]
 
 
-async def clocks(read: Read) -> dict[str, datetime]:
-    """Each account's own clock, to which its open stay lasts so far."""
-    return {row.id: row.clock for row in await read.all(select(_c.id, _c.clock))}
+async def count_accounts(read: Read) -> int:
+    """How many accounts there are."""
+    return int(await read.scalar(select(func.count()).select_from(account)))

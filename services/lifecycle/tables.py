@@ -1,4 +1,4 @@
-"""Where does lifecycle keep what it remembers?"""
+"""Tables of lifecycle: accounts, decisions, and visits of accounts to stages."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
 
@@ -10,7 +10,7 @@ account = Table(
     "lifecycle_account",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("part", Integer, nullable=False),
+    Column("partition", Integer, nullable=False),
     Column("name", Text, nullable=False),
     Column("stage", Text, nullable=False),
     Column("entered_at", Utc, nullable=False),
@@ -19,39 +19,39 @@ account = Table(
     Column("score", Float),
     Column("clock", Utc, nullable=False),
     Column("next_due", Utc),
-    Column("held", Boolean, nullable=False),
+    Column("replaying", Boolean, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("state", LargeBinary, nullable=False),
     Index("lifecycle_account_stage", "stage", "id"),
-    Index("lifecycle_account_due", "part", "next_due"),
+    Index("lifecycle_account_due", "partition", "next_due"),
 )
 """One row an account: `state` is all the core remembers, the columns are what lists filter by.
 
-`flags` are words between spaces (" at_risk stalled "). `next_due` is when time alone has something to do, `held` that an
-import, not the wall clock, drives the account: the timer is the row itself, so mark and effect commit together.
+`flags` are words between spaces (" at_risk stalled "). `next_due` is when time alone has something to do, `replaying` that
+an import, not the wall clock, drives the account: the timer is the row itself, so mark and effect commit together.
 """
 
-message = Table(
-    "lifecycle_message",
+decision = Table(
+    "lifecycle_decision",
     metadata,
-    Column("account", Text, primary_key=True),
+    Column("account_id", Text, primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("at", Utc, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Index("lifecycle_message_kind", "kind", "at"),
+    Index("lifecycle_decision_kind", "kind", "at"),
 )
 """Everything that was decided, with its evidence, as it was published (JSON). Append only."""
 
-stay = Table(
-    "lifecycle_stay",
+stage_visit = Table(
+    "lifecycle_stage_visit",
     metadata,
-    Column("account", Text, primary_key=True),
+    Column("account_id", Text, primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("stage", Text, nullable=False),
     Column("entered_at", Utc, nullable=False),
     Column("left_at", Utc),
     Column("next_stage", Text),
-    Index("lifecycle_stay_stage", "stage", "left_at"),
+    Index("lifecycle_stage_visit_stage", "stage", "left_at"),
 )
-"""One row a stay in a stage, `seq` that of the message which began it: what time in stage is counted from."""
+"""One row for each time an account entered a stage, `seq` that of the decision: what time in stage is counted from."""

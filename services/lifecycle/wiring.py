@@ -1,8 +1,7 @@
-"""What is lifecycle made of?"""
+"""Wiring of lifecycle: its consumers, timers and routes."""
 
 from functools import partial
 
-from services.lifecycle import store
 from services.lifecycle.core.compile import plan_of
 from services.lifecycle.core.definition.model import Definition
 from services.lifecycle.core.plan import Plan
@@ -36,9 +35,9 @@ def wire(context: ServiceContext) -> Service:
     handlers = Handlers(compiled, lambda account: partition_of(account.encode(), usage_partitions), context.clock)
     usage = context.consumer(GROUP, [USAGE], handlers.usage, poll=_POLL)
     feedback = context.consumer(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
-    timers = Timers(usage, USAGE, store.due, handlers, context.database, context.clock)
+    timers = Timers(usage, USAGE, handlers.accounts.due, handlers, context.database, context.clock)
     app = service_app(title="Waymark lifecycle", summary="Where every account is, and why.")
-    app.include_router(router(context, compiled))
+    app.include_router(router(context, compiled, handlers.accounts))
     app.include_router(parked.router(context, GROUP, usage.redrive))
     return Service(
         "lifecycle", app, [usage, feedback], {"lifecycle-timers": partial(run_periodically, _TIMERS, timers.fire)}

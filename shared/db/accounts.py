@@ -34,7 +34,7 @@ class AccountRepository(Generic[State]):
     """Loads and saves accounts.
 
     `table` has the columns id, partition, next_due, replaying, state, and those that `columns` gives. `begin` makes the
-    state of an account of which nothing is known yet; the state has its account's id as `id`.
+    state of an account of which nothing is known yet (None: this service creates accounts otherwise); the state has its account's id as `id`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class AccountRepository(Generic[State]):
         table: Table,
         layouts: Layouts[State],
         columns: Callable[[State], Values],
-        begin: Callable[[str], State],
+        begin: Callable[[str], State] | None,
         partition_of: PartitionOf,
     ) -> None:
         self._table = table
@@ -75,8 +75,9 @@ class AccountRepository(Generic[State]):
         """
         found = await self.load_for_update(tx, ids)
         missing = sorted({*ids} - found.keys())
-        if missing:
-            await tx.insert_new(self._table, [self.row(self._begin(account_id)) for account_id in missing])
+        if missing and self._begin is not None:
+            begun = map(self._begin, missing)
+            await tx.insert_new(self._table, [self.row(account) for account in begun])
             found |= await self.load_for_update(tx, missing)
         return found
 

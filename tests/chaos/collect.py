@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from services.lifecycle.core.state import decode_state
+from services.lifecycle.layouts import LAYOUTS
 from services.notify.core.planned import Planned
 from services.notify.wiring import definition
 from shared.settings import Settings
@@ -80,7 +80,7 @@ async def _events(world: World, found: Evidence) -> None:
         for row in await world.books.rows(service, "SELECT * FROM parked WHERE redriven_at IS NULL"):
             found.parked.add(_parked(row))
     for row in await world.books.rows("lifecycle", "SELECT id, seq, state FROM lifecycle_account"):
-        account = decode_state(row["state"])
+        account = LAYOUTS.decode(row["state"])
         counted = account.series.get(_COUNTED)
         found.counted[row["id"]] = int(sum(counted.days) if counted else 0) + len(account.contacts)
         found.last_seq[row["id"]] = row["seq"]
@@ -93,8 +93,8 @@ def _parked(row: Any) -> str:
 
 
 async def _messages(world: World, found: Evidence) -> None:
-    for row in await world.books.rows("lifecycle", "SELECT account, seq, body FROM lifecycle_message"):
-        found.messages.append(Told(row["account"], row["seq"], json.loads(row["body"])["id"]))
+    for row in await world.books.rows("lifecycle", "SELECT account_id, seq, body FROM lifecycle_decision"):
+        found.messages.append(Told(row["account_id"], row["seq"], json.loads(row["body"])["id"]))
 
 
 async def _topics(world: World, found: Evidence) -> None:

@@ -13,7 +13,8 @@ from services.lifecycle.core.clock import advance
 from services.lifecycle.core.feedback import as_event
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.plan import Plan
-from services.lifecycle.core.state import Account, begin, encode_state
+from services.lifecycle.core.state import Account, begin
+from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.wiring import plan
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.outreach import OutreachMessage
@@ -57,8 +58,10 @@ async def replayed(world: World) -> dict[str, Replayed]:
     touches, events = await _touches(world), await _events(world)
     rules = plan(Settings(config=COMPANY))
     told = defaultdict(list)
-    for row in await world.books.rows("lifecycle", "SELECT account, body FROM lifecycle_message ORDER BY account, seq"):
-        told[row["account"]].append(msgspec.json.decode(row["body"])["id"])
+    for row in await world.books.rows(
+        "lifecycle", "SELECT account_id, body FROM lifecycle_decision ORDER BY account_id, seq"
+    ):
+        told[row["account_id"]].append(msgspec.json.decode(row["body"])["id"])
     live = {
         row["id"]: _hash(row["state"], told[row["id"]])
         for row in await world.books.rows("lifecycle", "SELECT id, state FROM lifecycle_account")
@@ -108,7 +111,7 @@ def _again(name: str, touches: list[Touch], events: Events, rules: Plan) -> str:
         for event in _piece(events.get((touch.topic, name), []), touch):
             account = account or begin(name, event.at)
             told += (one.id for one in fold(account, event, rules, _WHENEVER))
-    return _hash(encode_state(account), told) if account is not None else "nothing"
+    return _hash(LAYOUTS.encode(account), told) if account is not None else "nothing"
 
 
 def _piece(events: list[Placed], touch: Touch) -> Iterator[UsageEvent]:

@@ -25,7 +25,8 @@ from bench.watching import Mark, between
 from services.lifecycle.core.compile import plan_of
 from services.lifecycle.core.definition.model import Definition
 from services.lifecycle.core.fold import fold
-from services.lifecycle.core.state import Account, begin, encode_state
+from services.lifecycle.core.state import Account, begin
+from services.lifecycle.layouts import LAYOUTS
 from shared.contracts.lifecycle import StageChanged
 from shared.contracts.usage import UsageEvent
 from shared.definitions import load
@@ -110,7 +111,7 @@ def folded_by_the_core() -> End:
         for one in fold(account, event, plan, NOON):
             if isinstance(one, StageChanged) and one.stage == "active":
                 made[one.account] = made.get(one.account, 0) + 1
-    return End({name: kept(encode_state(account), plan) for name, account in accounts.items()}, made)
+    return End({name: kept(LAYOUTS.encode(account), plan) for name, account in accounts.items()}, made)
 
 
 def test_the_minimal_definition_is_the_fold_of_the_peers() -> None:

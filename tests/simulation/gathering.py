@@ -8,7 +8,8 @@ from sqlalchemy import Row, select, text
 
 from services.advocacy import tables as advocacy
 from services.lifecycle import tables as lifecycle
-from services.lifecycle.core.state import Account, decode_state
+from services.lifecycle.core.state import Account
+from services.lifecycle.layouts import LAYOUTS
 from services.notify import tables as notify
 from shared.bus.blocks import decoded
 from shared.bus.protocol import Partition as Place
@@ -123,13 +124,13 @@ def _counted(account: Account) -> int:
 
 async def _states(town: Town) -> dict[str, Account]:
     every = await rows(town, "lifecycle", select(lifecycle.account.c.id, lifecycle.account.c.state))
-    return {row.id: decode_state(row.state) for row in every}
+    return {row.id: LAYOUTS.decode(row.state) for row in every}
 
 
 async def _decided(town: Town, found: Evidence) -> None:
-    message = lifecycle.message
-    for row in await rows(town, "lifecycle", select(message).order_by(message.c.account, message.c.seq)):
-        found.messages.append(Told(row.account, row.seq, _ANY.decode(row.body)["id"]))
+    decision = lifecycle.decision
+    for row in await rows(town, "lifecycle", select(decision).order_by(decision.c.account_id, decision.c.seq)):
+        found.messages.append(Told(row.account_id, row.seq, _ANY.decode(row.body)["id"]))
     found.last_seq = {name: account.seq for name, account in (await _states(town)).items() if account.seq}
 
 

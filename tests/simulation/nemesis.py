@@ -11,7 +11,7 @@ _IDLE_IN_TRANSACTION = 2.0
 _TABLES = (
     ("ingest", "ingest_membership"),
     ("lifecycle", "lifecycle_account"),
-    ("lifecycle", "lifecycle_message"),
+    ("lifecycle", "lifecycle_decision"),
     ("notify", "notify_account"),
     ("notify", "notify_delivery"),
     ("advocacy", "advocacy_account"),

@@ -9,7 +9,8 @@ from services.lifecycle.core.clock import advance
 from services.lifecycle.core.feedback import as_event
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.plan import Plan
-from services.lifecycle.core.state import Account, begin, encode_state
+from services.lifecycle.core.state import Account, begin
+from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.wiring import plan
 from shared.contracts.topics import USAGE
 from shared.contracts.usage import UsageEvent
@@ -58,4 +59,4 @@ def _pass_time(account: Account, until: datetime, of: Plan) -> None:
 
 
 def _hash(account: Account | None) -> str:
-    return "" if account is None else sha256(encode_state(account)).hexdigest()
+    return "" if account is None else sha256(LAYOUTS.encode(account)).hexdigest()

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 
 from services.lifecycle.core.contacts import user_left
-from services.lifecycle.core.marks import shown
 from services.lifecycle.core.metrics.builtin import MILESTONES
 from services.lifecycle.core.metrics.part import scalar
+from services.lifecycle.core.recent_events import shown
 from services.lifecycle.core.router import ClassPlan
-from services.lifecycle.core.state import Mark
+from services.lifecycle.core.state import PackedEvent
 from services.lifecycle.core.tell import plain_evidence, snapshot, tell
 from services.lifecycle.core.turn import Hit, Turn
 from shared.contracts.evidence import Value
@@ -18,7 +18,7 @@ from shared.contracts.usage import UsageEvent
 MOST_PROPERTIES = 50
 
 
-def announce(turn: Turn, plan: ClassPlan, event: UsageEvent, hit: Hit, latest: Mark) -> int:
+def announce(turn: Turn, plan: ClassPlan, event: UsageEvent, hit: Hit, latest: PackedEvent) -> int:
     """Everything this class's events announce. The bits of what that moved."""
     moved = 0
     for name in plan.milestones:
@@ -34,7 +34,7 @@ def announce(turn: Turn, plan: ClassPlan, event: UsageEvent, hit: Hit, latest: M
     return moved
 
 
-def _reached(turn: Turn, name: str, at: datetime, plan: ClassPlan, latest: Mark, *, corrected: bool) -> None:
+def _reached(turn: Turn, name: str, at: datetime, plan: ClassPlan, latest: PackedEvent, *, corrected: bool) -> None:
     """The date of a milestone is the earliest ever seen: a late event moves it back, and that is told as a correction."""
     turn.account.milestones[name] = at
     turn.clear()

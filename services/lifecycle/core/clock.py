@@ -7,7 +7,7 @@ tick comes before the event. Between ticks the clock stands at the latest event:
 
 from datetime import datetime
 
-from services.lifecycle.core.crowd import sweep
+from services.lifecycle.core.active_members import sweep
 from services.lifecycle.core.health_tick import evaluate_health
 from services.lifecycle.core.machine import settle
 from services.lifecycle.core.metrics.builtin import TIME
@@ -29,20 +29,20 @@ def advance(account: Account, until: datetime, plan: Plan, decided_at: datetime)
 def catch_up(turn: Turn, until: datetime) -> None:
     """The same, within a turn."""
     account = turn.account
-    if account.due is None or account.due > until:
+    if account.next_due is None or account.next_due > until:
         return
-    if account.definition != turn.plan.version:
+    if account.definition_version != turn.plan.version:
         turn.plan.recognise(account)
-    while account.due is not None and account.due <= until:
-        _tick(turn, account, account.due)
+    while account.next_due is not None and account.next_due <= until:
+        _tick(turn, account, account.next_due)
     turn.clear()
 
 
 def _tick(turn: Turn, account: Account, at: datetime) -> None:
-    account.clock, account.due = at, at + DAY
+    account.clock, account.next_due = at, at + DAY
     turn.day = at.toordinal()
     turn.clear()
     if turn.day % _WEEK == 0:
-        for crowd in account.crowds.values():
+        for crowd in account.active_members.values():
             sweep(crowd, turn.day)
     settle(turn, evaluate_health(turn) | turn.plan.bits[TIME])

@@ -99,6 +99,7 @@ def compile_plan(definition: Definition, version: str) -> Plan:
         reads={name: part.read for name, part in make.parts.items()},
         shown=(*definition.metrics, *_SHOWN),
         bits=make.bits,
+        knowable=make.mask(store for part in make.parts.values() for store in part.needs) & KNOWABLE,
         router=Router([make.event_class(name, of) for name, of in definition.events.items()]),
         milestones=tuple(_reached(make, definition)),
         flags=tuple(make.flag(name, flag) for name, flag in definition.flags.items()),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.lifecycle.core.crowd import remove
+from services.lifecycle.core.active_members import remove
 from services.lifecycle.core.state import Account, Contact
 from services.lifecycle.core.tell import tell
 from services.lifecycle.core.turn import Turn
@@ -38,7 +38,7 @@ def user_left(turn: Turn, user: str) -> None:
 def forget_user(account: Account, user: str) -> None:
     """Take this person out of the state; also what erasing a person asks of the core."""
     account.contacts.pop(user, None)
-    for name, crowd in account.crowds.items():
+    for name, crowd in account.active_members.items():
         if name.startswith("users:"):
             remove(crowd, user)
 

@@ -5,8 +5,8 @@ from datetime import datetime
 import msgspec
 
 from services.lifecycle.core.health_tick import breakdown
-from services.lifecycle.core.marks import refs
 from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.recent_events import refs
 from services.lifecycle.core.rules import EdgeRule
 from services.lifecycle.core.state import Account
 from services.lifecycle.core.tell import snapshot
@@ -77,7 +77,7 @@ def _standing(turn: Turn, edge: EdgeRule) -> EdgeStanding:
         to=edge.to,
         holds=rule.condition.holds(turn),
         clauses=rule.condition.clauses(turn),
-        since=turn.account.since.get(rule.name),
+        since=turn.account.holding_since.get(rule.name),
         hold_days=rule.hold.days,
         dwell_days=edge.min_dwell.days,
         days_in_stage=float(turn.day - turn.account.entered_at.toordinal()),

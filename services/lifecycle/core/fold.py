@@ -11,10 +11,10 @@ from services.lifecycle.core.announce import announce
 from services.lifecycle.core.clock import catch_up
 from services.lifecycle.core.contacts import identify
 from services.lifecycle.core.machine import enter, settle
-from services.lifecycle.core.marks import mark, shown
-from services.lifecycle.core.plan import EVERYTHING, KNOWABLE, Plan
+from services.lifecycle.core.plan import EVERYTHING, Plan
+from services.lifecycle.core.recent_events import mark, shown
 from services.lifecycle.core.router import ClassPlan
-from services.lifecycle.core.state import Account, Mark
+from services.lifecycle.core.state import Account, PackedEvent
 from services.lifecycle.core.tell import plain_evidence, tell
 from services.lifecycle.core.traces import left_behind, properties, traits_told
 from services.lifecycle.core.turn import DAY, Hit, Turn, in_utc, midnight
@@ -32,9 +32,9 @@ def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) 
     """
     turn = Turn(account, plan, decided_at)
     at = in_utc(event.at)
-    if account.definition != plan.version:
+    if account.definition_version != plan.version:
         plan.recognise(account)
-    if account.due is not None and account.due <= at:
+    if account.next_due is not None and account.next_due <= at:
         catch_up(turn, at)
     if at > account.clock:
         account.clock = at
@@ -56,9 +56,9 @@ def by_account(events: Iterable[UsageEvent]) -> dict[str, list[UsageEvent]]:
 
 def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
     account = turn.account
-    account.held = event.history is not None
-    if at < account.born:  # noqa: PLR1730  min() costs more than the whole line
-        account.born = at
+    account.replaying = event.history is not None
+    if at < account.first_seen:  # noqa: PLR1730  min() costs more than the whole line
+        account.first_seen = at
     latest = mark(event, at)
     hit = Hit(at, at.toordinal(), event.user or "", "", {})
     classes: list[ClassPlan] = []
@@ -67,7 +67,7 @@ def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
         classes, moved = left_behind(turn, event, hit, latest)
     elif event.type == "group":
         moved = traits_told(turn, properties(event), at, latest)
-    account.known |= moved & KNOWABLE
+    account.known_stores |= moved & turn.plan.knowable
     if not account.stage:
         moved = _start(turn, latest)
     if event.type == "identify":
@@ -78,10 +78,10 @@ def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
         settle(turn, moved)
 
 
-def _start(turn: Turn, latest: Mark) -> int:
+def _start(turn: Turn, latest: PackedEvent) -> int:
     """The account's first event: it begins where the definition's stages begin."""
     account = turn.account
-    account.due = midnight(account.clock) + DAY
+    account.next_due = midnight(account.clock) + DAY
     why = plain_evidence(turn, "first seen", "The account was seen for the first time.", [shown(latest)])
     enter(turn, turn.plan.first_stage, why)
     return EVERYTHING
@@ -92,5 +92,5 @@ def _history_ended(turn: Turn, event: UsageEvent) -> None:
     if not turn.account.stage:
         return
     live = properties(event).get("live") is True
-    turn.account.held = not live
+    turn.account.replaying = not live
     tell(turn, ClockAdvanced, live=live)

@@ -79,10 +79,10 @@ class HealthPlan:
     def evaluate(self, turn: Turn) -> tuple[float | None, float]:
         """Score and coverage. The score is None for a new account, and where too little is known."""
         account = turn.account
-        if account.clock - account.born < self.new_account:
+        if account.clock - account.first_seen < self.new_account:
             return None, 0.0
         points = weight = covered = 0.0
-        for dimension in self.among(account.known):
+        for dimension in self.among(account.known_stores):
             score, share = dimension.score(turn)
             if score is not None:
                 points += dimension.weight * score

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from services.lifecycle.core.health import HealthPlan
-from services.lifecycle.core.marks import refs
 from services.lifecycle.core.metrics.builtin import HEALTH
 from services.lifecycle.core.reason import told
+from services.lifecycle.core.recent_events import refs
 from services.lifecycle.core.state import HealthState
 from services.lifecycle.core.tell import plain_evidence, snapshot, tell
 from services.lifecycle.core.turn import Turn
@@ -28,16 +28,16 @@ def evaluate_health(turn: Turn) -> int:
 def _leans(state: HealthState, band: Band, evaluations: int) -> bool:
     """Has it been this other band for enough evaluations? Into and out of unknown, one is enough."""
     if band == state.band:
-        state.leaning, state.times = band, 0
+        state.candidate, state.candidate_evaluations = band, 0
         return False
-    state.times = state.times + 1 if band == state.leaning else 1
-    state.leaning = band
-    return state.times >= evaluations or "unknown" in {band, state.band}
+    state.candidate_evaluations = state.candidate_evaluations + 1 if band == state.candidate else 1
+    state.candidate = band
+    return state.candidate_evaluations >= evaluations or "unknown" in {band, state.band}
 
 
 def _announce(turn: Turn, plan: HealthPlan, state: HealthState) -> None:
-    previous, state.band = state.band, state.leaning
-    state.times = 0
+    previous, state.band = state.band, state.candidate
+    state.candidate_evaluations = 0
     turn.clear()
     clauses = list(breakdown(turn, plan))
     why = plain_evidence(turn, "health", _reason(state), refs(turn.account, turn.plan.health_classes), clauses)

@@ -3,11 +3,11 @@
 Within one instant a stage is entered at most once and a flag changes at most once: chains end, and nothing plays ping-pong.
 """
 
-from services.lifecycle.core.marks import refs
 from services.lifecycle.core.metrics.builtin import FLAGS, MILESTONES, STAGE
 from services.lifecycle.core.plan import EVERYTHING
+from services.lifecycle.core.recent_events import refs
 from services.lifecycle.core.rules import EdgeRule, FlagRule, MilestoneRule, Rule, SignalRule
-from services.lifecycle.core.state import Raised
+from services.lifecycle.core.state import SignalState
 from services.lifecycle.core.tell import evidence, plain_evidence, snapshot, tell
 from services.lifecycle.core.turn import DAY, Turn, midnight
 from shared.contracts.evidence import Evidence
@@ -17,7 +17,7 @@ from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRais
 def settle(turn: Turn, moved: int) -> None:
     """Let the rules decide that read what moved, and those that read what they move; then announce signals."""
     account, plan = turn.account, turn.plan
-    known = account.known
+    known = account.known_stores
     touched = plan.touched(moved, account.stage, known)
     if touched.idle:
         return
@@ -37,25 +37,25 @@ def enter(turn: Turn, stage: str, why: Evidence) -> None:
     previous = account.stage or None
     account.stage, account.entered_at = stage, account.clock
     for name in plan.edge_names - plan.names_out_of(stage):
-        account.since.pop(name, None)
+        account.holding_since.pop(name, None)
     turn.clear()
     tell(turn, StageChanged, previous=previous, stage=stage, evidence=why, snapshot=snapshot(turn))
     if stage in plan.terminal:
         _stop(turn)
-    elif account.due is None:
-        account.due = midnight(account.clock) + DAY
+    elif account.next_due is None:
+        account.next_due = midnight(account.clock) + DAY
 
 
 def _stop(turn: Turn) -> None:
     """The clock stands still: flags come down, and what lasted is over."""
     account = turn.account
-    account.due = None
+    account.next_due = None
     for flag in list(account.flags):
         why = plain_evidence(turn, f"{flag} cleared", f"The account is {account.stage}.", refs(account, ()))
         _lower(turn, flag, why)
-    account.since.clear()
+    account.holding_since.clear()
     for raised in account.signals.values():
-        raised.lasts = False
+        raised.active = False
 
 
 def _milestones(turn: Turn, rules: tuple[MilestoneRule, ...]) -> int:
@@ -91,7 +91,7 @@ def _flags(turn: Turn, rules: tuple[FlagRule, ...], done: set[str]) -> int:
 
 def _change(turn: Turn, flag: FlagRule, rule: Rule, raised: bool) -> None:
     why, account = evidence(turn, rule), turn.account
-    account.since.pop(rule.name, None)
+    account.holding_since.pop(rule.name, None)
     if raised:
         _lower(turn, flag.name, why)
         return
@@ -127,16 +127,16 @@ def _signals(turn: Turn, rules: tuple[SignalRule, ...]) -> None:
         raised = turn.account.signals.get(one.name)
         if not one.rule.ready(turn):
             if raised:
-                raised.lasts = False
-        elif not raised or (not raised.lasts and _cooled_down(turn, raised, one)):
+                raised.active = False
+        elif not raised or (not raised.active and _cooled_down(turn, raised, one)):
             _raise(turn, one)
 
 
-def _cooled_down(turn: Turn, raised: Raised, signal: SignalRule) -> bool:
+def _cooled_down(turn: Turn, raised: SignalState, signal: SignalRule) -> bool:
     return not signal.cooldown or turn.midnight() - raised.at >= signal.cooldown
 
 
 def _raise(turn: Turn, signal: SignalRule) -> None:
     why, account = evidence(turn, signal.rule), turn.account
-    account.signals[signal.name] = Raised(account.clock, lasts=True)
+    account.signals[signal.name] = SignalState(account.clock, active=True)
     tell(turn, SignalRaised, signal=signal.name, evidence=why, snapshot=snapshot(turn))

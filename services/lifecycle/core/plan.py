@@ -31,6 +31,7 @@ class Plan:
     reads: dict[str, Read]
     shown: tuple[str, ...]
     bits: dict[str, int]
+    knowable: int
     router: Router
     milestones: tuple[MilestoneRule, ...]
     flags: tuple[FlagRule, ...]
@@ -84,8 +85,8 @@ class Plan:
 
     def recognise(self, account: Account) -> None:
         """Note under which definition the account is, and which of the stores that matter were ever written for it."""
-        stores = [*account.latest, *account.opened]
+        stores = [*account.latest, *account.open_items]
         stores += [f"span:{name}" for name in account.spans]
         stores += [f"trait:{name}" for name in account.traits]
         known = reduce(or_, (self.bits.get(store, 0) for store in stores), 0)
-        account.definition, account.known = self.version, known & KNOWABLE
+        account.definition_version, account.known_stores = self.version, known & self.knowable

@@ -28,7 +28,7 @@ class Rule:
         holds = self.holds(turn)
         if not self.hold:
             return holds
-        since = turn.account.since
+        since = turn.account.holding_since
         if not holds:
             since.pop(self.name, None)
             return False

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.lifecycle.core.marks import refs
+from services.lifecycle.core.recent_events import refs
 from services.lifecycle.core.rules import Rule
 from services.lifecycle.core.turn import Turn
 from shared.contracts.evidence import Clause, EventRef, Evidence
@@ -20,7 +20,7 @@ def tell(turn: Turn, kind: type[LifecycleMessage], **fields: Any) -> None:
         seq=account.seq,
         at=account.clock,
         decided_at=turn.decided_at,
-        history=account.held,
+        history=account.replaying,
         **fields,
     )
     turn.decisions.append(message)
@@ -35,7 +35,7 @@ def evidence(turn: Turn, rule: Rule) -> Evidence:
         reason=rule.reason.render(turn, clauses),
         clauses=clauses,
         events=refs(turn.account, rule.classes),
-        since=turn.account.since.get(rule.name),
+        since=turn.account.holding_since.get(rule.name),
     )
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from services.lifecycle.core.marks import remember
 from services.lifecycle.core.metrics.part import scalar
 from services.lifecycle.core.metrics.traits import GROUP, set_trait
+from services.lifecycle.core.recent_events import remember
 from services.lifecycle.core.router import ClassPlan, Way
-from services.lifecycle.core.state import Mark, Span
+from services.lifecycle.core.state import PackedEvent, Span
 from services.lifecycle.core.turn import Hit, Turn
 from shared.contracts.usage import UsageEvent
 from shared.expr import Expr
@@ -17,7 +17,7 @@ from shared.expr import Expr
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[list[ClassPlan], int]:
+def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: PackedEvent) -> tuple[list[ClassPlan], int]:
     """Fold a tracked event or a view into everything its classes keep: the classes that have something to say of it, and the bits of what moved."""
     account, route = turn.account, turn.plan.router.route(event)
     if route.properties:
@@ -39,7 +39,7 @@ def left_behind(turn: Turn, event: UsageEvent, hit: Hit, latest: Mark) -> tuple[
     return announcing, moved
 
 
-def traits_told(turn: Turn, traits: dict[str, Any], at: datetime, latest: Mark) -> int:
+def traits_told(turn: Turn, traits: dict[str, Any], at: datetime, latest: PackedEvent) -> int:
     """A group call: the account's traits."""
     account, bits, moved = turn.account, turn.plan.bits, 0
     for name, value in traits.items():

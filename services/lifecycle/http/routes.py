@@ -1,4 +1,4 @@
-"""Which routes are there?"""
+"""Routes of lifecycle: accounts, their decisions, the funnel and the definition."""
 
 from typing import Annotated, Any
 
@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Query
 
 from services.lifecycle import store
 from services.lifecycle.core import explain
-from services.lifecycle.core.funnel import Stay, figures
+from services.lifecycle.core.funnel import figures
 from services.lifecycle.core.plan import Plan
-from services.lifecycle.core.state import Account, summary
+from services.lifecycle.core.state import Account
 from services.lifecycle.http.models import AccountRow, AccountView, Decision, Diagram, Funnel, StageFigures
+from shared.db.accounts import AccountRepository
 from shared.failures import Refused
 from shared.http.auth import allowed
 from shared.http.paging import MOST, Page, after, cursor
@@ -20,7 +21,7 @@ Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the 
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 
 
-def router(context: ServiceContext, plan: Plan) -> APIRouter:
+def router(context: ServiceContext, plan: Plan, accounts: AccountRepository[Account]) -> APIRouter:
     """Every route takes a key of kind read."""
     routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(context.keys, "read"))])
 
@@ -38,8 +39,8 @@ def router(context: ServiceContext, plan: Plan) -> APIRouter:
         _known("flag", flag, plan.definition.flags)
         start = after(at, 1)
         async with context.database.snapshot() as read:
-            rows = await store.listed(read, stage, health, flag, start[0] if start else "", limit + 1)
-        items = [AccountRow(**{**row._mapping, "flags": row.flags.split()}) for row in rows[:limit]]  # noqa: SLF001
+            rows = await store.list_accounts(read, stage, health, flag, start[0] if start else "", limit + 1)
+        items = [AccountRow(**row._asdict()) for row in rows[:limit]]
         return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
 
     @routes.get("/accounts/{account:id}/history", tags=["accounts"])
@@ -49,8 +50,8 @@ def router(context: ServiceContext, plan: Plan) -> APIRouter:
         """What was decided about an account, the latest first, each with its evidence. Filter by `kind`, e.g. stage_changed."""
         start = after(at, 1)
         async with context.database.snapshot() as read:
-            rows = await store.history(read, account, kind or [], start[0] if start else None, limit + 1)
-            if not rows and await store.state(read, account) is None:
+            rows = await store.list_decisions(read, account, kind or [], start[0] if start else None, limit + 1)
+            if not rows and await accounts.load(read, account) is None:
                 raise _no_account(account)
         items = [msgspec.json.decode(row.body) for row in rows[:limit]]
         return Page(items=items, next=cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
@@ -59,7 +60,7 @@ def router(context: ServiceContext, plan: Plan) -> APIRouter:
     async def one_account(account: str) -> AccountView:
         """One account: stage, health and its measures, metrics, milestones, and what stands before its next stages."""
         async with context.database.snapshot() as read:
-            found = await store.state(read, account)
+            found = await accounts.load(read, account)
         if found is None:
             raise _no_account(account)
         return _view(found, plan)
@@ -68,11 +69,10 @@ def router(context: ServiceContext, plan: Plan) -> APIRouter:
     async def funnel() -> Funnel:
         """How many accounts are in each stage, how long stages take, and where they lead."""
         async with context.database.snapshot() as read:
-            clocks = await store.clocks(read)
-            rows = await store.stays(read)
-        stays = [Stay(row.stage, row.entered_at, row.left_at, row.next_stage, clocks[row.account]) for row in rows]
-        found = [StageFigures(**one._asdict()) for one in figures(list(plan.definition.stages), stays)]
-        return Funnel(definition=plan.version, accounts=len(clocks), stages=found)
+            accounts_seen = await store.count_accounts(read)
+            visits = await store.stage_visits(read)
+        stages = [StageFigures(**stage._asdict()) for stage in figures(list(plan.definition.stages), visits)]
+        return Funnel(definition=plan.version, accounts=accounts_seen, stages=stages)
 
     @routes.get("/definition", tags=["definition"])
     async def definition() -> Diagram:
@@ -83,10 +83,15 @@ def router(context: ServiceContext, plan: Plan) -> APIRouter:
 
 
 def _view(account: Account, plan: Plan) -> AccountView:
-    seen, shown = summary(account), explain.snapshot_of(account, plan)
+    shown = explain.snapshot_of(account, plan)
     plain: dict[str, Any] = {
-        **msgspec.to_builtins(seen),
         "id": account.id,
+        "stage": account.stage,
+        "entered_at": account.entered_at,
+        "flags": list(account.flags),
+        "band": account.health.band,
+        "score": account.health.score,
+        "clock": account.clock,
         "name": str(shown.traits.get("name") or account.id),
         "traits": shown.traits,
         "metrics": shown.metrics,

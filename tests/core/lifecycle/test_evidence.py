@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from services.lifecycle.core.explain import diagram, snapshot_of, standing
-from services.lifecycle.core.marks import shown
+from services.lifecycle.core.recent_events import shown
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
 from shared.ids import derived
 from tests.core.lifecycle.world import DECIDED, START, World, default_plan
@@ -89,7 +89,7 @@ def test_a_late_event_stands_in_its_place_among_the_references():
         world.track(day, "invoice_failed", invoice_id=day)
     world.track(5, "invoice_failed", invoice_id=5)
     world.track(0.1, "invoice_failed", invoice_id=0)
-    marks = world.here.marks["invoice_failed"]
+    marks = world.here.recent_events["invoice_failed"]
     assert [shown(mark).id for mark in marks] == ["e1", "e2", "e3", "e5", "e4"]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from services.lifecycle.core.state import next_due, summary
 from shared.contracts.lifecycle import (
     ClockAdvanced,
     ContactChanged,
@@ -147,13 +146,13 @@ def test_an_account_whose_subscription_ended_has_no_ticks_and_comes_back(world: 
     world.track(0, "started")
     world.track(1, "ended")
     assert stages(world) == ["a", "done"]
-    assert next_due(world.here) is None
+    assert world.here.next_due is None
     assert world.until(400) == []
     world.track(500, "use")
     assert stages(world) == ["a", "done"], "use alone does not bring a customer back"
     world.track(501, "started")
     assert stages(world) == ["a", "done", "a"]
-    assert next_due(world.here) == START + timedelta(days=502)
+    assert world.here.next_due == START + timedelta(days=502)
 
 
 def test_a_late_end_moves_the_account_now(world: World):
@@ -326,22 +325,22 @@ def test_an_alias_or_an_unknown_event_starts_an_account_and_does_nothing_else(wo
 
 def test_history_holds_the_account_until_its_marker_or_a_live_event(world: World):
     world.send(0, "use", history="import")
-    assert summary(world.here).held
+    assert world.here.replaying
     assert all(one.history for one in world.told)
     world.send(3, HISTORY_ENDED, history="import", properties={"live": False})
-    assert summary(world.here).held
+    assert world.here.replaying
     assert world.here.clock == START + timedelta(days=3, hours=12)
     (ended,) = world.all(ClockAdvanced)
     assert (ended.live, ended.history) == (False, True)
     world.track(4, "go")
-    assert not summary(world.here).held
+    assert not world.here.replaying
     assert not world.told[-1].history
 
 
 def test_the_end_of_history_may_hand_the_account_to_the_wall_clock(world: World):
     world.send(0, "use", history="import")
     world.send(3, HISTORY_ENDED, history="import", properties={"live": True})
-    assert not summary(world.here).held
+    assert not world.here.replaying
     assert world.all(ClockAdvanced)[0].live
 
 

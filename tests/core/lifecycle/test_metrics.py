@@ -129,9 +129,9 @@ def test_a_user_whose_bitmap_is_empty_is_dropped(measuring: Make):
     world.track(0, "use", "ann")
     world.track(30, "use", "bob")
     world.until(75)
-    assert list(world.here.crowds["users:use"].members) == ["bob"]
+    assert list(world.here.active_members["users:use"].members) == ["bob"]
     world.until(200)
-    assert not world.here.crowds["users:use"].members
+    assert not world.here.active_members["users:use"].members
 
 
 def test_features_are_told_by_name_by_property_or_by_the_whole_name(measuring: Make):
@@ -228,7 +228,7 @@ def test_open_with_key_remembers_no_more_than_its_limit(measuring: Make):
     for number in range(700):
         world.track(1, "opened", ticket=number)
         world.track(1, "closed", ticket=number)
-    assert len(world.here.opened["open:it"]) == 500
+    assert len(world.here.open_items["open:it"]) == 500
     assert world.metric("it") == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from services.lifecycle import store
-from services.lifecycle.accounts import Decided, change
+from services.lifecycle.accounts import Decided, change, repository
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.tables import account
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
@@ -34,7 +34,7 @@ def moved(seq: int, previous: str | None, stage: str) -> StageChanged:
     return StageChanged(**{**fields, **changed})
 
 
-async def keep(opened: Storage, *decided: LifecycleMessage, part: int = 0, **fields: object) -> None:
+async def save(opened: Storage, *decided: LifecycleMessage, partition: int = 0, **fields: object) -> None:
     def changed(name: str, known: Account | None) -> Decided:
         one = known or begin(name, NOON)
         for field, value in fields.items():
@@ -42,15 +42,17 @@ async def keep(opened: Storage, *decided: LifecycleMessage, part: int = 0, **fie
         return Decided(one, list(decided))
 
     async with opened.database.transaction() as tx:
-        assert await change(tx, {"acme"}, lambda _: part, changed) == list(decided)
+        assert await change(tx, repository(lambda _: partition), {"acme"}, lambda _: partition, changed) == list(
+            decided
+        )
 
 
 async def test_stays_end_where_the_next_begins_in_a_batch_and_between_batches(opened: Storage) -> None:
-    await keep(opened, moved(1, None, "onboarding"))
-    await keep(opened, moved(2, "onboarding", "adoption"), moved(3, "adoption", "retention"))
-    await keep(opened, moved(4, "retention", "churned"))
+    await save(opened, moved(1, None, "onboarding"))
+    await save(opened, moved(2, "onboarding", "adoption"), moved(3, "adoption", "retention"))
+    await save(opened, moved(4, "retention", "churned"))
     async with opened.database.snapshot() as read:
-        found = {row.stage: (row.left_at, row.next_stage) for row in await store.stays(read)}
+        found = {visit.stage: (visit.left_at, visit.next_stage) for visit in await store.stage_visits(read)}
     assert found == {
         "onboarding": (NOON + 2 * DAY, "adoption"),
         "adoption": (NOON + 3 * DAY, "retention"),
@@ -60,26 +62,26 @@ async def test_stays_end_where_the_next_begins_in_a_batch_and_between_batches(op
 
 
 async def test_what_lists_show_is_written_when_it_moves_and_stays_when_it_does_not(opened: Storage) -> None:
-    await keep(opened, stage="adoption", flags={"stalled": NOON}, part=3)
-    await keep(opened, clock=NOON + DAY, part=3)
+    await save(opened, stage="adoption", flags={"stalled": NOON}, partition=3)
+    await save(opened, clock=NOON + DAY, partition=3)
     async with opened.database.transaction() as tx:
         await tx.run(update(account).values(name="told by hand"))
-    await keep(opened, clock=NOON + 2 * DAY, part=3)
+    await save(opened, clock=NOON + 2 * DAY, partition=3)
     async with opened.database.snapshot() as read:
-        (untouched,) = await store.listed(read, None, None, "stalled", "", 10)
+        (untouched,) = await store.list_accounts(read, None, None, "stalled", "", 10)
     assert (untouched.name, untouched.clock) == ("told by hand", NOON + 2 * DAY), "no column but those that moved"
-    await keep(opened, stage="retention", seq=2, part=3)
+    await save(opened, stage="retention", seq=2, partition=3)
     async with opened.database.snapshot() as read:
-        (row,) = await store.listed(read, "retention", None, None, "", 10)
-    assert (row.name, row.flags, row.clock) == ("acme", " stalled ", NOON + 2 * DAY)
+        (row,) = await store.list_accounts(read, "retention", None, None, "", 10)
+    assert (row.name, row.flags, row.clock) == ("acme", ["stalled"], NOON + 2 * DAY)
 
 
 async def test_an_account_that_is_dealt_to_another_partition_is_due_there(opened: Storage) -> None:
-    await keep(opened, part=1, due=NOON)
-    await keep(opened, part=2)
+    await save(opened, partition=1, next_due=NOON)
+    await save(opened, partition=2)
     async with opened.database.snapshot() as read:
-        assert await store.due(read, 1, NOON, 10) == []
-        assert await store.due(read, 2, NOON, 10) == ["acme"]
+        assert await repository(lambda _: 0).due(read, 1, NOON, 10) == []
+        assert await repository(lambda _: 0).due(read, 2, NOON, 10) == ["acme"]
 
 
 async def test_a_row_that_is_not_there_cannot_be_updated(opened: Storage) -> None:

@@ -16,7 +16,7 @@ def builtins(definition: Definition) -> dict[str, Part]:
     return {
         "stage": Part(lambda turn: turn.account.stage, frozenset({STAGE}), timed=False),
         "days_in_stage": Part(lambda turn: days_between(turn, turn.account.entered_at), frozenset({STAGE})),
-        "tenure_days": Part(lambda turn: days_between(turn, turn.account.born)),
+        "tenure_days": Part(lambda turn: days_between(turn, turn.account.first_seen)),
         "days_since_progress": Part(_progress, frozenset({MILESTONES}), milestone_classes(definition)),
         "health_score": Part(lambda turn: turn.account.health.score, frozenset({HEALTH}), timed=False),
         "health_band": Part(lambda turn: turn.account.health.band, frozenset({HEALTH}), timed=False),
@@ -55,7 +55,7 @@ def _asks(demand: Expr | None, turn: Turn) -> bool:
 
 def _progress(turn: Turn) -> float:
     """Days since the last milestone, or since the account was first seen."""
-    return days_between(turn, max(turn.account.milestones.values(), default=turn.account.born))
+    return days_between(turn, max(turn.account.milestones.values(), default=turn.account.first_seen))
 
 
 def _reached(name: str) -> Read:

@@ -1,6 +1,6 @@
 """How many were there in the last days? active_users, user_days, features."""
 
-from services.lifecycle.core import crowd
+from services.lifecycle.core import active_members as members
 from services.lifecycle.core.definition.metrics import ActiveUsers, Features, UserDays
 from services.lifecycle.core.metrics.part import Part, Write, Writer
 from services.lifecycle.core.state import Account
@@ -14,7 +14,7 @@ def active_users(_: str, metric: ActiveUsers) -> Part:
     write, days = _users(metric.of), metric.days
 
     def read(turn: Turn) -> float:
-        return float(crowd.active(turn.account.crowds.get(write.store), turn.day, days))
+        return float(members.active(turn.account.active_members.get(write.store), turn.day, days))
 
     return Part(read, frozenset({write.store}), (metric.of,), (write,))
 
@@ -23,7 +23,7 @@ def user_days(_: str, metric: UserDays) -> Part:
     write, days = _users(metric.of), metric.days
 
     def read(turn: Turn) -> float:
-        return float(crowd.pairs(turn.account.crowds.get(write.store), turn.day, days))
+        return float(members.pairs(turn.account.active_members.get(write.store), turn.day, days))
 
     return Part(read, frozenset({write.store}), (metric.of,), (write,))
 
@@ -35,7 +35,7 @@ def features(_: str, metric: Features) -> Part:
         return bool(hit.feature) and _see(account, store, hit.feature[:200], hit.day, MOST_FEATURES)
 
     def read(turn: Turn) -> float:
-        return float(crowd.active(turn.account.crowds.get(store), turn.day, days))
+        return float(members.active(turn.account.active_members.get(store), turn.day, days))
 
     return Part(read, frozenset({store}), (metric.of,), (Write(metric.of, store, lambda _: write),))
 
@@ -50,7 +50,7 @@ def _users(of: str) -> Write:
 
 
 def _see(account: Account, store: str, who: str, day: int, most: int) -> bool:
-    seen = account.crowds.get(store)
+    seen = account.active_members.get(store)
     if seen is None:
-        seen = account.crowds[store] = crowd.crowd(day)
-    return crowd.see(seen, who, day, most)
+        seen = account.active_members[store] = members.crowd(day)
+    return members.see(seen, who, day, most)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from services.lifecycle.core.definition.duration import duration
 from services.lifecycle.core.definition.metrics import DaysSince, DaysSinceMilestone, Latest, Open
 from services.lifecycle.core.metrics.part import Part, Write, Writer, days_between, scalar
-from services.lifecycle.core.state import Account, Told
+from services.lifecycle.core.state import Account, TimestampedValue
 from services.lifecycle.core.turn import Hit, Turn
 from shared.contracts.evidence import Value
 
@@ -55,7 +55,7 @@ def opened(name: str, metric: Open) -> Part:
         return Write(of, store, lambda _: writer, properties=True)
 
     def read(turn: Turn) -> float | None:
-        known = turn.account.opened.get(store)
+        known = turn.account.open_items.get(store)
         return max(0.0, float(sum(told.value for told in known.values()))) if known else None  # type: ignore[misc]
 
     stores = frozenset({store})
@@ -66,7 +66,7 @@ def _keyed(store: str, key: str, opens: bool) -> Writer:
     """Each key stands as its latest event says. The oldest closed ones are forgotten first."""
 
     def write(account: Account, hit: Hit) -> bool:
-        known = account.opened.setdefault(store, {})
+        known = account.open_items.setdefault(store, {})
         which = str(hit.properties.get(key, ""))[:100]
         if which not in known and len(known) >= MOST_KEYS:
             del known[next((old for old, told in known.items() if not told.value), next(iter(known)))]
@@ -77,19 +77,19 @@ def _keyed(store: str, key: str, opens: bool) -> Writer:
 
 def _netted(store: str, _: str, opens: bool) -> Writer:
     def write(account: Account, hit: Hit) -> bool:
-        net = account.opened.setdefault(store, {}).setdefault("", Told(hit.at, 0.0))
+        net = account.open_items.setdefault(store, {}).setdefault("", TimestampedValue(hit.at, 0.0))
         net.value = float(net.value or 0) + (1.0 if opens else -1.0)
         return True
 
     return write
 
 
-def _tell(known: dict[str, Told], key: str, at: datetime, value: Value) -> bool:
+def _tell(known: dict[str, TimestampedValue], key: str, at: datetime, value: Value) -> bool:
     """The later told wins; of two at the same instant, the one that arrived last."""
     told = known.get(key)
     if told and told.at > at:
         return False
-    known[key] = Told(at, value)
+    known[key] = TimestampedValue(at, value)
     return not told or told.value != value or told.at != at
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from services.lifecycle.core.definition.metrics import DaysUntil, Trait
 from services.lifecycle.core.metrics.part import Part, scalar
-from services.lifecycle.core.state import Account, Told
+from services.lifecycle.core.state import Account, TimestampedValue
 from services.lifecycle.core.turn import Turn, in_utc
 from shared.contracts.evidence import Value
 
@@ -39,7 +39,7 @@ def set_trait(account: Account, name: str, at: datetime, told: object) -> bool:
         return False
     if known and known.at > at:
         return False
-    account.traits[name] = Told(at, value)
+    account.traits[name] = TimestampedValue(at, value)
     return known is None or known.value != value
 
 

@@ -20,7 +20,7 @@ class Seen(msgspec.Struct, array_like=True, gc=False):
     bits: int
 
 
-class Crowd(msgspec.Struct, array_like=True):
+class ActiveMembers(msgspec.Struct, array_like=True):
     """All members seen within 64 days, and their sums by day."""
 
     newest: Series
@@ -28,12 +28,12 @@ class Crowd(msgspec.Struct, array_like=True):
     members: dict[str, Seen] = {}
 
 
-def crowd(day: int) -> Crowd:
+def crowd(day: int) -> ActiveMembers:
     """Nobody yet."""
-    return Crowd(Series(day, [0]), Series(day, [0]))
+    return ActiveMembers(Series(day, [0]), Series(day, [0]))
 
 
-def see(crowd: Crowd, who: str, day: int, most: int) -> bool:
+def see(crowd: ActiveMembers, who: str, day: int, most: int) -> bool:
     """Somebody was there on that day. False when that was known, or when the crowd is at its limit."""
     seen = crowd.members.get(who)
     if seen is None:
@@ -47,7 +47,7 @@ def see(crowd: Crowd, who: str, day: int, most: int) -> bool:
     return True
 
 
-def _mark(crowd: Crowd, seen: Seen, day: int) -> bool:
+def _mark(crowd: ActiveMembers, seen: Seen, day: int) -> bool:
     gap = day - seen.last
     if gap > 0:
         take_back(crowd.newest, seen.last)
@@ -62,24 +62,24 @@ def _mark(crowd: Crowd, seen: Seen, day: int) -> bool:
     return True
 
 
-def active(crowd: Crowd | None, day: int, days: int) -> int | float:
+def active(crowd: ActiveMembers | None, day: int, days: int) -> int | float:
     """Members seen in the window."""
     return sum(window(crowd.newest, day, days)) if crowd else 0
 
 
-def pairs(crowd: Crowd | None, day: int, days: int) -> int | float:
+def pairs(crowd: ActiveMembers | None, day: int, days: int) -> int | float:
     """Member-days in the window."""
     return sum(window(crowd.pairs, day, days)) if crowd else 0
 
 
-def remove(crowd: Crowd, who: str) -> None:
+def remove(crowd: ActiveMembers, who: str) -> None:
     """A member left: no window counts it among the active any more. Its past days stay counted."""
     seen = crowd.members.pop(who, None)
     if seen:
         take_back(crowd.newest, seen.last)
 
 
-def sweep(crowd: Crowd, day: int) -> None:
+def sweep(crowd: ActiveMembers, day: int) -> None:
     """Drop the members whose bitmap is empty by now."""
     gone = [who for who, seen in crowd.members.items() if day - seen.last >= _KEEP]
     for who in gone:

@@ -1,0 +1,18 @@
+"""Layouts that an account's stored state has had, and the codec of the current one."""
+
+from typing import Any
+
+from services.lifecycle.core.state import Account
+from shared.db.layouts import Layouts
+
+_DEFINITION_VERSION = Account.__struct_fields__.index("definition_version")
+
+
+def _recognise_anew(plain: list[Any]) -> list[Any]:
+    """Layout 1 to 2: stores are numbered in another order, so the known ones are found anew with the next event."""
+    plain[_DEFINITION_VERSION:] = ["", 0]
+    return plain
+
+
+LAYOUTS = Layouts(Account, 2, {1: _recognise_anew}, compress_from=1_501)
+"""Compressed from where PostgreSQL would begin to do it by itself."""
