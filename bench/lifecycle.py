@@ -30,7 +30,7 @@ from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.contracts.topics import LIFECYCLE
 from shared.keys import credentials
 from shared.settings import Settings
-from waymark import histories
+from waymark import migrations
 
 MINIMAL = ROOT / "bench/definitions/minimal"
 SHIPPED = ROOT / "config"
@@ -67,7 +67,7 @@ async def _round(session: Session, config: Path, check: Check) -> Figures:
 async def migrated(settings: Settings, services: list[str]) -> None:
     """Keys and tables."""
     credentials(settings.data)
-    await asyncio.to_thread(histories.migrate, settings, services)
+    await asyncio.to_thread(migrations.migrate, settings, services)
 
 
 async def drained(settings: Settings, servers: Servers, events: int) -> tuple[Mark, Mark]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.settings import Settings
 from shared.storage import Storage, open_storage
-from waymark import histories
+from waymark import migrations
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -35,6 +35,6 @@ async def settle(done: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> 
 @asynccontextmanager
 async def store(settings: Settings, service: str = "ingest", owner: str = "test") -> AsyncIterator[Storage]:
     """One service's migrated store."""
-    await asyncio.to_thread(histories.migrate, settings, [service])
+    await asyncio.to_thread(migrations.migrate, settings, [service])
     async with open_storage(settings, [service], StillClock(), owner) as stores:
         yield stores[service]

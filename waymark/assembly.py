@@ -30,7 +30,7 @@ from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodical
 from shared.settings import Settings
 from shared.shutdown import LEASES, Shutdown
 from shared.storage import Storage, check_urls, open_storage
-from waymark import histories
+from waymark import migrations
 
 WIRES: dict[str, Callable[[ServiceContext], Service]] = {
     "ingest": wire_ingest,
@@ -89,13 +89,13 @@ async def assembled(
 def _migrations(settings: Settings, names: list[str]) -> list[str]:
     """One process brings its own file up to date; a shared database is migrated once, by `waymark migrate`."""
     if settings.embedded:
-        histories.migrate(settings, names)
-    return histories.pending(settings, names)
+        migrations.migrate(settings, names)
+    return migrations.pending(settings, names)
 
 
 def _loops(service: Service, store: Storage) -> list[SupervisedLoop]:
     work = {consumer.group: consumer.run for consumer in service.consumers} | service.loops
-    if store.relay is not None and service.name in histories.OWNERS:
+    if store.relay is not None and service.name in migrations.OWNERS:
         work[f"{service.name}-relay"] = store.relay.run
     if store.upkeep is not None:
         work["log-upkeep"] = partial(run_periodically, _UPKEEP, store.upkeep.tidy)

@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from shared import log
 from shared.clock import SystemClock
 from shared.db.errors import is_infrastructure
-from shared.db.revise import revise
 from shared.definitions import DefinitionError
 from shared.failures import Failure
 from shared.settings import Settings
-from waymark import commands, histories
+from waymark import commands, migrations
 from waymark.assembly import WIRES
 from waymark.serving import event_loop, first_free
 from waymark.show import show
@@ -47,17 +46,16 @@ def migrate(
     message: Annotated[str, typer.Option(help="what the revision does")] = "change tables",
 ) -> None:
     """Bring the database's tables to the newest revision."""
-    settings, services = _settings(), list(histories.OWNERS)
+    settings, services = _settings(), list(migrations.OWNERS)
     if revise_service:
-        owner = "ingest" if revise_service == "bus" else revise_service
-        found = next(history for history in histories.histories(owner) if history.name == revise_service)
-        typer.echo(revise(found, message))
+        _guarded(lambda: typer.echo(migrations.revise(migrations.history_named(revise_service), message)))
         return
     if check:
-        drift = histories.drift(settings, services)
+        drift: list[str] = []
+        _guarded(lambda: drift.extend(migrations.drift(settings, services)))
         typer.echo("\n".join(drift) or "tables and code agree")
         raise typer.Exit(bool(drift))
-    _guarded(lambda: histories.migrate(settings, services))
+    _guarded(lambda: migrations.migrate(settings, services))
     typer.echo("tables are up to date")
 
 

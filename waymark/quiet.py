@@ -9,7 +9,7 @@ from shared.bus.tables import log_end
 from shared.failures import Halted
 from shared.service.consumer import Consumer
 from shared.service.context import ServiceContext
-from waymark import histories
+from waymark import migrations
 from waymark.assembly import Assembly
 
 _TWICE = 2
@@ -35,7 +35,7 @@ async def behind(assembly: Assembly) -> int:
     for name, service in assembly.services.items():
         context = assembly.contexts[name]
         waiting += sum([await _unread(context, consumer) for consumer in service.consumers])
-        waiting += await _uncarried(context) if name in histories.OWNERS else 0
+        waiting += await _uncarried(context) if name in migrations.OWNERS else 0
     return waiting
 
 

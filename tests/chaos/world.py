@@ -15,7 +15,7 @@ from shared.settings import Settings
 from tests.chaos import witness
 from tests.chaos.books import Books, PostgresBooks, SqliteBooks
 from tests.chaos.kafka_log import Lying, lying
-from waymark import histories
+from waymark import migrations
 
 PARTS = 4
 _NAMES = [topic.name for topic in TOPICS]
@@ -100,7 +100,7 @@ async def embedded(folder: Path) -> AsyncIterator[Embedded]:
 
 
 async def _prepared(settings: Settings, books: Books) -> None:
-    await asyncio.to_thread(histories.migrate, settings, list(histories.OWNERS))
+    await asyncio.to_thread(migrations.migrate, settings, list(migrations.OWNERS))
     await witness.install(books)
 
 

@@ -7,10 +7,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData
 
-from shared.db.migrate import History, behind, differences, script_of, upgrade
 from shared.settings import Settings
 from tests.contract.house.databases import execute
-from waymark.histories import OWNERS, drift, histories, migrate, pending
+from waymark.migrations import (
+    OWNERS,
+    History,
+    behind,
+    differences,
+    drift,
+    histories,
+    migrate,
+    pending,
+    script_of,
+    upgrade,
+)
 
 SERVICES = Path(__file__).parents[2] / "services"
 OWNED = [service for service in OWNERS if (SERVICES / service / "tables.py").exists()]

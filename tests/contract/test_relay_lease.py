@@ -9,7 +9,7 @@ from sqlalchemy import select
 from shared.bus.tables import relay_lease
 from tests.conftest import scaled
 from tests.make import NOON, StillClock, settle, store
-from waymark import histories
+from waymark import migrations
 from waymark.assembly import assembled
 
 pytestmark = pytest.mark.servers
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.servers
 
 async def test_a_relay_that_stops_gives_its_lease_back(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings = scaled(request, tmp_path)
-    await asyncio.to_thread(histories.migrate, settings, ["ingest"])
+    await asyncio.to_thread(migrations.migrate, settings, ["ingest"])
     until = select(relay_lease.c.until).where(relay_lease.c.name == "ingest")
     async with assembled(settings, ["ingest"], StillClock()) as assembly:
 

@@ -21,7 +21,7 @@ from tests.conftest import ROOT, Deployment, embedded, scaled
 from tests.journey.processes import Running, Sdk, started, uses
 from tests.make import settle
 from tests.service.notify.doors import Mailbox, mail_server
-from waymark import histories
+from waymark import migrations
 from waymark.assembly import WIRES
 
 ACCOUNTS, EVENTS, BATCH = 20, 4000, 20
@@ -86,7 +86,7 @@ async def dawdling(url: str) -> AsyncIterator[asyncio.Task[bytes]]:
 
 async def test_stopped_under_load_it_ends_in_time_and_counts_every_event_once(deployment: Deployment) -> None:
     settings, lifecycle = deployment.settings.model_copy(update={"port": free_port()}), free_port()
-    await asyncio.to_thread(histories.migrate, settings, list(WIRES))
+    await asyncio.to_thread(migrations.migrate, settings, list(WIRES))
     keys = credentials(settings.data)
     sdk = Sdk(f"http://127.0.0.1:{settings.port}", keys.write)
     posting = asyncio.create_task(sdk.post(uses(EVENTS, ACCOUNTS, history="h"), BATCH))
@@ -202,7 +202,7 @@ async def test_a_server_that_freezes_delays_no_stop(
     request: pytest.FixtureRequest, tmp_path: Path, kafka: Kafka, postgres: Postgres, frozen: str
 ) -> None:
     settings = scaled(request, tmp_path).model_copy(update={"port": free_port()})
-    await asyncio.to_thread(histories.migrate, settings, list(WIRES))
+    await asyncio.to_thread(migrations.migrate, settings, list(WIRES))
     server = kafka.pid if frozen == "kafka" else postgres.pid
     sdk = Sdk(f"http://127.0.0.1:{settings.port}", credentials(settings.data).write)
     posting = asyncio.create_task(sdk.post(uses(EVENTS, ACCOUNTS, history="h"), BATCH))

@@ -15,7 +15,7 @@ from tests.conftest import embedded, scaled
 from tests.journey.processes import Running, started, uses
 from tests.journey.road import Road, road
 from tests.make import settle
-from waymark import histories
+from waymark import migrations
 
 pytestmark = pytest.mark.servers
 ACCOUNTS, EVENTS, BATCH = 40, 12_000, 200
@@ -77,7 +77,7 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
 ) -> None:
     settings, stream = scaled(request, tmp_path / "scaled"), uses(EVENTS, ACCOUNTS)
     async with road(settings, ["ingest"]) as on:
-        await asyncio.to_thread(histories.migrate, settings, ["lifecycle"])
+        await asyncio.to_thread(migrations.migrate, settings, ["lifecycle"])
         async with replica(settings) as victim, replica(settings) as survivor:
             doomed, heir = victim.url, survivor.url
 

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from shared.settings import Settings
-from waymark import histories
+from waymark import migrations
 
 _MOVES = """
 CREATE TABLE seen_move (n INTEGER PRIMARY KEY AUTOINCREMENT, grp, topic, part, was, now, epoch);
@@ -46,7 +46,7 @@ class Templates:
 
     def _make(self, services: tuple[str, ...]) -> Path:
         file = self._folder / f"{'-'.join(services)}.template"
-        histories.migrate(Settings(database_url=f"sqlite:///{file}"), list(services))
+        migrations.migrate(Settings(database_url=f"sqlite:///{file}"), list(services))
         connection = sqlite3.connect(file)
         connection.executescript(_MOVES + (_CONSENTS if "notify" in services else ""))
         connection.close()

@@ -39,8 +39,8 @@ _PURE_CORES = [Plant(PURE, {f"services.{service}.core.planted": "import shared.d
 
 PLANTS = [
     *_NEIGHBOURS,
-    *_each(FLOORS, "shared.planted", "import services.ingest.store", "import waymark.histories"),
-    *_each(FLOORS, "services.ingest.core.planted", "import waymark.histories"),
+    *_each(FLOORS, "shared.planted", "import services.ingest.store", "import waymark.migrations"),
+    *_each(FLOORS, "services.ingest.core.planted", "import waymark.migrations"),
     *_each(SHIPPED, "waymark.planted", "import tests.make", "from deploy import servers", "import bench"),
     *_each(SHIPPED, "shared.planted", "import pytest"),
     *_PURE_CORES,

@@ -19,7 +19,7 @@ from shared.contracts.usage import UsageEvent
 from shared.keys import credentials
 from shared.settings import Settings
 from tests.make import StillClock, settle
-from waymark import histories
+from waymark import migrations
 from waymark.assembly import Assembly, assembled
 
 ANN = {"type": "track", "event": "Report Exported", "userId": "ann", "context": {"groupId": "acme"}}
@@ -97,7 +97,7 @@ class Site:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Site]:
     """Ingest alone, reached without a socket."""
-    await asyncio.to_thread(histories.migrate, settings, [GROUP])
+    await asyncio.to_thread(migrations.migrate, settings, [GROUP])
     clock = StillClock()
     async with assembled(settings, [GROUP], clock) as assembly, connected(assembly.app) as client:
         yield Site(settings, assembly, clock, client)
