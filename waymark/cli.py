@@ -17,8 +17,8 @@ from shared.failures import Failure
 from shared.settings import Settings
 from waymark import commands, migrations
 from waymark.assembly import WIRES
+from waymark.demo.command import run_demo
 from waymark.serving import event_loop, first_free
-from waymark.show import show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -80,7 +80,7 @@ def demo(
     settings = _settings()
     if "port" not in settings.model_fields_set:
         settings = settings.model_copy(update={"port": first_free(settings.host, settings.port)})
-    _do(show(settings, SystemClock(), seed, once=once))
+    _do(run_demo(settings, SystemClock(), seed, once=once))
 
 
 @app.command()

@@ -16,7 +16,7 @@ from shared.clock import Clock, SystemClock
 from shared.keys import credentials
 from shared.settings import Settings
 from shared.shutdown import BUDGET
-from waymark.importing import Imported, Target, import_file
+from waymark.importing import ImportResult, Target, import_file
 from waymark.serving import served
 
 _BATCH_OF_OBJECTS = 50_000
@@ -93,7 +93,7 @@ async def import_history(
             SystemClock().now(),
             live,
             lambda progress, size: bar.update(
-                task, completed=progress.read, total=size, description=f"{progress.posted:,} events"
+                task, completed=progress.bytes_read, total=size, description=f"{progress.events:,} events"
             ),
         )
     _report(done)
@@ -112,11 +112,11 @@ def progress_bar(what: str) -> Progress:
     )
 
 
-def _report(done: Imported) -> None:
+def _report(done: ImportResult) -> None:
     posted = done.posted
     print(f"{posted.events:,} events of {done.accounts:,} accounts in {posted.seconds:.1f} s ({posted.rate:,.0f}/s)")
-    print(f"import id {done.import_id}; {posted.accepted:,} accepted, {done.bad_count} lines could not be read")
-    for number, reason in done.bad[:10]:
+    print(f"import id {done.import_id}; {posted.accepted:,} accepted, {done.skipped_count} lines could not be read")
+    for number, reason in done.skipped[:10]:
         print(f"  line {number}: {reason}")
     if done.late:
         print(

@@ -15,8 +15,8 @@ from shared.keys import credentials
 from shared.settings import Settings
 from waymark import migrations
 from waymark.assembly import WIRES, Assembly
-from waymark.importing import Imported, Target, import_file
-from waymark.quiet import quiet
+from waymark.idle import wait_until_idle
+from waymark.importing import ImportResult, Target, import_file
 from waymark.serving import served
 
 
@@ -43,15 +43,17 @@ class Road(NamedTuple):
             if not page["next"]:
                 return items
 
-    async def imported(self, file: Path, now: datetime, batch_size: int = 500, *, live: bool | None = None) -> Imported:
+    async def imported(
+        self, file: Path, now: datetime, batch_size: int = 500, *, live: bool | None = None
+    ) -> ImportResult:
         """Import a file, and wait until every service has taken everything that came of it."""
         done = await import_file(file, Target(self.url, self.write_key, batch_size), now, live)
-        await self.quiet()
+        await self.wait_until_idle()
         return done
 
-    async def quiet(self, seconds: float = 400) -> None:
+    async def wait_until_idle(self, seconds: float = 400) -> None:
         """Until nothing waits anywhere."""
-        await quiet(self.assembly, seconds)
+        await wait_until_idle(self.assembly, seconds)
 
 
 @asynccontextmanager

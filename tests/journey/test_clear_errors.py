@@ -114,5 +114,6 @@ async def test_a_second_process_on_the_same_file_is_refused(tmp_path: Path) -> N
 
 
 async def test_a_missing_history_file_is_named(tmp_path: Path) -> None:
-    errors = await refused("import", str(tmp_path / "none.ndjson"), DATA=str(tmp_path), PORT=str(free_port()))
-    assert "none.ndjson" in errors
+    missing = tmp_path / "none.ndjson"
+    errors = await refused("import", str(missing), DATA=str(tmp_path), PORT=str(free_port()))
+    assert f"waymark: there is no file {missing} to import\n" in errors

@@ -103,5 +103,5 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
             after_the_kill = await decisions(heir, on)
     async with road(embedded(tmp_path / "undisturbed"), ["ingest", "lifecycle"]) as calm:
         await post(calm, stream)
-        await calm.quiet()
+        await calm.wait_until_idle()
         assert after_the_kill == await decisions(calm.url, calm)

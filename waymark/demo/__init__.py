@@ -1,6 +1,5 @@
-"""What does the demo show? A made-up company, told by its usage events, the same for every run of a seed."""
+"""Demo: a made-up company as a stream of usage events, the same for every run of a seed."""
 
-from waymark.demo.company import company
-from waymark.demo.stories import Referral, Stories, Story, stories
+from waymark.demo.company import Highlight, Highlights, Referral, company, highlights
 
-__all__ = ["Referral", "Stories", "Story", "company", "stories"]
+__all__ = ["Highlight", "Highlights", "Referral", "company", "highlights"]

@@ -1,4 +1,4 @@
-"""What are the demo's customers and people called? Invented words; any likeness is chance."""
+"""Names of the demo's customers and people, and their comments: invented; any likeness is chance."""
 
 PLACES = (  # noqa: SIM905  a list of words reads better without a hundred quotes
     "Aldermoor Ambleton Arkwater Ashvale Barrowmere Bellhollow Birchfen Blackmarsh Bramwick Brackwater Brindlewood "

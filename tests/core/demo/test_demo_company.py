@@ -1,4 +1,4 @@
-"""Is the demo company always the same, in order, of a bearable size, and complete?"""
+"""The demo company: the same for a seed, in order, of a bearable size, and complete."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What do these tests read? Small history files, and the real sample where it lies."""
+"""Fixtures: small history files, and the real sample where it lies."""
 
 import gzip
 import os

@@ -24,7 +24,7 @@ def event(number: float, kind: Any, name: str = "", **properties: Any) -> UsageE
 async def use(heard: Voices, *events: UsageEvent) -> None:
     records = [Outgoing(one.account.encode(), msgspec.json.encode(one)) for one in events]
     await heard.road.assembly.contexts["advocacy"].bus.publish(USAGE.name, records)
-    await heard.road.quiet()
+    await heard.road.wait_until_idle()
 
 
 async def test_lifecycle_sees_the_latest_answer_and_its_echo_is_not_counted(deployment: Deployment) -> None:
@@ -38,7 +38,7 @@ async def test_lifecycle_sees_the_latest_answer_and_its_echo_is_not_counted(depl
         (request,) = await heard.heard(OutreachRequested)
         for score in (2, 9):
             await heard.post(request.link, score=score)
-        await heard.road.quiet()
+        await heard.road.wait_until_idle()
         metrics = (await heard.road.get("/lifecycle/v1/accounts/acme"))["metrics"]
         assert metrics["nps"] == 9
         echoes = await heard.road.pages("/lifecycle/v1/accounts/acme/history", kind="fact_observed")

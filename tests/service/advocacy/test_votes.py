@@ -212,7 +212,7 @@ async def test_rest_takes_a_key_and_pages_do_not(heard: Voices) -> None:
 
 async def test_a_message_nobody_can_read_is_parked_and_shown(heard: Voices) -> None:
     await heard.road.assembly.contexts["advocacy"].bus.publish(LIFECYCLE.name, [Outgoing(b"acme", b"{}")])
-    await heard.road.quiet()
+    await heard.road.wait_until_idle()
     (shown,) = await heard.road.pages("/advocacy/v1/parked")
     assert (shown["reason"], shown["body"]) == ("not_the_contract", "{}")
 

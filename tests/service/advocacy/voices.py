@@ -70,14 +70,14 @@ class Voices(NamedTuple):
     async def say(self, topic: Topic, messages: Sequence[Any]) -> None:
         records = [Outgoing(one.account.encode(), msgspec.json.encode(one)) for one in messages]
         await self.road.assembly.contexts["advocacy"].bus.publish(topic.name, records)
-        await self.road.quiet()
+        await self.road.wait_until_idle()
 
     async def outreach(self, *messages: Any) -> None:
         await self.say(OUTREACH, messages)
 
     async def heard(self, kind: type) -> list[Any]:
         """Messages of this kind that advocacy published, by account in order."""
-        await self.road.quiet()
+        await self.road.wait_until_idle()
         await settle(self.listener.has_all)
         told = [one for _, one in sorted(self.listener.heard.items(), key=itemgetter(0)) if isinstance(one, kind)]
         return sorted(told, key=attrgetter("account"))

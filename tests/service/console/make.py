@@ -75,7 +75,7 @@ async def told(running: Road) -> None:
     async with httpx2.AsyncClient(auth=(running.write_key, "")) as http:
         answer = await http.post(f"{running.url}/v1/batch", json={"batch": events})
         assert answer.status_code == 200, answer.text
-    await running.quiet()
+    await running.wait_until_idle()
 
 
 def event(account: str, name: str, **properties: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ async def test_a_parked_record_is_shown_with_its_reason_and_tried_again(admin: B
     text = await admin.page("/console/parked")
     assert parked["reason"].replace("_", " ") in text
     assert (await admin.post("/console/parked/redrive", ids=[parked["id"]])).status_code == 303
-    await admin.road.quiet()
+    await admin.road.wait_until_idle()
 
 
 async def test_what_the_service_refuses_is_said(admin: Browser):

@@ -38,7 +38,7 @@ async def used(on: Road, clock: StillClock, *accounts: str) -> None:
         for name in accounts
     ]
     assert (await on.http.post("/v1/batch", json={"batch": batch}, auth=(on.write_key, ""))).status_code == 200
-    await on.quiet()
+    await on.wait_until_idle()
 
 
 async def test_accounts_come_page_by_page_and_filters_must_all_match(on: Road, clock: StillClock) -> None:

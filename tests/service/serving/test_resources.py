@@ -37,7 +37,7 @@ async def use(on: Road, *accounts: str) -> None:
         for name in accounts
     ]
     assert (await on.http.post("/v1/batch", json={"batch": batch}, auth=(on.write_key, ""))).status_code == 200
-    await on.quiet()
+    await on.wait_until_idle()
 
 
 async def resources(on: Road) -> AsyncIterator[tuple[str, str, set[str]]]:

@@ -1,4 +1,4 @@
-"""Do the stories lead to accounts that live what they promise?"""
+"""Highlights of the demo: the accounts live as their persona says."""
 
 from collections import Counter
 from datetime import date, datetime, timedelta
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from waymark.demo import company, stories
-from waymark.demo.cast import cast
-from waymark.demo.life import life
-from waymark.demo.persona import on
+from waymark.demo import company, highlights
+from waymark.demo.company import accounts_of
+from waymark.demo.model import value_at
 from waymark.demo.personas import PERSONAS
+from waymark.demo.simulation import account_records
 
 TODAY = date(2026, 11, 22)
 Records = list[dict[str, Any]]
@@ -43,14 +43,14 @@ def test_the_personas_fill_the_company():
 
 
 def test_every_persona_has_accounts_to_show(told: Told):
-    samples = stories(7, TODAY).samples
+    samples = highlights(7, TODAY).samples
     assert samples.keys() == {persona.name for persona in PERSONAS}
-    assert all(1 <= len(playing) <= 3 for playing in samples.values())
-    assert {story.account for playing in samples.values() for story in playing} <= told.keys()
+    assert all(1 <= len(matching) <= 3 for matching in samples.values())
+    assert {shown.account_id for matching in samples.values() for shown in matching} <= told.keys()
 
 
 def test_the_champion_leaves_then_use_tickets_and_nps_fall_and_it_cancels_30_days_ago(told: Told):
-    records = told[stories(7, TODAY).churn.account]
+    records = told[highlights(7, TODAY).churn.account_id]
     happened = {
         "left": max(ago(record) for record in of(records, "User Removed")),
         "urgent": [ago(r) for r in of(records, "Ticket Opened") if r["properties"]["priority"] == "urgent"],
@@ -67,21 +67,21 @@ def test_the_champion_leaves_then_use_tickets_and_nps_fall_and_it_cancels_30_day
 def test_the_story_is_the_same_on_any_day_of_the_week():
     for shift in range(7):
         today = TODAY + timedelta(days=shift)
-        churn = next(each for each in cast(7, today) if each.persona.name == "champion_leaves")
-        *_, cancelled = life(churn, today)
+        churn = next(each for each in accounts_of(7, today) if each.persona.name == "champion_leaves")
+        *_, cancelled = account_records(churn, today)
         assert cancelled["event"] == "Subscription Cancelled"
         assert (today - date.fromisoformat(cancelled["timestamp"][:10])).days == 30
 
 
 def test_silent_accounts_have_been_silent_for_weeks_without_cancelling(told: Told):
-    for story in stories(7, TODAY).samples["silent"]:
-        assert min(ago(record) for record in of(told[story.account], *WORK)) >= 21
-        assert not of(told[story.account], "Subscription Cancelled")
+    for shown in highlights(7, TODAY).samples["silent"]:
+        assert min(ago(record) for record in of(told[shown.account_id], *WORK)) >= 21
+        assert not of(told[shown.account_id], "Subscription Cancelled")
 
 
 def test_stalled_accounts_connected_nothing_and_set_no_objective(told: Told):
-    for story in stories(7, TODAY).samples["stalled"]:
-        assert not of(told[story.account], "Integration Connected", "Objective Set", "Value Delivered")
+    for shown in highlights(7, TODAY).samples["stalled"]:
+        assert not of(told[shown.account_id], "Integration Connected", "Objective Set", "Value Delivered")
 
 
 def test_seats_are_nearly_all_in_use_where_they_run_out_and_half_on_the_plateau(told: Told):
@@ -89,21 +89,21 @@ def test_seats_are_nearly_all_in_use_where_they_run_out_and_half_on_the_plateau(
         seats = [r["traits"]["seats"] for r in told[account] if r["type"] == "group"][-1]
         return len(working(told[account], 28)) / seats
 
-    samples = stories(7, TODAY).samples
-    assert all(share(story.account) >= 0.8 for story in samples["out_of_seats"])
-    assert all(share(story.account) <= 0.65 for story in samples["plateau"])
+    samples = highlights(7, TODAY).samples
+    assert all(share(shown.account_id) >= 0.8 for shown in samples["out_of_seats"])
+    assert all(share(shown.account_id) <= 0.65 for shown in samples["plateau"])
 
 
 def test_gated_features_are_tried_three_times_by_two_people_within_14_days(told: Told):
-    for story in stories(7, TODAY).samples["wanting_more"]:
-        tried = [r for r in of(told[story.account], "Gated Feature Attempted") if ago(r) <= 14]
+    for shown in highlights(7, TODAY).samples["wanting_more"]:
+        tried = [r for r in of(told[shown.account_id], "Gated Feature Attempted") if ago(r) <= 14]
         assert len(tried) >= 3
         assert len({record["userId"] for record in tried}) >= 2
 
 
 def test_advocates_are_promoters_of_half_a_year_with_an_objective_attained(told: Told):
-    for story in stories(7, TODAY).samples["advocate"]:
-        records = told[story.account]
+    for shown in highlights(7, TODAY).samples["advocate"]:
+        records = told[shown.account_id]
         assert ago(records[0]) >= 180
         assert of(records, "Objective Attained")
         recent = [r["properties"]["score"] for r in of(records, "NPS Answered") if ago(r) <= 90]
@@ -112,14 +112,14 @@ def test_advocates_are_promoters_of_half_a_year_with_an_objective_attained(told:
 
 
 def test_referred_accounts_signed_up_with_an_advocates_code_and_paid(told: Told):
-    referrals = stories(7, TODAY).referrals
+    referrals = highlights(7, TODAY).referrals
     assert len({referral.code for referral in referrals}) == 4
     for referral in referrals:
-        signed_up = of(told[referral.referred], "Referred Signup")[0]
+        signed_up = of(told[referral.referred_id], "Referred Signup")[0]
         assert signed_up["properties"] == {"referral_code": referral.code}
         assert referral.code.startswith("DEMO")
-        assert of(told[referral.referred], "Invoice Paid")
-        assert referral.user in {record["userId"] for record in told[referral.advocate]}
+        assert of(told[referral.referred_id], "Invoice Paid")
+        assert referral.user_id in {record["userId"] for record in told[referral.advocate_id]}
 
 
 def test_some_renewals_are_behind_and_some_within_the_next_weeks(told: Told):
@@ -133,4 +133,4 @@ def test_some_renewals_are_behind_and_some_within_the_next_weeks(told: Told):
 
 def test_a_curve_is_straight_between_its_points_and_flat_outside():
     curve = ((0, 0.2), (10, 0.4), (20, 1.0))
-    assert [round(on(curve, day), 2) for day in (-5, 0, 5, 10, 15, 20, 99)] == [0.2, 0.2, 0.3, 0.4, 0.7, 1.0, 1.0]
+    assert [round(value_at(curve, day), 2) for day in (-5, 0, 5, 10, 15, 20, 99)] == [0.2, 0.2, 0.3, 0.4, 0.7, 1.0, 1.0]

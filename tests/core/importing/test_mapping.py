@@ -1,4 +1,4 @@
-"""Does reading a history file keep every event, name it the same each time, and close it?"""
+"""History files: every event is kept, gets the same message id each time, and a marker closes each account."""
 
 import io
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pytest
 
 from shared.contracts.usage import HISTORY_ENDED
 from waymark.demo import company
-from waymark.importing import BadLine, History, Record, Unreadable, opened
+from waymark.importing import HistoryRecord, RecordMapper, SkippedLine, Unreadable, open_history
 
 Write = Callable[..., Path]
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -27,10 +27,10 @@ def segment(day: int = 1, **more: Any) -> dict[str, Any]:
     return base | {"context": {"groupId": "a"}} | more
 
 
-def read(path: Path, live: bool | None = None, now: datetime = NOW) -> tuple[History, list[Record]]:
-    with opened(path) as source:
-        history = History(source.import_id, now, live)
-        return history, list(history.records(source.lines()))
+def read(path: Path, live: bool | None = None, now: datetime = NOW) -> tuple[RecordMapper, list[HistoryRecord]]:
+    with open_history(path) as file:
+        mapper = RecordMapper(file.import_id, now, live)
+        return mapper, list(mapper.records(file.lines()))
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -68,26 +68,37 @@ def test_both_shapes_may_stand_in_one_file(write: Write):
 
 
 def test_a_gzip_file_is_known_by_its_first_bytes(write: Write):
-    packed = write(event(), event(day=2), name="history.gz")
+    packed = write(event(), event(day=2), name="mapper.gz")
     renamed = packed.rename(packed.with_name("plain.ndjson"))
     assert len(events(renamed)) == 2
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+    missing = tmp_path / "none.ndjson"
+    with pytest.raises(Unreadable, match=f"there is no file {missing} to import"):
+        read(missing)
+
+
+def test_a_folder_is_no_file_to_import(tmp_path: Path):
+    with pytest.raises(Unreadable, match="cannot be read: Is a directory"):
+        read(tmp_path)
+
+
 def test_standard_input_is_read_for_a_dash():
-    with opened("-", io.BytesIO(msgspec.json.encode(event()) + b"\n")) as source:
-        history = History(source.import_id, NOW)
-        assert len(list(history.records(source.lines()))) == 2
+    with open_history("-", io.BytesIO(msgspec.json.encode(event()) + b"\n")) as file:
+        mapper = RecordMapper(file.import_id, NOW)
+        assert len(list(mapper.records(file.lines()))) == 2
 
 
 def test_standard_input_and_the_file_are_the_same_import(write: Write):
     path = write(event())
-    with opened("-", io.BytesIO(path.read_bytes())) as piped, opened(path) as file:
+    with open_history("-", io.BytesIO(path.read_bytes())) as piped, open_history(path) as file:
         assert piped.import_id == file.import_id
 
 
 def test_the_import_id_follows_the_content_not_the_name(write: Write):
     one, same, other = write(event(), name="1"), write(event(), name="2"), write(event(day=2), name="3")
-    with opened(one) as first, opened(same) as second, opened(other) as third:
+    with open_history(one) as first, open_history(same) as second, open_history(other) as third:
         assert first.import_id == second.import_id != third.import_id
 
 
@@ -135,23 +146,23 @@ def test_an_id_the_line_brings_is_kept_and_an_empty_one_is_not(write: Write):
     ],
 )
 def test_a_bad_line_is_noted_with_its_number_and_the_rest_is_read(write: Write, line: Any, reason: str):
-    history, records = read(write(event(), line, event(day=2)))
-    [(number, said)] = history.bad
+    mapper, records = read(write(event(), line, event(day=2)))
+    [(number, said)] = mapper.skipped
     assert number == 2
     assert reason in said
     assert len(records) == 2 + 1
-    assert history.lines == 3
+    assert mapper.lines == 3
 
 
 def test_blank_lines_are_no_lines(write: Write):
-    history, records = read(write("", event(), "  ", ""))
-    assert history.bad == []
+    mapper, records = read(write("", event(), "  ", ""))
+    assert mapper.skipped == []
     assert len(records) == 2
 
 
 def test_line_numbers_count_blank_lines(write: Write):
-    assert read(write("", event(), "", "x"))[0].bad == [
-        BadLine(4, "not a JSON object: JSON is malformed: invalid character (byte 0)")
+    assert read(write("", event(), "", "x"))[0].skipped == [
+        SkippedLine(4, "not a JSON object: JSON is malformed: invalid character (byte 0)")
     ]
 
 
@@ -205,21 +216,21 @@ def test_a_sorted_file_has_nothing_late_even_if_accounts_interleave(write: Write
 def test_the_first_late_line_is_named_once(write: Write):
     late = read(write(event("a", 5), event("b", 1), event("b", 2), event("a", 4), event("a", 3)))[0].late
     assert late
-    assert (late.number, late.account) == (4, "a")
+    assert (late.number, late.account_id) == (4, "a")
     assert "line 4: account a" in str(late)
 
 
 def test_the_demo_company_can_be_imported_as_it_is_told():
     told = company(7, NOW.date())
-    history = History("demo", NOW)
-    records = list(history.told(next(told) for _ in range(5000)))
-    assert len(records) == 5000 + len(history.accounts)
-    assert history.late is None
-    assert history.bad == []
+    mapper = RecordMapper("demo", NOW)
+    records = list(mapper.from_bodies(next(told) for _ in range(5000)))
+    assert len(records) == 5000 + len(mapper.accounts)
+    assert mapper.late is None
+    assert mapper.skipped == []
 
 
 def test_the_real_sample_is_101_288_records_of_383_accounts_with_unique_ids(oulad: Path):
-    history, records = read(oulad)
-    assert (history.lines, len(history.accounts), history.bad, history.late) == (101_288, 383, [], None)
+    mapper, records = read(oulad)
+    assert (mapper.lines, len(mapper.accounts), mapper.skipped, mapper.late) == (101_288, 383, [], None)
     assert len({record.body["messageId"] for record in records}) == len(records) == 101_288 + 383
-    assert not history.live
+    assert not mapper.live

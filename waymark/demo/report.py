@@ -1,4 +1,4 @@
-"""What does the demo print? The funnel, one account's story with its evidence, and what outreach would have gone out."""
+"""Demo report: the funnel, one account's story with its evidence, and the outreach that would have gone out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from rich.table import Table
 _BAR = 30
 
 
-class Telling:
+class Report:
     """Asks the services as any internal tool would, and prints."""
 
     def __init__(self, http: httpx2.AsyncClient, console: Console) -> None:
@@ -21,35 +21,35 @@ class Telling:
         """How many accounts are where, and how long a stage takes."""
         found = await self._get("/lifecycle/v1/funnel")
         table = Table("stage", "accounts", "", "entered", "median days in stage", title="Where the accounts are")
-        most = max(stage["accounts"] for stage in found["stages"]) or 1
+        largest = max(stage["accounts"] for stage in found["stages"]) or 1
         for stage in found["stages"]:
-            bar = "█" * round(_BAR * stage["accounts"] / most)
+            bar = "█" * round(_BAR * stage["accounts"] / largest)
             days = "-" if stage["median_days"] is None else f"{stage['median_days']:g}"
             table.add_row(stage["stage"], str(stage["accounts"]), bar, str(stage["entered"]), days)
         self._console.print(table)
 
-    async def account(self, account: str, most: int = 14) -> None:
+    async def account(self, account_id: str, limit: int = 14) -> None:
         """One account's transitions, oldest first, each with why."""
-        seen = await self._get(f"/lifecycle/v1/accounts/{account}")
+        account = await self._get(f"/lifecycle/v1/accounts/{account_id}")
         kinds = ["stage_changed", "flag_changed", "health_changed"]
-        history = (await self._get(f"/lifecycle/v1/accounts/{account}/history", kind=kinds, limit=most))["items"]
-        table = Table("when", "what", "why", "values", title=f"The story of {seen['name']}, now {seen['stage']}")
-        for one in reversed(history):
-            table.add_row(one["at"][:10], _what(one), one["evidence"]["reason"], _values(one["evidence"]))
+        history = (await self._get(f"/lifecycle/v1/accounts/{account_id}/history", kind=kinds, limit=limit))["items"]
+        table = Table("when", "what", "why", "values", title=f"The story of {account['name']}, now {account['stage']}")
+        for row in reversed(history):
+            table.add_row(row["at"][:10], _decision(row), row["evidence"]["reason"], _values(row["evidence"]))
         self._console.print(table)
 
-    async def outreach(self, account: str) -> None:
+    async def outreach(self, account_id: str) -> None:
         """What would have gone out: by play, and for this account message by message."""
         table = Table("play", "class", "would have gone out", "decided against", title="Outreach (nothing was sent)")
         for play in await self._get("/notify/v1/plays"):
-            planned, against = _planned(play["counts"])
+            planned, against = _counts(play["counts"])
             if planned or against:
                 table.add_row(play["name"], play["outreach_class"], str(planned), str(against))
         self._console.print(table)
-        letters = Table("when", "play", "channel", "what", title="The latest for that account")
-        for one in reversed((await self._get("/notify/v1/outbox", account=account, limit=10))["items"]):
-            letters.add_row(one["at"][:10], one["play"], one["channel"], _letter(one))
-        self._console.print(letters)
+        deliveries = Table("when", "play", "channel", "what", title="The latest for that account")
+        for row in reversed((await self._get("/notify/v1/outbox", account=account_id, limit=10))["items"]):
+            deliveries.add_row(row["at"][:10], row["play"], row["channel"], _delivery(row))
+        self._console.print(deliveries)
 
     async def surveys(self) -> None:
         """What customers say, with how sure we can be."""
@@ -65,21 +65,21 @@ class Telling:
         return answer.json()
 
 
-def _what(one: dict[str, Any]) -> str:
-    if one["kind"] == "stage_changed":
-        return f"{one.get('previous') or 'new'} → {one['stage']}"
-    if one["kind"] == "flag_changed":
-        return f"{one['flag']} {'raised' if one['raised'] else 'cleared'}"
-    return f"health {one['previous']} → {one['band']}"
+def _decision(row: dict[str, Any]) -> str:
+    if row["kind"] == "stage_changed":
+        return f"{row.get('previous') or 'new'} → {row['stage']}"
+    if row["kind"] == "flag_changed":
+        return f"{row['flag']} {'raised' if row['raised'] else 'cleared'}"
+    return f"health {row['previous']} → {row['band']}"
 
 
-def _planned(counts: dict[str, int]) -> tuple[int, int]:
+def _counts(counts: dict[str, int]) -> tuple[int, int]:
     """How many would have gone out (or become a task), and how many were decided against."""
     return sum(counts.get(status, 0) for status in ("previewed", "opened", "done")), counts.get("skipped", 0)
 
 
-def _letter(one: dict[str, Any]) -> str:
-    return f"not: {one['reason']} {one['detail']}" if one["status"] == "skipped" else one["subject"] or one["step"]
+def _delivery(row: dict[str, Any]) -> str:
+    return f"not: {row['reason']} {row['detail']}" if row["status"] == "skipped" else row["subject"] or row["step"]
 
 
 def _values(evidence: dict[str, Any]) -> str:

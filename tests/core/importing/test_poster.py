@@ -1,4 +1,4 @@
-"""Does posting survive a busy server, keep each account's order, and stop where stopping is right?"""
+"""The poster: survives a busy server, keeps the order of each account, and stops where a retry cannot help."""
 
 import asyncio
 import gzip
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from waymark.importing import GaveUp, Posted, Progress, Record, Refused, Target, import_file, post
+from waymark.importing import GaveUp, HistoryRecord, Posted, Progress, ServerRefused, Target, import_file, post
 
 Write = Callable[..., Path]
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -67,8 +67,8 @@ async def running(server: Server) -> AsyncIterator[Server]:
         await serving
 
 
-def records(count: int, accounts: int = 3) -> list[Record]:
-    return [Record({"n": n, "account": f"a{n % accounts}"}, f"a{n % accounts}", n * 10) for n in range(count)]
+def records(count: int, accounts: int = 3) -> list[HistoryRecord]:
+    return [HistoryRecord({"n": n, "account": f"a{n % accounts}"}, f"a{n % accounts}", n * 10) for n in range(count)]
 
 
 class Pauses(list[float]):
@@ -103,7 +103,7 @@ async def test_a_batch_names_its_import_and_its_write_key():
 
 async def test_a_busy_server_is_asked_again_and_nothing_is_lost_or_doubled():
     async with running(Server(busy(), busy())) as server:
-        await post(records(250), Target(server.url, "key", batch_size=100), "i", pause=Pauses())
+        await post(records(250), Target(server.url, "key", batch_size=100), "i", sleep=Pauses())
     assert server.tries == 3 + 2
     assert [event["n"] for body in server.bodies for event in body["batch"]] == list(range(250))
 
@@ -111,7 +111,7 @@ async def test_a_busy_server_is_asked_again_and_nothing_is_lost_or_doubled():
 async def test_it_waits_as_long_as_the_server_asks_and_else_doubles():
     pauses = Pauses()
     async with running(Server(busy(429, retry_after="7"), busy(), busy(502))) as server:
-        await post(records(1), Target(server.url, "key"), "i", pause=pauses)
+        await post(records(1), Target(server.url, "key"), "i", sleep=pauses)
     assert pauses == [7.0, 1.0, 2.0]
 
 
@@ -120,7 +120,7 @@ async def test_it_waits_as_long_as_the_server_asks_and_else_doubles():
 )
 async def test_a_refusal_stops_at_once_and_says_what_to_change(status: int, advice: str):
     async with running(Server(busy(status))) as server:
-        with pytest.raises(Refused, match=advice) as refused:
+        with pytest.raises(ServerRefused, match=advice) as refused:
             await post(records(1000), Target(server.url, "key", batch_size=100), "i")
     assert refused.value.status == status
     assert "come back" in str(refused.value)
@@ -131,19 +131,19 @@ async def test_a_server_that_stays_busy_is_given_up_after_the_deadline():
     pauses = Pauses()
     async with running(Server(*[busy() for _ in range(50)])) as server:
         with pytest.raises(GaveUp, match="it answered 503"):
-            await post(records(1), Target(server.url, "key", patience=10), "i", pause=pauses)
+            await post(records(1), Target(server.url, "key", retry_seconds=10), "i", sleep=pauses)
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0]
 
 
 async def test_a_server_that_is_not_there_is_given_up_after_the_deadline():
     with pytest.raises(GaveUp, match="no success within 2 s"):
-        await post(records(1), Target("http://127.0.0.1:9", "key", patience=2), "i", pause=Pauses())
+        await post(records(1), Target("http://127.0.0.1:9", "key", retry_seconds=2), "i", sleep=Pauses())
 
 
 async def test_several_connections_keep_each_accounts_order():
     async with running(Server(busy())) as server:
         target = Target(server.url, "key", batch_size=10, connections=4)
-        posted = await post(records(2000, accounts=20), target, "i", pause=Pauses())
+        posted = await post(records(2000, accounts=20), target, "i", sleep=Pauses())
     for number in range(20):
         assert server.events(f"a{number}") == list(range(number, 2000, 20))
     assert posted.accepted == 2000
@@ -152,7 +152,7 @@ async def test_several_connections_keep_each_accounts_order():
 
 async def test_a_refusal_on_one_of_several_connections_stops_all():
     async with running(Server(busy(401))) as server:
-        with pytest.raises(Refused):
+        with pytest.raises(ServerRefused):
             await post(records(9000, 50), Target(server.url, "key", batch_size=10, connections=4), "i")
     assert server.tries < 20
 
@@ -165,7 +165,7 @@ async def test_progress_is_told_after_every_batch():
 
 
 async def test_huge_events_travel_in_smaller_batches():
-    big = [Record({"n": n, "account": "a", "x": "y" * 1_000_000}, "a", n) for n in range(9)]
+    big = [HistoryRecord({"n": n, "account": "a", "x": "y" * 1_000_000}, "a", n) for n in range(9)]
     async with running(Server()) as server:
         await post(big, Target(server.url, "key"), "i")
     assert [len(body["batch"]) for body in server.bodies] == [4, 4, 1]
@@ -193,7 +193,7 @@ async def test_a_file_is_imported_and_accounted_for(write: Write):
         done = await import_file(
             path, Target(server.url, "key", 10), NOW, None, lambda at, size: told.append((at, size))
         )
-    assert (done.lines, done.accounts, done.bad_count, done.live, done.late) == (21, 2, 1, False, None)
+    assert (done.lines, done.accounts, done.skipped_count, done.live, done.late) == (21, 2, 1, False, None)
     assert done.posted.events == 22
     assert [body["history"] for body in server.bodies] == [done.import_id] * 3
     assert told[-1] == (Progress(22, path.stat().st_size), path.stat().st_size)
