@@ -1,7 +1,11 @@
-"""Which topics are there, who writes them, and what do they carry?"""
+"""Topics: who writes each, the messages it carries, and how messages of any age are decoded."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
+from shared.contracts import evidence
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.outreach import OutreachMessage
@@ -16,17 +20,36 @@ class Keyed(Protocol):
 
 
 class Topic(NamedTuple):
-    """A topic, the one service that writes it (None: anybody may), and the type of its messages (None: any JSON)."""
+    """A topic, the one service that writes it (None: anybody may), and the type of its messages (None: any JSON).
+
+    `upcast` gives a decoded message that an earlier version wrote the keys of today.
+    """
 
     name: str
     owner: str | None
     carries: Any
+    upcast: Callable[[Any], Any] | None = None
 
 
 USAGE_RAW = Topic("usage.raw.v1", None, None)
 USAGE = Topic("usage.v1", "ingest", UsageEvent)
-LIFECYCLE = Topic("lifecycle.v1", "lifecycle", LifecycleMessage)
+LIFECYCLE = Topic("lifecycle.v1", "lifecycle", LifecycleMessage, evidence.upcast)
 OUTREACH = Topic("outreach.v1", "notify", OutreachMessage)
 ADVOCACY = Topic("advocacy.v1", "advocacy", AdvocacyMessage)
 
 TOPICS = (USAGE_RAW, USAGE, LIFECYCLE, OUTREACH, ADVOCACY)
+
+
+def decoder(topic: Topic) -> Callable[[bytes], Any]:
+    """Decodes a topic's messages. Raises msgspec.DecodeError. Only what is not of today's contract is decoded twice."""
+    decode, upcast = msgspec.json.Decoder(topic.carries).decode, topic.upcast
+    if upcast is None:
+        return decode
+
+    def decode_any(value: bytes) -> Any:
+        try:
+            return decode(value)
+        except msgspec.ValidationError:
+            return msgspec.convert(upcast(msgspec.json.decode(value)), topic.carries)
+
+    return decode_any

@@ -11,7 +11,7 @@ import structlog
 
 from shared.bus.protocol import Batch, Partition, Record
 from shared.clock import Clock
-from shared.contracts.topics import Topic
+from shared.contracts.topics import Topic, decoder
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Database, Tx
 from shared.failures import Halted, Parked
@@ -52,7 +52,7 @@ class DecodedBatch(NamedTuple):
 
 def contract_decoder(topic: Topic) -> Decode:
     """Reads a topic's records as the messages of its contract."""
-    decode = msgspec.json.Decoder(topic.carries).decode
+    decode = decoder(topic)
     return lambda record: decode(record.value)
 
 

@@ -84,7 +84,7 @@ def _delivery(row: dict[str, Any]) -> str:
 
 def _values(evidence: dict[str, Any]) -> str:
     clauses: Sequence[dict[str, Any]] = evidence.get("clauses", [])
-    values = {name: value for clause in clauses if clause["held"] for name, value in clause["values"].items()}
+    values = {name: value for clause in clauses if clause["satisfied"] for name, value in clause["values"].items()}
     return ", ".join(f"{name} {_short(value)}" for name, value in list(values.items())[:4])
 
 

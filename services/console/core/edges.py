@@ -13,5 +13,5 @@ def nearest_first(edges: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 def _share(edge: Mapping[str, Any]) -> float:
     clauses = rows(edge.get("clauses"))
-    held = sum(1 for clause in clauses if clause.get("held"))
+    held = sum(1 for clause in clauses if clause.get("satisfied"))
     return 1.0 if edge.get("holds") else held / (len(clauses) + 1)

@@ -1,13 +1,10 @@
-"""Where does the health score come from? Its measures with their points and weights, and the caps that bind."""
+"""Health measures with their points and weights by dimension, and the caps that bind the score."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from services.console.core.shape import fields
-
-_ABOUT = ("points", "weight")
-_CAP = "cap "
 
 
 class Measure(NamedTuple):
@@ -22,35 +19,35 @@ class Measure(NamedTuple):
 
 
 class Cap(NamedTuple):
-    """What holds the score down, to `most`."""
+    """What holds the score down, to `max`."""
 
     name: str
-    most: Any
+    max: Any
     values: Mapping[str, Any]
 
 
 def measures(clauses: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Measure]]]:
     """The measures by dimension, in the definition's order."""
-    found = [one for one in clauses if not _text(one).startswith(_CAP)]
-    return [(name, [_measure(one) for one in group]) for name, group in groupby(found, _dimension)]
+    found = [clause for clause in clauses if clause.get("kind") == "measure"]
+    by_dimension = groupby(found, lambda clause: str(clause.get("dimension") or ""))
+    return [(name, [_measure(clause) for clause in group]) for name, group in by_dimension]
 
 
 def caps(clauses: Sequence[Mapping[str, Any]]) -> list[Cap]:
     """The caps that bind now."""
-    found = [one for one in clauses if _text(one).startswith(_CAP) and one.get("held")]
-    return [Cap(_text(one).removeprefix(_CAP), one.get("threshold"), fields(one.get("values"))) for one in found]
+    found = [clause for clause in clauses if clause.get("kind") == "cap" and clause.get("satisfied")]
+    return [
+        Cap(str(clause.get("cap") or ""), clause.get("threshold"), fields(clause.get("values"))) for clause in found
+    ]
 
 
 def _measure(clause: Mapping[str, Any]) -> Measure:
-    values = fields(clause.get("values"))
-    metric, seen = next(((name, seen) for name, seen in values.items() if name not in _ABOUT), ("", None))
-    name = _text(clause).partition(".")[2] or _text(clause)
-    return Measure(name, metric, seen, values.get("points"), values.get("weight"), bool(clause.get("held")))
-
-
-def _dimension(clause: Mapping[str, Any]) -> str:
-    return _text(clause).partition(".")[0]
-
-
-def _text(clause: Mapping[str, Any]) -> str:
-    return str(clause.get("text") or "")
+    values, metric = fields(clause.get("values")), str(clause.get("metric") or "")
+    return Measure(
+        name=str(clause.get("measure") or ""),
+        metric=metric,
+        value=values.get(metric),
+        points=values.get("points"),
+        weight=values.get("weight"),
+        counted=bool(clause.get("satisfied")),
+    )

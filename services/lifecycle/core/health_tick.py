@@ -54,16 +54,24 @@ def _announce(turn: Turn, plan: HealthPlan, state: HealthState) -> None:
 
 
 def breakdown(turn: Turn, plan: HealthPlan) -> Iterator[Clause]:
-    """Each measure with its value, points and weight, `held` where it counted; then the caps, `held` where they bind."""
+    """Each measure with its value, points and weight, satisfied where it counted; then the caps, satisfied where they bind."""
     for dimension in plan.dimensions:
         stale = dimension.stale is not None and dimension.stale.holds(turn)
         for measure in dimension.measures:
             score = None if stale else measure.score(turn)
             values = {measure.metric: turn[measure.metric], "points": score, "weight": measure.weight}
-            yield Clause(f"{dimension.name}.{measure.name}", values, score is not None)
+            yield Clause(
+                text=f"{dimension.name}.{measure.name}",
+                values=values,
+                satisfied=score is not None,
+                kind="measure",
+                dimension=dimension.name,
+                measure=measure.name,
+                metric=measure.metric,
+            )
     for name, condition, most in plan.caps:
         values = {of: turn[of] for of in condition.names}
-        yield Clause(f"cap {name}", values, condition.holds(turn), most)
+        yield Clause(f"cap {name}", values, condition.holds(turn), most, kind="cap", cap=name)
 
 
 def _reason(state: HealthState) -> str:

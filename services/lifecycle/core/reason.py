@@ -43,7 +43,7 @@ def told(value: Value, spec: str = "") -> str:
 
 
 def _why(clauses: list[Clause]) -> str:
-    return "; ".join(f"{clause.text} ({_values(clause)})" for clause in clauses if clause.held)
+    return "; ".join(f"{clause.text} ({_values(clause)})" for clause in clauses if clause.satisfied)
 
 
 def _values(clause: Clause) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.contracts.evidence import Value
+from shared.contracts.evidence import ClauseKind, Value
 
 
 class AccountRow(BaseModel):
@@ -22,12 +22,21 @@ class AccountRow(BaseModel):
 
 
 class ClauseView(BaseModel):
-    """One condition: its text, the values it saw, the threshold of a plain comparison, and whether it held."""
+    """One condition, measure or cap: its text, the values it saw, the threshold of a plain comparison, and whether it is satisfied.
+
+    Of kind measure: `measure` of `dimension` scores `metric`, satisfied when it counted. Of kind cap: satisfied while it
+    binds the score to `threshold`.
+    """
 
     text: str
     values: dict[str, Value]
-    held: bool
+    satisfied: bool
     threshold: Value = None
+    kind: ClauseKind = "condition"
+    dimension: str | None = None
+    measure: str | None = None
+    metric: str | None = None
+    cap: str | None = None
 
 
 class EdgeView(BaseModel):

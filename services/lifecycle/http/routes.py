@@ -11,6 +11,7 @@ from services.lifecycle.core.funnel import figures
 from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account
 from services.lifecycle.http.models import AccountRow, AccountView, Decision, Diagram, Funnel, StageFigures
+from shared.contracts import evidence
 from shared.db.accounts import AccountRepository
 from shared.failures import Refused
 from shared.http.auth import allowed
@@ -53,7 +54,7 @@ def router(context: ServiceContext, plan: Plan, accounts: AccountRepository[Acco
             rows = await store.list_decisions(read, account, kind or [], start[0] if start else None, limit + 1)
             if not rows and await accounts.load(read, account) is None:
                 raise _no_account(account)
-        items = [msgspec.json.decode(row.body) for row in rows[:limit]]
+        items = [evidence.upcast(msgspec.json.decode(row.body)) for row in rows[:limit]]
         return Page(items=items, next=cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
 
     @routes.get("/accounts/{account:id}", tags=["accounts"])

@@ -16,7 +16,7 @@ _EVIDENCE = Evidence(
     rule="edges.adoption",
     definition="4f2a",
     reason="two features are used",
-    clauses=[Clause("features >= 2", {"features": 2.0, "plan": "pro", "known": None}, held=True, threshold=2.0)],
+    clauses=[Clause("features >= 2", {"features": 2.0, "plan": "pro", "known": None}, satisfied=True, threshold=2.0)],
     events=[EventRef("e-1", "report_shared", AT)],
     since=AT,
 )

@@ -30,8 +30,8 @@ def test_a_transition_shows_its_clauses_with_values_and_thresholds():
     assert clauses["required_milestones_missing == 0"].values == {"required_milestones_missing": 0}
     assert clauses["seat_utilisation >= 0.1"].values == {"seat_utilisation": 0.5}
     assert clauses["seat_utilisation >= 0.1"].threshold == 0.1
-    assert clauses["seat_utilisation >= 0.1"].held
-    assert clauses["active_days_28d >= 10"].held is False
+    assert clauses["seat_utilisation >= 0.1"].satisfied
+    assert clauses["active_days_28d >= 10"].satisfied is False
     assert clauses["active_days_28d >= 10"].values == {"active_days_28d": 9}
 
 
@@ -73,7 +73,7 @@ def test_a_guard_stands_in_the_evidence_as_what_did_not_hold():
     world = onboarded()
     world.track(12, "limit_measured", share=0.9)
     clauses = world.all(SignalRaised, signal="limit_approach")[0].evidence.clauses
-    assert ("not (open_urgent_tickets >= 1)", True) in [(clause.text, clause.held) for clause in clauses]
+    assert ("not (open_urgent_tickets >= 1)", True) in [(clause.text, clause.satisfied) for clause in clauses]
 
 
 def test_a_milestone_names_the_event_that_reached_it():

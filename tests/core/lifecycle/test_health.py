@@ -124,7 +124,7 @@ def test_a_change_of_band_names_every_measure_with_its_points(world: World):
     world.use(range(12), name="use")
     world.until(20)
     changed = world.all(HealthChanged)[-1]
-    told = {clause.text: (clause.values, clause.held) for clause in changed.evidence.clauses}
+    told = {clause.text: (clause.values, clause.satisfied) for clause in changed.evidence.clauses}
     assert told["usage.level"] == ({"uses": 2, "points": 40, "weight": 3}, True)
     assert told["voice.nps"] == ({"nps": None, "points": None, "weight": 1}, False)
     assert told["cap unhappy"] == ({"nps": None}, False)

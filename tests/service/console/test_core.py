@@ -47,10 +47,40 @@ def test_whom_to_look_at_first_is_at_risk_not_gone_and_lowest():
 
 def test_health_reads_as_measures_by_dimension_and_the_caps_that_bind():
     clauses = [
-        {"text": "usage.level", "values": {"active_days_28d": 8, "points": 85, "weight": 0.4}, "held": True},
-        {"text": "usage.trend", "values": {"core_trend": None, "points": None, "weight": 0.3}, "held": False},
-        {"text": "cap quiet", "values": {"days_since_core_use": 30}, "held": True, "threshold": 60},
-        {"text": "cap champion_left", "values": {}, "held": False, "threshold": 70},
+        {
+            "kind": "measure",
+            "dimension": "usage",
+            "measure": "level",
+            "metric": "active_days_28d",
+            "text": "usage.level",
+            "values": {"active_days_28d": 8, "points": 85, "weight": 0.4},
+            "satisfied": True,
+        },
+        {
+            "kind": "measure",
+            "dimension": "usage",
+            "measure": "trend",
+            "metric": "core_trend",
+            "text": "usage.trend",
+            "values": {"core_trend": None, "points": None, "weight": 0.3},
+            "satisfied": False,
+        },
+        {
+            "kind": "cap",
+            "cap": "quiet",
+            "text": "cap quiet",
+            "values": {"days_since_core_use": 30},
+            "satisfied": True,
+            "threshold": 60,
+        },
+        {
+            "kind": "cap",
+            "cap": "champion_left",
+            "text": "cap champion_left",
+            "values": {},
+            "satisfied": False,
+            "threshold": 70,
+        },
     ]
     [(name, (level, trend))] = measures(clauses)
     assert (name, level.name, level.metric, level.points, trend.counted) == (
@@ -60,13 +90,13 @@ def test_health_reads_as_measures_by_dimension_and_the_caps_that_bind():
         85,
         False,
     )
-    assert [(cap.name, cap.most) for cap in caps(clauses)] == [("quiet", 60)]
+    assert [(cap.name, cap.max) for cap in caps(clauses)] == [("quiet", 60)]
 
 
 def test_the_nearest_way_out_comes_first():
-    far = {"to": "far", "clauses": [{"held": False}]}
-    near = {"to": "near", "clauses": [{"held": True}, {"held": False}]}
-    there = {"to": "there", "holds": True, "clauses": [{"held": True}, {"held": False}, {"held": False}]}
+    far = {"to": "far", "clauses": [{"satisfied": False}]}
+    near = {"to": "near", "clauses": [{"satisfied": True}, {"satisfied": False}]}
+    there = {"to": "there", "holds": True, "clauses": [{"satisfied": True}, {"satisfied": False}, {"satisfied": False}]}
     assert [edge["to"] for edge in nearest_first([far, near, there])] == ["there", "near", "far"]
 
 
