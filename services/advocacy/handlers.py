@@ -1,121 +1,149 @@
-"""What does advocacy do when told? Step each account through its messages in order, write each once, publish what was decided."""
+"""Handlers: advocacy's reaction to messages, to time and to people's posts, each in one transaction.
+
+Each account takes its messages in order and is written once; the decisions are stored and published with it.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import assert_never
 
-from services.advocacy.core import answers, opting
+from services.advocacy.core import asks, reducer
 from services.advocacy.core.account import Account
-from services.advocacy.core.decisions import Decision, Invitation, Published, Step
-from services.advocacy.core.definitions import Definitions
-from services.advocacy.core.kinds import Ballot
+from services.advocacy.core.decisions import (
+    AccountChange,
+    Answer,
+    Decision,
+    DeliveryReported,
+    FactRejected,
+    Invitation,
+    InvitationClosed,
+    Published,
+    SurveyWithheld,
+)
+from services.advocacy.core.definitions import Definitions, Rewards
+from services.advocacy.core.invitations import outreach_request
+from services.advocacy.core.ledger import due_transitions
 from services.advocacy.core.referral import Code, Referral
-from services.advocacy.core.requests import requested
-from services.advocacy.core.step import advance, apply
-from services.advocacy.store import accounts, asked, referrals
-from services.advocacy.store.settling import Settler
+from services.advocacy.core.survey_kinds import Submission
+from services.advocacy.store import accounts, invitations, referrals, rewards
+from services.advocacy.store.referrals import ReferralProcessor
 from shared.clock import Clock
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, SurveyAnswered
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
-from shared.db.protocol import Tx
+from shared.db.protocol import Database, Tx
 from shared.service.processor import MessageBatch
 
 GROUP = "advocacy"
-Signed = Callable[[Invitation], str]
-"""Gives the address of the page of this invitation."""
+PageAddress = Callable[[Invitation], str]
+"""The signed address of this invitation's page."""
 
 
 class Handlers:
-    """Applies the company's definitions. `part_of` gives the partition of `lifecycle.v1` that an account is in."""
+    """Applies the company's definitions. `partition_of` gives the partition of `lifecycle.v1` that an account is in."""
 
-    def __init__(self, definitions: Definitions, part_of: Callable[[str], int], link: Signed, clock: Clock) -> None:
+    def __init__(
+        self, definitions: Definitions, partition_of: Callable[[str], int], page_address: PageAddress, clock: Clock
+    ) -> None:
         self._definitions = definitions
-        self._part_of = part_of
-        self._link = link
+        self._partition_of = partition_of
+        self._page_address = page_address
         self._clock = clock
         self.handled_until: dict[int, datetime] = {}
         """For each partition of `lifecycle.v1` when its latest handled message was decided."""
 
     async def messages(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `lifecycle.v1` or `outreach.v1`."""
-        names = {message.account for message in batch.messages}
-        known = await accounts.held(tx, names, self._part_of, self._definitions)
-        decided: list[Decision] = []
+        ids = {message.account for message in batch.messages}
+        states = await self._load_or_create(tx, ids)
+        decisions: list[Decision] = []
         for message in batch.messages:
-            known[message.account], more = apply(known[message.account], message, self._definitions)
-            decided += more
-        await self._keep(tx, known.values(), decided)
+            states[message.account], more = reducer.apply(states[message.account], message, self._definitions)
+            decisions += more
+        await self._save(tx, states.values(), decisions)
         if batch.topic is LIFECYCLE:
             self.handled_until[batch.partition] = batch.messages[-1].decided_at
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
-        known = await accounts.known(tx, ids)
-        decided: list[Decision] = []
-        for name, account in known.items():
-            known[name], more = advance(account, until, self._definitions)
-            decided += more
-        await self._keep(tx, known.values(), decided)
-        return len(known)
+        states = await accounts.load_for_update(tx, ids)
+        decisions: list[Decision] = []
+        for account_id, account in states.items():
+            states[account_id], more = reducer.advance(account, until, self._definitions)
+            decisions += more
+        await self._save(tx, states.values(), decisions)
+        return len(states)
 
-    async def answer(self, tx: Tx, invitation: Invitation, given: Ballot) -> None:
-        """Somebody answers on our page. Raises the core's Refused."""
+    async def answer(self, tx: Tx, invitation: Invitation, submission: Submission) -> None:
+        """Somebody answers on our page. Raises Rejected."""
         account = await self._account(tx, invitation.account)
-        previous = await asked.answered(tx, invitation.id)
-        step = answers.answer(account, invitation, previous, given, self._definitions, self._clock.now())
-        await self._take(tx, step)
+        previous, now = await invitations.load_answer(tx, invitation.id), self._clock.now()
+        change = reducer.record_answer(account, invitation, previous, submission, self._definitions, now)
+        await self._save_change(tx, change)
 
     async def accept(self, tx: Tx, invitation: Invitation) -> None:
-        """Somebody will refer others, and gets the first code that is free, or keeps the one held. Raises the core's Refused."""
+        """Somebody will refer others, and gets the first code that is free, or keeps their own. Raises Rejected."""
         account, now = await self._account(tx, invitation.account), self._clock.now()
-        held = await referrals.code_of(tx, invitation.account, invitation.user)
+        owned = await referrals.code_of(tx, invitation.account, invitation.user)
         attempt, free = 0, False
         while not free:
-            step = opting.opt_in(account, invitation.id, self._definitions.referrals, now, attempt, held)
-            settler = await Settler.holding(tx, step[1], self._definitions.referrals, now)
-            free = all(settler.free(one) for one in step[1] if isinstance(one, Code))
+            change = asks.opt_in(account, invitation.id, self._definitions.referrals, now, attempt, owned)
+            processor = await ReferralProcessor.lock(tx, change[1], self._definitions.referrals, now)
+            free = all(processor.is_free(each) for each in change[1] if isinstance(each, Code))
             attempt += 1
-        await self._take(tx, step)
+        await self._save_change(tx, change)
 
     async def decline(self, tx: Tx, invitation: Invitation) -> None:
-        """Somebody will not. Raises the core's Refused."""
+        """Somebody will not refer others. Raises Rejected."""
         account = await self._account(tx, invitation.account)
-        await self._take(tx, opting.decline(account, invitation.id, self._clock.now()))
+        await self._save_change(tx, asks.decline(account, invitation.id, self._clock.now()))
 
-    async def _account(self, tx: Tx, name: str) -> Account:
-        return (await accounts.held(tx, [name], self._part_of, self._definitions))[name]
+    async def _account(self, tx: Tx, account_id: str) -> Account:
+        return (await self._load_or_create(tx, [account_id]))[account_id]
 
-    async def _take(self, tx: Tx, step: Step) -> None:
-        await self._keep(tx, [step[0]], step[1])
+    async def _load_or_create(self, tx: Tx, ids: Iterable[str]) -> dict[str, Account]:
+        return await accounts.load_or_create_for_update(tx, list(ids), self._partition_of, self._definitions)
 
-    async def _keep(self, tx: Tx, known: Iterable[Account], decided: Sequence[Decision]) -> None:
+    async def _save_change(self, tx: Tx, change: AccountChange) -> None:
+        await self._save(tx, [change[0]], change[1])
+
+    async def _save(self, tx: Tx, states: Iterable[Account], decisions: Sequence[Decision]) -> None:
         now = self._clock.now()
-        await accounts.keep(tx, known, self._part_of, self._definitions)
-        await asked.keep(tx, decided)
-        settler = await Settler.holding(tx, decided, self._definitions.referrals, now)
-        told: list[Any] = []
-        for decision in decided:
-            told += await _TELLS[type(decision)](self, settler, decision) if type(decision) in _TELLS else []
-        tx.emit(ADVOCACY, told)
+        await accounts.save(tx, states, self._partition_of, self._definitions)
+        await invitations.save(tx, decisions)
+        processor = await ReferralProcessor.lock(tx, decisions, self._definitions.referrals, now)
+        messages: list[OutreachRequested | Published] = []
+        for decision in decisions:
+            match decision:
+                case Invitation():
+                    messages.append(outreach_request(decision, self._page_address(decision), now))
+                case Referral():
+                    messages += await processor.observe(decision)
+                case Code():
+                    messages += await processor.issue(decision)
+                case SurveyAnswered() | AdvocateOptedIn():
+                    messages.append(decision)
+                case Answer() | SurveyWithheld() | InvitationClosed() | DeliveryReported() | FactRejected():
+                    pass  # a row, which is written already
+                case _:
+                    assert_never(decision)
+        tx.emit(ADVOCACY, messages)
 
-    async def _ask(self, _settler: Settler, one: Invitation) -> list[OutreachRequested]:
-        return [requested(one, self._link(one), self._clock.now())]
 
-    async def _came(self, settler: Settler, one: Referral) -> list[Published]:
-        return await settler.came(one)
+class RewardRelease:
+    """Releases rewards whose hold is over. Any process may: each row is locked, and one that is locked is left out."""
 
-    async def _given_out(self, settler: Settler, one: Code) -> list[Published]:
-        return await settler.given_out(one)
+    _BATCH = 500
 
-    async def _publish(self, _settler: Settler, one: Published) -> list[Published]:
-        return [one]
+    def __init__(self, rules: Rewards, database: Database, clock: Clock) -> None:
+        self._rules = rules
+        self._database = database
+        self._clock = clock
 
-
-_TELLS: dict[type[Any], Callable[..., Any]] = {
-    Invitation: Handlers._ask,  # noqa: SLF001  the table of this class's own reactions
-    Referral: Handlers._came,  # noqa: SLF001
-    Code: Handlers._given_out,  # noqa: SLF001
-    SurveyAnswered: Handlers._publish,  # noqa: SLF001
-    AdvocateOptedIn: Handlers._publish,  # noqa: SLF001
-}
-"""What each decision leads to beyond its row; one that is not here is a row and nothing else."""
+    async def fire(self) -> int:
+        """Release what is due now: how many moves were made."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            due = await rewards.due(tx, now, self._BATCH, automatic=self._rules.review == "automatic")
+            bookings = [booking for reward in due for booking in due_transitions(reward, now, self._rules)]
+            await rewards.book(tx, bookings)
+        return len(bookings)

@@ -1,6 +1,7 @@
-"""`advocacy.v1`: what did customers answer, recommend, refer? Published by advocacy, keyed by account."""
+"""`advocacy.v1`: answers, opt-ins, referrals and rewards. Published by advocacy, keyed by account."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -68,3 +69,15 @@ class RewardBooked(Message, frozen=True, kw_only=True, tag="reward_booked"):
 
 
 AdvocacyMessage = OutreachRequested | SurveyAnswered | AdvocateOptedIn | ReferralConverted | RewardBooked
+
+AskStatus = Literal["open", "accepted", "declined", "withdrawn"]
+"""Of a request to refer others: withdrawn when the account's health or the person's score fell."""
+
+ReferralStatus = Literal["waiting", "attributed", "refused", "converted", "reversed"]
+"""Of a referred account: the code is unknown, it signed up, a fraud rule holds, it paid, the money went back."""
+
+RewardStatus = Literal["pending", "held", "payable", "paid", "reversed"]
+"""Of one side's reward: under review, within the refund period, due, paid out, taken back."""
+
+NoteKind = Literal["survey_withheld", "fact_refused", "code_taken", "paid_already"]
+"""A survey nobody could be asked; an event that cannot be used; a code somebody else holds; a reversal after the payout."""

@@ -13,7 +13,7 @@ from aiosmtplib import SMTP, SMTPRecipientsRefused, SMTPResponseException, SMTPS
 
 from deploy.servers.ports import HOST
 from deploy.servers.process import command_line
-from services.advocacy.wiring import definitions
+from services.advocacy.loading import definitions
 from services.lifecycle.wiring import plan
 from services.notify.wiring import definition
 from shared.bus.protocol import Bounds, Partition

@@ -2,9 +2,9 @@
 
 from sqlalchemy import select
 
-from services.advocacy.core.kinds import Ballot
-from services.advocacy.core.refusal import Refused as NotTaken
-from services.advocacy.store import asked
+from services.advocacy.core.errors import Rejected
+from services.advocacy.core.survey_kinds import Submission
+from services.advocacy.store import invitations
 from services.advocacy.tables import invitation
 from services.notify.handlers.consent import Said, say, unsubscribe
 from services.notify.tables import consent, delivery
@@ -68,10 +68,10 @@ class People:
             return
         row = self._chance.one(every)
         async with context.database.transaction() as tx:
-            found = await asked.invited(tx, row.id)
+            found = await invitations.load(tx, row.id)
             assert found is not None
             if row.purpose == "survey":
-                await handlers.answer(tx, found, Ballot(self._chance.one((3, 9, 10)), ""))
+                await handlers.answer(tx, found, Submission(self._chance.one((3, 9, 10)), ""))
             else:
                 await handlers.accept(tx, found)
 
@@ -79,7 +79,7 @@ class People:
 async def _tried(work: object) -> None:
     try:
         await work  # type: ignore[misc]
-    except (Refused, NotTaken):
+    except (Refused, Rejected):
         return
     except Exception as error:
         if not is_infrastructure(error):

@@ -1,1 +1,1 @@
-"""What is true of an account's voice: its surveys, answers, asks, referrals and rewards? Pure functions of their arguments."""
+"""The rules of surveys, asks, referrals and rewards: pure functions of their arguments."""

@@ -1,17 +1,35 @@
-"""What do we remember of an account? One small value, replaced and never changed, packed as msgpack."""
+"""Account state: what advocacy knows of an account, one immutable value, and how each message changes it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import get_args
 
 import msgspec
+from msgspec.structs import replace
 
+from services.advocacy.core.definitions import Definitions
 from services.advocacy.core.referral import Payment, Signup
+from shared.contracts.advocacy import AskStatus
 from shared.contracts.evidence import Value
-from shared.contracts.lifecycle import Band, Stage
+from shared.contracts.lifecycle import Band, ContactChanged, LifecycleMessage, Snapshot, Stage
+from shared.contracts.outreach import ConsentChanged
+from shared.machine import StatusMachine
 
-BEFORE_ANYTHING = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The clock of an account that has had no message."""
 
-AskStatus = Literal["open", "accepted", "declined", "withdrawn"]
+TENURE = "tenure_days"
+"""The metric with which lifecycle says that a customer is older than our first message of it."""
+
+ASK: StatusMachine[AskStatus] = StatusMachine(
+    "request to refer others",
+    get_args(AskStatus),
+    {
+        "open": {"accepted", "declined", "withdrawn"},
+        "declined": {"accepted"},
+        "accepted": set(),
+        "withdrawn": set(),
+    },
+)
 
 
 class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,18 +42,19 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
     gone: bool = False
     refused: tuple[str, ...] = ()
 
-    def may_hear(self, topic: str) -> bool:
+    def accepts(self, topic: str) -> bool:
+        """Whether they may be written to about this topic."""
         return not (self.gone or self.unsubscribed or topic in self.refused or "*" in self.refused)
 
 
-class Sent(msgspec.Struct, frozen=True):
+class LastInvitation(msgspec.Struct, frozen=True):
     """The latest invitation of one survey to one person."""
 
     id: str
     at: datetime
 
 
-class Scored(msgspec.Struct, frozen=True):
+class LastScore(msgspec.Struct, frozen=True):
     """A person's latest answer of one kind."""
 
     score: int
@@ -43,7 +62,7 @@ class Scored(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """We asked this person to refer others. `settled_at` is when the status left `open`."""
+    """A request to this person to refer others. `settled_at` is when the status left `open`."""
 
     id: str
     user: str
@@ -55,14 +74,14 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An account as advocacy sees it. `clock` is its own time, `seq` the last lifecycle message it has seen.
+    """The state of an account. `clock` is its own time, `seq` the last lifecycle message it has seen.
 
-    `born` only ever moves earlier (see `fold.py`). `live` says that the wall clock may drive it.
+    `born` is its first message, or earlier. `live` says that the wall clock may drive it.
     """
 
     id: str
     seq: int = 0
-    clock: datetime = BEFORE_ANYTHING
+    clock: datetime = EPOCH
     born: datetime | None = None
     live: bool = False
     stage: Stage = ""
@@ -71,12 +90,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flags: tuple[str, ...] = ()
     metrics: dict[str, Value] = {}
     contacts: dict[str, Contact] = {}
-    sent: dict[str, dict[str, Sent]] = {}
+    sent: dict[str, dict[str, LastInvitation]] = {}
     """user -> survey -> the latest invitation"""
-    scores: dict[str, dict[str, Scored]] = {}
+    scores: dict[str, dict[str, LastScore]] = {}
     """user -> survey kind -> the latest answer"""
     candidate_at: datetime | None = None
-    """when lifecycle last called it a candidate for advocacy, until we asked or it fell from grace"""
+    """when lifecycle last called it a candidate for advocacy, until somebody was asked or an ask was withdrawn"""
     asks: tuple[Ask, ...] = ()
     codes: dict[str, str] = {}
     """user -> referral code"""
@@ -91,18 +110,86 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def emails(self) -> tuple[str, ...]:
         return tuple(sorted({contact.email for contact in self.contacts.values() if contact.email}))
 
-    def asked(self, ask: str) -> Ask | None:
-        return next((known for known in self.asks if known.id == ask), None)
+    def find_ask(self, ask_id: str) -> Ask | None:
+        return next((ask for ask in self.asks if ask.id == ask_id), None)
+
+
+def advance_clock(account: Account, message: LifecycleMessage) -> Account:
+    """The account's clock reaches the message. `born` is the first message until lifecycle knows of an earlier time."""
+    return replace(
+        account,
+        seq=message.seq,
+        clock=max(account.clock, message.at),
+        born=account.born or message.at,
+        live=account.live or not message.history,
+    )
+
+
+def apply_snapshot(account: Account, snapshot: Snapshot, definitions: Definitions) -> Account:
+    """The account as the snapshot shows it."""
+    return replace(
+        account,
+        stage=snapshot.stage,
+        band=snapshot.band,
+        score=snapshot.score,
+        flags=tuple(sorted(snapshot.flags)),
+        metrics={name: snapshot.metrics[name] for name in definitions.stored_metrics if name in snapshot.metrics},
+        born=_born(account, snapshot),
+    )
+
+
+def _born(account: Account, snapshot: Snapshot) -> datetime | None:
+    """Only ever earlier: a tenure that was reached on the account's clock can never be reached once more."""
+    tenure = snapshot.metrics.get(TENURE)
+    if account.born is None or isinstance(tenure, bool | str | None) or not 0 <= tenure < 36500:
+        return account.born
+    return min(account.born, account.clock - timedelta(days=tenure))
+
+
+def apply_contact_change(account: Account, message: ContactChanged) -> Account:
+    """A person became known or changed; what a message leaves out stays as it was."""
+    before = account.contacts.get(message.user, Contact())
+    contact = replace(
+        before,
+        email=message.email or before.email,
+        name=message.name or before.name,
+        role=(message.role or before.role).lower(),
+        unsubscribed=message.unsubscribed,
+        gone=message.gone,
+    )
+    return replace(account, contacts={**account.contacts, message.user: contact})
+
+
+def apply_consent_change(account: Account, message: ConsentChanged) -> Account:
+    """A person unsubscribed from a topic or came back; who comes back to everything is subscribed to every topic."""
+    before = account.contacts.get(message.user, Contact())
+    topics = set(before.refused)
+    if not message.granted:
+        topics.add(message.topic)
+    elif message.topic == "*":
+        topics.clear()
+    else:
+        topics.discard(message.topic)
+    contact = replace(before, refused=tuple(sorted(topics)))
+    return replace(account, contacts={**account.contacts, message.user: contact})
+
+
+def record_score(account: Account, user: str, kind: str, score: int, at: datetime) -> Account:
+    """A person's latest answer of this kind; one that is older than the latest changes nothing."""
+    scores = account.scores.get(user, {})
+    if kind in scores and scores[kind].at > at:
+        return account
+    return replace(account, scores={**account.scores, user: {**scores, kind: LastScore(score, at)}})
 
 
 _decoder = msgspec.msgpack.Decoder(Account)
 
 
-def packed(account: Account) -> bytes:
+def encode_account(account: Account) -> bytes:
     """The account as bytes for its row."""
     return msgspec.msgpack.encode(account)
 
 
-def unpacked(raw: bytes) -> Account:
+def decode_account(blob: bytes) -> Account:
     """The account from its row."""
-    return _decoder.decode(raw)
+    return _decoder.decode(blob)

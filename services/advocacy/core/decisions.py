@@ -1,4 +1,4 @@
-"""What may be decided? Rows for the shell to keep, and messages for it to publish."""
+"""Decisions: the rows and messages that functions of the core return beside the new state of an account."""
 
 from datetime import datetime
 from typing import Literal
@@ -8,27 +8,30 @@ import msgspec
 from services.advocacy.core.account import Account
 from services.advocacy.core.ledger import Booking
 from services.advocacy.core.referral import Code, Referral
-from shared.contracts.advocacy import AdvocateOptedIn, ReferralConverted, RewardBooked, SurveyAnswered
+from shared.contracts.advocacy import AdvocateOptedIn, AskStatus, ReferralConverted, RewardBooked, SurveyAnswered
 from shared.contracts.evidence import Value
 from shared.contracts.outreach import OutreachClass, Status
 
+Purpose = Literal["survey", "referral"]
+"""What a person is invited to; `invitations.py` has the descriptor of each."""
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What every row says. `history`: it belongs to an imported past; nothing of it ever reaches a person."""
+
+class DecisionBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every decision says. `history`: it belongs to an imported past; nothing of it ever reaches a person."""
 
     account: str
     at: datetime
     history: bool = False
 
 
-class Invitation(Row, frozen=True, kw_only=True):
-    """Ask this person. Becomes an OutreachRequested once the shell has signed a link to its page (`requests.py`).
+class Invitation(DecisionBase, frozen=True, kw_only=True):
+    """Ask this person. It becomes an OutreachRequested with a signed link to its page.
 
-    `name` is the survey's, or `referral`. `cause` says what started it in words, `definition` under which version.
+    `name` is the survey's, or `referral`. `cause` says in words what started it, `definition` is the version of its file.
     """
 
     id: str
-    purpose: Literal["survey", "referral"]
+    purpose: Purpose
     name: str
     user: str
     play: str
@@ -39,7 +42,7 @@ class Invitation(Row, frozen=True, kw_only=True):
     values: dict[str, Value] = {}
 
 
-class Withheld(Row, frozen=True, kw_only=True):
+class SurveyWithheld(DecisionBase, frozen=True, kw_only=True):
     """A survey was due and nobody was asked, for this reason."""
 
     name: str
@@ -47,26 +50,26 @@ class Withheld(Row, frozen=True, kw_only=True):
     reason: str
 
 
-class InvitationClosed(Row, frozen=True, kw_only=True):
-    """An invitation is settled before its time: its page says so from now on."""
+class InvitationClosed(DecisionBase, frozen=True, kw_only=True):
+    """An invitation to refer others was accepted, declined or withdrawn: its page says so from now on."""
 
     id: str
-    status: Literal["accepted", "declined", "withdrawn"]
+    status: AskStatus
     reason: str
 
 
-class Delivered(Row, frozen=True, kw_only=True):
-    """What notify made of an invitation: only what was sent counts towards a response rate."""
+class DeliveryReported(DecisionBase, frozen=True, kw_only=True):
+    """What notify did with an invitation: only what was sent counts towards a response rate."""
 
     id: str
     status: Status
     reason: str = ""
 
 
-class Answer(Row, frozen=True, kw_only=True):
+class Answer(DecisionBase, frozen=True, kw_only=True):
     """What a person answered, the latest version. The id is the invitation's: one row for each occurrence.
 
-    An `imported` one came as a usage event and is not published again. `stage` is where the account stood.
+    An `imported` one came as a usage event and is not published once more. `stage` is the account's at that time.
     """
 
     id: str
@@ -80,15 +83,15 @@ class Answer(Row, frozen=True, kw_only=True):
     imported: bool = False
 
 
-class FactRefused(Row, frozen=True, kw_only=True):
-    """A usage event told something we cannot use."""
+class FactRejected(DecisionBase, frozen=True, kw_only=True):
+    """A usage event that cannot be used: an answer off the scale, a sign-up without a code."""
 
     fact: str
     event: str
     reason: str
 
 
-class ReversalDue(Row, frozen=True, kw_only=True):
+class ReversalRequired(DecisionBase, frozen=True, kw_only=True):
     """The money of this referral went back: its rewards that are not yet paid must be reversed."""
 
     referral: str
@@ -96,20 +99,24 @@ class ReversalDue(Row, frozen=True, kw_only=True):
 
 
 Published = SurveyAnswered | AdvocateOptedIn | ReferralConverted | RewardBooked
+"""Decisions that are messages."""
 
 Decision = (
     Invitation
-    | Withheld
+    | SurveyWithheld
     | InvitationClosed
-    | Delivered
+    | DeliveryReported
     | Answer
-    | FactRefused
+    | FactRejected
     | Code
     | Referral
-    | Booking
-    | ReversalDue
-    | Published
+    | SurveyAnswered
+    | AdvocateOptedIn
 )
+"""What is decided about one account."""
 
-Step = tuple[Account, list[Decision]]
-"""What a function of the core gives back: the account as it is now, and what follows."""
+ReferralDecision = Booking | ReversalRequired | ReferralConverted | RewardBooked
+"""What is decided about a referral, of which two accounts are parts."""
+
+AccountChange = tuple[Account, list[Decision]]
+"""The account as it is now, and the decisions on the way there."""

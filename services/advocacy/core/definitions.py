@@ -1,13 +1,14 @@
-"""What did the company define: which surveys, and how do referrals work? `config/surveys/*.yaml`, `config/referrals.yaml`."""
+"""Definitions: the company's surveys (`config/surveys/*.yaml`) and referral rules (`config/referrals.yaml`), and their checks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
-from services.advocacy.core.kinds import Kind
+from services.advocacy.core.survey_kinds import SurveyKind
 from shared.contracts.lifecycle import Stage
+from shared.definitions import At, Loaded, Mistake, nearest
 from shared.durations import Duration
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -111,7 +112,7 @@ class Attribution(Strict, frozen=True, kw_only=True):
     new_account: Duration = Duration(days=14)
 
 
-class Facts(Strict, frozen=True, kw_only=True):
+class FactNames(Strict, frozen=True, kw_only=True):
     """The usage events (forwarded by lifecycle) that tell of a referral's progress."""
 
     signup: str = "referred_signup"
@@ -146,7 +147,7 @@ class Referrals(Strict, frozen=True, kw_only=True):
     enabled: bool = True
     ask: AskRules = AskRules()
     attribution: Attribution = Attribution()
-    facts: Facts = Facts()
+    facts: FactNames = FactNames()
     rewards: Rewards
     free_mail: tuple[str, ...] = ()
     signup_url: Annotated[str, msgspec.Meta(pattern="^(https?://[^\\s#]+)?$")] = ""
@@ -157,15 +158,95 @@ class Definitions(NamedTuple):
 
     surveys: tuple[Survey, ...]
     referrals: Referrals
-    kinds: dict[str, Kind]
+    kinds: Mapping[str, SurveyKind]
     versions: dict[str, str]
 
     def survey(self, name: str) -> Survey | None:
         return next((survey for survey in self.surveys if survey.name == name), None)
 
-    def kind_told_by(self, fact: str) -> Kind | None:
+    def kind_of_fact(self, fact: str) -> SurveyKind | None:
+        """The kind whose answers come in as this usage event."""
         return next((kind for kind in self.kinds.values() if kind.fact == fact), None)
 
     @property
-    def kept_metrics(self) -> tuple[str, ...]:
+    def stored_metrics(self) -> tuple[str, ...]:
+        """The metrics that rules read; no other one is stored."""
         return (self.referrals.ask.urgent_metric,)
+
+
+class Vocabulary(NamedTuple):
+    """The names that lifecycle defines; an empty collection means: not known here, do not check."""
+
+    stages: Collection[str] = ()
+    signals: Collection[str] = ()
+    flags: Collection[str] = ()
+    milestones: Collection[str] = ()
+
+
+TRIGGER_KINDS = ("stage", "flag", "signal", "milestone", "tenure")
+
+
+def survey_mistakes(
+    loaded: Loaded[Survey], kinds: Mapping[str, SurveyKind], vocabulary: Vocabulary
+) -> Iterable[Mistake]:
+    """What the types cannot say about a survey."""
+    survey = loaded.value
+    if not loaded.file.endswith(f"/{survey.name}.yaml"):
+        yield loaded.mistake(("name",), f"survey '{survey.name}' stands in a file of another name")
+    if survey.name == "referrals":
+        yield loaded.mistake(("name",), "'referrals' is the name of the referral rules")
+    if survey.kind not in kinds:
+        yield loaded.mistake(("kind",), f"no kind of survey '{survey.kind}'", nearest(survey.kind, kinds))
+    if survey.open > survey.cooldown.same_survey:
+        yield loaded.mistake(("open",), "a person could have this survey open twice: make cooldown.same_survey longer")
+    yield from _trigger_mistakes(loaded, vocabulary)
+    for index, stage in enumerate(survey.never_in):
+        yield from _unknown(loaded, ("never_in", index), "stage", stage, vocabulary.stages)
+
+
+def _trigger_mistakes(loaded: Loaded[Survey], vocabulary: Vocabulary) -> Iterable[Mistake]:
+    triggers = loaded.value.on
+    for index, trigger in enumerate(triggers):
+        at: At = ("on", index)
+        if trigger in triggers[:index]:
+            yield loaded.mistake(at, "this trigger stands here twice")
+        if len([kind for kind in TRIGGER_KINDS if getattr(trigger, kind) is not None]) != 1:
+            yield loaded.mistake(at, f"a trigger names exactly one of {', '.join(TRIGGER_KINDS)}")
+        if trigger.from_ and trigger.stage is None:
+            yield loaded.mistake((*at, "from"), "only a stage is entered from another one")
+        if trigger.stage and trigger.stage in loaded.value.never_in:
+            yield loaded.mistake(at, f"'{trigger.stage}' starts the survey and is never surveyed")
+        yield from _unknown_names(loaded, at, trigger, vocabulary)
+
+
+def _unknown_names(loaded: Loaded[Survey], at: At, trigger: Trigger, vocabulary: Vocabulary) -> Iterable[Mistake]:
+    for key, what, name, names in (
+        ("stage", "stage", trigger.stage, vocabulary.stages),
+        ("from", "stage", trigger.from_, vocabulary.stages),
+        ("flag", "flag", trigger.flag, vocabulary.flags),
+        ("signal", "signal", trigger.signal, vocabulary.signals),
+        ("milestone", "milestone", trigger.milestone, vocabulary.milestones),
+    ):
+        if name:
+            yield from _unknown(loaded, (*at, key), what, name, names)
+
+
+def referral_mistakes(loaded: Loaded[Referrals], vocabulary: Vocabulary) -> Iterable[Mistake]:
+    """What the types cannot say about the referral rules."""
+    ask, facts = loaded.value.ask, loaded.value.facts
+    yield from _unknown(loaded, ("ask", "stage"), "stage", ask.stage, vocabulary.stages)
+    yield from _unknown(loaded, ("ask", "signal"), "signal", ask.signal, vocabulary.signals)
+    if ask.exit_score > ask.min_score:
+        yield loaded.mistake(("ask", "exit_score"), "an account would be asked and dropped at the same score")
+    if ask.open > ask.cooldown:
+        yield loaded.mistake(("ask", "open"), "two asks could be open at once: make the cooldown longer")
+    if len({facts.signup, facts.paid, facts.refunded, facts.code_issued}) < 4:
+        yield loaded.mistake(("facts",), "one event cannot tell two things")
+    for index, domain in enumerate(loaded.value.free_mail):
+        if domain != domain.strip().lower() or "@" in domain or "." not in domain:
+            yield loaded.mistake(("free_mail", index), f"'{domain}' is not a domain in lower case")
+
+
+def _unknown(loaded: Loaded[Any], at: At, what: str, name: str, names: Collection[str]) -> Iterable[Mistake]:
+    if names and name not in names:
+        yield loaded.mistake(at, f"lifecycle has no {what} '{name}'", nearest(name, names))

@@ -1,36 +1,41 @@
-"""Where does a reward stand? A double-entry ledger in minor units: every transaction sums to zero, or is none."""
+"""Rewards and their double-entry ledger, in minor units: every transaction sums to zero."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
 
 from services.advocacy.core.definitions import Rewards
-from services.advocacy.core.refusal import Refused
+from services.advocacy.core.referral import Code, Referral
+from shared.contracts.advocacy import RewardBooked, RewardStatus
 from shared.ids import derived
+from shared.machine import StatusMachine
 
 Side = Literal["referrer", "referred"]
-RewardStatus = Literal["pending", "held", "payable", "paid", "reversed"]
 
-NEXT: dict[RewardStatus, tuple[RewardStatus, ...]] = {
-    "pending": ("held", "reversed"),
-    "held": ("payable", "reversed"),
-    "payable": ("paid", "reversed"),
-    "paid": (),
-    "reversed": (),
-}
+REWARD: StatusMachine[RewardStatus] = StatusMachine(
+    "reward",
+    get_args(RewardStatus),
+    {
+        "pending": {"held", "reversed"},
+        "held": {"payable", "reversed"},
+        "payable": {"paid", "reversed"},
+        "paid": set(),
+        "reversed": set(),
+    },
+)
 
 EXPENSE = "expense:referral_rewards"
 
-STANDS_IN: dict[RewardStatus, str] = {
+LEDGER_ACCOUNT: dict[RewardStatus, str] = {
     "pending": "liability:rewards_pending",
     "held": "liability:rewards_held",
     "payable": "liability:rewards_payable",
     "paid": "assets:payouts",
     "reversed": EXPENSE,
 }
-"""The account that carries a reward's credit while it has this status."""
+"""The ledger account that carries a reward's credit while it has this status."""
 
 
 class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -52,14 +57,14 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One line: a debit is positive, a credit negative."""
+    """One line of a transaction: a debit is positive, a credit negative."""
 
     account: str
     amount: int
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
-    """One move of money that happened as a whole. The id is derived from the reward and the status it reached."""
+    """One move of money. The id is derived from the reward and the status it reached."""
 
     id: str
     reward: str
@@ -80,37 +85,81 @@ class Booking(msgspec.Struct, frozen=True):
     transaction: Transaction
 
 
-def reward_id(referral: str, side: Side) -> str:
-    return derived("reward", referral, side)
+def book_rewards(
+    referral: Referral, code: Code, booked_this_month: int, rules: Rewards, now: datetime
+) -> list[Booking | RewardBooked]:
+    """The rewards of a converted referral, with their messages. A side worth nothing, or over the cap, has no reward."""
+    decisions: list[Booking | RewardBooked] = []
+    if rules.referrer and booked_this_month < rules.per_referrer_per_month:
+        decisions += _book(_reward(referral, code, "referrer", rules), now)
+    if rules.referred:
+        decisions += _book(_reward(referral, code, "referred", rules), now)
+    return decisions
 
 
-def booked(reward: Reward) -> Booking:
-    """A new reward enters the books."""
-    return Booking(reward, _transaction(reward, EXPENSE, "pending", reward.booked_at))
+def _reward(referral: Referral, code: Code, side: Side, rules: Rewards) -> Reward:
+    at = referral.converted_at or referral.signup.at
+    to_referrer = side == "referrer"
+    return Reward(
+        id=reward_id(referral.id, side),
+        referral=referral.id,
+        side=side,
+        account=code.account if to_referrer else referral.account,
+        user=code.user if to_referrer else "",
+        referrer=code.account,
+        amount=rules.referrer if to_referrer else rules.referred,
+        currency=rules.currency,
+        booked_at=at,
+        payable_at=payable_at(at, rules),
+        month=f"{at:%Y-%m}",
+        history=referral.history,
+    )
 
 
-def moved(reward: Reward, to: RewardStatus, at: datetime) -> Booking:
-    """The one way a reward's status changes. Raises Refused where the table does not allow it."""
-    if to not in NEXT[reward.status]:
-        raise Refused("forbidden", f"a reward that is {reward.status} cannot become {to}")
-    return Booking(replace(reward, status=to), _transaction(reward, STANDS_IN[reward.status], to, at))
+def reward_id(referral_id: str, side: Side) -> str:
+    return derived("reward", referral_id, side)
 
 
-def matured(reward: Reward, now: datetime, rules: Rewards) -> list[Booking]:
-    """The moves that time alone allows. A reward of an imported past waits for a person, in `pending`, for ever."""
+def _book(reward: Reward, now: datetime) -> list[Booking | RewardBooked]:
+    booking = Booking(reward, _transaction(reward, EXPENSE, "pending", reward.booked_at))
+    message = RewardBooked(
+        id=derived("reward_booked", reward.id),
+        account=reward.account,
+        at=reward.booked_at,
+        decided_at=now,
+        history=reward.history,
+        reward=reward.id,
+        referral=reward.referral,
+        amount=reward.amount,
+        currency=reward.currency,
+    )
+    return [booking, message]
+
+
+def transition_reward(reward: Reward, to: RewardStatus, at: datetime) -> Booking:
+    """The one way a reward's status changes. Raises IllegalTransition where the table does not allow it."""
+    transaction = _transaction(reward, LEDGER_ACCOUNT[reward.status], to, at)
+    return Booking(replace(reward, status=REWARD.transition(reward.status, to)), transaction)
+
+
+def due_transitions(reward: Reward, now: datetime, rules: Rewards) -> list[Booking]:
+    """The moves that time alone brings. A reward of an imported past stays `pending` until a person approves it."""
     if reward.status == "pending" and rules.review == "automatic" and not reward.history:
-        return _then_matured(moved(reward, "held", now), now, rules)
+        held = transition_reward(reward, "held", now)
+        return [held, *due_transitions(held.reward, now, rules)]
     if reward.status == "held" and now >= reward.payable_at:
-        return [moved(reward, "payable", now)]
+        return [transition_reward(reward, "payable", now)]
     return []
 
 
-def _then_matured(booking: Booking, now: datetime, rules: Rewards) -> list[Booking]:
-    return [booking, *matured(booking.reward, now, rules)]
+def payable_at(converted_at: datetime, rules: Rewards) -> datetime:
+    """When the hold ends."""
+    return converted_at + rules.hold
 
 
-def payable_at(converted: datetime, rules: Rewards) -> datetime:
-    return converted + rules.hold
+def format_money(amount: int, currency: str) -> str:
+    """Minor units as people read them; empty for nothing."""
+    return f"{amount // 100}.{amount % 100:02d} {currency}" if amount else ""
 
 
 def _transaction(reward: Reward, debit: str, to: RewardStatus, at: datetime) -> Transaction:
@@ -120,5 +169,5 @@ def _transaction(reward: Reward, debit: str, to: RewardStatus, at: datetime) -> 
         status=to,
         at=at,
         currency=reward.currency,
-        entries=(Entry(debit, reward.amount), Entry(STANDS_IN[to], -reward.amount)),
+        entries=(Entry(debit, reward.amount), Entry(LEDGER_ACCOUNT[to], -reward.amount)),
     )

@@ -1,26 +1,32 @@
-"""What is a referral made of? A sign-up that carried a code, the code, and the payment that makes it count."""
+"""Referrals: the code of an advocate, a sign-up with it, the payment that makes it count, and the statuses in between."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Literal
+from typing import get_args
 
 import msgspec
 
-Status = Literal["waiting", "attributed", "refused", "converted", "reversed"]
+from shared.contracts.advocacy import ReferralStatus
+from shared.machine import StatusMachine
 
-NEXT: dict[Status, tuple[Status, ...]] = {
-    "waiting": ("attributed", "refused", "converted", "reversed"),
-    "attributed": ("refused", "converted", "reversed"),
-    "refused": (),
-    "converted": ("reversed",),
-    "reversed": (),
-}
+REFERRAL: StatusMachine[ReferralStatus] = StatusMachine(
+    "referral",
+    get_args(ReferralStatus),
+    {
+        "waiting": {"attributed", "refused", "converted", "reversed"},
+        "attributed": {"refused", "converted", "reversed"},
+        "refused": set(),
+        "converted": {"reversed"},
+        "reversed": set(),
+    },
+)
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A referral code somebody holds, with what is needed to see through a self-referral.
+    """A referral code that somebody holds, with what fraud rules compare a sign-up with.
 
     `email` is normalised, `domains` are the company's own (no free mail), both as they were at the issue, so that
-    the judgement does not depend on which partition was read first.
+    the verdict does not depend on which partition was read first.
     """
 
     code: str
@@ -50,7 +56,7 @@ class Signup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The first invoice the account paid. `refunded_at` is set when it was given back."""
+    """The first invoice that the account paid. `refunded_at` is set when the money was given back."""
 
     at: datetime
     event: str
@@ -60,7 +66,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Referral(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One referred account: what we know of it, and how far it came. One row for each referred account.
+    """A referred account: the facts about it, and its status. There is one row for each referred account.
 
     `waiting`: nobody we know holds the code (yet); `attributed`: signed up, has not paid; `refused`: see `reason`;
     `converted`: it counts; `reversed`: it counted until the money went back.
@@ -70,11 +76,48 @@ class Referral(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account: str
     signup: Signup
     payment: Payment | None = None
-    status: Status = "waiting"
+    status: ReferralStatus = "waiting"
     reason: str = ""
     converted_at: datetime | None = None
 
     @property
     def history(self) -> bool:
-        """What was paid in an imported past, or not at all after an imported sign-up, is of the past."""
+        """A payment in an imported past, or an imported sign-up without any payment, belongs to the past."""
         return self.payment.history if self.payment else self.signup.history
+
+    @property
+    def qualified_at(self) -> datetime:
+        """When it came to count: signed up and paid."""
+        return max(self.signup.at, self.payment.at) if self.payment else self.signup.at
+
+    @property
+    def cap_month(self) -> str:
+        """The month in which it counts against the referrer's cap."""
+        return f"{self.qualified_at:%Y-%m}"
+
+
+def record_click(code: Code, now: datetime) -> Code:
+    """Somebody followed the advocate's link on purpose (a POST: scanners fetch links too)."""
+    return msgspec.structs.replace(code, clicked_at=max(now, code.clicked_at or now))
+
+
+_DOTLESS_DOMAINS = {"gmail.com", "googlemail.com"}
+"""Dots in the local part mean nothing there."""
+
+
+def normalise_email(email: str) -> str:
+    """The mailbox behind an address: case, a +tag, and Gmail's dots do not make another one."""
+    local, _, domain = email.strip().lower().rpartition("@")
+    local = local.split("+", 1)[0]
+    if domain in _DOTLESS_DOMAINS:
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"
+
+
+def domain_of(email: str) -> str:
+    return email.strip().lower().rpartition("@")[2]
+
+
+def company_domains(emails: Iterable[str], free_mail: Collection[str]) -> tuple[str, ...]:
+    """The domains that name a company: a shared provider's says nothing about who works where."""
+    return tuple(sorted({domain_of(email) for email in emails if "@" in email} - set(free_mail)))

@@ -1,4 +1,4 @@
-"""How sure are we of a score? Wilson for a share, MOVER-Wilson for NPS (Wald covers 65 % where it says 95)."""
+"""Confidence intervals of scores: Wilson for a share, MOVER-Wilson for NPS (Wald covers 65 % where it says 95)."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from math import sqrt

@@ -1,1 +1,1 @@
-"""What may be asked of advocacy? Hosted pages for customers, and what came of them over REST."""
+"""HTTP of advocacy: hosted pages for customers, and REST for what came of them."""

@@ -1,9 +1,12 @@
-"""What do the answers look like?"""
+"""Models of the REST answers."""
 
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
+
+from services.advocacy.core.ledger import Side
+from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
 
 
 class Figure(BaseModel):
@@ -34,7 +37,7 @@ class SurveyView(BaseModel):
 
 
 class AnswerView(BaseModel):
-    """One answer, its latest revision. `stage` is where the account stood, `group` promoter, passive, detractor ..."""
+    """One answer, its latest revision. `stage` is the account's at that time, `group` promoter, passive, detractor ..."""
 
     id: str
     account: str
@@ -52,12 +55,12 @@ class RewardView(BaseModel):
     """What one side gets, in minor units. It moves pending, held, payable, paid; or is reversed."""
 
     id: str
-    side: str
+    side: Side
     account: str
     user: str
     amount: int
     currency: str
-    status: str
+    status: RewardStatus
     booked_at: datetime
     payable_at: datetime
 
@@ -66,7 +69,7 @@ class ReferralView(BaseModel):
     """One referred account. `referrer` is null while nobody holds the code; `reason` says why it does not count."""
 
     id: str
-    status: str
+    status: ReferralStatus
     reason: str
     referrer: str | None
     referred: str
@@ -92,7 +95,7 @@ class EntryView(BaseModel):
 
     transaction: str
     reward: str
-    status: str
+    status: RewardStatus
     account: str
     amount: int
     currency: str
@@ -100,7 +103,7 @@ class EntryView(BaseModel):
 
 
 class Balance(BaseModel):
-    """What stands on an account of the ledger."""
+    """The balance of an account of the ledger."""
 
     account: str
     currency: str
@@ -114,10 +117,6 @@ class Ledger(BaseModel):
     next: str | None
     balances: list[Balance]
     sum: int
-
-
-NoteKind = Literal["survey_withheld", "fact_refused", "code_taken", "paid_already"]
-"""A survey nobody could be asked; an event that makes no sense; a code somebody else holds; a reversal too late."""
 
 
 class NoteView(BaseModel):

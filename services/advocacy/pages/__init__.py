@@ -1,1 +1,1 @@
-"""What do people see behind a link we sent them? Plain pages: no script, no request to anywhere, one style."""
+"""Hosted pages behind the links that we send: no script, no request to anywhere, one style."""

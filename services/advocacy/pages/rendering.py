@@ -1,4 +1,4 @@
-"""How do the hosted pages look? Every page is one of these functions; the shell sends the text with `HEADERS`.
+"""Rendering of the hosted pages: every page is one of these functions, sent with `HEADERS`.
 
 Only the POST of a page's own form counts; it goes to the page's own address, whose signed link is the permission.
 """
@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.advocacy.core.asking import money
 from services.advocacy.core.definitions import Rewards, Survey
-from services.advocacy.core.kinds import COMMENT_LIMIT, Kind
+from services.advocacy.core.ledger import format_money
+from services.advocacy.core.survey_kinds import MAX_COMMENT_LENGTH, SurveyKind
 from shared.durations import in_words
 
 _HERE = Path(__file__).parent
@@ -44,11 +44,17 @@ _pages = Environment(
 
 
 def survey(
-    company: str, asked: Survey, kind: Kind, closes_at: datetime, chosen: int | None, comment: str = "", error: str = ""
+    company: str,
+    defined: Survey,
+    kind: SurveyKind,
+    closes_at: datetime,
+    chosen: int | None,
+    comment: str = "",
+    error: str = "",
 ) -> str:
     """The question. `chosen` is shown as selected: from the link, from the answer so far, or from a refused post."""
-    page = {"survey": asked, "kind": kind, "closes_at": closes_at, "chosen": chosen}
-    return _rendered("survey.html", company, **page, comment=comment, error=error, limit=COMMENT_LIMIT)
+    page = {"survey": defined, "kind": kind, "closes_at": closes_at, "chosen": chosen}
+    return _rendered("survey.html", company, **page, comment=comment, error=error, limit=MAX_COMMENT_LENGTH)
 
 
 def thanks(company: str, score: int, closes_at: datetime) -> str:
@@ -57,7 +63,7 @@ def thanks(company: str, score: int, closes_at: datetime) -> str:
 
 
 def closed(company: str, reason: str) -> str:
-    """The link is expired, settled or unknown: `reason` says which."""
+    """The link is expired, closed or unknown: `reason` says which."""
     return _rendered("closed.html", company, reason=reason)
 
 
@@ -75,14 +81,14 @@ def code(company: str, code: str, share_link: str, rewards: Rewards) -> str:
 
 
 def declined(company: str, cooldown: timedelta) -> str:
-    """The person said no, and is left in peace."""
+    """The person said no, and is not asked for a while."""
     return _rendered("declined.html", company, cooldown=in_words(cooldown))
 
 
 def _worth(rewards: Rewards) -> dict[str, str]:
     return {
-        "referrer": money(rewards.referrer, rewards.currency),
-        "referred": money(rewards.referred, rewards.currency),
+        "referrer": format_money(rewards.referrer, rewards.currency),
+        "referred": format_money(rewards.referred, rewards.currency),
     }
 
 

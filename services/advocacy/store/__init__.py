@@ -1,1 +1,1 @@
-"""What does advocacy remember? Accounts, whom it asked, what they said, who referred whom, and what that is worth."""
+"""The tables of advocacy as repositories: accounts, invitations with their answers, referrals, rewards, and lists for REST."""

@@ -1,45 +1,58 @@
-"""Who holds which code, and who came with it? A code's lock orders everybody who judges by it, held by somebody or not."""
+"""Referral repository, and the evaluation of referrals in the database.
 
-from collections.abc import Collection
+The code and the account that used it are in different partitions: whoever comes second finds what the first one wrote.
+Locks are taken in one order: codes, then referrers, then rewards. The lock of a code orders everybody who evaluates by it.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Self, assert_never
 
 import msgspec
 from sqlalchemy import select, update
 
+from services.advocacy.core.attribution import evaluate, merge_facts
+from services.advocacy.core.decisions import Decision, Published, ReversalRequired
+from services.advocacy.core.definitions import Referrals
+from services.advocacy.core.ledger import REWARD, Booking, transition_reward
 from services.advocacy.core.referral import Code, Referral
+from services.advocacy.store import invitations, rewards
 from services.advocacy.tables import code, referral, referrer
+from shared.contracts.advocacy import ReferralConverted, RewardBooked
 from shared.db.protocol import Read, Tx
 
 _c, _r = code.c, referral.c
 _encode = msgspec.msgpack.Encoder().encode
-_code = msgspec.msgpack.Decoder(Code).decode
-_referral = msgspec.msgpack.Decoder(Referral).decode
+_decode_code = msgspec.msgpack.Decoder(Code).decode
+_decode_referral = msgspec.msgpack.Decoder(Referral).decode
 
 
-async def hold_codes(tx: Tx, names: Collection[str]) -> dict[str, Code | None]:
-    """These codes locked in order, with who holds them. A code nobody holds has a row too: else who gives it out and who
-    signs up with it could miss each other.
+async def load_codes_for_update(tx: Tx, codes: Collection[str]) -> dict[str, Code | None]:
+    """These codes locked in order, None for one that nobody holds.
+
+    Such a code has a row too: else whoever issues it and whoever signs up with it could miss each other.
     """
-    await tx.insert_new(code, [{"code": name} for name in sorted(names)])
-    rows = await tx.among(select(_c.code, _c.body).with_for_update(), _c.code, names)
-    return {row.code: _code(row.body) if row.body else None for row in rows}
+    await tx.insert_new(code, [{"code": each} for each in sorted(codes)])
+    rows = await tx.among(select(_c.code, _c.body).with_for_update(), _c.code, codes)
+    return {row.code: _decode_code(row.body) if row.body else None for row in rows}
 
 
-async def hold_referrers(tx: Tx, accounts: Collection[str]) -> None:
-    """Lock these accounts' right to be rewarded, in order: nobody else counts their month meanwhile."""
+async def lock_referrers(tx: Tx, accounts: Collection[str]) -> None:
+    """Lock these accounts' rewards, in order: nobody else counts their month meanwhile."""
     await tx.insert_new(referrer, [{"account": account} for account in sorted(accounts)])
     await tx.among(select(referrer.c.account).with_for_update(), referrer.c.account, accounts)
 
 
-async def issue(tx: Tx, one: Code) -> None:
-    """Somebody holds the code from now on. The caller holds its lock and found it free."""
-    values = {"account": one.account, "user": one.user, "issued_at": one.issued_at, "body": _encode(one)}
-    await tx.run(update(code).where(_c.code == one.code).values(values))
+async def save_code(tx: Tx, held: Code) -> None:
+    """Write the code with its holder. The caller has locked it."""
+    values = {"account": held.account, "user": held.user, "issued_at": held.issued_at, "body": _encode(held)}
+    await tx.run(update(code).where(_c.code == held.code).values(values))
 
 
-async def held_code(read: Read, name: str) -> Code | None:
+async def load_code(read: Read, text: str) -> Code | None:
     """The code, if somebody holds it."""
-    stored = await read.scalar(select(_c.body).where(_c.code == name))
-    return _code(stored) if stored else None
+    stored = await read.scalar(select(_c.body).where(_c.code == text))
+    return _decode_code(stored) if stored else None
 
 
 async def code_of(read: Read, account: str, user: str) -> str:
@@ -47,18 +60,93 @@ async def code_of(read: Read, account: str, user: str) -> str:
     return str(await read.scalar(select(_c.code).where(_c.account == account, _c.user == user)) or "")
 
 
-async def of_account(tx: Tx, name: str) -> Referral | None:
-    """How the account was referred, as far as we know."""
-    stored = await tx.scalar(select(_r.body).where(_r.account == name))
-    return _referral(stored) if stored else None
+async def load_by_account(tx: Tx, account: str) -> Referral | None:
+    """The referral of this referred account."""
+    stored = await tx.scalar(select(_r.body).where(_r.account == account))
+    return _decode_referral(stored) if stored else None
 
 
-async def of_code(tx: Tx, name: str) -> list[Referral]:
-    """Everybody who came with the code, by id."""
-    return [_referral(row.body) for row in await tx.all(select(_r.body).where(_r.code == name).order_by(_r.id))]
+async def load_by_code(tx: Tx, text: str) -> list[Referral]:
+    """The referrals with this code, by id."""
+    rows = await tx.all(select(_r.body).where(_r.code == text).order_by(_r.id))
+    return [_decode_referral(row.body) for row in rows]
 
 
-async def keep(tx: Tx, one: Referral, giver: str | None) -> None:
-    """Write the referral; `giver` is the account that holds its code."""
-    row = {"id": one.id, "account": one.account, "code": one.signup.code, "referrer": giver}
-    await tx.upsert(referral, [{**row, "status": one.status, "body": _encode(one)}])
+async def save(tx: Tx, changed: Referral, referrer_account: str | None) -> None:
+    """Write the referral; `referrer_account` holds its code."""
+    row = {"id": changed.id, "account": changed.account, "code": changed.signup.code, "referrer": referrer_account}
+    await tx.upsert(referral, [{**row, "status": changed.status, "body": _encode(changed)}])
+
+
+class ReferralProcessor:
+    """Stores codes and referrals one after the other, as they were decided, and evaluates what they touch.
+
+    Its methods return the messages to publish.
+    """
+
+    def __init__(self, tx: Tx, rules: Referrals, now: datetime, codes: dict[str, Code | None]) -> None:
+        self._tx = tx
+        self._rules = rules
+        self._now = now
+        self._codes = codes
+
+    @classmethod
+    async def lock(cls, tx: Tx, decisions: Iterable[Decision], rules: Referrals, now: datetime) -> Self:
+        """With everything locked that these decisions touch."""
+        touching = [each for each in decisions if isinstance(each, Code | Referral)]
+        codes = await load_codes_for_update(tx, {_code_in(each) for each in touching})
+        held = [each for each in touching if isinstance(each, Code)] + [each for each in codes.values() if each]
+        await lock_referrers(tx, {each.account for each in held})
+        return cls(tx, rules, now, codes)
+
+    def is_free(self, new: Code) -> bool:
+        """Whether nobody else holds the code."""
+        holder = self._codes.get(new.code)
+        return holder is None or (holder.account, holder.user) == (new.account, new.user)
+
+    async def issue(self, new: Code) -> list[Published]:
+        """Somebody holds the code now: evaluate those who signed up with it before. The first holder keeps it."""
+        if self._codes.get(new.code):
+            if not self.is_free(new):
+                reason = "somebody else holds this code already"
+                await invitations.add_note(self._tx, "code_taken", new, new.code, reason)
+            return []
+        await save_code(self._tx, new)
+        self._codes[new.code] = new
+        published: list[Published] = []
+        for waiting in await load_by_code(self._tx, new.code):
+            published += await self._evaluate(waiting)
+        return published
+
+    async def observe(self, observed: Referral) -> list[Published]:
+        """A fact of a referred account became known."""
+        return await self._evaluate(merge_facts(await load_by_account(self._tx, observed.account), observed))
+
+    async def _evaluate(self, row: Referral) -> list[Published]:
+        held = self._codes[row.signup.code]
+        booked = await rewards.count_booked(self._tx, held.account, row.cap_month) if held else 0
+        after, decisions = evaluate(row, held, booked, self._rules, self._now)
+        await save(self._tx, after, held.account if held else None)
+        published: list[Published] = []
+        for decision in decisions:
+            match decision:
+                case Booking():
+                    await rewards.book(self._tx, [decision])
+                case ReversalRequired():
+                    await self._reverse(decision)
+                case ReferralConverted() | RewardBooked():
+                    published.append(decision)
+                case _:
+                    assert_never(decision)
+        return published
+
+    async def _reverse(self, reversal: ReversalRequired) -> None:
+        for reward in await rewards.load_by_referral_for_update(self._tx, reversal.referral):
+            if REWARD.allows(reward.status, "reversed"):
+                await rewards.book(self._tx, [transition_reward(reward, "reversed", self._now)])
+            elif reward.status == "paid":
+                await invitations.add_note(self._tx, "paid_already", reversal, reward.id, reversal.reason)
+
+
+def _code_in(decision: Code | Referral) -> str:
+    return decision.code if isinstance(decision, Code) else decision.signup.code

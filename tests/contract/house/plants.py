@@ -83,7 +83,7 @@ PLANTS = [
     Plant(
         INSIDE["notify"], {"services.notify.store": "import services.notify.handlers", "services.notify.handlers": ""}
     ),
-    *_each(INSIDE["advocacy"], "services.advocacy.core.planted", "import services.advocacy.surveys"),
+    *_each(INSIDE["advocacy"], "services.advocacy.core.planted", "import services.advocacy.loading"),
     Plant(
         INSIDE["advocacy"],
         {"services.advocacy.http": "import services.advocacy.wiring", "services.advocacy.wiring": ""},

@@ -8,9 +8,9 @@ from typing import Any
 from services.advocacy.core.account import Account
 from services.advocacy.core.decisions import Decision
 from services.advocacy.core.definitions import Definitions
-from services.advocacy.core.loading import load_definitions
-from services.advocacy.core.step import apply
-from services.advocacy.surveys import KINDS
+from services.advocacy.core.reducer import apply
+from services.advocacy.core.survey_kinds import SURVEY_KINDS
+from services.advocacy.loading import load_definitions
 from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import (
     ClockAdvanced,
@@ -27,7 +27,7 @@ from shared.contracts.lifecycle import (
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 CONFIG = Path(__file__).parents[3] / "config"
-SHIPPED = load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", KINDS)
+SHIPPED = load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", SURVEY_KINDS)
 WHY = Evidence("rule", "v1", "because")
 
 

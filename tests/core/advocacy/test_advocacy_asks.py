@@ -6,18 +6,15 @@ import pytest
 from advocacy_making import SHIPPED, Story, day, of, promoter, told
 from msgspec.structs import replace
 
-from services.advocacy.core.account import Account, Scored
-from services.advocacy.core.answers import answer
-from services.advocacy.core.asking import money
-from services.advocacy.core.candidacy import reasons_against
-from services.advocacy.core.codes import ALPHABET, code_of, read
+from services.advocacy.core.account import Account, LastScore
+from services.advocacy.core.asks import CODE_ALPHABET, decline, derive_code, normalise_code, opt_in, reasons_not_to_ask
 from services.advocacy.core.decisions import Invitation, InvitationClosed
 from services.advocacy.core.definitions import Definitions
-from services.advocacy.core.kinds import Ballot
-from services.advocacy.core.opting import decline, opt_in
+from services.advocacy.core.errors import Rejected
+from services.advocacy.core.ledger import format_money
+from services.advocacy.core.reducer import advance, record_answer
 from services.advocacy.core.referral import Code
-from services.advocacy.core.refusal import Refused
-from services.advocacy.core.step import advance
+from services.advocacy.core.survey_kinds import Submission
 from shared.contracts.advocacy import AdvocateOptedIn
 
 RULES = SHIPPED.referrals
@@ -60,7 +57,7 @@ def test_the_candidate_signal_asks_too():
 def test_each_rule_alone_stops_the_ask_and_says_why(story: Story, reason: str):
     account, decisions = told(story)
     assert not asks(decisions)
-    assert any(reason in said for said in reasons_against(account, RULES.ask))
+    assert any(reason in said for said in reasons_not_to_ask(account, RULES.ask))
 
 
 def test_a_candidate_is_asked_when_the_last_obstacle_goes():
@@ -87,9 +84,9 @@ def test_after_an_ask_the_account_rests_for_ninety_days():
 def test_who_holds_a_code_already_is_not_asked_again():
     account, ask = asked()
     account, _ = opt_in(account, ask.id, RULES, day(202))
-    account = replace(account, scores={"ann": {"nps": Scored(10, day(330))}})
+    account = replace(account, scores={"ann": {"nps": LastScore(10, day(330))}})
     assert advance(account, day(900), SHIPPED)[1] == []
-    assert reasons_against(replace(account, clock=day(340)), RULES.ask) == [
+    assert reasons_not_to_ask(replace(account, clock=day(340)), RULES.ask) == [
         "nobody who can be asked is a promoter of the last 90 days"
     ]
 
@@ -122,14 +119,14 @@ def test_an_ask_that_is_out_is_withdrawn_at_once_when_the_account_falls(fall: Ca
         reason,
         day(201),
     )
-    with pytest.raises(Refused, match="no longer open"):
+    with pytest.raises(Rejected, match="no longer open"):
         opt_in(account, closed.id, RULES, day(202))
 
 
 def test_an_unhappy_answer_on_our_own_page_withdraws_the_ask():
     account, ask = asked()
     invitation = replace(ask, id="s", purpose="survey", name="nps")
-    account, decisions = answer(account, invitation, None, Ballot(2, ""), SHIPPED, day(201))
+    account, decisions = record_answer(account, invitation, None, Submission(2, ""), SHIPPED, day(201))
     assert [closed.status for closed in of(decisions, InvitationClosed)] == ["withdrawn"]
 
 
@@ -137,7 +134,7 @@ def test_opting_in_gives_a_code_and_tells_of_it():
     account, ask = asked()
     account, decisions = opt_in(account, ask.id, RULES, day(202))
     (code,), (message,) = of(decisions, Code), of(decisions, AdvocateOptedIn)
-    assert code.code == message.code == account.codes["ann"] == code_of("acme", "ann")
+    assert code.code == message.code == account.codes["ann"] == derive_code("acme", "ann")
     assert (code.email, code.domains, code.issued_at) == ("ann@acme.example", ("acme.example",), day(202))
     assert opt_in(account, ask.id, RULES, day(220)) == (account, [])
 
@@ -157,7 +154,7 @@ def test_declining_gives_a_hundred_and_eighty_days_of_peace():
     late.messages = promoter().stage(1, "x").stage(1, "x").fact(380, "nps_answered", "ann", score=10.0).messages[-1:]
     account, decisions = told(late, account=account)
     assert not asks(decisions)
-    assert reasons_against(account, RULES.ask) == ["declined within 180 days"]
+    assert reasons_not_to_ask(account, RULES.ask) == ["declined within 180 days"]
     _, decisions = advance(account, day(400), SHIPPED)
     assert [again.at for again in asks(decisions)] == [day(385)]
 
@@ -167,19 +164,19 @@ def test_who_declined_may_still_change_their_mind_while_it_is_open():
     account, _ = decline(account, ask.id, day(201))
     account, decisions = opt_in(account, ask.id, RULES, day(202))
     assert of(decisions, Code)
-    with pytest.raises(Refused, match="accepted"):
+    with pytest.raises(Rejected, match="accepted"):
         decline(account, ask.id, day(203))
 
 
 @pytest.mark.parametrize("when", [214, 300])
 def test_an_expired_ask_takes_no_answer(when: int):
     account, ask = asked()
-    with pytest.raises(Refused, match="no longer open"):
+    with pytest.raises(Rejected, match="no longer open"):
         opt_in(account, ask.id, RULES, day(when))
 
 
 def test_an_ask_nobody_made_is_refused():
-    with pytest.raises(Refused, match="not known"):
+    with pytest.raises(Rejected, match="not known"):
         decline(Account(id="acme"), "guess", day(1))
 
 
@@ -187,7 +184,7 @@ def test_an_ask_of_an_imported_past_is_planned_marked_and_cannot_be_taken_up():
     account, decisions = told(promoter(history=True).stage(200, "advocacy"))
     (ask,) = asks(decisions)
     assert ask.history
-    with pytest.raises(Refused):
+    with pytest.raises(Rejected):
         opt_in(account, ask.id, RULES, day(201))
 
 
@@ -198,11 +195,11 @@ def test_referrals_can_be_switched_off():
 
 
 def test_codes_are_seven_clear_letters_and_read_as_people_type_them():
-    codes = {code_of("acme", f"user-{number}") for number in range(5000)}
+    codes = {derive_code("acme", f"user-{number}") for number in range(5000)}
     assert len(codes) == 5000
-    assert all(len(code) == 7 and set(code) <= set(ALPHABET) for code in codes)
-    assert read(" abc-2d ef ") == "ABC2DEF"
+    assert all(len(code) == 7 and set(code) <= set(CODE_ALPHABET) for code in codes)
+    assert normalise_code(" abc-2d ef ") == "ABC2DEF"
 
 
 def test_money_is_shown_as_people_read_it():
-    assert [money(5000, "EUR"), money(5, "USD"), money(0, "EUR")] == ["50.00 EUR", "0.05 USD", ""]
+    assert [format_money(5000, "EUR"), format_money(5, "USD"), format_money(0, "EUR")] == ["50.00 EUR", "0.05 USD", ""]

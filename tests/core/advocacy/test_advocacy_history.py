@@ -7,11 +7,11 @@ from advocacy_making import SHIPPED, Story, day, told
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.advocacy.core.account import Account, packed, unpacked
+from services.advocacy.core.account import Account, decode_account, encode_account
+from services.advocacy.core.asks import decline
 from services.advocacy.core.decisions import Invitation
-from services.advocacy.core.opting import decline
-from services.advocacy.core.refusal import Refused
-from services.advocacy.core.step import advance, apply, timer
+from services.advocacy.core.errors import Rejected
+from services.advocacy.core.reducer import advance, apply, timer
 
 USERS = st.sampled_from(["ann", "bob", "cleo"])
 WORDS = st.one_of(
@@ -55,7 +55,7 @@ def test_nobody_is_asked_twice_in_ninety_days_whatever_happens(stream: list, ord
 def declined(account: Account) -> Account:
     try:
         return decline(account, account.asks[-1].id, account.clock)[0]
-    except Refused:
+    except Rejected:
         return account
 
 
@@ -77,7 +77,7 @@ def test_cutting_the_stream_or_waking_by_a_timer_changes_nothing(stream: list, c
     account, decisions = Account(id="acme"), []
     for number, message in enumerate(story.messages):
         if number in cuts:
-            account = unpacked(packed(account))
+            account = decode_account(encode_account(account))
         while timers and (due := timer(account, SHIPPED)) and due <= message.at:
             account, more = advance(account, due, SHIPPED)
             decisions += more

@@ -1,6 +1,7 @@
 """Does the money always add up, whatever is done in whatever order?"""
 
 from collections import Counter
+from typing import get_args
 
 import pytest
 from advocacy_making import SHIPPED, day
@@ -9,23 +10,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
+from services.advocacy.core.attribution import evaluate
 from services.advocacy.core.ledger import (
     EXPENSE,
-    NEXT,
-    STANDS_IN,
+    LEDGER_ACCOUNT,
+    REWARD,
     Booking,
     Entry,
     Reward,
-    RewardStatus,
     Transaction,
-    matured,
-    moved,
+    due_transitions,
+    transition_reward,
 )
 from services.advocacy.core.referral import Code, Payment, Referral, Signup
-from services.advocacy.core.refusal import Refused
-from services.advocacy.core.settling import month_of, settle
+from shared.contracts.advocacy import RewardStatus
+from shared.machine import IllegalTransition
 
 RULES = SHIPPED.referrals
+STATUSES = sorted(get_args(RewardStatus))
 CODE = Code(code="ABC2DEF", account="acme", user="ann", issued_at=day(0))
 
 
@@ -36,7 +38,7 @@ def converted(account: str, *, history: bool = False) -> Referral:
 
 
 def rewards(account: str = "newco", *, history: bool = False) -> list[Reward]:
-    _, decisions = settle(converted(account, history=history), CODE, 0, RULES, day(20))
+    _, decisions = evaluate(converted(account, history=history), CODE, 0, RULES, day(20))
     return [one.reward for one in decisions if isinstance(one, Booking)]
 
 
@@ -47,27 +49,27 @@ def test_a_transaction_that_does_not_sum_to_zero_is_none():
 
 def test_a_reward_is_held_for_thirty_days_and_then_payable():
     (reward, _) = rewards()
-    (held,) = matured(reward, day(21), RULES.rewards)
-    assert (held.reward.status, matured(held.reward, day(49), RULES.rewards)) == ("held", [])
-    assert [one.reward.status for one in matured(held.reward, day(50), RULES.rewards)] == ["payable"]
-    assert [one.reward.status for one in matured(reward, day(50), RULES.rewards)] == ["held", "payable"]
+    (held,) = due_transitions(reward, day(21), RULES.rewards)
+    assert (held.reward.status, due_transitions(held.reward, day(49), RULES.rewards)) == ("held", [])
+    assert [one.reward.status for one in due_transitions(held.reward, day(50), RULES.rewards)] == ["payable"]
+    assert [one.reward.status for one in due_transitions(reward, day(50), RULES.rewards)] == ["held", "payable"]
 
 
 def test_a_reward_of_an_imported_past_or_under_review_waits_for_a_person():
     (past, _), (now, _) = rewards(history=True), rewards()
-    assert matured(past, day(500), RULES.rewards) == []
-    assert matured(now, day(500), replace(RULES.rewards, review="manual")) == []
-    assert moved(past, "held", day(500)).reward.status == "held"
+    assert due_transitions(past, day(500), RULES.rewards) == []
+    assert due_transitions(now, day(500), replace(RULES.rewards, review="manual")) == []
+    assert transition_reward(past, "held", day(500)).reward.status == "held"
 
 
-@given(status=st.sampled_from(sorted(NEXT)), to=st.sampled_from(sorted(NEXT)))
+@given(status=st.sampled_from(STATUSES), to=st.sampled_from(STATUSES))
 def test_the_table_alone_says_what_may_follow(status: RewardStatus, to: RewardStatus):
     reward = replace(rewards()[0], status=status)
-    if to in NEXT[status]:
-        assert moved(reward, to, day(1)).reward.status == to
+    if REWARD.allows(status, to):
+        assert transition_reward(reward, to, day(1)).reward.status == to
     else:
-        with pytest.raises(Refused, match=f"{status} cannot become {to}"):
-            moved(reward, to, day(1))
+        with pytest.raises(IllegalTransition, match=f"{status} cannot become {to}"):
+            transition_reward(reward, to, day(1))
 
 
 class Books(RuleBasedStateMachine):
@@ -87,25 +89,25 @@ class Books(RuleBasedStateMachine):
     @rule(account=st.sampled_from([f"new{number}" for number in range(14)]))
     def settles(self, account: str) -> None:
         known = self.referrals.get(account, converted(account))
-        month = month_of(known)
+        month = known.cap_month
         mine = [one for one in self.rewards.values() if one.side == "referrer" and one.month == month]
-        self.referrals[account], decisions = settle(known, CODE, len(mine), RULES, day(20))
+        self.referrals[account], decisions = evaluate(known, CODE, len(mine), RULES, day(20))
         for one in decisions:
             if isinstance(one, Booking):
                 assert one.reward.id not in self.rewards
                 self.write(one)
 
-    @rule(data=st.data(), to=st.sampled_from(sorted(NEXT)))
+    @rule(data=st.data(), to=st.sampled_from(STATUSES))
     def moves(self, data: st.DataObject, to: RewardStatus) -> None:
         if self.rewards:
             reward = self.rewards[data.draw(st.sampled_from(sorted(self.rewards)))]
-            if to in NEXT[reward.status]:
-                self.write(moved(reward, to, day(30)))
+            if REWARD.allows(reward.status, to):
+                self.write(transition_reward(reward, to, day(30)))
 
     @rule(number=st.integers(20, 80))
     def time_passes(self, number: int) -> None:
         for reward in list(self.rewards.values()):
-            for booking in matured(reward, day(number), RULES.rewards):
+            for booking in due_transitions(reward, day(number), RULES.rewards):
                 self.write(booking)
 
     @invariant()
@@ -119,7 +121,7 @@ class Books(RuleBasedStateMachine):
             for entry in one.entries:
                 balance[entry.account] += entry.amount
         for reward in self.rewards.values():
-            balance[STANDS_IN[reward.status]] += reward.amount
+            balance[LEDGER_ACCOUNT[reward.status]] += reward.amount
             balance[EXPENSE] -= reward.amount
         assert not any(balance.values())
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from advocacy_making import CONFIG, SHIPPED
 
-from services.advocacy.core.definitions import Definitions
-from services.advocacy.core.loading import Vocabulary, load_definitions
-from services.advocacy.surveys import KINDS
+from services.advocacy.core.definitions import Definitions, Vocabulary
+from services.advocacy.core.survey_kinds import SURVEY_KINDS
+from services.advocacy.loading import load_definitions
 from shared.definitions import DefinitionError
 
 NPS = """\
@@ -28,13 +28,13 @@ def loaded(folder: Path, survey: str = NPS, referrals: str = REWARDS, name: str 
     (folder / "surveys").mkdir()
     (folder / "surveys" / name).write_text(survey)
     (folder / "referrals.yaml").write_text(referrals)
-    return load_definitions(folder / "surveys", folder / "referrals.yaml", KINDS, LIFECYCLE)
+    return load_definitions(folder / "surveys", folder / "referrals.yaml", SURVEY_KINDS, LIFECYCLE)
 
 
 def test_the_shipped_definitions_fit_the_shipped_lifecycle():
     lifecycle = yaml.safe_load((CONFIG / "lifecycle.yaml").read_text())
     known = Vocabulary(lifecycle["stages"], lifecycle["signals"])
-    assert load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", KINDS, known) == SHIPPED
+    assert load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", SURVEY_KINDS, known) == SHIPPED
     assert SHIPPED.referrals.ask.urgent_metric in lifecycle["metrics"]
 
 

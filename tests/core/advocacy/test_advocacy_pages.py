@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from advocacy_making import SHIPPED, day
 
+from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.advocacy.pages import rendering
-from services.advocacy.surveys import KINDS
 
 NPS = SHIPPED.survey("nps")
 REWARDS = SHIPPED.referrals.rewards
@@ -19,7 +19,7 @@ EVIL = '"><script>alert(1)</script>'
 
 def survey(**values: object) -> str:
     assert NPS
-    return rendering.survey("Acme", NPS, KINDS["nps"], day(14), **{"chosen": None, **values})
+    return rendering.survey("Acme", NPS, SURVEY_KINDS["nps"], day(14), **{"chosen": None, **values})
 
 
 PAGES = {

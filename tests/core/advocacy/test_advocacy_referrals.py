@@ -6,12 +6,11 @@ import pytest
 from advocacy_making import SHIPPED, Story, day, of, told
 from msgspec.structs import replace
 
-from services.advocacy.core.decisions import FactRefused, ReversalDue
+from services.advocacy.core.attribution import evaluate, merge_facts
+from services.advocacy.core.decisions import FactRejected, ReversalRequired
 from services.advocacy.core.definitions import Referrals
-from services.advocacy.core.emails import company_domains, normalised
 from services.advocacy.core.ledger import Booking
-from services.advocacy.core.referral import Code, Referral
-from services.advocacy.core.settling import clicked, merged, month_of, settle
+from services.advocacy.core.referral import Code, Referral, company_domains, normalise_email, record_click
 from shared.contracts.advocacy import AdvocateOptedIn, ReferralConverted, RewardBooked
 
 RULES = SHIPPED.referrals
@@ -29,7 +28,7 @@ def judged(story: Story, code: Code | None = CODE, rules: Referrals = RULES, cap
     """Settle after every fact, as the shell does."""
     row, decisions = None, []
     for seen in of(told(story)[1], Referral):
-        row, more = settle(merged(row, seen), code, cap, rules, day(99))
+        row, more = evaluate(merge_facts(row, seen), code, cap, rules, day(99))
         decisions += more
     assert row
     return row, decisions
@@ -50,7 +49,7 @@ def test_the_first_paid_invoice_converts_it_and_books_both_rewards():
         ("referred", "newco", 2500, "pending"),
     ]
     assert [message.reward for message in of(decisions, RewardBooked)] == [one.id for one in rewards]
-    assert (row.status, row.converted_at, month_of(row)) == ("converted", day(60), "2026-03")
+    assert (row.status, row.converted_at, row.cap_month) == ("converted", day(60), "2026-03")
 
 
 @pytest.mark.parametrize("amount", [0.0, -5.0, None, "12", True])
@@ -97,16 +96,16 @@ def test_an_account_we_knew_for_long_was_not_referred():
 
 def test_the_window_counts_from_the_last_click_before_the_signup():
     assert judged(referred(at=80))[0].status == "refused"
-    assert judged(referred(at=80), clicked(CODE, day(50)))[0].status == "attributed"
-    assert judged(referred(at=80), clicked(CODE, day(81)))[0].status == "refused"
+    assert judged(referred(at=80), record_click(CODE, day(50)))[0].status == "attributed"
+    assert judged(referred(at=80), record_click(CODE, day(81)))[0].status == "refused"
     from_issue = replace(RULES, attribution=replace(RULES.attribution, counts_from="issue"))
-    assert judged(referred(at=80), clicked(CODE, day(50)), from_issue)[0].status == "refused"
+    assert judged(referred(at=80), record_click(CODE, day(50)), from_issue)[0].status == "refused"
 
 
 def test_a_click_after_the_attribution_takes_nothing_away():
-    row, _ = judged(referred(at=80), clicked(CODE, day(50)))
+    row, _ = judged(referred(at=80), record_click(CODE, day(50)))
     paid = of(told(referred(at=80).fact(90, "invoice_paid", amount=9.0))[1], Referral)[-1]
-    assert settle(merged(row, paid), clicked(CODE, day(85)), 0, RULES, day(99))[0].status == "converted"
+    assert evaluate(merge_facts(row, paid), record_click(CODE, day(85)), 0, RULES, day(99))[0].status == "converted"
 
 
 def test_over_the_cap_the_referrer_gets_nothing_and_the_new_customer_their_part():
@@ -125,19 +124,19 @@ def test_a_side_worth_nothing_has_no_reward():
 def test_a_refund_within_the_hold_takes_it_back_and_a_later_one_does_not():
     story = referred().fact(60, "invoice_paid", amount=9.0)
     soon, decisions = judged(story.fact(70, "invoice_refunded"))
-    assert (soon.status, len(of(decisions, ReversalDue))) == ("reversed", 1)
+    assert (soon.status, len(of(decisions, ReversalRequired))) == ("reversed", 1)
     late, decisions = judged(referred().fact(60, "invoice_paid", amount=9.0).fact(95, "invoice_refunded"))
-    assert (late.status, of(decisions, ReversalDue)) == ("converted", [])
+    assert (late.status, of(decisions, ReversalRequired)) == ("converted", [])
 
 
 def test_settling_again_changes_nothing():
     row, _ = judged(referred().fact(60, "invoice_paid", amount=9.0))
-    assert settle(row, CODE, 0, RULES, day(100)) == (row, [])
+    assert evaluate(row, CODE, 0, RULES, day(100)) == (row, [])
 
 
 def test_a_signup_without_a_code_is_named_with_its_event():
     _, decisions = told(Story("newco").stage(0, "onboarding").fact(1, "referred_signup", email="a@b.example"))
-    assert [one.reason for one in of(decisions, FactRefused)] == ["no referral_code"]
+    assert [one.reason for one in of(decisions, FactRejected)] == ["no referral_code"]
 
 
 def test_an_account_is_referred_once():
@@ -176,14 +175,14 @@ def ended(order: tuple, rows: list[Referral]) -> tuple[str, int]:
     row, code, balance = None, None, 0
     for step in order:
         code = CODE if step == "code" else code
-        row = row if step == "code" else merged(row, rows[step])
+        row = row if step == "code" else merge_facts(row, rows[step])
         if row:
-            row, decisions = settle(row, code, 0, RULES, day(99))
-            balance += len(of(decisions, ReferralConverted)) - len(of(decisions, ReversalDue))
+            row, decisions = evaluate(row, code, 0, RULES, day(99))
+            balance += len(of(decisions, ReferralConverted)) - len(of(decisions, ReversalRequired))
     assert row
     return row.status, balance
 
 
 def test_a_mailbox_has_one_name():
-    assert normalised(" A.n.n+news@GoogleMail.com ") == "ann@gmail.com"
-    assert normalised("a.n.n+x@Acme.example") == "a.n.n@acme.example"
+    assert normalise_email(" A.n.n+news@GoogleMail.com ") == "ann@gmail.com"
+    assert normalise_email("a.n.n+x@Acme.example") == "a.n.n@acme.example"

@@ -6,7 +6,7 @@ from math import comb, sqrt
 import pytest
 
 from services.advocacy.core.statistics import Estimate, by_segment, net, share, wilson
-from services.advocacy.surveys import KINDS
+from services.advocacy.core.survey_kinds import SURVEY_KINDS
 
 SHARES = [(p, d) for p in (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95) for d in (0.02, 0.1, 0.25, 0.4) if p + d <= 1.0]
 Interval = Callable[[int, int, int], tuple[float, float]]
@@ -64,7 +64,7 @@ def test_thirty_answers_are_worth_about_twenty_five_points_each_way():
 def test_fewer_than_five_answers_show_nothing():
     assert net(4, 0, 4) is None
     assert share(4, 4) is None
-    assert KINDS["nps"].summary([]) is None
+    assert SURVEY_KINDS["nps"].summary([]) is None
 
 
 def test_the_edges_stay_within_the_scale():
@@ -80,8 +80,8 @@ def test_wilson_agrees_with_the_book():
 
 
 def test_nps_and_csat_count_their_own_groups():
-    nps = KINDS["nps"].summary([10, 9, 8, 7, 6, 0])
-    csat = KINDS["csat"].summary([5, 4, 3, 2, 1])
+    nps = SURVEY_KINDS["nps"].summary([10, 9, 8, 7, 6, 0])
+    csat = SURVEY_KINDS["csat"].summary([5, 4, 3, 2, 1])
     assert nps
     assert csat
     assert (nps.value, nps.n, csat.value) == (0.0, 6, 40.0)
@@ -89,6 +89,6 @@ def test_nps_and_csat_count_their_own_groups():
 
 def test_segments_are_judged_apart_and_small_ones_hidden():
     answers = [("adoption", 9)] * 5 + [("retention", 2)] * 3
-    found = by_segment(answers, KINDS["nps"].summary)
+    found = by_segment(answers, SURVEY_KINDS["nps"].summary)
     assert found["adoption"] is not None
     assert found["retention"] is None

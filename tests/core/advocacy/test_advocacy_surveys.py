@@ -6,11 +6,11 @@ import pytest
 from advocacy_making import SHIPPED, START, Story, day, of, told
 from msgspec.structs import replace
 
-from services.advocacy.core.account import Account, packed, unpacked
-from services.advocacy.core.decisions import Delivered, Invitation, Withheld
+from services.advocacy.core.account import Account, decode_account, encode_account
+from services.advocacy.core.decisions import DeliveryReported, Invitation, SurveyWithheld
 from services.advocacy.core.definitions import Trigger
-from services.advocacy.core.requests import requested
-from services.advocacy.core.step import advance, apply, next_due, timer
+from services.advocacy.core.invitations import outreach_request
+from services.advocacy.core.reducer import advance, apply, next_due, timer
 from shared.contracts.outreach import ConsentChanged, OutreachRecorded
 from shared.durations import Duration
 
@@ -63,7 +63,7 @@ def test_a_survey_starts_with_whatever_starts_a_play_and_with_tenure(trigger: Tr
 def test_nobody_gets_the_same_survey_twice_in_ninety_days():
     _, decisions = told(newcomer().signal(100, "renewal_120").signal(149, "renewal_120").signal(150, "renewal_120"))
     assert [one.at for one in of(decisions, Invitation) if one.user == "ann"] == [day(60), day(150)]
-    held = of(decisions, Withheld)
+    held = of(decisions, SurveyWithheld)
     assert [one.reason for one in held] == ["2 was asked the same within 90 days"] * 2
 
 
@@ -71,7 +71,7 @@ def test_nobody_gets_any_survey_within_thirty_days_of_another():
     story = Story().stage(0, "onboarding").contact(1, "ann").stage(40, "adoption").stage(75, "adoption")
     _, decisions = told(story)
     assert [(one.name, one.at) for one in of(decisions, Invitation)] == [("csat", day(40))]
-    assert [one.reason for one in of(decisions, Withheld)] == [
+    assert [one.reason for one in of(decisions, SurveyWithheld)] == [
         "1 was asked something within 30 days",
         "1 was asked the same within 180 days",
     ]
@@ -91,7 +91,7 @@ def test_the_audience_is_the_first_few_in_the_order_of_roles():
 def test_who_left_or_unsubscribed_or_has_no_address_is_not_asked():
     story = newcomer().contact(2, "ann", gone=True).contact(2, "bob", unsubscribed=True)
     _, decisions = told(story.signal(3, "renewal_120"))
-    assert [one.reason for one in of(decisions, Withheld)] == ["2 left or unsubscribed"]
+    assert [one.reason for one in of(decisions, SurveyWithheld)] == ["2 left or unsubscribed"]
     assert not of(decisions, Invitation)
 
 
@@ -110,7 +110,7 @@ def test_who_unsubscribed_from_surveys_is_not_asked_until_they_come_back():
 
 def test_a_churned_account_is_left_alone():
     _, decisions = told(newcomer().stage(50, "churned").stage(70, "churned"))
-    assert [one.reason for one in of(decisions, Withheld)] == ["not sent in stage churned"]
+    assert [one.reason for one in of(decisions, SurveyWithheld)] == ["not sent in stage churned"]
 
 
 def test_a_customer_older_than_our_first_sight_has_had_its_day():
@@ -132,7 +132,7 @@ def test_an_imported_past_is_planned_and_marked():
 
 def test_the_request_to_notify_carries_link_class_and_expiry():
     _, decisions = told(newcomer().signal(5, "renewal_120"))
-    request = requested(of(decisions, Invitation)[0], "https://cs.example/a/x", day(5))
+    request = outreach_request(of(decisions, Invitation)[0], "https://cs.example/a/x", day(5))
     assert (request.play, request.outreach_class, request.link) == ("nps_invite", "survey", "https://cs.example/a/x")
     assert request.expires_at == day(5) + timedelta(days=14)
     assert request.values["survey"] == "nps"
@@ -152,10 +152,10 @@ def test_what_notify_tells_reaches_the_invitation():
     )  # fmt: skip
     _, noted = apply(account, skipped, SHIPPED)
     bobs = next(one for one in of(decisions, Invitation) if one.user == "bob")
-    assert [(one.id, one.status, one.reason) for one in of(noted, Delivered)] == [(bobs.id, "skipped", "budget")]
+    assert [(one.id, one.status, one.reason) for one in of(noted, DeliveryReported)] == [(bobs.id, "skipped", "budget")]
 
 
 def test_the_state_survives_its_row():
     account, _ = told(newcomer().signal(5, "renewal_120").fact(8, "nps_answered", "ann", score=9.0))
-    assert unpacked(packed(account)) == account
-    assert unpacked(packed(Account(id="new"))).clock < START
+    assert decode_account(encode_account(account)) == account
+    assert decode_account(encode_account(Account(id="new"))).clock < START

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from services.advocacy.core.links import address
+from services.advocacy.core.invitations import page_address
 from services.advocacy.core.referral import Referral
 from services.advocacy.handlers import Handlers
 from services.advocacy.tables import referral, reward
@@ -33,7 +33,7 @@ async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
 
 
 def handlers() -> Handlers:
-    link = partial(address, "https://voice.example", Links(b"a secret of sixteen bytes"))
+    link = partial(page_address, "https://voice.example", Links(b"a secret of sixteen bytes"))
     return Handlers(SHIPPED, lambda _account: 0, link, StillClock())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.advocacy.wiring import definitions, product
+from services.advocacy.loading import definitions, product
 from shared.definitions import DefinitionError
 from shared.settings import Settings
 from tests.conftest import ROOT, Deployment

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import func, select
 
-from services.advocacy.core.links import signed
+from services.advocacy.core.invitations import sign_token
 from services.advocacy.core.statistics import net, wilson
 from services.advocacy.tables import answer, invitation, note
 from shared.bus.protocol import Outgoing
@@ -102,9 +102,9 @@ async def test_a_forged_link_opens_nothing(heard: Voices) -> None:
     link = await invited(heard)
     (row,) = await heard.rows(invitation)
     base, _, token = link.rpartition("/")
-    other = signed(Links(b"a guess of sixteen bytes"), "survey", row.id, day(999))
-    wrong_purpose = signed(Links(heard.road.assembly.contexts["advocacy"].secret), "referral", row.id, day(999))
-    unknown = signed(Links(heard.road.assembly.contexts["advocacy"].secret), "survey", "nobody", day(999))
+    other = sign_token(Links(b"a guess of sixteen bytes"), "survey", row.id, day(999))
+    wrong_purpose = sign_token(Links(heard.road.assembly.contexts["advocacy"].secret), "referral", row.id, day(999))
+    unknown = sign_token(Links(heard.road.assembly.contexts["advocacy"].secret), "survey", "nobody", day(999))
     forged = [token[:-1] + ("A" if token[-1] != "A" else "B"), token + "A", "x", "v1...", other, wrong_purpose, unknown]
     statuses = {one: (await heard.post(f"{base}/{one}", score=9)).status_code for one in forged}
     assert statuses == dict.fromkeys(forged, 404)

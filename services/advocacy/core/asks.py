@@ -1,0 +1,270 @@
+"""Requests to refer others: who is asked and when, what withdraws a request, and the code of a person who accepts."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.advocacy.core.account import ASK, Account, Ask
+from services.advocacy.core.decisions import AccountChange, Invitation, InvitationClosed
+from services.advocacy.core.definitions import AskRules, Definitions, Referrals
+from services.advocacy.core.errors import Rejected
+from services.advocacy.core.ledger import format_money
+from services.advocacy.core.referral import Code, company_domains, normalise_email
+from shared.contracts.advocacy import AdvocateOptedIn, AskStatus
+from shared.contracts.evidence import Value
+from shared.contracts.lifecycle import LifecycleMessage, SignalRaised
+from shared.durations import in_words
+from shared.ids import derived
+from shared.machine import IllegalTransition
+
+TOPIC = "advocacy"
+SURVEY_KIND = "nps"
+"""The kind of answer that tells a promoter."""
+
+
+def note_candidate(account: Account, message: LifecycleMessage, definitions: Definitions) -> Account:
+    """Lifecycle may call the account a candidate for advocacy."""
+    if isinstance(message, SignalRaised) and message.signal == definitions.referrals.ask.signal:
+        return replace(account, candidate_at=account.clock)
+    return account
+
+
+def reconsider(account: Account, definitions: Definitions, *, history: bool) -> AccountChange:
+    """Withdraw the open request if its conditions no longer hold, then ask if nothing speaks against it."""
+    rules = definitions.referrals
+    account, closed = withdraw(account, rules)
+    user = best_promoter(account, rules.ask)
+    if not rules.enabled or user is None or reasons_not_to_ask(account, rules.ask):
+        return account, closed
+    invitation = _invitation(account, user, definitions, history)
+    ask = Ask(invitation.id, user, invitation.at, invitation.closes_at, history=history)
+    recent = tuple(earlier for earlier in account.asks if not _past_every_cooldown(account, earlier, rules.ask))
+    return replace(account, asks=(*recent, ask), candidate_at=None), [*closed, invitation]
+
+
+def withdraw(account: Account, rules: Referrals) -> AccountChange:
+    """Withdraw the open request where its account or its person no longer qualifies."""
+    for ask in account.asks:
+        reason = withdrawal_reason(account, ask, rules.ask) if ask.status == "open" else ""
+        if reason:
+            after, closed = resolve(account, ask, "withdrawn", reason, account.clock)
+            return replace(after, candidate_at=None), closed
+    return account, []
+
+
+def resolve(account: Account, ask: Ask, status: AskStatus, reason: str, at: datetime) -> AccountChange:
+    """The one way an ask's status changes. Raises Rejected where the table does not allow it."""
+    try:
+        after = replace(ask, status=ASK.transition(ask.status, status), settled_at=at)
+    except IllegalTransition:
+        raise Rejected("forbidden", f"this invitation is {ask.status}") from None
+    closed = InvitationClosed(account=account.id, at=at, history=ask.history, id=ask.id, status=status, reason=reason)
+    return replace(account, asks=tuple(after if each.id == ask.id else each for each in account.asks)), [closed]
+
+
+def reasons_not_to_ask(account: Account, rules: AskRules) -> list[str]:
+    """Everything that speaks against asking now; empty when nothing does."""
+    return [*_unfit(account, rules), *_cooldowns(account, rules)]
+
+
+def _unfit(account: Account, rules: AskRules) -> Iterator[str]:
+    if not is_candidate(account, rules):
+        yield "is no candidate for advocacy"
+    if account.band != "green" or (account.score is not None and account.score < rules.min_score):
+        yield "is not healthy enough"
+    yield from blocking_conditions(account, rules)
+    if account.tenure < rules.min_tenure:
+        yield f"has been a customer for less than {in_words(rules.min_tenure)}"
+    if best_promoter(account, rules) is None:
+        yield f"nobody who can be asked is a promoter of the last {in_words(rules.promoter_within)}"
+
+
+def _cooldowns(account: Account, rules: AskRules) -> Iterator[str]:
+    if any(account.clock - ask.at < rules.cooldown for ask in account.asks):
+        yield f"was asked within {in_words(rules.cooldown)}"
+    if any(account.clock - at < rules.cooldown_after_decline for at in _declined_at(account)):
+        yield f"declined within {in_words(rules.cooldown_after_decline)}"
+
+
+def is_candidate(account: Account, rules: AskRules) -> bool:
+    """Lifecycle says so: by the stage it is in, or by a recent signal."""
+    signal = account.candidate_at
+    return account.stage == rules.stage or (signal is not None and account.clock - signal <= rules.candidate_for)
+
+
+def blocking_conditions(account: Account, rules: AskRules) -> Iterator[str]:
+    """What forbids asking, and withdraws an open request."""
+    urgent = account.metrics.get(rules.urgent_metric)
+    if account.stage == "churned":
+        yield "has churned"
+    if "at_risk" in account.flags:
+        yield "is at risk"
+    if isinstance(urgent, int | float) and urgent > 0:
+        yield "has an urgent ticket open"
+
+
+def withdrawal_reason(account: Account, ask: Ask, rules: AskRules) -> str:
+    """Why this open request must be withdrawn at once; empty while its conditions hold."""
+    if account.band in {"yellow", "red"} or (account.score is not None and account.score < rules.exit_score):
+        return "its health fell"
+    if not account.contacts[ask.user].accepts(TOPIC):
+        return "the person left or unsubscribed"
+    answer = account.scores.get(ask.user, {}).get(SURVEY_KIND)
+    if answer and answer.score < rules.promoter_score:
+        return "the person is no longer a promoter"
+    return next(blocking_conditions(account, rules), "")
+
+
+def best_promoter(account: Account, rules: AskRules) -> str | None:
+    """The promoter to ask: the highest score, then the latest, then the first by id. None where nobody may be asked."""
+    ranked = [(-score, -at.timestamp(), user) for user, score, at in _promoters(account, rules)]
+    return min(ranked)[2] if ranked else None
+
+
+def _promoters(account: Account, rules: AskRules) -> Iterator[tuple[str, int, datetime]]:
+    for user, scores in account.scores.items():
+        contact, answer = account.contacts.get(user), scores.get(SURVEY_KIND)
+        reachable = contact and contact.email and contact.accepts(TOPIC) and user not in account.codes
+        if reachable and answer and _promotes(account, answer.score, answer.at, rules):
+            yield user, answer.score, answer.at
+
+
+def _promotes(account: Account, score: int, at: datetime, rules: AskRules) -> bool:
+    return score >= rules.promoter_score and account.clock - at <= rules.promoter_within
+
+
+def _declined_at(account: Account) -> list[datetime]:
+    return [ask.settled_at for ask in account.asks if ask.status == "declined" and ask.settled_at]
+
+
+def due_times(account: Account, rules: AskRules) -> list[datetime]:
+    """The moments at which time alone may remove a reason not to ask."""
+    due: list[datetime] = [account.born + rules.min_tenure] if account.born else []
+    due += [ask.at + rules.cooldown for ask in account.asks]
+    return due + [at + rules.cooldown_after_decline for at in _declined_at(account)]
+
+
+def _past_every_cooldown(account: Account, ask: Ask, rules: AskRules) -> bool:
+    """Older than any rule looks back: it need not be remembered."""
+    return account.clock - ask.at > rules.cooldown + rules.cooldown_after_decline + rules.open
+
+
+def _invitation(account: Account, user: str, definitions: Definitions, history: bool) -> Invitation:
+    rules = definitions.referrals
+    return Invitation(
+        id=derived("invitation", "referral", account.id, user, account.clock.isoformat()),
+        purpose="referral",
+        name="referral",
+        account=account.id,
+        user=user,
+        play=rules.ask.play,
+        outreach_class="advocacy",
+        at=account.clock,
+        closes_at=account.clock + rules.ask.open,
+        cause="a promoter in good health",
+        definition=definitions.versions.get("referrals", ""),
+        history=history,
+        values=_template_values(account, user, rules),
+    )
+
+
+def _template_values(account: Account, user: str, rules: Referrals) -> dict[str, Value]:
+    return {
+        "name": account.contacts[user].name,
+        "reward_referrer": format_money(rules.rewards.referrer, rules.rewards.currency),
+        "reward_referred": format_money(rules.rewards.referred, rules.rewards.currency),
+    }
+
+
+def opt_in(
+    account: Account, ask_id: str, rules: Referrals, now: datetime, attempt: int = 0, owned: str = ""
+) -> AccountChange:
+    """Accept. Raises Rejected when it is closed. Accepting twice changes nothing: the code is in `account.codes`.
+
+    A person who has a code already (`owned`: an earlier tool gave it out after we asked) keeps that one. When another
+    account holds the new code, the caller throws this away and calls with the next `attempt`.
+    """
+    ask = _open_ask(account, ask_id, now)
+    if ask.status == "accepted":
+        return account, []
+    account, closed = resolve(account, ask, "accepted", "opted in", now)
+    if owned:
+        return _with_code(account, ask.user, owned), [*closed, _opted_in(account, ask, owned, now)]
+    code = issue_code(account, ask.user, derive_code(account.id, ask.user, attempt), rules, now)
+    return _with_code(account, code.user, code.code), [*closed, code, _opted_in(account, ask, code.code, now)]
+
+
+def decline(account: Account, ask_id: str, now: datetime) -> AccountChange:
+    """Decline. Raises Rejected when it is closed or was accepted. Declining twice changes nothing."""
+    ask = _open_ask(account, ask_id, now)
+    if ask.status == "declined":
+        return account, []
+    return resolve(account, ask, "declined", "declined", now)
+
+
+def _open_ask(account: Account, ask_id: str, now: datetime) -> Ask:
+    ask = account.find_ask(ask_id)
+    if ask is None:
+        raise Rejected("closed", "This invitation is not known.")
+    if ask.status == "withdrawn" or ask.history or (ask.status != "accepted" and now >= ask.closes_at):
+        raise Rejected("closed", "This invitation is no longer open.")
+    return ask
+
+
+def _opted_in(account: Account, ask: Ask, code: str, now: datetime) -> AdvocateOptedIn:
+    return AdvocateOptedIn(
+        id=derived("advocate_opted_in", ask.id),
+        account=account.id,
+        at=now,
+        decided_at=now,
+        user=ask.user,
+        code=code,
+    )
+
+
+def issue_code(account: Account, user: str, code: str, rules: Referrals, at: datetime) -> Code:
+    """The code, with the address and the domains that fraud rules compare with, as they are now."""
+    contact = account.contacts.get(user)
+    return Code(
+        code=code,
+        account=account.id,
+        user=user,
+        issued_at=at,
+        email=normalise_email(contact.email) if contact and contact.email else "",
+        domains=company_domains(account.emails, rules.free_mail),
+    )
+
+
+def import_code(
+    account: Account, user: str, code: str, rules: Referrals, at: datetime, *, history: bool
+) -> AccountChange:
+    """A code that an earlier tool gave out: valid from now on, not published."""
+    imported = replace(issue_code(account, user, code, rules, at), imported=True, history=history)
+    return _with_code(account, imported.user, imported.code), [imported]
+
+
+def _with_code(account: Account, user: str, code: str) -> Account:
+    return replace(account, codes={**account.codes, user: code})
+
+
+CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""No 0/O, 1/I/L, U: nothing that is mistaken for something else when it is read out on the telephone."""
+
+CODE_LENGTH = 7
+
+
+def derive_code(account_id: str, user: str, attempt: int = 0) -> str:
+    """The advocate's code; the next `attempt` gives another one when somebody already holds it."""
+    number = UUID(derived("referral_code", account_id, user, attempt)).int
+    letters = []
+    for _ in range(CODE_LENGTH):
+        number, letter = divmod(number, len(CODE_ALPHABET))
+        letters.append(CODE_ALPHABET[letter])
+    return "".join(letters)
+
+
+def normalise_code(text: str) -> str:
+    """A code as a person typed it: any case, with blanks and dashes."""
+    return "".join(letter for letter in text.upper() if letter.isalnum())[:32]

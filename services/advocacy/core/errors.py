@@ -1,0 +1,15 @@
+"""Errors of the core: the answer to a person whose request is not granted."""
+
+from typing import Literal
+
+RejectionKind = Literal["closed", "invalid", "forbidden", "unknown"]
+"""Which page or HTTP status answers: closed 410, invalid 422 (ask for it once more), forbidden 409, unknown 404."""
+
+
+class Rejected(Exception):  # noqa: N818  it is an answer to a person, not a fault
+    """The request is not granted; the person who made it reads `reason`."""
+
+    def __init__(self, kind: RejectionKind, reason: str) -> None:
+        self.kind: RejectionKind = kind
+        self.reason = reason
+        super().__init__(reason)

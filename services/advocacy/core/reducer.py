@@ -1,0 +1,222 @@
+"""Reducer: an account and a message (or the passing of time) give the new account and the decisions.
+
+`apply` first lets the time until the message pass, then takes the message in. So whether a timer or the next message
+drives the clock, each due moment is decided at its own time, and how the log is cut into batches decides nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from services.advocacy.core import asks, surveys
+from services.advocacy.core.account import (
+    Account,
+    advance_clock,
+    apply_consent_change,
+    apply_contact_change,
+    apply_snapshot,
+)
+from services.advocacy.core.decisions import AccountChange, Answer, Decision, DeliveryReported, FactRejected, Invitation
+from services.advocacy.core.definitions import Definitions
+from services.advocacy.core.errors import Rejected
+from services.advocacy.core.invitations import latest_invitation
+from services.advocacy.core.referral import Payment, Referral, Signup
+from services.advocacy.core.survey_kinds import Submission
+from shared.contracts.lifecycle import (
+    ClockAdvanced,
+    ContactChanged,
+    FactObserved,
+    FlagChanged,
+    HealthChanged,
+    LifecycleMessage,
+    MilestoneReached,
+    SignalRaised,
+    StageChanged,
+)
+from shared.contracts.outreach import ConsentChanged, OutreachMessage, OutreachRecorded
+from shared.ids import derived
+
+OWN_ANSWER = "waymark"
+"""Lifecycle's `via` on an answer to our own page, which comes back as a fact: it is recorded already."""
+
+
+def apply(account: Account, message: LifecycleMessage | OutreachMessage, definitions: Definitions) -> AccountChange:
+    """The account after this message, and the decisions. A lifecycle message that was applied before changes nothing."""
+    match message:
+        case OutreachRecorded():
+            return _delivery_reported(account, message, definitions)
+        case ConsentChanged():
+            return asks.withdraw(apply_consent_change(account, message), definitions.referrals)
+        case _ if message.seq <= account.seq:
+            return account, []
+    account, due = advance(account, message.at, definitions, history=message.history)
+    account, decided = _apply_lifecycle(advance_clock(account, message), message, definitions)
+    account, invited = surveys.start_surveys(account, message, definitions)
+    account = asks.note_candidate(account, message, definitions)
+    account, asked = asks.reconsider(account, definitions, history=message.history)
+    return account, [*due, *decided, *invited, *asked]
+
+
+def _apply_lifecycle(account: Account, message: LifecycleMessage, definitions: Definitions) -> AccountChange:
+    match message:
+        case StageChanged() | FlagChanged() | SignalRaised() | MilestoneReached() | HealthChanged():
+            return apply_snapshot(account, message.snapshot, definitions), []
+        case ContactChanged():
+            return apply_contact_change(account, message), []
+        case FactObserved():
+            return apply_fact(account, message, definitions)
+        case ClockAdvanced():
+            return replace(account, live=message.live), []
+        case _:
+            assert_never(message)
+
+
+def advance(account: Account, until: datetime, definitions: Definitions, *, history: bool = False) -> AccountChange:
+    """Let the account's time pass, stopping at every moment at which something falls due."""
+    decisions: list[Decision] = []
+    while (due := next_due(account, definitions)) is not None and due <= until:
+        account, invited = surveys.start_tenure_surveys(replace(account, clock=due), definitions, history=history)
+        account, asked = asks.reconsider(account, definitions, history=history)
+        decisions += [*invited, *asked]
+    return account, decisions
+
+
+def next_due(account: Account, definitions: Definitions) -> datetime | None:
+    """The next moment at which time alone may change something, on the account's clock."""
+    moments = surveys.tenure_due_times(account, definitions) + asks.due_times(account, definitions.referrals.ask)
+    return min((moment for moment in moments if moment > account.clock), default=None)
+
+
+def timer(account: Account, definitions: Definitions) -> datetime | None:
+    """When the wall clock must wake this account; None while an import drives it."""
+    return next_due(account, definitions) if account.live else None
+
+
+def record_answer(
+    account: Account,
+    invitation: Invitation,
+    previous: Answer | None,
+    submission: Submission,
+    definitions: Definitions,
+    now: datetime,
+) -> AccountChange:
+    """Take an answer to a hosted survey; an open ask to a person who is no longer a promoter is withdrawn."""
+    after, decided = surveys.record_answer(account, invitation, previous, submission, definitions, now)
+    if not decided:
+        return account, []
+    after, closed = asks.withdraw(after, definitions.referrals)
+    return after, [*decided, *closed]
+
+
+def _delivery_reported(account: Account, message: OutreachRecorded, definitions: Definitions) -> AccountChange:
+    """Notify reports on a play, not on a request: the report is about the latest invitation by that play."""
+    invitation_id = latest_invitation(account, message.user or "", message.play, definitions)
+    if invitation_id is None:
+        return account, []
+    report = DeliveryReported(
+        account=account.id,
+        at=message.at,
+        history=message.history,
+        id=invitation_id,
+        status=message.status,
+        reason=message.reason or "",
+    )
+    return account, [report]
+
+
+def apply_fact(account: Account, message: FactObserved, definitions: Definitions) -> AccountChange:
+    """Read a usage event: an answer, or a step of a referral. One that cannot be used is decided as FactRejected."""
+    try:
+        return _apply_fact(account, message, definitions)
+    except Rejected as error:
+        rejected = FactRejected(
+            account=message.account,
+            at=message.at,
+            history=message.history,
+            fact=message.fact,
+            event=message.event,
+            reason=error.reason,
+        )
+        return account, [rejected]
+
+
+def _apply_fact(account: Account, message: FactObserved, definitions: Definitions) -> AccountChange:
+    kind = definitions.kind_of_fact(message.fact)
+    if kind and message.properties.get("via") == OWN_ANSWER:
+        return account, []
+    if kind:
+        return surveys.import_answer(account, message, kind)
+    facts = definitions.referrals.facts
+    reactions: dict[str, Callable[[Account, FactObserved, Definitions], AccountChange]] = {
+        facts.signup: _signed_up,
+        facts.paid: _paid,
+        facts.refunded: _refunded,
+        facts.code_issued: _code_issued,
+    }
+    reaction = reactions.get(message.fact)
+    return reaction(account, message, definitions) if reaction else (account, [])
+
+
+def _signed_up(account: Account, message: FactObserved, _definitions: Definitions) -> AccountChange:
+    """The first sign-up counts: an account is referred once."""
+    if account.signup:
+        return account, []
+    signup = Signup(
+        code=_code_in(message),
+        at=message.at,
+        born=account.born or message.at,
+        event=message.event,
+        emails=_emails(account, message),
+        history=message.history,
+    )
+    return _with_referral(replace(account, signup=signup))
+
+
+def _paid(account: Account, message: FactObserved, _definitions: Definitions) -> AccountChange:
+    amount = message.properties.get("amount")
+    if account.payment or isinstance(amount, bool | str | None) or amount <= 0:
+        return account, []
+    emails = _emails(account, message) if account.signup else ()
+    payment = Payment(at=message.at, event=message.event, emails=emails, history=message.history)
+    return _with_referral(replace(account, payment=payment))
+
+
+def _refunded(account: Account, message: FactObserved, _definitions: Definitions) -> AccountChange:
+    if account.payment is None or account.payment.refunded_at:
+        return account, []
+    return _with_referral(replace(account, payment=replace(account.payment, refunded_at=message.at)))
+
+
+def _code_issued(account: Account, message: FactObserved, definitions: Definitions) -> AccountChange:
+    if not message.user:
+        raise Rejected("invalid", "no user")
+    if message.user in account.codes:
+        return account, []
+    code, rules = _code_in(message), definitions.referrals
+    return asks.import_code(account, message.user, code, rules, message.at, history=message.history)
+
+
+def _with_referral(account: Account) -> AccountChange:
+    """The facts of this account as a referred one; the handlers store them and evaluate them (`attribution.py`)."""
+    if account.signup is None:
+        return account, []
+    referral = Referral(
+        id=derived("referral", account.id), account=account.id, signup=account.signup, payment=account.payment
+    )
+    return account, [referral]
+
+
+def _code_in(message: FactObserved) -> str:
+    """Raises Rejected where there is none."""
+    text = message.properties.get("referral_code")
+    code = asks.normalise_code(text) if isinstance(text, str) else ""
+    if not code:
+        raise Rejected("invalid", "no referral_code")
+    return code
+
+
+def _emails(account: Account, message: FactObserved) -> tuple[str, ...]:
+    email = message.properties.get("email")
+    return tuple(sorted({*account.emails, *([email] if isinstance(email, str) and "@" in email else [])}))

@@ -1,0 +1,111 @@
+"""Survey kinds: the scale that a survey asks on, the group of each score, and the figure that sums the answers up.
+
+To add a kind, write its class and put it into SURVEY_KINDS.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
+
+from services.advocacy.core.errors import Rejected
+from services.advocacy.core.statistics import Estimate, net, share
+
+MAX_COMMENT_LENGTH = 2000
+
+
+class SurveyKind(ABC):
+    """One kind of survey.
+
+    `scores` is the scale, `low` and `high` are the labels of its ends. `fact` is the usage event with which answers that
+    were given elsewhere come in.
+    """
+
+    name: ClassVar[str]
+    scores: ClassVar[range]
+    low: ClassVar[str]
+    high: ClassVar[str]
+    fact: ClassVar[str]
+
+    @abstractmethod
+    def group(self, score: int) -> str:
+        """The group a score counts in."""
+
+    @abstractmethod
+    def summary(self, scores: Sequence[int]) -> Estimate | None:
+        """The figure of these answers; None while there are too few."""
+
+
+class NPS(SurveyKind):
+    """Net Promoter Score: 0 to 10, the percentage of promoters less that of detractors."""
+
+    name = "nps"
+    scores = range(11)
+    low = "Not at all likely"
+    high = "Extremely likely"
+    fact = "nps_answered"
+
+    def group(self, score: int) -> str:
+        return "promoter" if score >= 9 else "passive" if score >= 7 else "detractor"
+
+    def summary(self, scores: Sequence[int]) -> Estimate | None:
+        groups = [self.group(score) for score in scores]
+        return net(groups.count("promoter"), groups.count("detractor"), len(groups))
+
+
+class CSAT(SurveyKind):
+    """Customer satisfaction: 1 to 5, the share of fours and fives."""
+
+    name = "csat"
+    scores = range(1, 6)
+    low = "Very dissatisfied"
+    high = "Very satisfied"
+    fact = "csat_answered"
+
+    def group(self, score: int) -> str:
+        return "satisfied" if score >= 4 else "neutral" if score == 3 else "dissatisfied"
+
+    def summary(self, scores: Sequence[int]) -> Estimate | None:
+        return share(sum(self.group(score) == "satisfied" for score in scores), len(scores))
+
+
+SURVEY_KINDS: Mapping[str, SurveyKind] = MappingProxyType({kind.name: kind for kind in (NPS(), CSAT())})
+"""Every kind by its name, as `kind:` in a survey's file has it."""
+
+
+class Submission(NamedTuple):
+    """A valid answer, not recorded yet."""
+
+    score: int
+    comment: str
+
+
+def parse_submission(kind: SurveyKind, score: object, comment: str = "") -> Submission:
+    """Read an answer as it was posted. Raises Rejected for a score off the scale or a comment that is too long."""
+    text = "".join(letter for letter in comment.strip() if letter.isprintable() or letter in "\n\t")
+    if len(text) > MAX_COMMENT_LENGTH:
+        too_long = f"Please keep the comment under {MAX_COMMENT_LENGTH} characters; this one has {len(text)}."
+        raise Rejected("invalid", too_long)
+    return Submission(parse_score(kind, score), text)
+
+
+def parse_score(kind: SurveyKind, score: object) -> int:
+    """The score, whether it came as text or as a number. Raises Rejected."""
+    number = _whole(score)
+    if number is None or number not in kind.scores:
+        raise Rejected("invalid", f"Please choose a number from {kind.scores[0]} to {kind.scores[-1]}.")
+    return number
+
+
+def preselected_score(kind: SurveyKind, text: str | None) -> int | None:
+    """The score that a link suggests: shown as chosen, never counted. None for what is no score."""
+    number = _whole(text)
+    return number if number in kind.scores else None
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 4 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value == value // 1 else None

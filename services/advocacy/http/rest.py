@@ -1,0 +1,249 @@
+"""REST of advocacy: surveys and answers, referrals, advocates, the ledger, notes, and the moves of a reward."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query
+
+from services.advocacy.core.decisions import Answer
+from services.advocacy.core.definitions import Definitions
+from services.advocacy.core.ledger import Reward, transition_reward
+from services.advocacy.core.referral import Code, Referral
+from services.advocacy.core.statistics import Estimate, share
+from services.advocacy.core.survey_kinds import SurveyKind
+from services.advocacy.http.models import (
+    AdvocateView,
+    AnswerView,
+    Balance,
+    EntryView,
+    Figure,
+    Ledger,
+    Move,
+    NoteView,
+    ReferralView,
+    RewardView,
+    SurveyView,
+)
+from services.advocacy.store import queries, rewards
+from services.advocacy.store.queries import ScoreCount, SentAndAnswered
+from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
+from shared.failures import Refused
+from shared.http.auth import allowed
+from shared.http.paging import MOST, Page, after, cursor
+from shared.machine import IllegalTransition
+from shared.service.context import ServiceContext
+
+Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=MOST)]
+SurveyName = Annotated[str, Path(pattern=r"^[^\x00]{1,200}$")]
+
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
+"""A value of a cursor. PostgreSQL stores no NUL."""
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+_MOVES: dict[Move, RewardStatus] = {"approve": "held", "pay": "paid", "reverse": "reversed"}
+
+
+def router(context: ServiceContext, definitions: Definitions) -> APIRouter:
+    """Every route takes a key of kind read; moving a reward takes admin."""
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(context.keys, "read"))])
+    _add_surveys(routes, context, definitions)
+    _add_referrals(routes, context)
+    _add_rewards(routes, context)
+    return routes
+
+
+def _add_surveys(routes: APIRouter, context: ServiceContext, definitions: Definitions) -> None:
+    @routes.get("/surveys", tags=["surveys"])
+    async def list_surveys(
+        since: Annotated[datetime | None, Query(description="count answers from then on, with a time zone")] = None,
+    ) -> list[SurveyView]:
+        """Every survey with its response rate and its score."""
+        if since is not None and since.tzinfo is None:
+            raise Refused("`since` needs a time zone, like 2026-11-22T12:00:00Z", "no_time_zone", 422)
+        async with context.database.snapshot() as read:
+            sent, counts = await queries.sent_and_answered(read), await queries.score_counts(read, since)
+        return survey_views(definitions, sent, counts)
+
+    @routes.get("/surveys/{name:id}/answers", tags=["surveys"])
+    async def list_answers(name: SurveyName, at: Cursor = None, limit: Limit = 100) -> Page[AnswerView]:
+        """One survey's answers, the latest first."""
+        start = _start(at, Moment, Text)
+        async with context.database.snapshot() as read:
+            found = await queries.answers(read, name, start, limit + 1)
+        if not found and not start and definitions.survey(name) is None:
+            raise Refused(f"there is no survey '{name}', and no answers to one", "no_survey", 404)
+        items = [_answer_view(each, definitions) for each in found[:limit]]
+        return Page(items=items, next=_next(found, limit, "at", "id"))
+
+    @routes.get("/notes", tags=["surveys"])
+    async def list_notes(kind: NoteKind | None = None, at: Cursor = None, limit: Limit = 100) -> Page[NoteView]:
+        """What was due and not done, and why, the latest first."""
+        start = _start(at, Moment, Text)
+        async with context.database.snapshot() as read:
+            found = await queries.notes(read, kind, start, limit + 1)
+        return Page(items=[NoteView(**each._asdict()) for each in found[:limit]], next=_next(found, limit, "at", "id"))
+
+
+def _add_referrals(routes: APIRouter, context: ServiceContext) -> None:
+    @routes.get("/referrals", tags=["referrals"])
+    async def list_referrals(
+        status: ReferralStatus | None = None, at: Cursor = None, limit: Limit = 100
+    ) -> Page[ReferralView]:
+        """Referred accounts with their rewards, by id."""
+        start = _start(at, Text)
+        async with context.database.snapshot() as read:
+            found = await queries.referrals(read, status, start[0] if start else "", limit + 1)
+            booked = await queries.rewards_of(read, [referral.id for referral, _ in found[:limit]])
+        items = [_referral_view(referral, referrer, booked[referral.id]) for referral, referrer in found[:limit]]
+        return Page(items=items, next=_next([referral for referral, _ in found], limit, "id"))
+
+    @routes.get("/advocates", tags=["referrals"])
+    async def list_advocates(at: Cursor = None, limit: Limit = 100) -> Page[AdvocateView]:
+        """People who hold a code, by code."""
+        start = _start(at, Text)
+        async with context.database.snapshot() as read:
+            found = await queries.advocates(read, start[0] if start else "", limit + 1)
+        items = [_advocate_view(code, brought) for code, brought in found[:limit]]
+        return Page(items=items, next=_next([code for code, _ in found], limit, "code"))
+
+    @routes.get("/asks", tags=["referrals"])
+    async def count_asks() -> dict[str, int]:
+        """How many people were asked to refer others, by status: open, accepted, declined, withdrawn."""
+        async with context.database.snapshot() as read:
+            return await queries.count_asks(read)
+
+
+def _add_rewards(routes: APIRouter, context: ServiceContext) -> None:
+    @routes.get("/ledger", tags=["referrals"])
+    async def ledger(at: Cursor = None, limit: Limit = 100) -> Ledger:
+        """Every line of the double-entry ledger, a transaction's together, and the balance of each account."""
+        start = _start(at, Text, Text)
+        async with context.database.snapshot() as read:
+            lines = await queries.ledger_lines(read, start, limit + 1)
+            balances = [Balance(**each._asdict()) for each in await queries.ledger_balances(read)]
+        items = [EntryView(**each._asdict()) for each in lines[:limit]]
+        following, total = _next(lines, limit, "transaction", "account"), sum(each.amount for each in balances)
+        return Ledger(items=items, next=following, balances=balances, sum=total)
+
+    admin = Depends(allowed(context.keys, "admin"))
+
+    @routes.post("/rewards/{reward}/{move}", tags=["referrals"], dependencies=[admin])
+    async def move_reward(reward: UUID, move: Move) -> RewardView:
+        """Let a pending reward out of review (approve), note that a payable one was paid, or take one back (reverse)."""
+        return _reward_view(await _move_reward(context, str(reward), _MOVES[move]))
+
+
+async def _move_reward(context: ServiceContext, reward_id: str, to: RewardStatus) -> Reward:
+    async with context.database.transaction() as tx:
+        reward = await rewards.load_for_update(tx, reward_id)
+        if reward is None:
+            raise Refused(f"there is no reward '{reward_id}'", "no_reward", 404)
+        try:
+            booking = transition_reward(reward, to, context.clock.now())
+        except IllegalTransition as error:
+            raise Refused(str(error), "forbidden_move", 409) from None
+        await rewards.book(tx, [booking])
+    return booking.reward
+
+
+def _start(text: str | None, *types: Any) -> Any:
+    """A cursor's values, each of the type that the query takes; None for the first page. Raises Refused."""
+    values = after(text, len(types))
+    if values is None:
+        return None
+    try:
+        return tuple(msgspec.convert(value, kind) for value, kind in zip(values, types, strict=True))
+    except msgspec.ValidationError:
+        raise Refused("this cursor is not one of ours; start without it", "bad_cursor") from None
+
+
+def _next(found: Sequence[object], limit: int, *fields: str) -> str | None:
+    """The cursor of the page after `limit` of these; None where there is no more."""
+    if len(found) <= limit:
+        return None
+    values = [getattr(found[limit - 1], field) for field in fields]
+    return cursor([value.isoformat() if isinstance(value, datetime) else value for value in values])
+
+
+def survey_views(
+    definitions: Definitions, sent: dict[str, SentAndAnswered], counts: Iterable[ScoreCount]
+) -> list[SurveyView]:
+    """The company's surveys in their order, then those of other tools by name."""
+    by_survey: dict[tuple[str, str], list[ScoreCount]] = {(each.name, each.kind): [] for each in definitions.surveys}
+    for count in counts:
+        by_survey.setdefault((count.survey, count.survey_kind), []).append(count)
+    return [
+        _survey_view(definitions, name, definitions.kinds[kind], sent.get(name, SentAndAnswered()), counted)
+        for (name, kind), counted in by_survey.items()
+        if kind in definitions.kinds
+    ]
+
+
+def _survey_view(
+    definitions: Definitions, name: str, kind: SurveyKind, sent: SentAndAnswered, counts: list[ScoreCount]
+) -> SurveyView:
+    defined = definitions.survey(name)
+    ours = defined is not None and defined.kind == kind.name
+    figures = sent if ours else SentAndAnswered()
+    return SurveyView(
+        name=name,
+        kind=kind.name,
+        question=defined.question if defined is not None and ours else None,
+        sent=figures.sent,
+        answered=figures.answered,
+        imported=sum(count.number for count in counts if count.imported),
+        response=_figure(share(figures.answered, figures.sent)),
+        score=_figure(kind.summary([count.score for count in counts for _ in range(count.number)])),
+        groups=_groups(kind, counts),
+    )
+
+
+def _groups(kind: SurveyKind, counts: list[ScoreCount]) -> dict[str, int]:
+    """Every group of the kind, the best first, with those that nobody is in."""
+    groups = Counter(dict.fromkeys((kind.group(score) for score in reversed(kind.scores)), 0))
+    for count in counts:
+        groups[kind.group(count.score)] += count.number
+    return dict(groups)
+
+
+def _figure(estimate: Estimate | None) -> Figure | None:
+    return None if estimate is None else Figure(**estimate._asdict())
+
+
+def _answer_view(answer: Answer, definitions: Definitions) -> AnswerView:
+    kind = definitions.kinds.get(answer.survey_kind)
+    return AnswerView(**msgspec.structs.asdict(answer), group=kind.group(answer.score) if kind else "")
+
+
+def _referral_view(referral: Referral, referrer: str | None, booked: list[Reward]) -> ReferralView:
+    return ReferralView(
+        id=referral.id,
+        status=referral.status,
+        reason=referral.reason,
+        referrer=referrer,
+        referred=referral.account,
+        code=referral.signup.code,
+        signed_up_at=referral.signup.at,
+        converted_at=referral.converted_at,
+        rewards=[_reward_view(reward) for reward in booked],
+    )
+
+
+def _reward_view(reward: Reward) -> RewardView:
+    return RewardView.model_validate(msgspec.structs.asdict(reward))
+
+
+def _advocate_view(code: Code, brought: dict[str, int]) -> AdvocateView:
+    return AdvocateView(
+        account=code.account,
+        user=code.user,
+        code=code.code,
+        issued_at=code.issued_at,
+        imported=code.imported,
+        referrals=brought,
+    )

@@ -1,0 +1,67 @@
+"""Loading of definition files: reads the surveys and the referral rules, and reports every mistake of every file by line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from services.advocacy.core.definitions import (
+    Definitions,
+    Referrals,
+    Survey,
+    Vocabulary,
+    referral_mistakes,
+    survey_mistakes,
+)
+from services.advocacy.core.survey_kinds import SURVEY_KINDS, SurveyKind
+from shared.definitions import DefinitionError, Loaded, Mistake, load
+from shared.settings import Settings
+
+T = TypeVar("T")
+
+
+class _TemplateNames(msgspec.Struct):
+    """The one name of `templates/house.yaml` that our pages show."""
+
+    product: str = "our product"
+
+
+def definitions(settings: Settings) -> Definitions:
+    """The company's surveys and referral rules. Raises DefinitionError with every mistake."""
+    return load_definitions(settings.config / "surveys", settings.config / "referrals.yaml")
+
+
+def load_definitions(
+    surveys: Path,
+    referrals: Path,
+    kinds: Mapping[str, SurveyKind] = SURVEY_KINDS,
+    vocabulary: Vocabulary = Vocabulary(),  # noqa: B008  an immutable value
+) -> Definitions:
+    """Read `surveys/*.yaml` and `referrals.yaml`. Raises DefinitionError with every mistake of every file."""
+    mistakes: list[Mistake] = []
+    read = [_read(path, Survey, mistakes) for path in sorted(surveys.glob("*.yaml"))]
+    loaded = [survey for survey in read if survey]
+    rules = _read(referrals, Referrals, mistakes)
+    for survey in loaded:
+        mistakes += survey_mistakes(survey, kinds, vocabulary)
+    if rules:
+        mistakes += referral_mistakes(rules, vocabulary)
+    if mistakes or rules is None:
+        raise DefinitionError(mistakes)
+    versions = {survey.value.name: survey.version for survey in loaded} | {"referrals": rules.version}
+    return Definitions(tuple(survey.value for survey in loaded), rules.value, kinds, versions)
+
+
+def product(settings: Settings) -> str:
+    """The company's name for its product. Raises DefinitionError."""
+    file = settings.config / "templates" / "house.yaml"
+    return load(file, _TemplateNames).value.product if file.exists() else _TemplateNames().product
+
+
+def _read(path: Path, model: type[T], mistakes: list[Mistake]) -> Loaded[T] | None:
+    try:
+        return load(path, model)
+    except DefinitionError as error:
+        mistakes += error.mistakes
+        return None

@@ -1,0 +1,109 @@
+"""Invitation repository: invitations and what became of them, the answers, and the notes on what was not done."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import select, update
+
+from services.advocacy.core.decisions import (
+    Answer,
+    Decision,
+    DeliveryReported,
+    FactRejected,
+    Invitation,
+    InvitationClosed,
+    ReversalRequired,
+    SurveyWithheld,
+)
+from services.advocacy.core.referral import Code
+from services.advocacy.tables import answer, invitation, note
+from shared.contracts.advocacy import NoteKind
+from shared.db.protocol import Read, Tx
+from shared.ids import derived
+
+_i = invitation.c
+_decode = msgspec.msgpack.Decoder(Invitation).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+async def save(tx: Tx, decisions: Sequence[Decision]) -> None:
+    """Write the decisions about invitations and answers, in their order."""
+    await tx.insert_new(invitation, [_invitation_row(each) for each in decisions if isinstance(each, Invitation)])
+    await tx.upsert(answer, _latest_rows(each for each in decisions if isinstance(each, Answer)))
+    notes = [each for each in decisions if isinstance(each, SurveyWithheld | FactRejected)]
+    await tx.insert_new(note, [_note_of(each) for each in notes])
+    for decision in decisions:
+        if isinstance(decision, InvitationClosed):
+            await _close(tx, decision)
+        elif isinstance(decision, DeliveryReported):
+            await _record_delivery(tx, decision)
+
+
+async def add_note(tx: Tx, kind: NoteKind, decision: Code | ReversalRequired, about: str, reason: str) -> None:
+    """Note something that was not done."""
+    await tx.insert_new(note, [_note_row(kind, decision, about, reason)])
+
+
+async def load(read: Read, invitation_id: str) -> Invitation | None:
+    """One invitation."""
+    stored = await read.scalar(select(_i.body).where(_i.id == invitation_id))
+    return None if stored is None else _decode(stored)
+
+
+async def load_answer(read: Read, invitation_id: str) -> Answer | None:
+    """The answer to this invitation, as it is now."""
+    row = await read.first(select(answer).where(answer.c.id == invitation_id))
+    return None if row is None else Answer(**row._mapping)  # noqa: SLF001  SQLAlchemy's name for it
+
+
+async def _close(tx: Tx, closed: InvitationClosed) -> None:
+    values = {"outcome": closed.status, "outcome_reason": closed.reason, "settled_at": closed.at}
+    await tx.run(update(invitation).where(_i.id == closed.id).values(values))
+
+
+async def _record_delivery(tx: Tx, report: DeliveryReported) -> None:
+    """What was sent stays sent, whatever another step of the play reports later."""
+    unsent = _i.delivery.is_(None) | (_i.delivery != "sent")
+    values = {"delivery": report.status, "delivery_reason": report.reason}
+    await tx.run(update(invitation).where(_i.id == report.id, unsent).values(values))
+
+
+def _invitation_row(invited: Invitation) -> dict[str, Any]:
+    return {
+        "id": invited.id,
+        "purpose": invited.purpose,
+        "name": invited.name,
+        "account": invited.account,
+        "user": invited.user,
+        "at": invited.at,
+        "closes_at": invited.closes_at,
+        "history": invited.history,
+        "body": _encode(invited),
+    }
+
+
+def _latest_rows(answers: Iterable[Answer]) -> list[dict[str, Any]]:
+    """One row an id: a statement cannot touch a row twice."""
+    fields = answer.c.keys()
+    return list({each.id: {name: getattr(each, name) for name in fields} for each in answers}.values())
+
+
+def _note_of(decision: SurveyWithheld | FactRejected) -> dict[str, Any]:
+    if isinstance(decision, SurveyWithheld):
+        return _note_row("survey_withheld", decision, decision.name, f"{decision.cause}: {decision.reason}")
+    return _note_row("fact_refused", decision, decision.event, f"{decision.fact}: {decision.reason}")
+
+
+def _note_row(
+    kind: NoteKind, decision: SurveyWithheld | FactRejected | Code | ReversalRequired, about: str, reason: str
+) -> dict[str, Any]:
+    return {
+        "id": derived("note", kind, decision.account, about, decision.at.isoformat(), reason),
+        "account": decision.account,
+        "at": decision.at,
+        "kind": kind,
+        "about": about,
+        "reason": reason,
+        "history": decision.history,
+    }

@@ -1,0 +1,172 @@
+"""Queries for REST: each list in an order that stays while rows come and go."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import Row, Select, Table, and_, case, func, or_, select
+
+from services.advocacy.core.decisions import Answer
+from services.advocacy.core.ledger import Reward
+from services.advocacy.core.referral import Code, Referral
+from services.advocacy.tables import answer, code, invitation, ledger_entry, note, referral, reward
+from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
+from shared.db.protocol import Read
+
+_i, _a, _l = invitation.c, answer.c, ledger_entry.c
+Position = tuple[datetime, str]
+"""Time and id of the row that a page starts after."""
+
+
+class SentAndAnswered(NamedTuple):
+    """How many invitations of a survey were sent, and how many of these were answered."""
+
+    sent: int = 0
+    answered: int = 0
+
+
+class ScoreCount(NamedTuple):
+    """How often one score was given to a survey."""
+
+    survey: str
+    survey_kind: str
+    imported: bool
+    score: int
+    number: int
+
+
+class Note(NamedTuple):
+    """Something that was not done."""
+
+    id: str
+    account: str
+    at: datetime
+    kind: NoteKind
+    about: str
+    reason: str
+    history: bool
+
+
+class LedgerLine(NamedTuple):
+    """One line of the ledger."""
+
+    transaction: str
+    account: str
+    reward: str
+    status: RewardStatus
+    at: datetime
+    amount: int
+    currency: str
+
+
+class LedgerBalance(NamedTuple):
+    """What a ledger account amounts to in one currency."""
+
+    currency: str
+    account: str
+    amount: int
+
+
+async def sent_and_answered(read: Read) -> dict[str, SentAndAnswered]:
+    """The figures of each survey. An answer proves that its invitation arrived, whatever was reported."""
+    sent = func.count(case((or_(_i.delivery == "sent", _a.id.is_not(None)), 1)))
+    joined = invitation.outerjoin(answer, _a.id == _i.id)
+    rows = await read.all(
+        select(_i.name, sent.label("sent"), func.count(_a.id).label("answered"))
+        .select_from(joined)
+        .where(_i.purpose == "survey", _i.history.is_(False))
+        .group_by(_i.name)
+    )
+    return {row.name: SentAndAnswered(row.sent, row.answered) for row in rows}
+
+
+async def score_counts(read: Read, since: datetime | None) -> list[ScoreCount]:
+    """How often each score was given, by survey, kind, origin and score."""
+    keys = (_a.survey, _a.survey_kind, _a.imported, _a.score)
+    found = select(*keys, func.count().label("number")).group_by(*keys).order_by(*keys)
+    return _records(ScoreCount, await read.all(found if since is None else found.where(_a.at >= since)))
+
+
+async def answers(read: Read, survey: str, before: Position | None, limit: int) -> list[Answer]:
+    """One survey's answers, the latest first."""
+    return _records(Answer, await _latest(read, answer, select(answer).where(_a.survey == survey), before, limit))
+
+
+async def notes(read: Read, kind: NoteKind | None, before: Position | None, limit: int) -> list[Note]:
+    """The notes, the latest first."""
+    found = select(*(note.c[name] for name in Note._fields))
+    return _records(
+        Note, await _latest(read, note, found if kind is None else found.where(note.c.kind == kind), before, limit)
+    )
+
+
+async def _latest(
+    read: Read, table: Table, found: Select[Any], before: Position | None, limit: int
+) -> Sequence[Row[Any]]:
+    c = table.c
+    if before is not None:
+        at, row_id = before
+        found = found.where(or_(c.at < at, and_(c.at == at, c.id < row_id)))
+    return await read.all(found.order_by(c.at.desc(), c.id.desc()).limit(limit))
+
+
+async def referrals(
+    read: Read, status: ReferralStatus | None, after: str, limit: int
+) -> list[tuple[Referral, str | None]]:
+    """Referrals by id, each with the referrer's account."""
+    c = referral.c
+    found = select(c.body, c.referrer).where(c.id > after).order_by(c.id).limit(limit)
+    rows = await read.all(found if status is None else found.where(c.status == status))
+    return [(msgspec.msgpack.decode(row.body, type=Referral), row.referrer) for row in rows]
+
+
+async def rewards_of(read: Read, referral_ids: Collection[str]) -> dict[str, list[Reward]]:
+    """The rewards of these referrals, the referrer's first."""
+    found: dict[str, list[Reward]] = {referral_id: [] for referral_id in referral_ids}
+    for row in await read.among(select(reward.c.referral, reward.c.body), reward.c.referral, referral_ids):
+        found[row.referral].append(msgspec.msgpack.decode(row.body, type=Reward))
+    return {each: sorted(rewards, key=lambda reward: reward.side, reverse=True) for each, rewards in found.items()}
+
+
+async def advocates(read: Read, after: str, limit: int) -> list[tuple[Code, dict[str, int]]]:
+    """Codes that somebody holds, by code, and how many referrals of each status each of them brought."""
+    held = select(code.c.body).where(code.c.code > after, code.c.account.is_not(None))
+    rows = await read.all(held.order_by(code.c.code).limit(limit))
+    codes = [msgspec.msgpack.decode(row.body, type=Code) for row in rows]
+    counts = select(referral.c.code, referral.c.status, func.count().label("number"))
+    brought: dict[str, dict[str, int]] = {each.code: {} for each in codes}
+    for row in await read.among(counts.group_by(referral.c.code, referral.c.status), referral.c.code, brought):
+        brought[row.code][row.status] = row.number
+    return [(each, brought[each.code]) for each in codes]
+
+
+async def count_asks(read: Read) -> dict[str, int]:
+    """How many people were asked to refer others, by status."""
+    status = func.coalesce(_i.outcome, "open")
+    found = select(status.label("status"), func.count().label("number")).where(_i.purpose == "referral")
+    return {row.status: row.number for row in await read.all(found.group_by(status))}
+
+
+async def ledger_lines(read: Read, after: tuple[str, str] | None, limit: int) -> list[LedgerLine]:
+    """Lines of the ledger, a transaction's together."""
+    found = select(*(_l[name] for name in LedgerLine._fields))
+    if after is not None:
+        transaction, account = after
+        later = and_(_l.transaction == transaction, _l.account > account)
+        found = found.where(or_(_l.transaction > transaction, later))
+    return _records(LedgerLine, await read.all(found.order_by(_l.transaction, _l.account).limit(limit)))
+
+
+async def ledger_balances(read: Read) -> list[LedgerBalance]:
+    """The balance of each ledger account in each currency."""
+    keys = (_l.currency, _l.account)
+    found = select(*keys, func.sum(_l.amount).label("amount")).group_by(*keys).order_by(*keys)
+    return _records(LedgerBalance, await read.all(found))
+
+
+Record = TypeVar("Record")
+
+
+def _records(kind: type[Record], rows: Iterable[Row[Any]]) -> list[Record]:
+    return [kind(**row._mapping) for row in rows]  # noqa: SLF001  SQLAlchemy's name for it
