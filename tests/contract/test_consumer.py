@@ -86,6 +86,23 @@ async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: St
     assert [(row.value, row.reason) for row in rows] == [(b"w-17", "handler_failed")]
 
 
+async def test_a_handler_that_misses_a_file_parks_the_record_and_names_the_file(
+    opened: Storage, tmp_path: Path
+) -> None:
+    class Template(Effects):
+        async def handle(self, tx: Tx, batch: MessageBatch) -> None:
+            await super().handle(tx, batch)
+            if "w-3" in batch.messages:
+                (tmp_path / "template.txt").read_bytes()
+
+    await publish(opened, 0, 60)
+    await until(opened, 59, consumer(opened, Template()))
+    async with opened.database.snapshot() as view:
+        [row] = await view.all(select(parked))
+    assert (row.value, row.reason) == (b"w-3", "handler_failed")
+    assert str(tmp_path / "template.txt") in row.detail
+
+
 async def test_an_unreadable_record_is_parked_with_its_reason(opened: Storage) -> None:
     await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"nonsense"), Outgoing(b"k", b"w-1")])
     await until(opened, 1, consumer(opened, Effects()))

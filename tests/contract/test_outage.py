@@ -1,6 +1,8 @@
 """What does an outage park? Nothing, however it shows; and what a record breaks is never taken for an outage."""
 
 import asyncio
+import errno
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -88,6 +90,15 @@ def test_what_postgresql_says_of_the_record_is_none(state: str) -> None:
         (PendingRollbackError("reconnect"), True),
         (Retry("the log"), True),
         (Parked("cannot read this", "nonsense"), False),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed"), True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), True),
+        (socket.gaierror(-2, "Name or service not known"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), True),
+        (OSError(errno.ENOSPC, "No space left on device", "waymark.db"), True),
+        (FileNotFoundError("a handler's template"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "template.txt"), False),
+        (PermissionError(errno.EACCES, "Permission denied", "template.txt"), False),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "templates"), False),
         (ValueError("poison"), False),
         (KeyError("bug"), False),
     ],

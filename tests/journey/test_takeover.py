@@ -39,7 +39,9 @@ async def handled(url: str) -> float:
     async with httpx2.AsyncClient() as http:
         text = (await http.get(f"{url}/lifecycle/metrics")).text
     return float(
-        next(line for line in text.splitlines() if line.startswith('waymark_handled{group="lifecycle"}')).split()[1]
+        next(line for line in text.splitlines() if line.startswith('waymark_handled_total{group="lifecycle"}')).split()[
+            1
+        ]
     )
 
 
