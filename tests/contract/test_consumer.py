@@ -18,12 +18,12 @@ from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, consumer, ids, prepare, publish, read, run_until_it_fails, until
-from tests.make import StillClock, store
+from tests.make import FakeClock, migrated_storage
 
 
 @pytest.fixture
 async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
-    async with store(deployment.settings) as opened_store:
+    async with migrated_storage(deployment.settings) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
@@ -67,7 +67,7 @@ async def test_partitions_are_taken_side_by_side(request: pytest.FixtureRequest,
             await super().handle(tx, batch)
             inside.discard(batch.partition)
 
-    async with store(scaled(request, tmp_path)) as opened:
+    async with migrated_storage(scaled(request, tmp_path)) as opened:
         await prepare(opened)
         await publish(opened, 0, 200)
         await until(opened, 200, consumer(opened, Meeting(), limit=1000))
@@ -161,6 +161,6 @@ async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(open
     assert await one.redrive(waiting) == 0
     assert await ids(opened) == list(range(10))
     stranger = Consumer(
-        "other", [USAGE_RAW], effect.handle, opened.bus, opened.database, StillClock(), "one", PollSettings(50), read
+        "other", [USAGE_RAW], effect.handle, opened.bus, opened.database, FakeClock(), "one", PollSettings(50), read
     )
     assert await stranger.redrive(waiting) == 0, "another group's records are not its own"

@@ -25,7 +25,7 @@ from shared.service.supervisor import SupervisedLoop
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, aside, consumer, count, ids, prepare, publish, until
-from tests.make import settle, store
+from tests.make import eventually, migrated_storage
 
 WORLD = {
     "08000 08001 08003 08006": "the connection",
@@ -190,7 +190,7 @@ def test_what_sqlite_says_is_told_apart_too(tmp_path: Path, fail: Callable[[Path
 
 @pytest.fixture
 async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    async with store(scaled(request, tmp_path)) as opened_store:
+    async with migrated_storage(scaled(request, tmp_path)) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
@@ -254,7 +254,7 @@ async def test_a_database_that_goes_away_in_the_middle_parks_nothing_and_repeats
     request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres, how: str
 ) -> None:
     one = Deployment("scaled", scaled(request, tmp_path))
-    async with store(one.settings) as opened_store:
+    async with migrated_storage(one.settings) as opened_store:
         await prepare(opened_store)
         await publish(opened_store, 0, 1500)
         effect = Slow()
@@ -268,10 +268,10 @@ async def test_a_database_that_goes_away_in_the_middle_parks_nothing_and_repeats
             assert not kept.done()
             return await count(opened_store) >= 1500
 
-        await settle(under_way)
+        await eventually(under_way)
         await asyncio.to_thread(postgres.kill if how == "kill" else lambda: postgres.stop(how))  # type: ignore[arg-type]
         await asyncio.to_thread(postgres.start)
-        await settle(done)
+        await eventually(done)
         kept.cancel()
         await asyncio.gather(kept, return_exceptions=True)
         assert await ids(opened_store) == list(range(1500))

@@ -35,7 +35,7 @@ from shared.service.context import ServiceContext
 from shared.service.processor import MessageBatch
 from shared.settings import Settings
 from shared.storage import Storage
-from tests.make import StillClock, store
+from tests.make import FakeClock, migrated_storage
 
 MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -73,7 +73,7 @@ class Tale:
 class Office:
     """Notify without its loops: each step is taken when a test says so."""
 
-    def __init__(self, context: ServiceContext, clock: StillClock) -> None:
+    def __init__(self, context: ServiceContext, clock: FakeClock) -> None:
         self.context, self.clock, self.database = context, clock, context.database
         defined = defined_in(context.settings.config)
         self.book, self.part_of = defined.playbook, partial(_part, context.bus.partitions(LIFECYCLE.name))
@@ -139,13 +139,13 @@ class Office:
 async def office(settings: Settings, smtp: int | None = None, owner: str = "test") -> AsyncIterator[Office]:
     if smtp is not None:
         settings = settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{smtp}")})
-    async with store(settings, "notify", owner) as opened:
-        made = Office(parts_of(settings, opened, clock := StillClock(MONDAY)), clock)
+    async with migrated_storage(settings, "notify", owner) as opened:
+        made = Office(parts_of(settings, opened, clock := FakeClock(MONDAY)), clock)
         async with made.http:
             yield made
 
 
-def parts_of(settings: Settings, opened: Storage, clock: StillClock) -> ServiceContext:
+def parts_of(settings: Settings, opened: Storage, clock: FakeClock) -> ServiceContext:
     keys, secret = load(settings)
     return ServiceContext(settings, clock, opened.database, opened.bus, keys, secret, "test")
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import embedded
 from tests.journey.road import Road, road
-from tests.make import NOON, StillClock
+from tests.make import NOON, FakeClock
 from waymark.assembly import WIRES
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +18,7 @@ HOSTILE = ["acme/history", "two\nlines", "100%", "%2F", "a?b#c", "..", "naÃ¯ve â
 
 @pytest.fixture
 async def on(tmp_path: Path) -> AsyncIterator[Road]:
-    async with road(embedded(tmp_path), list(WIRES), StillClock(NOON)) as running:
+    async with road(embedded(tmp_path), list(WIRES), FakeClock(NOON)) as running:
         yield running
 
 
