@@ -1,7 +1,6 @@
-"""Command line: parses arguments, and says in one sentence what went wrong. Run `waymark --help`."""
+"""What can be done from the command line? `waymark --help`."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable
 from pathlib import Path
@@ -15,15 +14,11 @@ from shared.clock import SystemClock
 from shared.db.errors import is_infrastructure
 from shared.definitions import DefinitionError
 from shared.failures import Failure
-from shared.settings import Settings, unknown_variables
+from shared.settings import Settings
 from waymark import commands, migrations
 from waymark.assembly import WIRES
 from waymark.demo.command import run_demo
 from waymark.serving import event_loop, first_free
-
-_WRITE_KEY = "WAYMARK_WRITE_KEY"
-_OWN_VARIABLES = (_WRITE_KEY,)
-"""Variables of single commands, besides the settings."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -68,7 +63,7 @@ def migrate(
 def import_history(
     file: Annotated[Path, typer.Argument(help="NDJSON, plain or gzip; - reads standard input")],
     url: Annotated[str | None, typer.Option(help="where ingest answers")] = None,
-    key: Annotated[str | None, typer.Option(envvar=_WRITE_KEY, help="a write key")] = None,
+    key: Annotated[str | None, typer.Option(envvar="WAYMARK_WRITE_KEY", help="a write key")] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=5000)] = 500,
     live: Annotated[bool | None, typer.Option(help="hand the accounts to the wall clock when the file ends")] = None,
 ) -> None:
@@ -107,9 +102,6 @@ def _settings() -> Settings:
             _complain(f"WAYMARK_{str(wrong['loc'][0]).upper()}: {wrong['msg']}")
         raise typer.Exit(2) from None
     log.configure(settings.log_format)
-    for name, nearest in unknown_variables(os.environ, _OWN_VARIABLES).items():
-        hint = f"; did you mean {nearest}?" if nearest else ""
-        _complain(f"warning: {name} is not a setting, and is ignored{hint}")
     return settings
 
 
@@ -125,7 +117,7 @@ def _do(work: Awaitable[Any]) -> None:
 
 
 def _guarded(work: Any) -> None:
-    """Expected errors become one sentence; others keep their traceback."""
+    """Errors that we know are told in a sentence; others keep their traceback."""
     try:
         work()
     except KeyboardInterrupt:
@@ -134,12 +126,9 @@ def _guarded(work: Any) -> None:
         _complain(str(error))
         raise typer.Exit(1) from None
     except Exception as error:
-        if is_infrastructure(error):
-            _complain(f"the database or the log does not answer: {error}")
-        elif isinstance(error, OSError) and error.filename is not None:
-            _complain(f"{error.filename}: {error.strerror}")
-        else:
+        if not is_infrastructure(error):
             raise
+        _complain(f"the database or the log does not answer: {error}")
         raise typer.Exit(1) from None
 
 

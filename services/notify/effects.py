@@ -1,153 +1,199 @@
-"""How does a delivery leave the house? Claimed in one transaction, talked about outside any, recorded in another.
+"""Delivery sender: claims what is due, talks to the channels outside any transaction, and records each outcome.
 
-A crash between loses nothing and repeats nothing that a person would notice: `handlers/sending.py` says what then.
+A crash between loses nothing and repeats nothing that a person would notice: `handlers/delivery.py` recovers what was left
+behind. Whatever goes wrong with one delivery, the others are sent; only where the database fails does everything wait.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
-from services.notify.channels.channel import Channel, Delivery, PointOfNoReturn
+from services.notify.channels.channel import ConfirmSend, Delivery, Receipt, Sender
 from services.notify.core.consent import TRANSACTIONAL
-from services.notify.filters import tidy
-from services.notify.handlers.sending import Became, Claimed, Sending
-from services.notify.handlers.writing import Writer
+from services.notify.handlers.delivery import Claim, DeliveryHandlers
+from services.notify.handlers.outbox import MessageWriter
+from services.notify.rendering import tidy
 from services.notify.store import deliveries
+from services.notify.store.deliveries import DeliveryRecord
 from shared.clock import Clock
-from shared.db.protocol import Database
+from shared.db.errors import is_infrastructure
+from shared.db.protocol import Database, Tx
 
 _log = structlog.get_logger(__name__)
-_PATIENCE, _NOTICE = 5.0, 0.5
-"""Seconds: a stopping process lets those at their last word go on for so long, and who was cut off hang up."""
-_BECAME: dict[str, Became] = {
-    "accepted": "accepted",
-    "opened": "accepted",
-    "refused": "refused",
-    "later": "later",
-    "again": "again",
-    "unknown": "unknown",
-}
+_PATIENCE, _CLOSE_TIMEOUT = 5.0, 0.5
+"""Seconds: a stopping process lets confirmed conversations go on for so long, and those cut off then close."""
 
 
-class Lost(Exception):  # noqa: N818  not a failure: somebody else has it now, or the person said no meanwhile
-    """It may not be sent any more, found just before the last word: nothing was sent."""
+class NotConfirmed(Exception):  # noqa: N818  not a failure: another sender has it now, or the person declined meanwhile
+    """It may not be sent any more, found at the point of no return: nothing was sent."""
 
 
 @dataclass
-class Talk:
-    """One conversation. From its last word on, what was said may have been accepted."""
+class SendAttempt:
+    """One conversation. Once confirmation is asked for, the message may be accepted. `database_error` ended the question."""
 
-    claimed: Claimed
-    at_last_word: bool = False
+    claim: Claim
+    confirming: bool = False
+    database_error: Exception | None = None
     task: asyncio.Task[None] | None = None
 
 
-class Sends:
+class DeliverySender:
     """Sends what is due. Several may run at once, in one process or many."""
 
     def __init__(
         self,
-        sending: Sending,
-        writer: Writer,
-        channels: Mapping[str, Channel],
+        handlers: DeliveryHandlers,
+        writer: MessageWriter,
+        senders: Mapping[str, Sender],
         database: Database,
         clock: Clock,
         patience: float = _PATIENCE,
     ) -> None:
-        self._sending = sending
+        self._handlers = handlers
         self._writer = writer
-        self._channels = channels
+        self._senders = senders
         self._database = database
         self._clock = clock
         self._patience = patience
 
     async def send(self) -> int:
-        """Take up what was left behind, then send a few: how many deliveries moved."""
-        async with self._database.transaction() as tx:
-            left = await self._sending.recover(tx, self._clock.now())
-        talks: list[Talk] = []
+        """Recover what was left behind, then send a few: how many deliveries were handled."""
+        recovered = await self._recover()
+        attempts: list[SendAttempt] = []
+        try:
+            try:
+                due = await self._claim(attempts)
+            except Exception:  # the database failed: what is claimed already is sent all the same
+                await self._converse(attempts)
+                raise
+            await self._converse(attempts)
+        except asyncio.CancelledError:
+            await self._give_back([one for one in attempts if one.task is None or one.task.done()])
+            raise
+        return recovered + due
+
+    async def _recover(self) -> int:
+        async with self._database.snapshot() as read:
+            stranded = await self._handlers.stranded(read, self._clock.now())
+        for delivery_id in stranded:
+            await self._each(delivery_id, self._recover_one)
+        return len(stranded)
+
+    async def _recover_one(self, tx: Tx, delivery_id: str) -> None:
+        await self._handlers.recover(tx, delivery_id, self._clock.now())
+
+    async def _claim(self, attempts: list[SendAttempt]) -> int:
+        async with self._database.snapshot() as read:
+            due = await self._handlers.due(read, self._clock.now())
+
+        async def claim(tx: Tx, delivery_id: str) -> None:
+            if claimed := await self._handlers.claim(tx, delivery_id, self._clock.now()):
+                attempts.append(SendAttempt(claimed))
+
+        for delivery_id in due:
+            await self._each(delivery_id, claim)
+        return len(due)
+
+    async def _each(self, delivery_id: str, work: Callable[[Tx, str], Awaitable[object]]) -> None:
+        """One delivery in a transaction of its own; one that cannot be handled is put aside for a while."""
         try:
             async with self._database.transaction() as tx:
-                seen, claimed = await self._sending.claim(tx, self._clock.now())
-                talks = [Talk(one) for one in claimed]
-            await self._together(talks)
-        except asyncio.CancelledError:
-            await self._give_back([talk for talk in talks if talk.task is None or talk.task.done()])
-            raise
-        return left + seen
+                await work(tx, delivery_id)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            _log.exception("delivery_put_aside", delivery=delivery_id)
+            async with self._database.transaction() as tx:
+                await self._handlers.put_aside(tx, delivery_id, self._clock.now(), error)
 
-    async def _together(self, talks: list[Talk]) -> None:
-        """All of them to their ends; the first failure is raised after the last has ended."""
-        for talk in talks:
-            talk.task = asyncio.create_task(self._deliver(talk))
-        tasks = [talk.task for talk in talks if talk.task is not None]
+    async def _converse(self, attempts: list[SendAttempt]) -> None:
+        """All conversations to their ends; the first failure of the database is raised after the last has ended."""
+        for attempt in attempts:
+            attempt.task = asyncio.create_task(self._deliver(attempt))
+        tasks = [attempt.task for attempt in attempts if attempt.task is not None]
         try:
-            await _ended(tasks)
+            await _unfinished(tasks)
         except asyncio.CancelledError:
-            for talk in talks:
-                if talk.task is not None and not talk.at_last_word:
-                    talk.task.cancel()
+            for attempt in attempts:
+                if attempt.task is not None and not attempt.confirming:
+                    attempt.task.cancel()
             await _cut_off(tasks, self._patience)
             raise
         for task in tasks:
             task.result()
 
-    async def _give_back(self, talks: list[Talk]) -> None:
-        """What was settled is not ours any more, and stays as it is."""
+    async def _give_back(self, attempts: list[SendAttempt]) -> None:
+        """What has an outcome is not ours any more, and stays as it is."""
         async with self._database.transaction() as tx:
-            for talk in talks:
-                await deliveries.give_back(tx, talk.claimed.row, self._clock.now())
+            for attempt in attempts:
+                await deliveries.give_back(tx, attempt.claim.record, self._clock.now())
 
-    async def _deliver(self, talk: Talk) -> None:
-        row = talk.claimed.row
+    async def _deliver(self, attempt: SendAttempt) -> None:
+        record = attempt.claim.record
         try:
-            receipt = await self._channels[row.channel].send(self._delivery(talk.claimed), self._before(talk))
-        except Lost:
-            _log.warning("not_sent_after_all", delivery=row.id)
-            return
-        async with self._database.transaction() as tx:
-            became, now = _BECAME[receipt.outcome], self._clock.now()
-            kept = await self._sending.settle(tx, row, became, now, receipt.detail, receipt.reference)
-        if not kept:
-            _log.warning("settled_by_another", delivery=row.id, outcome=receipt.outcome)
+            receipt = await self._senders[record.channel].send(self._delivery(attempt.claim), self._confirm(attempt))
+        except NotConfirmed:
+            _log.warning("not_sent_after_all", delivery=record.id)
+        except Exception as error:  # a channel's bug: the others go on
+            if attempt.database_error is not None:
+                raise
+            _log.exception("channel_failed", delivery=record.id, channel=record.channel)
+            failure = error
+            await self._each(
+                record.id, lambda tx, _: self._handlers.attempt_failed(tx, record, self._clock.now(), failure)
+            )
+        else:
+            await self._each(record.id, lambda tx, _: self._record(tx, record, receipt))
 
-    def _before(self, talk: Talk) -> PointOfNoReturn:
-        async def before() -> None:
-            talk.at_last_word = True
-            async with self._database.transaction() as tx:
-                may = await self._sending.last_word(tx, talk.claimed.row, self._clock.now())
+    async def _record(self, tx: Tx, record: DeliveryRecord, receipt: Receipt) -> None:
+        now = self._clock.now()
+        if not await self._handlers.record_outcome(tx, record, receipt.outcome, now, receipt.detail, receipt.reference):
+            _log.warning("settled_by_another", delivery=record.id, outcome=receipt.outcome)
+
+    def _confirm(self, attempt: SendAttempt) -> ConfirmSend:
+        async def confirm() -> None:
+            attempt.confirming = True
+            try:
+                async with self._database.transaction() as tx:
+                    may = await self._handlers.confirm_send(tx, attempt.claim.record, self._clock.now())
+            except Exception as error:
+                if is_infrastructure(error):
+                    attempt.database_error = error
+                raise
             if not may:
-                raise Lost
+                raise NotConfirmed
 
-        return before
+        return confirm
 
-    def _delivery(self, claimed: Claimed) -> Delivery:
-        row = claimed.row
+    def _delivery(self, claim: Claim) -> Delivery:
+        record = claim.record
+        transactional = record.outreach_class == TRANSACTIONAL
         return Delivery(
-            id=row.id,
-            account=row.account,
-            play=row.play,
-            step=row.step,
-            outreach_class=row.outreach_class,
-            subject=row.subject,
-            text=row.text,
-            html=row.html,
-            user=row.user,
-            email=claimed.email,
-            name=str(tidy(claimed.name)),
-            unsubscribe=None if row.outreach_class == TRANSACTIONAL else self._writer.way_out(row.id),
+            id=record.id,
+            account=record.account,
+            play=record.play,
+            step=record.step,
+            outreach_class=record.outreach_class,
+            subject=record.subject,
+            text=record.text,
+            html=record.html,
+            user=record.user,
+            email=claim.email,
+            name=str(tidy(claim.name)),
+            unsubscribe=None if transactional else self._writer.unsubscribe_url(record.id),
         )
 
 
-async def _ended(tasks: list[asyncio.Task[None]], seconds: float | None = None) -> set[asyncio.Task[None]]:
+async def _unfinished(tasks: list[asyncio.Task[None]], seconds: float | None = None) -> set[asyncio.Task[None]]:
     """Wait for them; those that did not end."""
     return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
 
 
 async def _cut_off(tasks: list[asyncio.Task[None]], patience: float) -> None:
-    for task in await _ended(tasks, patience):
+    for task in await _unfinished(tasks, patience):
         task.cancel()
-    late = await _ended(tasks, _NOTICE)
+    late = await _unfinished(tasks, _CLOSE_TIMEOUT)
     _log.warning("conversations_cut_off", cut=sum(task.cancelled() for task in tasks), still_talking=len(late))

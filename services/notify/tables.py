@@ -1,4 +1,4 @@
-"""Where does notify keep what it remembers?"""
+"""Tables of notify: account, delivery (the outbox), consent and the outreach mode."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
@@ -10,14 +10,14 @@ account = Table(
     "notify_account",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("part", Integer, nullable=False),
+    Column("partition", Integer, nullable=False),
     Column("clock", Utc),
     Column("next_due", Utc),
-    Column("held", Boolean, nullable=False),
+    Column("replaying", Boolean, nullable=False),
     Column("state", LargeBinary, nullable=False),
-    Index("notify_account_due", "part", "next_due"),
+    Index("notify_account_due", "partition", "next_due"),
 )
-"""One row an account: `state` is all the core remembers. `next_due` is when time alone has something to do, `held`
+"""One row an account: `state` is all the core remembers. `next_due` is when time alone has something to do, `replaying`
 that an import, not the wall clock, drives the account.
 """
 
@@ -49,7 +49,7 @@ delivery = Table(
     Column("lease_epoch", Integer, nullable=False),
     Column("lease_until", Utc),
     Column("stage", Text, nullable=False),
-    Column("perhaps", Boolean, nullable=False, server_default=false()),
+    Column("maybe_delivered", Boolean, nullable=False, server_default=false()),
     Column("provider_ref", Text, nullable=False),
     Column("sent_at", Utc),
     Column("done_at", Utc),
@@ -60,9 +60,9 @@ delivery = Table(
 )
 """One row a decision, sent or not. `id` is derived from what caused it: the same occurrence is never written twice.
 
-`at` is the account's own time, `planned_at` the wall clock's. `decision` is what the core decided, whole (JSON).
-`stage` is how far a conversation got that nobody may have heard the end of: claimed, or data_sent. `perhaps`: an earlier
-attempt may have arrived.
+`at` is the account's own time, `planned_at` the wall clock's. `decision` is what the core decided, whole (JSON with its
+layout). `stage` is how far the latest attempt got: claimed, or data_sent. `maybe_delivered`: an earlier attempt may have
+arrived.
 """
 
 consent = Table(
@@ -76,14 +76,14 @@ consent = Table(
     Column("changed_at", Utc, nullable=False),
     Index("notify_consent_user", "user"),
 )
-"""What a person last said about a topic, and how (`link`, or `key:NAME`). What decides stands in the account's state."""
+"""A person's latest consent to a topic, and its source (`link`, or `key:NAME`), for lists. Decisions read the account's state."""
 
-switch = Table(
-    "notify_switch",
+outreach_mode = Table(
+    "notify_outreach_mode",
     metadata,
     Column("name", Text, primary_key=True),
     Column("mode", Text, nullable=False),
     Column("set_by", Text, nullable=False),
     Column("set_at", Utc, nullable=False),
 )
-"""One row: whether mail leaves the house (`live`) or is only shown (`preview`)."""
+"""One row: whether deliveries leave (`live`) or are only shown (`preview`)."""

@@ -1,4 +1,4 @@
-"""`outreach.v1`: what was said to a customer, or not said, and why? Published by notify, keyed by account."""
+"""`outreach.v1`: deliveries to customers with their status and reason, and consent. Published by notify, keyed by account."""
 
 from datetime import datetime
 from typing import Literal
@@ -8,8 +8,15 @@ import msgspec
 OutreachClass = Literal["transactional", "risk", "onboarding", "renewal", "value", "survey", "expansion", "advocacy"]
 """What kind of message it is: decides its priority and which caps of the contact budget it counts against."""
 
-Status = Literal["previewed", "sent", "skipped", "failed", "unknown", "opened"]
-"""previewed: planned, shown, not sent; skipped: decided against, with a reason; unknown: in doubt after a crash, never sent again; opened: a CSM task."""
+DeliveryStatus = Literal["previewed", "pending", "sending", "sent", "skipped", "failed", "unknown", "opened", "done"]
+"""Status of a delivery in notify's outbox. previewed: shown, not sent; skipped: decided against, with a reason; unknown: in
+doubt after a crash, never sent again; opened, done: a task of our own people."""
+
+OutreachStatus = Literal["previewed", "sent", "skipped", "failed", "unknown", "opened"]
+"""The statuses that are published."""
+
+OutreachMode = Literal["preview", "live"]
+"""preview: nothing leaves, deliveries are only shown. live: they are sent."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -23,14 +30,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_
 
 
 class OutreachRecorded(Message, frozen=True, kw_only=True, tag="outreach_recorded"):
-    """A delivery reached a state worth telling: `status`, and for anything not sent the `reason`."""
+    """A delivery reached a published status; for anything not sent, the `reason`."""
 
     delivery: str
     play: str
     step: str
     channel: str
     outreach_class: OutreachClass
-    status: Status
+    status: OutreachStatus
     user: str | None = None
     reason: str | None = None
 

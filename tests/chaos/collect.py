@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from services.lifecycle.layouts import LAYOUTS
-from services.notify.core.planned import Planned
+from services.notify.core.decision import Decision, decode_decision
 from services.notify.wiring import definition
 from shared.settings import Settings
 from tests.chaos.evidence import (
@@ -36,7 +34,6 @@ from tests.chaos.witness import CONSENT, CURSOR, LAST_WORD
 from tests.chaos.world import World
 
 _COUNTED = "amount:counted::1"
-_planned = msgspec.json.Decoder(Planned).decode
 OWN_LOGS = {"usage.v1": "ingest", "lifecycle.v1": "lifecycle", "outreach.v1": "notify", "advocacy.v1": "advocacy"}
 """Topics whose records carry their place in their producer's own log, and the producer."""
 
@@ -107,14 +104,14 @@ async def _topics(world: World, found: Evidence) -> None:
 
 async def _sends(world: World, folder: Path, found: Evidence) -> None:
     rows = await world.books.rows("notify", "SELECT id, decision FROM notify_delivery")
-    known = {row["id"]: _planned(row["decision"]) for row in rows}
+    known = {row["id"]: decode_decision(row["decision"]) for row in rows}
     for channel, name in (("email", MAILS), ("webhook", HOOKS)):
         found.sends += _sent(channel, lines(folder / name), known)
     async for _, what, body in seen(world, "notify", LAST_WORD, CONSENT):
         found.consents.append(_consent(what, body))
 
 
-def _sent(channel: str, journal: Iterator[Any], known: dict[str, Planned]) -> Iterator[Send]:
+def _sent(channel: str, journal: Iterator[Any], known: dict[str, Decision]) -> Iterator[Send]:
     for line in journal:
         name, at = line["delivery"], line["at"]
         planned = known.get(name)

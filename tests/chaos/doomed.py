@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from services.notify import wiring
-from services.notify.channels.channel import Channel, Delivery, PointOfNoReturn, Receipt
-from services.notify.handlers import sending
+from services.notify.channels.channel import Built, ChannelTable, ConfirmSend, Delivery, Now, Receipt, Sender
+from services.notify.handlers import delivery
 from shared import storage
 from shared.db.postgres import PostgresDatabase
 from shared.db.protocol import Tx
 from shared.db.sqlite import SqliteDatabase
+from shared.settings import Settings
 from tests.chaos.points import ACCEPTED, AFTER, INSIDE, NO_RETURN, POINTS, signal_of
 
 _DULL = 12
@@ -55,31 +56,38 @@ class DoomedSqlite(_Doomed, SqliteDatabase):
     """SQLite whose process may die at any commit."""
 
 
-class DoomedChannel:
+class DoomedSender:
     """A channel that may die when a message may have arrived, and when it has but nobody wrote it down."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
 
-    async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+    async def send(self, delivery: Delivery, confirm: ConfirmSend) -> Receipt:
         async def last() -> None:
-            await before()
+            await confirm()
             strike(NO_RETURN)
 
-        receipt = await self._channel.send(delivery, last)
+        receipt = await self._sender.send(delivery, last)
         if receipt.outcome == "accepted":
             strike(ACCEPTED)
         return receipt
+
+
+class DoomedChannels:
+    """The channel table, whose senders may die."""
+
+    def __init__(self, table: ChannelTable) -> None:
+        self.traits = table.traits
+        self._table = table
+
+    def build(self, settings: Settings, now: Now) -> Built:
+        built = self._table.build(settings, now)
+        return Built({name: DoomedSender(sender) for name, sender in built.senders.items()}, built.missing)
 
 
 def plant() -> None:
     """Lay the dying over the product, and make its pauses short: a run has minutes."""
     storage.PostgresDatabase = DoomedPostgres  # type: ignore[misc]
     storage.SqliteDatabase = DoomedSqlite  # type: ignore[misc]
-    channels = wiring.channels
-    wiring.channels = lambda parts: _doomed(*channels(parts))
-    sending.PAUSES = tuple(timedelta(seconds=s) for s in (2, 4, 8, 16))
-
-
-def _doomed(ready: dict[str, Channel], missing: dict[str, str]) -> tuple[dict[str, Channel], dict[str, str]]:
-    return {name: DoomedChannel(channel) for name, channel in ready.items()}, missing
+    wiring.CHANNELS = DoomedChannels(wiring.CHANNELS)  # type: ignore[assignment]
+    delivery.RETRY_AFTER = tuple(timedelta(seconds=s) for s in (2, 4, 8, 16))

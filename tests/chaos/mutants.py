@@ -13,9 +13,8 @@ from services.ingest import store as ingest_store
 from services.lifecycle import handlers as lifecycle
 from services.lifecycle.core import announce, contacts, fold, health_tick, machine
 from services.lifecycle.core.clock import advance
-from services.notify import effects
-from services.notify.core import engine, firing, policy
-from services.notify.handlers import sending
+from services.notify.core import engine, policy
+from services.notify.handlers import delivery as delivering
 from services.notify.store import deliveries
 from services.notify.tables import delivery
 from shared.bus import relay
@@ -121,28 +120,34 @@ def _after_commit(real: Any) -> Any:
 
 
 _numbers = count(1)
-_key = firing.key
+_key = engine.delivery_id
 
 
 def _drawn(*cause: Any) -> str:
     return f"{_key(*cause)}-{next(_numbers)}"
 
 
-async def _changed_by_anybody(tx: Any, row: Any, **values: Any) -> bool:
-    return await tx.run(update(delivery).where(delivery.c.id == row.id).values(values)) == 1
+async def _changed_by_anybody(tx: Any, record: Any, to: str, **values: Any) -> bool:
+    return await tx.run(update(delivery).where(delivery.c.id == record.id).values(status=to, **values)) == 1
 
 
-async def _unasked_by_lease(self: Any, tx: Any, row: Any, now: Any) -> bool:
-    known = await sending.accounts.locked(tx, {row.account})
-    asked = sending.once_more(known[row.account], deliveries.decision(row), now, self._book, sending.LAST_WORD)
-    return asked.action != "skip" and await deliveries.change(tx, row, stage="data_sent")
+async def _unasked_by_lease(self: Any, tx: Any, record: Any, now: Any) -> bool:
+    account = await self._account(tx, record.account)
+    asked = delivering.recheck(account, record.decision, now, self._book, delivering.CONFIRM_CHECKS)
+    return asked.action != "skip" and await deliveries.change(tx, record, "sending", stage="data_sent")
 
 
 async def _unstaged(_self: Any, _tx: Any, _row: Any, _now: Any) -> bool:
     return True
 
 
-_LATER = sending.IN_DOUBT | {("email", "data_sent"): "later"}
+_settlement = delivering.settlement
+
+
+def _repeated(outcome: Any) -> Any:
+    return _settlement("retry" if outcome == "uncertain" else outcome)
+
+
 _lines = rewards._lines  # noqa: SLF001
 _TELLERS = (announce, contacts, fold, health_tick, machine)
 _tell = fold.tell
@@ -202,22 +207,27 @@ MUTANTS: dict[str, Mutant] = {
         "notify takes no message twice", _put(engine, "_repeated", lambda *_given: False), ("I10",)
     ),
     "stage_not_committed": Mutant(
-        "the point of no return is committed", _put(sending.Sending, "last_word", _unstaged), ("I6", "I9")
+        "the point of no return is committed",
+        _put(delivering.DeliveryHandlers, "confirm_send", _unstaged),
+        ("I6", "I9"),
     ),
     "doubt_is_sent_again": Mutant(
         "what is in doubt is not mailed again",
-        _both(_put(sending, "IN_DOUBT", _LATER), _put(effects, "_BECAME", effects._BECAME | {"unknown": "later"})),  # noqa: SLF001
+        _put(delivering, "settlement", _repeated),
         ("I6",),
     ),
     "lease_unfenced": Mutant(
         "a lost lease is noticed",
-        _both(_put(deliveries, "change", _changed_by_anybody), _put(sending.Sending, "last_word", _unasked_by_lease)),
+        _both(
+            _put(deliveries, "change", _changed_by_anybody),
+            _put(delivering.DeliveryHandlers, "confirm_send", _unasked_by_lease),
+        ),
         ("I6",),
     ),
     "no_last_question": Mutant(
-        "consent is asked at the last word", _put(sending, "LAST_WORD", (lambda _case: None,)), ("I9",)
+        "consent is asked at the last word", _put(delivering, "CONFIRM_CHECKS", (lambda _case: None,)), ("I9",)
     ),
-    "cap_uncounted": Mutant("the contact budget", _put(policy, "full", lambda *_given: None), ("I7",)),
+    "cap_uncounted": Mutant("the contact budget", _put(policy, "exceeded_cap", lambda *_given: None), ("I7",)),
     "ledger_one_sided": Mutant(
         "both lines of a transaction", _put(rewards, "_lines", lambda one: _lines(one)[:1]), ("I8",)
     ),
@@ -228,7 +238,7 @@ COVERED: dict[str, Mutant] = {
     "cursor_moves_from_anywhere": Mutant("the cursor's check of `next_offset`: the epoch holds", _of_any_place, ()),
     "cursor_of_any_epoch": Mutant("the cursor's epoch: the check of `next_off` holds", _of_any_epoch, ()),
     "key_drawn_anew": Mutant(
-        "a delivery's id is derived: notify takes no message twice", _put(firing, "key", _drawn), ()
+        "a delivery's id is derived: notify takes no message twice", _put(engine, "delivery_id", _drawn), ()
     ),
 }
 """Guards behind which another stands: alone they are missed by nobody. Two of them together stand above."""

@@ -46,7 +46,8 @@ async def _cursors(world: World, group: str, service: str) -> dict[Partition, in
 
 
 def _due(books: Books, service: str, now: int) -> str:
-    return f"{service}_account WHERE {moment(books, 'next_due')} <= {now} AND NOT held"
+    replaying = "held" if service == "advocacy" else "replaying"
+    return f"{service}_account WHERE {moment(books, 'next_due')} <= {now} AND NOT {replaying}"
 
 
 def _sends(books: Books, now: int) -> str:

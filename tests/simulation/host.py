@@ -1,7 +1,7 @@
 """How is a simulated process put together? As `waymark/assembly.py` does it, on lines to fake servers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from fastapi import APIRouter
 
 from services.advocacy import wiring as advocacy
 from services.lifecycle import wiring as lifecycle
-from services.notify.channels.channel import Channel
-from services.notify.channels.email import Email
-from services.notify.channels.webhook import Webhook
+from services.notify.channels.channel import Built
+from services.notify.channels.email import EmailSender
+from services.notify.channels.webhook import WebhookSender
 from services.notify.core.playbook import Playbook
-from services.notify.wiring import built, definition
+from services.notify.wiring import build, definition
 from shared.bus.embedded import EmbeddedBus
 from shared.bus.outgoing import OutgoingLog
 from shared.bus.relay import Relay
@@ -122,19 +122,18 @@ class Host:
             replaced(lifecycle, "plan", lambda _: _plan()),
             replaced(advocacy, "definitions", lambda _: _advocacy()),
         ):
-            service = built(context, _notify()) if name == "notify" else assembly.WIRES[name](context)
-        if name == "notify":
-            sends = _bound(service.loops["notify-sends"])
-            sends._channels, sends._sending._missing = self._channels(), {}  # noqa: SLF001  what `channels` would find
-        return service
+            if name == "notify":
+                return build(context, _notify(), self._channels())
+            return assembly.WIRES[name](context)
 
-    def _channels(self) -> dict[str, Channel]:
+    def _channels(self) -> Built:
         """The real ones, with a fake other end."""
         smtp, egress = partial(FakeSmtp, self._sinks, self.process), FakeEgress(self._sinks, self.process)
-        return {
-            "email": Email(smtp, "us <us@waymark.example>", self._clock.now),  # type: ignore[arg-type]
-            "webhook": Webhook(egress, "https://sink.example", _SIGNED, self._clock.now),  # type: ignore[arg-type]
+        senders = {
+            "email": EmailSender(smtp, "us <us@waymark.example>", self._clock.now),  # type: ignore[arg-type]
+            "webhook": WebhookSender(egress, "https://sink.example", _SIGNED, self._clock.now),  # type: ignore[arg-type]
         }
+        return Built(senders, {})
 
     async def stop(self) -> None:
         """As a signal does: ask, wait a little, then it is dead all the same."""
@@ -144,8 +143,3 @@ class Host:
                 break
             await asyncio.sleep(0.1)
         self.process.kill()
-
-
-def _bound(work: Any) -> Any:
-    method: Callable[..., Any] = work.args[1]
-    return method.__self__

@@ -6,12 +6,14 @@ from services.advocacy.core.errors import Rejected
 from services.advocacy.core.survey_kinds import Submission
 from services.advocacy.store import invitations
 from services.advocacy.tables import invitation
-from services.notify.handlers.consent import Said, say, unsubscribe
+from services.notify.handlers.consent import ConsentGiven, record_consent, unsubscribe
+from services.notify.store.accounts import Accounts, repository
 from services.notify.tables import consent, delivery
 from shared.bus.partitioner import partition_of
 from shared.contracts.topics import LIFECYCLE
 from shared.db.errors import is_infrastructure
 from shared.failures import Refused
+from shared.service.context import ServiceContext
 from tests.simulation.gathering import rows
 from tests.simulation.host import Host
 from tests.simulation.town import Town
@@ -48,16 +50,16 @@ class People:
         if known:
             name = self._chance.one(known)
             async with context.database.transaction() as tx:
-                await unsubscribe(tx, name, _part_of(context), context.clock.now(), everything=everything)
+                await unsubscribe(tx, name, _accounts(context), context.clock.now(), everything=everything)
 
     async def _come_back(self, host: Host) -> None:
         context = host.contexts["notify"]
         declined = await rows(self._town, "notify", select(consent).where(consent.c.granted.is_(False)))
         if declined:
             row = self._chance.one(declined)
-            said = Said(row.account, row.user, row.topic, granted=True, source="link")
+            given = ConsentGiven(row.account, row.user, row.topic, granted=True, source="link")
             async with context.database.transaction() as tx:
-                await say(tx, said, _part_of(context), context.clock.now())
+                await record_consent(tx, given, _accounts(context), context.clock.now())
 
     async def _answer(self, host: Host) -> None:
         context, handlers = host.contexts["advocacy"], host.services["advocacy"].consumers[0].handlers  # type: ignore[attr-defined]
@@ -86,5 +88,5 @@ async def _tried(work: object) -> None:
             raise
 
 
-def _part_of(context: object):
-    return lambda account: partition_of(account.encode(), context.bus.partitions(LIFECYCLE.name))  # type: ignore[attr-defined]
+def _accounts(context: ServiceContext) -> Accounts:
+    return repository(lambda account: partition_of(account.encode(), context.bus.partitions(LIFECYCLE.name)))

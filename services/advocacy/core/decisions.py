@@ -10,7 +10,7 @@ from services.advocacy.core.ledger import Booking
 from services.advocacy.core.referral import Code, Referral
 from shared.contracts.advocacy import AdvocateOptedIn, AskStatus, ReferralConverted, RewardBooked, SurveyAnswered
 from shared.contracts.evidence import Value
-from shared.contracts.outreach import OutreachClass, Status
+from shared.contracts.outreach import OutreachClass, OutreachStatus
 
 Purpose = Literal["survey", "referral"]
 """What a person is invited to; `invitations.py` has the descriptor of each."""
@@ -62,7 +62,7 @@ class DeliveryReported(DecisionBase, frozen=True, kw_only=True):
     """What notify did with an invitation: only what was sent counts towards a response rate."""
 
     id: str
-    status: Status
+    status: OutreachStatus
     reason: str = ""
 
 

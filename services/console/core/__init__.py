@@ -1,1 +1,1 @@
-"""Core of the console: pure functions from the services' answers to what a page shows."""
+"""What is on a page? Pure functions from the services' answers to what a person reads."""

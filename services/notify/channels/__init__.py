@@ -1,1 +1,1 @@
-"""How does a message leave? One file a channel; `table.py` lists them."""
+"""Channels: how a delivery leaves. A file a channel, which ends in its descriptor; `table.py` lists them."""

@@ -1,20 +1,18 @@
-"""What is a channel? Something that sends one delivery and says what became of it."""
+"""Channel descriptor: everything that can be said of a channel in one value, and the protocol of its sender."""
 
-from collections.abc import Awaitable, Callable
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 import msgspec
 
+from services.notify.core.channels import AttemptOutcome, Channels, ChannelTraits
 from shared.contracts.outreach import OutreachClass
-
-Outcome = Literal["accepted", "opened", "refused", "later", "again", "unknown"]
-"""accepted: the other side has it; opened: a task stands; refused: never try this again; later: nothing was accepted,
-try again; again: it may have arrived, but the other side knows a repeat by its id; unknown: it may have arrived, and
-outreach is not sent twice."""
+from shared.settings import Settings
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one person, written and ready. `unsubscribe` is the one-click address, None for transactional."""
+    """One message to one person, rendered. `unsubscribe` is the one-click address, None for transactional."""
 
     id: str
     account: str
@@ -31,22 +29,78 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(NamedTuple):
-    """What became of it. `detail` is for the operator, short; `reference` what the other side calls it."""
+    """How an attempt ended. `detail` is for the operator, short; `reference` is the other side's id of it."""
 
-    outcome: Outcome
+    outcome: AttemptOutcome
     detail: str = ""
     reference: str = ""
 
 
-PointOfNoReturn = Callable[[], Awaitable[None]]
-"""Called just before the delivery might be accepted: commit there that it may have been sent."""
+ConfirmSend = Callable[[], Awaitable[None]]
+"""Called just before the delivery might be accepted: it commits that the delivery may have been sent."""
+
+Now = Callable[[], datetime]
 
 
-class Channel(Protocol):
-    """Sends. Every way it can go is a receipt; what it raises is a bug, or what `before` raised: then nothing was sent."""
+class Sender(Protocol):
+    """Sends. Every way it can go is a receipt; it raises only for a bug, or what `confirm` raised: then nothing was sent."""
 
-    async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt: ...
+    async def send(self, delivery: Delivery, confirm: ConfirmSend) -> Receipt: ...
 
 
-async def nothing() -> None:
-    """For whoever has nothing to commit."""
+class Channel(NamedTuple):
+    """A channel: what it means for a person, the settings it needs, and how its sender is built.
+
+    `settings` are fields of `shared.settings.Settings`: while one of them is None, deliveries wait and say so. `build` is
+    called once all are set; it raises Refused where one cannot be used.
+    """
+
+    traits: ChannelTraits
+    settings: tuple[str, ...]
+    build: Callable[[Settings, Now], Sender]
+
+
+class Built(NamedTuple):
+    """The senders of the channels that are set up; for the others what to set."""
+
+    senders: Mapping[str, Sender]
+    missing: Mapping[str, str]
+
+
+class ChannelTable:
+    """The channels there are, by name. Raises ValueError for two of one name, and for a setting that does not exist."""
+
+    def __init__(self, *channels: Channel) -> None:
+        self._channels = {channel.traits.name: channel for channel in channels}
+        if len(self._channels) < len(channels):
+            raise ValueError("two channels have one name")
+        for name, channel in self._channels.items():
+            if unknown := {*channel.settings} - Settings.model_fields.keys():
+                raise ValueError(f"channel '{name}' needs settings that do not exist: {', '.join(sorted(unknown))}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._channels)
+
+    @property
+    def traits(self) -> Channels:
+        """What decisions need to know of each."""
+        return {name: channel.traits for name, channel in self._channels.items()}
+
+    def build(self, settings: Settings, now: Now) -> Built:
+        """A sender for each channel whose settings are there. Raises Refused for settings that cannot be used."""
+        senders, missing = dict[str, Sender](), dict[str, str]()
+        for name, channel in self._channels.items():
+            if any(getattr(settings, field) is None for field in channel.settings):
+                missing[name] = _problem(channel.settings)
+            else:
+                senders[name] = channel.build(settings, now)
+        return Built(senders, missing)
+
+
+async def confirmed() -> None:
+    """For senders outside the outbox, with nothing to commit."""
+
+
+def _problem(needed: tuple[str, ...]) -> str:
+    names = [f"WAYMARK_{field.upper()}" for field in needed]
+    return f"{names[0]} is not set" if len(names) == 1 else f"{' and '.join(names)} are not both set"

@@ -1,10 +1,17 @@
-"""How is a mail sent? One SMTP conversation a delivery, and a moment in it after which nobody knows.
+"""Email channel: one SMTP conversation a delivery, whose DATA is the point of no return.
 
-Refused before the data: nothing was accepted. Lost after it began: perhaps it was. See docs/decisions/notify-smtp.md.
+Refused before the data: nothing was accepted. Lost after it began: it may have been. See docs/decisions/notify-smtp.md.
+The mail has headers that nobody can add to, a text and its HTML, and an unsubscribe link.
 """
 
 from collections.abc import Callable
 from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime, parseaddr
+from functools import partial
+from urllib.parse import unquote, urlsplit
 
 from aiosmtplib import (
     SMTP,
@@ -15,29 +22,39 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
-from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
-from services.notify.channels.mail import Unwritable, message, sender
+from services.notify.channels.channel import Channel, ConfirmSend, Delivery, Now, Receipt
+from services.notify.core.channels import ChannelTraits, CrashOutcomes, deliverable, has_mail_address
+from shared.failures import Refused
+from shared.settings import Settings
 
 Connect = Callable[[], SMTP]
 """A fresh client, not yet connected: host, TLS and credentials are the shell's."""
 
 _TRANSIENT = range(400, 500)
-_NO = range(400, 600)
-_GOODBYE = 2.0
+_REJECTED = range(400, 600)
+_QUIT_TIMEOUT = 2.0
+_SMTP_TIMEOUT = 30.0
+_PORTS = {"smtp": 25, "smtps": 465}
+_POLICY = SMTP_POLICY.clone(max_line_length=998, cte_type="7bit")
+"""Folding would cut long unsubscribe links into encoded words; 7bit needs no extension of the server."""
 
 
-class Email:
+class InvalidMail(Exception):  # noqa: N818  what it is
+    """The delivery cannot be put into a mail: a header or an address would carry something it must not."""
+
+
+class EmailSender:
     """Sends by SMTP. `now` stamps the Date header."""
 
-    def __init__(self, connect: Connect, mail_from: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, connect: Connect, mail_from: str, now: Now) -> None:
         self._connect = connect
-        self._from = sender(mail_from)
+        self._from = parse_sender(mail_from)
         self._now = now
 
-    async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+    async def send(self, delivery: Delivery, confirm: ConfirmSend) -> Receipt:
         try:
-            mail = message(delivery, self._from, self._now())
-        except (Unwritable, ValueError) as error:
+            mail = _message(delivery, self._from, self._now())
+        except (InvalidMail, ValueError) as error:
             return Receipt("refused", str(error))
         client = self._connect()
         try:
@@ -46,17 +63,17 @@ class Email:
             await client.rcpt(delivery.email or "")
         except (SMTPException, OSError) as error:
             client.close()
-            return _not_accepted(error)
+            return _rejected(error)
         except BaseException:
             client.close()
             raise
         try:
-            await before()
+            await confirm()
             receipt = await _data(client, mail.as_bytes(), str(mail["Message-ID"]))
-        except BaseException:  # cut off, or not ours any more: a goodbye would wait for a server that may hang
+        except BaseException:  # cut off, or not ours any more: a QUIT would wait for a server that may hang
             client.close()
             raise
-        await _goodbye(client)
+        await _quit(client)
         return receipt
 
 
@@ -64,24 +81,99 @@ async def _data(client: SMTP, content: bytes, reference: str) -> Receipt:
     try:
         answer = await client.data(content)
     except SMTPException as error:
-        if isinstance(error, SMTPResponseException) and error.code in _NO:
-            return _not_accepted(error)
-        return Receipt("unknown", f"the conversation broke off: {type(error).__name__}", reference)
+        if isinstance(error, SMTPResponseException) and error.code in _REJECTED:
+            return _rejected(error)
+        return Receipt("uncertain", f"the conversation broke off: {type(error).__name__}", reference)
     return Receipt("accepted", answer.message[:200], reference)
 
 
-def _not_accepted(error: SMTPException | OSError) -> Receipt:
-    """The server said no, or never answered: a 4yz and a lost connection may go better another time."""
+def _rejected(error: SMTPException | OSError) -> Receipt:
+    """The server rejected it, or never answered: a 4yz reply and a lost connection are retried."""
     if isinstance(error, SMTPResponseException):
         detail = f"{error.code} {error.message}"[:200]
-        return Receipt("later" if error.code in _TRANSIENT else "refused", detail)
+        return Receipt("retry" if error.code in _TRANSIENT else "refused", detail)
     transient = isinstance(error, OSError | SMTPConnectError | SMTPServerDisconnected | SMTPTimeoutError)
-    return Receipt("later" if transient else "refused", f"{type(error).__name__}: {error}"[:200])
+    return Receipt("retry" if transient else "refused", f"{type(error).__name__}: {error}"[:200])
 
 
-async def _goodbye(client: SMTP) -> None:
-    """What was accepted stays accepted, however the goodbye goes; it is not recorded before, so it must not take long."""
+async def _quit(client: SMTP) -> None:
+    """What was accepted stays accepted, however QUIT goes; the outcome is recorded after it, so it must not take long."""
     try:
-        await client.quit(timeout=_GOODBYE)
+        await client.quit(timeout=_QUIT_TIMEOUT)
     except SMTPException:
         client.close()
+
+
+def parse_sender(text: str) -> Address:
+    """`Name <a@b.test>` as an address. Raises InvalidMail."""
+    name, address = parseaddr(_line(text))
+    return _address(name, address)
+
+
+def _message(delivery: Delivery, source: Address, at: datetime) -> EmailMessage:
+    """The mail. Raises InvalidMail."""
+    mail = EmailMessage(policy=_POLICY)
+    mail["From"] = source
+    mail["To"] = _address(delivery.name, delivery.email or "")
+    mail["Subject"] = _line(delivery.subject)
+    mail["Date"] = format_datetime(at)
+    mail["Message-ID"] = f"<{_line(delivery.id)}@{source.domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    if delivery.unsubscribe:
+        mail["List-Unsubscribe"] = f"<{_link(delivery.unsubscribe)}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail.set_content(delivery.text)
+    mail.add_alternative(delivery.html, subtype="html")
+    return mail
+
+
+def _address(name: str, address: str) -> Address:
+    if not deliverable(address):
+        raise InvalidMail("not an address that mail can go to")
+    return Address(display_name=_line(name), addr_spec=address)
+
+
+def _link(url: str) -> str:
+    if not url.startswith(("https://", "http://")) or any(sign in url for sign in "<> ,") or not url.isascii():
+        raise InvalidMail("not a link that can stand in a header")
+    return _line(url)
+
+
+def _line(value: str) -> str:
+    if any(ord(sign) < 32 or sign in "\x7f\u0085\u2028\u2029" for sign in value):
+        raise InvalidMail("a line break or control character in a header")
+    return value
+
+
+def _build(settings: Settings, now: Now) -> EmailSender:
+    url = settings.smtp_url.get_secret_value() if settings.smtp_url else ""
+    to = urlsplit(url)
+    if to.scheme not in _PORTS or not to.hostname:
+        raise Refused("WAYMARK_SMTP_URL: use smtp://[USER:PASSWORD@]HOST:PORT, or smtps:// for TLS")
+    connect = partial(
+        SMTP,
+        hostname=to.hostname,
+        port=to.port or _PORTS[to.scheme],
+        username=unquote(to.username) if to.username else None,
+        password=unquote(to.password) if to.password else None,
+        use_tls=to.scheme == "smtps",
+        timeout=min(_SMTP_TIMEOUT, settings.send_lease / 2),
+    )
+    try:
+        return EmailSender(connect, settings.mail_from, now)
+    except InvalidMail as error:
+        raise Refused(f"WAYMARK_MAIL_FROM: {error}; use NAME <NAME@HOST>") from None
+
+
+EMAIL = Channel(
+    ChannelTraits(
+        name="email",
+        reaches_customer=True,
+        quiet_hours=True,
+        unsubscribe_footer=True,
+        address_rule=has_mail_address,
+        crash_outcomes=CrashOutcomes(claimed="retry", data_sent="uncertain"),
+    ),
+    settings=("smtp_url",),
+    build=_build,
+)

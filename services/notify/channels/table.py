@@ -1,16 +1,24 @@
-"""Which channels are there? One line each; what a channel means for a person stands in `core/reach.py`."""
+"""Channel table: a line a channel. Plays, settings, sender and API take the channels from here.
 
-from collections.abc import Mapping
+A file of this package that is not in the table is refused at import: a channel cannot be forgotten.
+"""
 
-from services.notify.channels.channel import Channel
-from services.notify.channels.email import Email
-from services.notify.channels.task import Task
-from services.notify.channels.webhook import Webhook
-from services.notify.core.words import Channel as Name
+from pkgutil import iter_modules
 
-KINDS: Mapping[Name, type[Channel]] = {
-    "email": Email,
-    "webhook": Webhook,
-    "task": Task,
-}
-"""The shell makes one of each that is configured; a step on a channel that is not is told as refused."""
+from services.notify import channels
+from services.notify.channels.channel import ChannelTable
+from services.notify.channels.email import EMAIL
+from services.notify.channels.task import TASK
+from services.notify.channels.webhook import WEBHOOK
+
+CHANNELS = ChannelTable(
+    EMAIL,
+    WEBHOOK,
+    TASK,
+)
+
+_files = {module.name for module in iter_modules(channels.__path__)} - {"channel", "table"}
+if unlisted := _files ^ {*CHANNELS}:
+    raise ImportError(
+        f"channel table and files differ in {', '.join(sorted(unlisted))}: a channel needs its line, and a file of its name"
+    )

@@ -1,11 +1,26 @@
-"""How is a task given to a customer-success manager? Nothing leaves: it stands in the list once it is recorded."""
+"""Task channel: work for our own people. Nothing leaves: the record in the outbox is the task."""
 
-from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
+from services.notify.channels.channel import Channel, ConfirmSend, Delivery, Receipt
+from services.notify.core.channels import ChannelTraits, CrashOutcomes, anybody
 
 
-class Task:
+class TaskSender:
     """The record is the task."""
 
-    async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
-        await before()
+    async def send(self, delivery: Delivery, confirm: ConfirmSend) -> Receipt:
+        await confirm()
         return Receipt("opened", reference=delivery.id)
+
+
+TASK = Channel(
+    ChannelTraits(
+        name="task",
+        reaches_customer=False,
+        quiet_hours=False,
+        unsubscribe_footer=False,
+        address_rule=anybody,
+        crash_outcomes=CrashOutcomes(claimed="retry", data_sent="retry_idempotent"),
+    ),
+    settings=(),
+    build=lambda _settings, _now: TaskSender(),
+)

@@ -1,40 +1,43 @@
-"""How is a webhook delivered? Signed as Standard Webhooks say; the same id each time, so the receiver can tell a repeat."""
+"""Webhook channel: a signed POST as Standard Webhooks say. The id is the same each time, so the receiver knows a repeat."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 import httpx2
 import msgspec
 from standardwebhooks import Webhook as Signature
 
-from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
+from services.notify.channels.channel import Channel, ConfirmSend, Delivery, Now, Receipt
+from services.notify.core.channels import ChannelTraits, CrashOutcomes, anybody
 from shared.egress import Egress, Forbidden
+from shared.failures import Refused
+from shared.networks import networks
+from shared.settings import Settings
 
 TYPE = "waymark.outreach"
-_LATER = {408, 425, 429}
+_RETRY = {408, 425, 429}
 
 
-class Webhook:
-    """Posts to one URL. A repeat is harmless, so what is in doubt is tried again."""
+class WebhookSender:
+    """Posts to one URL. A repeat is harmless, so an attempt in doubt is retried."""
 
-    def __init__(self, egress: Egress, url: str, secret: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, egress: Egress, url: str, secret: str, now: Now) -> None:
         self._egress = egress
         self._url = url
         self._signature = Signature(secret)
         self._now = now
 
-    async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+    async def send(self, delivery: Delivery, confirm: ConfirmSend) -> Receipt:
         at = self._now()
         body = _body(delivery, at)
-        await before()
+        await confirm()
         try:
             answer = await self._egress.post(self._url, body.encode(), self._headers(delivery.id, at, body))
         except Forbidden as error:
             return Receipt("refused", str(error))
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            return Receipt("later", type(error).__name__)
+            return Receipt("retry", type(error).__name__)
         except (TimeoutError, httpx2.HTTPError) as error:
-            return Receipt("again", type(error).__name__)
+            return Receipt("retry_idempotent", type(error).__name__)
         return _receipt(answer.status, delivery.id)
 
     def _headers(self, delivery: str, at: datetime, body: str) -> dict[str, str]:
@@ -48,7 +51,7 @@ class Webhook:
 
 
 def _body(delivery: Delivery, at: datetime) -> str:
-    """What the product gets to show: no address, no HTML."""
+    """The message for the product to show: no address, no HTML."""
     data = {
         "account": delivery.account,
         "user": delivery.user,
@@ -66,5 +69,29 @@ def _receipt(status: int, reference: str) -> Receipt:
         return Receipt("accepted", f"HTTP {status}", reference)
     detail = f"HTTP {status}, redirects are not followed" if 300 <= status < 400 else f"HTTP {status}"
     if status >= 500:
-        return Receipt("again", detail)
-    return Receipt("later" if status in _LATER else "refused", detail)
+        return Receipt("retry_idempotent", detail)
+    return Receipt("retry" if status in _RETRY else "refused", detail)
+
+
+def _build(settings: Settings, now: Now) -> WebhookSender:
+    url, secret = settings.webhook_url or "", settings.webhook_secret
+    try:
+        egress = Egress(networks(settings.egress_allow))
+        return WebhookSender(egress, url, secret.get_secret_value() if secret else "", now)
+    except ValueError as error:
+        raise Refused(f"WAYMARK_EGRESS_ALLOW or WAYMARK_WEBHOOK_SECRET: {error}") from None
+
+
+WEBHOOK = Channel(
+    ChannelTraits(
+        name="webhook",
+        reaches_customer=True,
+        quiet_hours=False,
+        unsubscribe_footer=False,
+        address_rule=anybody,
+        crash_outcomes=CrashOutcomes(claimed="retry", data_sent="retry_idempotent"),
+    ),
+    settings=("webhook_url", "webhook_secret"),
+    build=_build,
+)
+"""Shown in the product, where people are awake: no quiet hours, and no unsubscribe link."""

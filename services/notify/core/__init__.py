@@ -1,1 +1,1 @@
-"""Who should hear from us now, and who not? Pure functions of (account, message or time, playbook): see `engine.py` first."""
+"""Core of notify: pure decisions about outreach, from (account, message or time, playbook). Start at `engine.py`."""

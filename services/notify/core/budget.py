@@ -1,14 +1,28 @@
-"""How often may we write to a person? The words of `config/budget.yaml`, as data."""
+"""Contact budget: caps over rolling windows, quiet hours, the pause; `config/budget.yaml` as it is written and checked.
 
-from collections.abc import Mapping
-from typing import ClassVar
+A wall-clock time that the change to summer time skips becomes the next minute that exists; one that comes twice, its
+first.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import ClassVar, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions, duration
+from services.notify.core.consent import TRANSACTIONAL
+from services.notify.core.state import BudgetEntry
 from shared.contracts.outreach import OutreachClass
+from shared.definitions import At, Loaded, Mistake
+from shared.expr import Expr
+
+_MINUTE = timedelta(minutes=1)
+_SATURDAY = 5
 
 
-class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """At most so many contacts in a rolling time, for each person or for the whole account.
 
     Counts every class but transactional, or only the `classes` and `topics` named.
@@ -24,7 +38,7 @@ class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topics: list[str] = []
 
 
-class Quiet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class QuietFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When not to write, on the person's own clock. `from` after `until`: the night; both alike: no night."""
 
     from_: str = msgspec.field(name="from", default="20:00")
@@ -32,7 +46,7 @@ class Quiet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weekends: bool = True
 
 
-class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PauseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """While `when` holds, messages of these classes wait."""
 
     when: str
@@ -42,9 +56,166 @@ class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. `holdout_salt` draws the held-out accounts: change it and others are held out."""
 
-    caps: list[Cap]
-    pause: Pause
-    quiet: Quiet | None = None
+    caps: list[CapFile]
+    pause: PauseFile
+    quiet: QuietFile | None = None
     timezone: str = "UTC"
     holdout_salt: str = "waymark"
     open_task: str = "30d"
+
+
+class Cap(NamedTuple):
+    """A cap, checked."""
+
+    name: str
+    max: int
+    within: timedelta
+    account: bool
+    classes: frozenset[str]
+    topics: frozenset[str]
+
+    def counts(self, class_: str, topic: str) -> bool:
+        """Whether a contact of this class and topic falls under it."""
+        everything = not self.classes and not self.topics
+        return everything or class_ in self.classes or topic in self.topics
+
+
+class QuietHours(NamedTuple):
+    """Quiet hours, checked: from `begin` to `end` on the next day, and perhaps whole weekends."""
+
+    begin: time
+    end: time
+    weekends: bool
+
+
+class Budget(NamedTuple):
+    """The contact budget, checked."""
+
+    caps: tuple[Cap, ...]
+    pause: Expr
+    paused: frozenset[str]
+    quiet: QuietHours | None
+    timezone: str
+    holdout_salt: str
+    open_task: timedelta
+
+
+class ExceededCap(NamedTuple):
+    """The cap that has room last, and when."""
+
+    cap: str
+    until: datetime
+
+
+def exceeded_cap(entries: Iterable[BudgetEntry], contact: BudgetEntry, budget: Budget) -> ExceededCap | None:
+    """Why this contact cannot be made at its time; None when there is room under every cap that counts it."""
+    if contact.class_ == TRANSACTIONAL:
+        return None
+    others = [past for past in entries if past.delivery != contact.delivery]
+    caps = [cap for cap in budget.caps if cap.counts(contact.class_, contact.topic)]
+    exceeded = (_exceeded(cap, others, contact) for cap in caps)
+    return max((found for found in exceeded if found), key=lambda found: (found.until, found.cap), default=None)
+
+
+def still_counting(entries: Iterable[BudgetEntry], at: datetime, budget: Budget) -> list[BudgetEntry]:
+    """Those young enough to count under any cap."""
+    longest = max((cap.within for cap in budget.caps), default=timedelta())
+    return [past for past in entries if past.at > at - longest]
+
+
+def _exceeded(cap: Cap, entries: list[BudgetEntry], contact: BudgetEntry) -> ExceededCap | None:
+    counted = (past for past in entries if cap.account or past.user == contact.user)
+    since = contact.at - cap.within
+    times = sorted(past.at for past in counted if past.at > since and cap.counts(past.class_, past.topic))
+    return ExceededCap(cap.name, times[-cap.max] + cap.within) if len(times) >= cap.max else None
+
+
+def allowed_from(at: datetime, timezone: str | None, quiet: QuietHours, fallback: str) -> datetime:
+    """The moment itself where it is allowed, else the next that is, in UTC."""
+    zone = _zone(timezone) or _zone(fallback) or ZoneInfo("UTC")
+    local = at.astimezone(zone).replace(tzinfo=None)
+    if not _is_quiet(local, quiet):
+        return at
+    opening = time.min if quiet.begin == quiet.end else quiet.end
+    mornings = (datetime.combine(local.date() + timedelta(days=ahead), opening) for ahead in range(8))
+    wall = next(morning for morning in mornings if morning > local and not _is_weekend(morning.date(), quiet))
+    return max(at, _instant(wall, zone))
+
+
+def _is_quiet(local: datetime, quiet: QuietHours) -> bool:
+    night = quiet.begin != quiet.end and not quiet.end <= local.time() < quiet.begin
+    return night or _is_weekend(local.date(), quiet)
+
+
+def _is_weekend(day: date, quiet: QuietHours) -> bool:
+    return quiet.weekends and day.weekday() >= _SATURDAY
+
+
+def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    while not _exists(wall, zone):
+        wall += _MINUTE
+    return wall.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _exists(wall: datetime, zone: ZoneInfo) -> bool:
+    return wall.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) == wall
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def checked_budget(loaded: Loaded[BudgetFile], names: LifecycleNames | None) -> tuple[Budget | None, list[Mistake]]:
+    """The budget, or the mistakes in its file."""
+    mistakes: list[Mistake] = []
+
+    def report(at: At, problem: str, meant: str = "") -> None:
+        mistakes.append(loaded.mistake(at, problem, meant))
+
+    budget = _budget(loaded.value, report, names)
+    return (None if mistakes else budget), mistakes
+
+
+def _budget(file: BudgetFile, report: ReportMistake, names: LifecycleNames | None) -> Budget | None:
+    if _zone(file.timezone) is None:
+        report(("timezone",), f"no time zone '{file.timezone}': write one such as Europe/Berlin")
+    pauses = conditions([file.pause.when], ("pause", "when"), report, names)
+    quiet = _quiet_hours(file.quiet, report) if file.quiet else None
+    caps = tuple(_cap(cap, ("caps", index), report) for index, cap in enumerate(file.caps))
+    open_task = _length(file.open_task, ("open_task",), report)
+    if not pauses:
+        return None
+    paused = frozenset[str](file.pause.classes)
+    return Budget(caps, pauses[0], paused, quiet, file.timezone, file.holdout_salt, open_task)
+
+
+def _cap(cap: CapFile, at: At, report: ReportMistake) -> Cap:
+    if cap.max < 1:
+        report((*at, "max"), "at least 1: to send nothing at all, remove the plays")
+    within = _length(cap.within, (*at, "within"), report)
+    return Cap(cap.name, cap.max, within, cap.account, frozenset(cap.classes), frozenset(cap.topics))
+
+
+def _quiet_hours(quiet: QuietFile, report: ReportMistake) -> QuietHours:
+    begin, end = _time_of_day(quiet.from_), _time_of_day(quiet.until)
+    if begin is None or end is None or begin < end:
+        report(("quiet",), "'from' and 'until' are times of day such as 20:00 and 08:00, over midnight")
+    return QuietHours(begin or time.min, end or time.min, quiet.weekends)
+
+
+def _time_of_day(text: str) -> time | None:
+    """`08:00` as a time of day; None where it is not one."""
+    try:
+        return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007  a time of day has no zone
+    except ValueError:
+        return None
+
+
+def _length(text: str, at: At, report: ReportMistake) -> timedelta:
+    length = duration(text)
+    if not length:
+        report(at, f"'{text}' is not a duration: write 12h, 7d or 2w")
+    return length or timedelta()

@@ -1,10 +1,12 @@
-"""What does the core run? Plays and budget after checking: durations are durations, conditions are compiled."""
+"""Playbook: plays and budget after checking. Durations are durations, conditions compiled, channels their traits."""
 
 from collections.abc import Iterable, Mapping
-from datetime import time, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
-from services.notify.core.words import Audience, Channel, On, Stop
+from services.notify.core.budget import Budget
+from services.notify.core.channels import Channels, ChannelTraits
+from services.notify.core.play_schema import Audience, Stop, Trigger
 from shared.contracts.outreach import OutreachClass
 from shared.expr import Expr
 
@@ -18,7 +20,7 @@ PRIORITY: tuple[OutreachClass, ...] = (
     "expansion",
     "advocacy",
 )
-"""Who goes first when two are due at once."""
+"""Which class goes first when two are due at once."""
 
 FOREVER = timedelta.max
 
@@ -28,7 +30,7 @@ class Step(NamedTuple):
 
     name: str
     after: timedelta
-    channel: Channel
+    channel: ChannelTraits
     template: str
     subject: str
     expires: timedelta
@@ -36,27 +38,27 @@ class Step(NamedTuple):
     unless: tuple[Expr, ...] = ()
 
 
-class Ending(NamedTuple):
-    """A stop condition; `holds` is its compiled `when`."""
+class StopCondition(NamedTuple):
+    """A stop, checked: `when` is compiled, `text` names it in reasons."""
 
     stop: Stop
     text: str
-    holds: Expr | None = None
+    when: Expr | None = None
 
 
 class Play(NamedTuple):
-    """A play, checked. `cooldown` is the time until the next run after somebody was contacted; None for plays on request."""
+    """A play, checked. `cooldown` is the time until the next run after somebody was contacted; None on request."""
 
     name: str
     version: str
     class_: OutreachClass
     topic: str
-    on: On | None
+    on: Trigger | None
     steps: tuple[Step, ...]
     stages: frozenset[str] = frozenset()
     when: tuple[Expr, ...] = ()
     unless: tuple[Expr, ...] = ()
-    endings: tuple[Ending, ...] = ()
+    stops: tuple[StopCondition, ...] = ()
     cooldown: timedelta | None = None
     audience: Audience = Audience()
     holdout: float = 0.0
@@ -66,53 +68,21 @@ class Play(NamedTuple):
         return next((step for step in self.steps if step.name == name), None)
 
 
-class Cap(NamedTuple):
-    """A cap, checked."""
-
-    name: str
-    max: int
-    within: timedelta
-    account: bool
-    classes: frozenset[str]
-    topics: frozenset[str]
-
-    def counts(self, class_: str, topic: str) -> bool:
-        """Whether a contact of this class and topic falls under it."""
-        everything = not self.classes and not self.topics
-        return everything or class_ in self.classes or topic in self.topics
-
-
-class Quiet(NamedTuple):
-    """Quiet hours, checked."""
-
-    begin: time
-    end: time
-    weekends: bool
-
-
-class Budget(NamedTuple):
-    """The contact budget, checked."""
-
-    caps: tuple[Cap, ...]
-    pause: Expr
-    paused: frozenset[str]
-    quiet: Quiet | None
-    timezone: str
-    holdout_salt: str
-    open_task: timedelta
-
-
 class Playbook(NamedTuple):
-    """Everything the core needs to decide. `flags` and `milestones` are known also while not raised or reached: as false."""
+    """Everything the core needs to decide.
+
+    `flags` and `milestones` read as false while not raised or reached. `compared_metrics` are those whose value of about
+    a quarter ago some template compares with today's (`before_...`).
+    """
 
     plays: Mapping[str, Play]
     budget: Budget
+    channels: Channels
     flags: frozenset[str]
     milestones: frozenset[str] = frozenset()
-    remembered: frozenset[str] = frozenset()
-    """Metrics whose value of about a quarter ago some template compares with today's (`before_...`)."""
+    compared_metrics: frozenset[str] = frozenset()
     version: str = ""
 
-    def on(self, kind: str, name: str) -> Iterable[Play]:
+    def triggered_by(self, kind: str, name: str) -> Iterable[Play]:
         """The plays this starts, in the order of their names."""
         return (play for play in self.plays.values() if play.on and getattr(play.on, kind) == name)

@@ -1,26 +1,26 @@
-"""Shall this message go to this person now? Questions in a fixed order; the first that objects decides."""
+"""Policy: whether a message may go to a person now. Checks in a fixed order; the first objection is the verdict."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Literal, NamedTuple
 
-from services.notify.core.addresses import deliverable
-from services.notify.core.caps import full
-from services.notify.core.consent import TRANSACTIONAL, declined
-from services.notify.core.holdout import held_out
-from services.notify.core.hours import allowed_from
-from services.notify.core.planned import Reason
+from services.notify.core.account_view import condition_values
+from services.notify.core.budget import allowed_from, exceeded_cap
+from services.notify.core.consent import TRANSACTIONAL, has_declined
+from services.notify.core.decision import Decision, Reason
 from services.notify.core.playbook import Play, Playbook, Step
-from services.notify.core.reach import REACH
-from services.notify.core.state import Account, Spent
-from services.notify.core.view import values
+from services.notify.core.state import Account, BudgetEntry, Contact
+from shared.contracts.evidence import Value
 from shared.expr import Expr
 
-LOOK_AGAIN = timedelta(days=1)
+_PAUSED_FOR = timedelta(days=1)
+_ANY_ROLE = "any"
+_DRAWS = 2**64
 
 
 class Case(NamedTuple):
-    """What is to be judged: this delivery of this play, at this moment."""
+    """What a check judges: this delivery of this play, at this moment."""
 
     account: Account
     book: Playbook
@@ -32,13 +32,13 @@ class Case(NamedTuple):
     expires_at: datetime
 
     @property
-    def contact(self) -> Spent:
-        """It, as the budget would remember it."""
-        return Spent(self.delivery, self.user or "", self.play.class_, self.play.topic, self.at)
+    def budget_entry(self) -> BudgetEntry:
+        """The contact, as the budget would count it."""
+        return BudgetEntry(self.delivery, self.user or "", self.play.class_, self.play.topic, self.at)
 
 
 class Verdict(NamedTuple):
-    """`defer` looks again at `until`; the reason is of a skip, or of a deferral that outlasts its expiry."""
+    """`defer` is judged again at `until`; the reason is of a skip, or of a deferral that outlasts its expiry."""
 
     action: Literal["send", "defer", "skip"]
     reason: Reason = ""
@@ -47,91 +47,145 @@ class Verdict(NamedTuple):
 
 
 SEND = Verdict("send")
-Question = Callable[[Case], Verdict | None]
+Check = Callable[[Case], Verdict | None]
 
 
-def judge(case: Case, questions: Iterable[Question] | None = None) -> Verdict:
+def judge(case: Case, checks: Iterable[Check] | None = None) -> Verdict:
     """The first objection, or send. What would be deferred past its expiry is skipped at once, for that reason."""
-    objections = (question(case) for question in questions or QUESTIONS)
+    objections = (check(case) for check in checks or CHECKS)
     verdict = next((objection for objection in objections if objection), SEND)
     if verdict.until and verdict.until >= case.expires_at and verdict.reason != "no_contact":
         return Verdict("skip", verdict.reason, verdict.detail)
     return verdict
 
 
-def consent(case: Case) -> Verdict | None:
-    """Nobody is written to who is unknown, gone, without an address, or said no."""
-    reach = REACH[case.step.channel]
-    if not reach.customer:
+def recheck(
+    account: Account, decision: Decision, now: datetime, book: Playbook, checks: Iterable[Check] | None = None
+) -> Verdict:
+    """Whether an earlier decision to send still stands, just before sending."""
+    play = book.plays.get(decision.play)
+    step = play.step(decision.step) if play else None
+    if decision.history or play is None or step is None:
+        return Verdict("skip", "history" if decision.history else "play_changed")
+    step = step._replace(channel=book.channels.get(decision.channel, step.channel))  # the play may have changed since
+    if not step.channel.reaches_customer:
+        return SEND
+    case = Case(account, book, play, step, decision.user, decision.id, now, decision.expires_at)
+    return judge(case, checks or RECHECKS)
+
+
+def recipients(account: Account, play: Play, step: Step) -> list[str]:
+    """Users the step addresses: those of the first role of the play that somebody reachable has.
+
+    Those who declined come last: with nobody else, the refusal is what is recorded.
+    """
+    people = ((user, contact) for user, contact in account.contacts.items() if _reachable(contact, step))
+    ranked = sorted((rank, user) for user, contact in people if (rank := _rank(contact, play)) is not None)
+    willing = [(rank, user) for rank, user in ranked if not has_declined(account, user, play.class_, play.topic)]
+    chosen = willing or ranked
+    best = [user for rank, user in chosen if rank == chosen[0][0]]
+    return best[: play.audience.max_recipients]
+
+
+def held_out(salt: str, account: str, share: float) -> bool:
+    """Whether the account belongs to the share that is not contacted, to see what a play is worth.
+
+    Drawn once, by hash: an account never changes sides.
+    """
+    draw = int.from_bytes(sha256(f"{salt}\x1f{account}".encode()).digest()[:8])
+    return draw < share * _DRAWS
+
+
+def check_consent(case: Case) -> Verdict | None:
+    """Nobody is written to who is unknown, gone, without an address, or has declined."""
+    if not case.step.channel.reaches_customer:
         return None
-    who = case.account.contacts.get(case.user or "")
-    if who is None:
+    contact = case.account.contacts.get(case.user or "")
+    if contact is None:
         return Verdict("skip" if case.at >= case.expires_at else "defer", "no_contact", until=case.expires_at)
-    if who.gone:
+    if contact.gone:
         return Verdict("skip", "gone")
-    if reach.address and not deliverable(who.email):
+    if not case.step.channel.address_rule(contact):
         return Verdict("skip", "no_address")
-    no = declined(case.account, case.user or "", case.play.class_, case.play.topic)
-    return Verdict("skip", "unsubscribed") if no else None
+    declined = has_declined(case.account, case.user or "", case.play.class_, case.play.topic)
+    return Verdict("skip", "unsubscribed") if declined else None
 
 
-def holdout(case: Case) -> Verdict | None:
+def check_holdout(case: Case) -> Verdict | None:
     """Held-out accounts are recorded at the moment they would have been contacted, so that both groups compare."""
     out = held_out(case.book.budget.holdout_salt, case.account.id, case.play.holdout)
     return Verdict("skip", "holdout") if out else None
 
 
-def guard(case: Case) -> Verdict | None:
+def check_conditions(case: Case) -> Verdict | None:
     """Every `when` holds for certain, and no `unless` does."""
-    guards, bars = case.play.when + case.step.when, case.play.unless + case.step.unless
-    if not guards and not bars:
+    when, unless = case.play.when + case.step.when, case.play.unless + case.step.unless
+    if not when and not unless:
         return None
-    known = values(case.account.view, case.book)
-    broken = (condition for condition in guards if not condition.holds(known))
-    forbidden = (condition for condition in bars if condition.holds(known))
-    against = next(broken, None) or next(forbidden, None)
-    return Verdict("skip", "guard", _seen(against, known)) if against else None
+    values = condition_values(case.account.view, case.book)
+    missed = (condition for condition in when if not condition.holds(values))
+    forbidding = (condition for condition in unless if condition.holds(values))
+    objection = next(missed, None) or next(forbidding, None)
+    return Verdict("skip", "guard", _with_values(objection, values)) if objection else None
 
 
-def budget(case: Case) -> Verdict | None:
+def check_budget(case: Case) -> Verdict | None:
     """A person has room for one more; a play has no task open that nobody has closed."""
-    if not REACH[case.step.channel].customer:
-        task = case.account.tasks.get(case.play.name)
+    if not case.step.channel.reaches_customer:
+        task = case.account.open_tasks.get(case.play.name)
         still_open = task and task.delivery != case.delivery and task.at > case.at - case.book.budget.open_task
         return Verdict("skip", "open_task") if still_open else None
-    over = full(case.account.spent, case.contact, case.book.budget)
-    return Verdict("defer", "budget", over.cap, over.until) if over else None
+    exceeded = exceeded_cap(case.account.budget_entries, case.budget_entry, case.book.budget)
+    return Verdict("defer", "budget", exceeded.cap, exceeded.until) if exceeded else None
 
 
-def pause(case: Case) -> Verdict | None:
+def check_pause(case: Case) -> Verdict | None:
     """Nobody is asked for something while we owe them something."""
-    rules = case.book.budget
-    concerned = case.play.class_ in rules.paused and rules.pause.holds(values(case.account.view, case.book))
-    return Verdict("defer", "urgent_ticket", rules.pause.text, case.at + LOOK_AGAIN) if concerned else None
+    budget = case.book.budget
+    paused = case.play.class_ in budget.paused and budget.pause.holds(condition_values(case.account.view, case.book))
+    return Verdict("defer", "urgent_ticket", budget.pause.text, case.at + _PAUSED_FOR) if paused else None
 
 
-def expiry(case: Case) -> Verdict | None:
+def check_expiry(case: Case) -> Verdict | None:
     """Late help is no help."""
     return Verdict("skip", "expired") if case.at >= case.expires_at else None
 
 
-def quiet(case: Case) -> Verdict | None:
+def check_quiet_hours(case: Case) -> Verdict | None:
     """Mail waits for the person's morning, unless it is about their money."""
-    rules = case.book.budget
-    if rules.quiet is None or not REACH[case.step.channel].quiet_hours or case.play.class_ == TRANSACTIONAL:
+    budget = case.book.budget
+    if budget.quiet is None or not case.step.channel.quiet_hours or case.play.class_ == TRANSACTIONAL:
         return None
-    who = case.account.contacts[case.user or ""]
-    opens = allowed_from(case.at, who.timezone, rules.quiet, rules.timezone)
+    contact = case.account.contacts[case.user or ""]
+    opens = allowed_from(case.at, contact.timezone, budget.quiet, budget.timezone)
     return Verdict("defer", "quiet_hours", until=opens) if opens > case.at else None
 
 
-QUESTIONS: tuple[Question, ...] = (consent, holdout, guard, budget, pause, expiry, quiet)
-ONCE_MORE: tuple[Question, ...] = (consent, budget, pause, expiry, quiet)
-"""Asked again just before sending, when some time has passed since it was planned."""
-LAST_WORD: tuple[Question, ...] = (consent,)
-"""Asked in the middle of the conversation: only a no counts that late."""
+CHECKS: tuple[Check, ...] = (
+    check_consent,
+    check_holdout,
+    check_conditions,
+    check_budget,
+    check_pause,
+    check_expiry,
+    check_quiet_hours,
+)
+RECHECKS: tuple[Check, ...] = (check_consent, check_budget, check_pause, check_expiry, check_quiet_hours)
+"""Made again just before sending, when some time has passed since the decision."""
+CONFIRM_CHECKS: tuple[Check, ...] = (check_consent,)
+"""Made in the middle of the conversation: only a refusal of the person counts that late."""
 
 
-def _seen(condition: Expr, known: dict[str, str | float | bool | None]) -> str:
-    seen = ", ".join(f"{name} = {known.get(name, 'unknown')}" for name in condition.names)
-    return f"{condition.text} ({seen})" if seen else condition.text
+def _reachable(contact: Contact, step: Step) -> bool:
+    return not contact.gone and step.channel.address_rule(contact)
+
+
+def _rank(contact: Contact, play: Play) -> int | None:
+    role = (contact.role or "").lower()
+    fits = (index for index, wanted in enumerate(play.audience.roles) if wanted in {role, _ANY_ROLE})
+    return next(fits, None)
+
+
+def _with_values(condition: Expr, values: dict[str, Value]) -> str:
+    read = ", ".join(f"{name} = {values.get(name, 'unknown')}" for name in condition.names)
+    return f"{condition.text} ({read})" if read else condition.text

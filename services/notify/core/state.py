@@ -1,20 +1,21 @@
-"""What do we remember of an account? One immutable value, bounded, read and written whole."""
+"""Account state of notify: one immutable value, bounded, read and written whole; with the layouts it has had."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import Band
 
-MOST_CONTACTS = 1000
-MOST_RUNS = 500
-MOST_REQUESTS_SEEN = 64
-MARKS = 5
+MAX_CONTACTS = 1000
+MAX_RUNS = 500
+MAX_REQUEST_IDS = 64
+MAX_SNAPSHOTS = 5
 
 
-class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A person of the account, as lifecycle last told."""
+class Contact(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A person of the account, from lifecycle's latest message about them."""
 
     email: str | None = None
     name: str | None = None
@@ -24,15 +25,15 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
     gone: bool = False
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """How some metrics stood once, to say later what changed."""
+class MetricSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Values of some metrics at one time, to say later how they changed."""
 
     at: datetime
     metrics: dict[str, float]
 
 
-class AccountView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The account as its last message showed it."""
+class AccountView(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The account as its latest lifecycle message shows it."""
 
     stage: str = ""
     entered_at: datetime | None = None
@@ -42,11 +43,11 @@ class AccountView(msgspec.Struct, frozen=True, omit_defaults=True):
     metrics: dict[str, Value] = {}
     traits: dict[str, Value] = {}
     milestones: dict[str, datetime] = {}
-    marks: list[Mark] = []
+    snapshots: list[MetricSnapshot] = []
 
 
-class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a request brought along."""
+class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a request of advocacy brought along for a run."""
 
     user: str
     link: str
@@ -55,28 +56,31 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     history: bool = False
 
 
-class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step of a run that is still to come; `user` once it is meant for somebody. `waiting` for a contact."""
+class PendingStep(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One step of a run that is still to come; `user` once it is meant for somebody."""
 
     step: str
     due: datetime
     expires_at: datetime
     user: str | None = None
-    waiting: bool = False
+    awaiting_contact: bool = False
 
 
-class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+class Run(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A play under way. `occurrence` is the id of the message that started it."""
 
     play: str
     occurrence: str
     started_at: datetime
-    items: list[Item]
-    ask: Ask | None = None
+    pending: list[PendingStep]
+    request: Request | None = None
 
 
-class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A contact that counts against the budget. `history`: only imagined, forgotten when the account goes live."""
+class BudgetEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A contact that counts against the contact budget.
+
+    `history`: it was only decided in a replay, and is forgotten when the account goes live.
+    """
 
     delivery: str
     user: str
@@ -86,42 +90,61 @@ class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
     history: bool = False
 
 
-class OpenTask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A task of a play that nobody closed yet."""
+class OpenTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A task of a play that nobody has closed yet."""
 
     delivery: str
     at: datetime
     history: bool = False
 
 
-class Account(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All of it. `held` while an import drives the account; `refused` is user -> topics they declined."""
+class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """All that is remembered of an account. `replaying` while an import and not the wall clock drives it."""
 
     id: str
     clock: datetime | None = None
     seq: int = 0
-    held: bool = False
+    replaying: bool = False
     view: AccountView = AccountView()
     contacts: dict[str, Contact] = {}
-    refused: dict[str, list[str]] = {}
+    declined_topics: dict[str, list[str]] = {}
+    """User -> topics they declined."""
     runs: list[Run] = []
-    contacted: dict[str, datetime] = {}
-    """Play -> when it last reached somebody, or would have but for the holdout: its rest counts from there."""
-    spent: list[Spent] = []
-    tasks: dict[str, OpenTask] = {}
-    requests: list[str] = []
+    last_contacted: dict[str, datetime] = {}
+    """Play -> when it last reached somebody, or would have but for the holdout: its cooldown counts from there."""
+    budget_entries: list[BudgetEntry] = []
+    open_tasks: dict[str, OpenTask] = {}
+    """Play -> its open task."""
+    request_ids: list[str] = []
     """Ids of the latest requests, oldest first: a relay may repeat itself."""
 
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Account)
+LAYOUT = 2
 
 
-def encode(account: Account) -> bytes:
-    """The account as bytes; the same account gives the same bytes."""
-    return _ENCODER.encode(account)
+def from_layout_1(plain: dict[str, Any]) -> dict[str, Any]:
+    """Layout 2 renamed keys."""
+    account = _renamed(plain, _ACCOUNT_KEYS)
+    if "view" in account:
+        account["view"] = _renamed(account["view"], {"marks": "snapshots"})
+    account["runs"] = [_run_from_layout_1(run) for run in account.get("runs", [])]
+    return account
 
 
-def decode(data: bytes) -> Account:
-    """The account these bytes are. Raises msgspec.ValidationError where they are none."""
-    return _DECODER.decode(data)
+def _run_from_layout_1(plain: dict[str, Any]) -> dict[str, Any]:
+    run = _renamed(plain, {"items": "pending", "ask": "request"})
+    return run | {"pending": [_renamed(step, {"waiting": "awaiting_contact"}) for step in run["pending"]]}
+
+
+_ACCOUNT_KEYS = {
+    "held": "replaying",
+    "refused": "declined_topics",
+    "contacted": "last_contacted",
+    "spent": "budget_entries",
+    "tasks": "open_tasks",
+    "requests": "request_ids",
+}
+
+
+def _renamed(plain: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in plain.items()}

@@ -1,1 +1,1 @@
-"""What does notify do when told, in a transaction? Plan, settle what became of it, and take consent."""
+"""Handlers of notify, each in a transaction: decide, move deliveries, record consent."""

@@ -1,10 +1,11 @@
-"""What do we do when a person says no, or comes back? At once, once, and told to the others."""
+"""Consent handlers: what a person declined or came back to is recorded at once, once, and published."""
 
 from datetime import datetime
 from typing import NamedTuple
 
-from services.notify.core.consent import EVERYTHING, consented
-from services.notify.store import accounts, consents, deliveries
+from services.notify.core.consent import EVERYTHING, apply_consent
+from services.notify.store import deliveries
+from services.notify.store.accounts import Accounts, save_consent
 from shared.contracts.outreach import ConsentChanged
 from shared.contracts.topics import OUTREACH
 from shared.db.protocol import Tx
@@ -12,8 +13,8 @@ from shared.failures import Refused
 from shared.ids import derived
 
 
-class Said(NamedTuple):
-    """What a person said about a topic (`*` is everything), and how it reached us."""
+class ConsentGiven(NamedTuple):
+    """Consent to a topic given or refused (`*` is everything), and how it reached us."""
 
     account: str
     user: str
@@ -22,38 +23,39 @@ class Said(NamedTuple):
     source: str
 
 
-async def say(tx: Tx, said: Said, part_of: accounts.PartOf, now: datetime) -> bool:
-    """Take it; False when nothing changed by it. Raises Refused for an account nobody knows."""
-    known = await accounts.locked(tx, {said.account})
-    if said.account not in known:
-        raise Refused(f"no account '{said.account}' has been seen", "no_account", 404)
-    account, change = known[said.account], _change(said, now)
-    after = consented(account, change)
+async def record_consent(tx: Tx, given: ConsentGiven, accounts: Accounts, now: datetime) -> bool:
+    """Record it; False when it changes nothing. Raises Refused for an unknown account."""
+    account = (await accounts.load_for_update(tx, {given.account})).get(given.account)
+    if account is None:
+        raise Refused(f"no account '{given.account}' has been seen", "no_account", 404)
+    change = _change(given, now)
+    after = apply_consent(account, change)
     if after == account:
         return False
-    await accounts.keep(tx, part_of, [after])
-    await consents.keep(tx, change, said.source)
+    await accounts.save(tx, [after])
+    await save_consent(tx, change, given.source)
     tx.emit(OUTREACH, [change])
     return True
 
 
-async def unsubscribe(tx: Tx, delivery: str, part_of: accounts.PartOf, now: datetime, *, everything: bool) -> bool:
-    """The person who got this delivery wants no more; False when no such delivery went to anybody."""
-    row = await deliveries.one(tx, delivery)
-    if row is None or row.user is None:
+async def unsubscribe(tx: Tx, delivery_id: str, accounts: Accounts, now: datetime, *, everything: bool) -> bool:
+    """The recipient of this delivery unsubscribes; False when no such delivery went to anybody."""
+    record = await deliveries.load(tx, delivery_id)
+    if record is None or record.user is None:
         return False
-    topic = EVERYTHING if everything or not row.topic else row.topic
-    await say(tx, Said(row.account, row.user, topic, granted=False, source="link"), part_of, now)
+    topic = EVERYTHING if everything or not record.topic else record.topic
+    given = ConsentGiven(record.account, record.user, topic, granted=False, source="link")
+    await record_consent(tx, given, accounts, now)
     return True
 
 
-def _change(said: Said, now: datetime) -> ConsentChanged:
+def _change(given: ConsentGiven, now: datetime) -> ConsentChanged:
     return ConsentChanged(
-        id=derived("consent", said.account, said.user, said.topic, said.granted, now.isoformat()),
-        account=said.account,
+        id=derived("consent", given.account, given.user, given.topic, given.granted, now.isoformat()),
+        account=given.account,
         at=now,
         decided_at=now,
-        user=said.user,
-        topic=said.topic,
-        granted=said.granted,
+        user=given.user,
+        topic=given.topic,
+        granted=given.granted,
     )

@@ -1,55 +1,100 @@
-"""What may an operator do with a delivery? Let a previewed one go, and close a task."""
+"""Outbox: a decision becomes a row with the text it would be sent with, and a message to the other services."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row
+from services.notify.core.channels import Channels
+from services.notify.core.consent import TRANSACTIONAL
+from services.notify.core.decision import Decision, encode_decision
+from services.notify.core.state import Account
+from services.notify.definition import Definition
+from services.notify.rendering import Rendered
+from shared.contracts.evidence import Value
+from shared.contracts.outreach import DeliveryStatus, OutreachRecorded, OutreachStatus
+from shared.db.protocol import Values
+from shared.ids import derived
+from shared.links import Links
 
-from services.notify.core.settled import closed
-from services.notify.store import accounts, deliveries
-from shared.db.protocol import Tx
-from shared.failures import Refused
-
-RELEASED = "released"
-
-
-async def release(tx: Tx, name: str, now: datetime) -> None:
-    """Let it go with the next sending. Raises Refused, saying why it cannot."""
-    row = _found(await deliveries.locked(tx, name))
-    if row.history:
-        raise Refused("planned from imported history: it shows what would have been, and is never sent", "history", 409)
-    if row.status != "previewed":
-        raise Refused(f"it is {row.status}: only what is previewed can be released", "not_previewed", 409)
-    if row.expires_at <= now:
-        raise Refused(f"it expired at {row.expires_at.isoformat()}: late help is no help", "expired", 409)
-    await _let_go(tx, row, now)
+UNSUBSCRIBE = "unsubscribe"
+"""The purpose that unsubscribe links are signed for."""
+_NOTHING = Rendered("", "", "")
 
 
-async def release_play(tx: Tx, play: str, now: datetime) -> int:
-    """Let everything of a play go that still may. How many."""
-    rows = [row for row in await deliveries.previewed(tx, play) if row.expires_at > now]
-    for row in rows:
-        await _let_go(tx, row, now)
-    return len(rows)
+class MessageWriter:
+    """Writes with the company's templates. `public_url` is where customers reach us."""
+
+    def __init__(self, definition: Definition, links: Links, public_url: str) -> None:
+        self._definition = definition
+        self._links = links
+        self._public_url = public_url
+
+    def unsubscribe_url(self, delivery_id: str) -> str:
+        """The link that unsubscribes the recipient. It carries the delivery's id, nobody's name or address."""
+        return f"{self._public_url}/notify/u/{self._links.sign(UNSUBSCRIBE, {'delivery': delivery_id})}"
+
+    def render(self, decision: Decision) -> Rendered:
+        """The message. Raises RenderError where a value it needs is unknown."""
+        if not decision.send:
+            return _NOTHING
+        link: dict[str, Value] = {"unsubscribe_link": self.unsubscribe_url(decision.id)}
+        values = self._definition.company | decision.values | link
+        footer = _needs_footer(decision, self._definition.playbook.channels)
+        return self._definition.templates.render(decision.template, values, subject=decision.subject, footer=footer)
 
 
-async def done(tx: Tx, name: str, part_of: accounts.PartOf, now: datetime) -> None:
-    """The task is done; closing it twice changes nothing. Raises Refused where it is no open task."""
-    row = _found(await deliveries.locked(tx, name))
-    if row.channel != "task" or row.status not in {"opened", "done"}:
-        raise Refused(f"a {row.channel} that is {row.status} is no open task", "no_task", 409)
-    if row.status == "done":
-        return
-    await deliveries.change(tx, row, status="done", done_at=now)
-    known = await accounts.locked(tx, {row.account})
-    await accounts.keep(tx, part_of, [closed(account, name) for account in known.values()])
+def new_row(decision: Decision, status: DeliveryStatus, rendered: Rendered, account: Account, now: datetime) -> Values:
+    """A new row of the outbox."""
+    contact = account.contacts.get(decision.user or "")
+    return {
+        "id": decision.id,
+        "account": decision.account,
+        "user": decision.user,
+        "address": contact.email if contact else None,
+        "play": decision.play,
+        "step": decision.step,
+        "channel": decision.channel,
+        "outreach_class": decision.outreach_class,
+        "topic": decision.topic,
+        "status": status,
+        "reason": decision.reason,
+        "detail": decision.detail,
+        "at": decision.at,
+        "planned_at": now,
+        "not_before": decision.at,
+        "expires_at": decision.expires_at,
+        "history": decision.history,
+        **rendered._asdict(),
+        "decision": encode_decision(decision),
+        "attempt": 0,
+        "lease_epoch": 0,
+        "lease_until": None,
+        "stage": "",
+        "maybe_delivered": False,
+        "provider_ref": "",
+        "sent_at": None,
+        "done_at": None,
+    }
 
 
-async def _let_go(tx: Tx, row: Row[Any], now: datetime) -> None:
-    await deliveries.change(tx, row, status="pending", reason=RELEASED, not_before=max(now, row.not_before))
+def outreach_recorded(
+    decision: Decision, status: OutreachStatus, at: datetime, now: datetime, reason: str = ""
+) -> OutreachRecorded:
+    """The message to the other services."""
+    return OutreachRecorded(
+        id=derived("outreach", decision.id, status),
+        account=decision.account,
+        at=at,
+        decided_at=now,
+        history=decision.history,
+        delivery=decision.id,
+        play=decision.play,
+        step=decision.step,
+        channel=decision.channel,
+        outreach_class=decision.outreach_class,
+        status=status,
+        user=decision.user,
+        reason=reason or None,
+    )
 
 
-def _found(row: Row[Any] | None) -> Row[Any]:
-    if row is None:
-        raise Refused("no such delivery", "no_delivery", 404)
-    return row
+def _needs_footer(decision: Decision, channels: Channels) -> bool:
+    return channels[decision.channel].needs_footer(decision.outreach_class == TRANSACTIONAL)

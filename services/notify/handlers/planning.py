@@ -1,112 +1,122 @@
-"""What do we do when told, or when time passes? Ask the core account by account, and write what it decided, once."""
+"""Planning: asks the core account by account what follows from messages or from time, and writes each decision once."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from msgspec.structs import replace
 
+from services.notify.core.channels import Channels
+from services.notify.core.decision import Decision
+from services.notify.core.delivery import close_task, forget_contact
 from services.notify.core.engine import advance, apply
-from services.notify.core.planned import Planned
 from services.notify.core.playbook import Playbook
-from services.notify.core.reach import REACH
-from services.notify.core.settled import closed, dropped
 from services.notify.core.state import Account
-from services.notify.handlers.writing import Writer, recorded, row
+from services.notify.handlers.outbox import MessageWriter, new_row, outreach_recorded
 from services.notify.rendering import Rendered, RenderError
-from services.notify.store import accounts, deliveries
-from services.notify.store.switch import Mode, read_switch
+from services.notify.store import deliveries
+from services.notify.store.accounts import Accounts
 from shared.clock import Clock
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.lifecycle import LifecycleMessage
-from shared.contracts.outreach import OutreachRecorded
+from shared.contracts.outreach import DeliveryStatus, OutreachMode, OutreachRecorded, OutreachStatus
 from shared.contracts.topics import LIFECYCLE, OUTREACH
-from shared.db.protocol import Tx
+from shared.db.protocol import Tx, Values
 from shared.service.processor import MessageBatch
 
 GROUP = "notify"
-UNWRITABLE = "unwritable"
-_Taken = LifecycleMessage | OutreachRequested
-_TOLD: dict[str, Any] = {"previewed": "previewed", "skipped": "skipped", "opened": "opened"}
-"""What the others hear when it is planned: a pending delivery is told once it was sent."""
+_Planned = LifecycleMessage | OutreachRequested
+_PUBLISHED: dict[DeliveryStatus, OutreachStatus] = {
+    "previewed": "previewed",
+    "skipped": "skipped",
+    "opened": "opened",
+}
+"""What is published when a delivery is planned: a pending one is published once it was sent."""
 
 
-class Handlers:
-    """Applies one playbook. `first` is the mode before anybody set one."""
+class PlanningHandlers:
+    """Applies one playbook. `default_mode` is the mode before anybody set one."""
 
     def __init__(
-        self, book: Playbook, writer: Writer, part_of: accounts.PartOf, clock: Clock, first: Mode = "preview"
+        self,
+        book: Playbook,
+        writer: MessageWriter,
+        accounts: Accounts,
+        clock: Clock,
+        default_mode: OutreachMode = "preview",
     ) -> None:
         self._book = book
         self._writer = writer
-        self._part_of = part_of
+        self._accounts = accounts
         self._clock = clock
-        self._first = first
+        self._default_mode: OutreachMode = default_mode
         self.handled_until: dict[int, datetime] = {}
         """For each partition of `lifecycle.v1` when its latest handled message was decided."""
 
-    async def told(self, tx: Tx, batch: MessageBatch) -> None:
+    async def handle(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `lifecycle.v1` or `advocacy.v1`."""
-        messages = [message for message in batch.messages if isinstance(message, _Taken)]
-        known = await accounts.begun(tx, {message.account for message in messages}, self._part_of)
-        decided: list[Planned] = []
+        messages = [message for message in batch.messages if isinstance(message, _Planned)]
+        ids = {message.account for message in messages}
+        accounts = await self._accounts.load_or_create_for_update(tx, ids)
+        decisions: list[Decision] = []
         for message in messages:
-            known[message.account], planned = apply(known[message.account], message, self._book)
-            decided += planned
-        await self._keep(tx, known, decided)
+            accounts[message.account], decided = apply(accounts[message.account], message, self._book)
+            decisions += decided
+        await self._save(tx, accounts, decisions)
         if batch.topic is LIFECYCLE:
             self.handled_until[batch.partition] = batch.messages[-1].decided_at
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
-        known = await accounts.locked(tx, ids)
-        decided: list[Planned] = []
-        for name, account in known.items():
-            known[name], planned = advance(account, until, self._book)
-            decided += planned
-        await self._keep(tx, known, decided)
-        return len(known)
+        accounts = await self._accounts.load_for_update(tx, ids)
+        decisions: list[Decision] = []
+        for account_id, account in accounts.items():
+            accounts[account_id], decided = advance(account, until, self._book)
+            decisions += decided
+        await self._save(tx, accounts, decisions)
+        return len(accounts)
 
-    async def _keep(self, tx: Tx, known: dict[str, Account], decided: Iterable[Planned]) -> None:
-        fresh = await self._fresh(tx, decided)
-        live = bool(fresh) and (await read_switch(tx, self._first)).mode == "live"
-        now, rows = self._clock.now(), list[dict[str, Any]]()
-        told: list[OutreachRecorded] = []
-        for planned, written in map(self._written, fresh):
-            known[planned.account] = _after(known[planned.account], planned)
-            status = _status(planned, live=live)
-            rows.append(row(planned, status, written, known[planned.account], now))
-            if status in _TOLD:
-                told.append(recorded(planned, _TOLD[status], planned.at, now, planned.reason))
+    async def _save(self, tx: Tx, accounts: dict[str, Account], decisions: Iterable[Decision]) -> None:
+        fresh = await self._fresh(tx, decisions)
+        live = bool(fresh) and (await deliveries.read_mode(tx, self._default_mode)).mode == "live"
+        now, rows = self._clock.now(), list[Values]()
+        published: list[OutreachRecorded] = []
+        for decision, rendered in map(self._rendered, fresh):
+            account = accounts[decision.account] = _after(accounts[decision.account], decision)
+            status = _first_status(decision, self._book.channels, live=live)
+            rows.append(new_row(decision, status, rendered, account, now))
+            if status in _PUBLISHED:
+                published.append(outreach_recorded(decision, _PUBLISHED[status], decision.at, now, decision.reason))
         await deliveries.add(tx, rows)
-        await accounts.keep(tx, self._part_of, known.values())
-        tx.emit(OUTREACH, told)
+        await self._accounts.save(tx, accounts.values())
+        tx.emit(OUTREACH, published)
 
-    async def _fresh(self, tx: Tx, decided: Iterable[Planned]) -> list[Planned]:
-        """Those that were not planned before. Their accounts are locked: nobody else plans them now."""
-        once = {planned.id: planned for planned in decided}
-        known = await deliveries.known(tx, once.keys()) if once else set()
-        return [planned for name, planned in once.items() if name not in known]
+    async def _fresh(self, tx: Tx, decisions: Iterable[Decision]) -> list[Decision]:
+        """Those that are not stored yet. Their accounts are locked: nobody else plans them now."""
+        by_id = {decision.id: decision for decision in decisions}
+        existing = await deliveries.existing(tx, by_id.keys()) if by_id else set()
+        return [decision for delivery_id, decision in by_id.items() if delivery_id not in existing]
 
-    def _written(self, planned: Planned) -> tuple[Planned, Rendered]:
+    def _rendered(self, decision: Decision) -> tuple[Decision, Rendered]:
         try:
-            return planned, self._writer.written(planned)
+            return decision, self._writer.render(decision)
         except RenderError as error:
-            failed = replace(planned, send=False, reason=UNWRITABLE, detail=str(error))
-            return failed, self._writer.written(failed)
+            failed = replace(decision, send=False, reason="unwritable", detail=str(error))
+            return failed, self._writer.render(failed)
 
 
-def _after(account: Account, planned: Planned) -> Account:
+def _after(account: Account, decision: Decision) -> Account:
     """What could not be written costs nothing."""
-    return closed(dropped(account, planned.id), planned.id) if planned.reason == UNWRITABLE else account
+    if decision.reason != "unwritable":
+        return account
+    return close_task(forget_contact(account, decision.id), decision.id)
 
 
-def _status(planned: Planned, *, live: bool) -> str:
-    """Where a delivery begins. A task stands in our own house, so it is opened in either mode."""
-    if not planned.send:
+def _first_status(decision: Decision, channels: Channels, *, live: bool) -> DeliveryStatus:
+    """Where a delivery begins. A task is for our own people, so it is opened in either mode."""
+    if not decision.send:
         return "skipped"
-    if planned.history:
+    if decision.history:
         return "previewed"
-    if not REACH[planned.channel].customer:
+    if not channels[decision.channel].reaches_customer:
         return "opened"
     return "pending" if live else "previewed"

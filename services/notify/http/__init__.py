@@ -1,1 +1,1 @@
-"""What may be asked of notify? The outbox with its texts and reasons, mode, tasks, plays, consents; and the way out."""
+"""REST API of notify: outbox, tasks, mode, plays and consents; and the unsubscribe page."""

@@ -1,13 +1,15 @@
-"""What do the answers look like?"""
+"""Models of the REST API: what requests carry and answers show."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.contracts.outreach import DeliveryStatus, OutreachMode
+
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Mode = Literal["preview", "live"]
-STATUSES = ("previewed", "pending", "sending", "sent", "skipped", "failed", "unknown", "opened", "done")
+Filter = Annotated[str | None, Query(max_length=200)]
 
 
 class DeliveryRow(BaseModel):
@@ -21,7 +23,7 @@ class DeliveryRow(BaseModel):
     step: str
     channel: str
     outreach_class: str
-    status: str
+    status: DeliveryStatus
     reason: str
     detail: str
     at: datetime
@@ -45,9 +47,9 @@ class DeliveryView(DeliveryRow):
 
 
 class ModeView(BaseModel):
-    """Whether mail leaves the house; `set_by` is empty while the settings say so."""
+    """Whether deliveries leave; `set_by` is empty while the settings decide."""
 
-    mode: Mode
+    mode: OutreachMode
     set_by: str
     set_at: datetime | None
 
@@ -56,7 +58,7 @@ class ModeWanted(BaseModel):
     """preview: nothing leaves, new deliveries are only shown. live: new deliveries, and released ones, are sent."""
 
     model_config = ConfigDict(extra="forbid")
-    mode: Mode
+    mode: OutreachMode
 
 
 class PlayWanted(BaseModel):
@@ -96,7 +98,7 @@ class PlayView(BaseModel):
 
 
 class ConsentWanted(BaseModel):
-    """What a person said about a topic: a play's topic or class, or `*` for everything but transactional mail."""
+    """Consent of a person to a topic: a play's topic or class, or `*` for everything but transactional mail."""
 
     model_config = ConfigDict(extra="forbid")
     account: Name
@@ -106,7 +108,7 @@ class ConsentWanted(BaseModel):
 
 
 class ConsentView(BaseModel):
-    """What a person last said. `source` is `link` for the page in our mails, else the key that was used."""
+    """The latest consent of a person. `source` is `link` for the page in our mails, else the key that was used."""
 
     account: str
     user: str

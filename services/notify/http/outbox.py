@@ -1,34 +1,38 @@
-"""What went out, what would, and what did not, and why? Reading the outbox, and letting things go."""
+"""Outbox API: deliveries and tasks with their texts and reasons; releasing a preview, completing a task."""
 
-from typing import Annotated, Any
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query
-from sqlalchemy import Row
 
 from services.notify.core.playbook import Playbook
-from services.notify.core.reach import REACH
-from services.notify.handlers import outbox
-from services.notify.http.lists import Cursor, Filter, Limit, known, moment_and_id
-from services.notify.http.models import STATUSES, DeliveryRow, DeliveryView, PlayWanted, Released
-from services.notify.store import accounts, deliveries
-from services.notify.store.deliveries import Wanted
+from services.notify.handlers import delivery as handlers
+from services.notify.http.models import DeliveryRow, DeliveryView, Filter, PlayWanted, Released
+from services.notify.store import deliveries
+from services.notify.store.accounts import Accounts
+from services.notify.store.deliveries import DeliveryFilter
+from shared.contracts.outreach import DeliveryStatus
 from shared.failures import Refused
 from shared.http.auth import allowed
-from shared.http.paging import Page, cursor
+from shared.http.paging import MOST, Page, after, cursor
 from shared.service.context import ServiceContext
 
+_Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before", max_length=1000)]
+_Limit = Annotated[int, Query(ge=1, le=MOST)]
 _History = Annotated[bool | None, Query(description="true: only what comes of imported history")]
 
 
-def router(context: ServiceContext, book: Playbook, part_of: accounts.PartOf) -> APIRouter:
+def router(context: ServiceContext, book: Playbook, accounts: Accounts) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
     routes = APIRouter(prefix="/v1", tags=["outbox"], dependencies=[Depends(allowed(context.keys, "read"))])
-    _reading(routes, context)
-    _changing(routes, context, book, part_of)
+    _reading(routes, context, book)
+    _changing(routes, context, book, accounts)
     return routes
 
 
-def _reading(routes: APIRouter, context: ServiceContext) -> None:
+def _reading(routes: APIRouter, context: ServiceContext, book: Playbook) -> None:
     @routes.get("/outbox")
     async def list_outbox(
         status: Filter = None,
@@ -36,13 +40,13 @@ def _reading(routes: APIRouter, context: ServiceContext) -> None:
         play: Filter = None,
         channel: Filter = None,
         history: _History = None,
-        at: Cursor = None,
-        limit: Limit = 100,
+        at: _Cursor = None,
+        limit: _Limit = 100,
     ) -> Page[DeliveryRow]:
         """Deliveries that match every filter given, the newest (on their accounts' clocks) first."""
-        known("status", status, STATUSES)
-        known("channel", channel, REACH)
-        wanted = Wanted(status, account, play, channel, history)
+        _refuse_unknown("status", status, get_args(DeliveryStatus))
+        _refuse_unknown("channel", channel, book.channels)
+        wanted = DeliveryFilter(status, account, play, channel, history)
         return await _page(context, wanted, at, limit)
 
     @routes.get("/outbox/{delivery:id}")
@@ -51,52 +55,68 @@ def _reading(routes: APIRouter, context: ServiceContext) -> None:
         return await view(context, delivery)
 
     @routes.get("/tasks", tags=["tasks"])
-    async def list_tasks(account: Filter = None, at: Cursor = None, limit: Limit = 100) -> Page[DeliveryRow]:
+    async def list_tasks(account: Filter = None, at: _Cursor = None, limit: _Limit = 100) -> Page[DeliveryRow]:
         """Tasks for your own people that nobody closed yet, the newest first."""
-        return await _page(context, Wanted("opened", account, channel="task"), at, limit)
+        return await _page(context, DeliveryFilter("opened", account), at, limit)
 
 
-def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, part_of: accounts.PartOf) -> None:
+def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accounts: Accounts) -> None:
     admin = [Depends(allowed(context.keys, "admin"))]
 
     @routes.post("/outbox/release", dependencies=admin)
     async def release_play(wanted: PlayWanted) -> Released:
         """Let everything go that is previewed of a play, and neither history nor expired."""
-        known("play", wanted.play, book.plays)
+        _refuse_unknown("play", wanted.play, book.plays)
         async with context.database.transaction() as tx:
-            return Released(released=await outbox.release_play(tx, wanted.play, context.clock.now()))
+            return Released(released=await handlers.release_play(tx, wanted.play, context.clock.now()))
 
     @routes.post("/outbox/{delivery:id}/release", dependencies=admin)
     async def release(delivery: str) -> DeliveryView:
         """Let one previewed delivery go; it leaves while the mode is live."""
         async with context.database.transaction() as tx:
-            await outbox.release(tx, delivery, context.clock.now())
+            await handlers.release(tx, delivery, context.clock.now())
         return await view(context, delivery)
 
     @routes.post("/tasks/{task:id}/done", tags=["tasks"], dependencies=admin)
     async def task_done(task: str) -> DeliveryView:
         """Close a task: its play may open another. Closing it twice changes nothing."""
         async with context.database.transaction() as tx:
-            await outbox.done(tx, task, part_of, context.clock.now())
+            await handlers.complete_task(tx, task, accounts, context.clock.now())
         return await view(context, task)
 
 
 async def view(context: ServiceContext, delivery: str) -> DeliveryView:
     """One delivery. Raises Refused where there is none."""
     async with context.database.snapshot() as read:
-        row = await deliveries.one(read, delivery)
-    if row is None:
+        record = await deliveries.load(read, delivery)
+    if record is None:
         raise Refused("no such delivery", "no_delivery", 404)
-    return DeliveryView(**_fields(row))
+    return DeliveryView(**asdict(record))
 
 
-async def _page(context: ServiceContext, wanted: Wanted, at: str | None, limit: int) -> Page[DeliveryRow]:
+async def _page(context: ServiceContext, wanted: DeliveryFilter, at: str | None, limit: int) -> Page[DeliveryRow]:
     async with context.database.snapshot() as read:
-        rows = await deliveries.listed(read, wanted, moment_and_id(at), limit + 1)
-    items = [DeliveryRow(**_fields(row)) for row in rows[:limit]]
-    following = cursor([items[-1].at.isoformat(), items[-1].id]) if len(rows) > limit else None
+        records = await deliveries.page(read, wanted, _position(at), limit + 1)
+    items = [DeliveryRow(**asdict(record)) for record in records[:limit]]
+    following = cursor([items[-1].at.isoformat(), items[-1].id]) if len(records) > limit else None
     return Page(items=items, next=following)
 
 
-def _fields(row: Row[Any]) -> dict[str, Any]:
-    return dict(row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+def _position(text: str | None) -> tuple[datetime, str] | None:
+    """The time and id of the last row of the page before. Raises Refused for what is no cursor of such a list."""
+    values = after(text, 2)
+    if values is None:
+        return None
+    try:
+        at = datetime.fromisoformat(values[0])
+    except (ValueError, TypeError):
+        at = None
+    if at is None or at.tzinfo is None or not isinstance(values[1], str):
+        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
+    return at, values[1]
+
+
+def _refuse_unknown(what: str, given: str | None, there_are: Collection[str]) -> None:
+    """Raises Refused for a filter that can never match: a typo must not look like an empty list."""
+    if given is not None and given not in there_are:
+        raise Refused(f"no {what} '{given}'; there are: {', '.join(there_are)}", f"unknown_{what}")

@@ -1,1 +1,1 @@
-"""What does notify remember? Accounts, every delivery with its reason, what people declined, and the switch."""
+"""Store of notify: accounts with their consents, and deliveries with the outreach mode."""

@@ -1,57 +1,56 @@
-"""What do we remember of accounts? The state of each, and when time has something to do for it."""
+"""Accounts of notify, and what people consented to. Decisions read the account's state; the consent table is for lists."""
 
-from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from services.notify.core.consent import EVERYTHING
 from services.notify.core.engine import next_due
-from services.notify.core.state import Account, decode, encode
-from services.notify.tables import account
-from shared.db.protocol import Read, Tx
+from services.notify.core.state import LAYOUT, Account, from_layout_1
+from services.notify.tables import account, consent
+from shared.contracts.outreach import ConsentChanged
+from shared.db.accounts import AccountRepository, PartitionOf
+from shared.db.layouts import Layouts
+from shared.db.protocol import Read, Tx, Values
 
-_c = account.c
-PartOf = Callable[[str], int]
-"""The partition of `lifecycle.v1` that holds an account's messages."""
-
-
-async def locked(tx: Tx, ids: Collection[str]) -> dict[str, Account]:
-    """The accounts of these that are known, locked in id order until the transaction ends."""
-    rows = await tx.among(select(_c.id, _c.state).with_for_update(), _c.id, ids)
-    return {row.id: decode(row.state) for row in rows}
+LAYOUTS = Layouts(Account, LAYOUT, {1: from_layout_1})
+Accounts = AccountRepository[Account]
+_c = consent.c
 
 
-async def begun(tx: Tx, ids: Collection[str], part_of: PartOf) -> dict[str, Account]:
-    """All of these, locked; unknown ones are begun.
+class ConsentRecord(NamedTuple):
+    """The latest consent of a person to a topic."""
 
-    Written before they are locked: readers of two topics may meet a new account in two transactions at once.
-    """
-    found = await locked(tx, ids)
-    missing = sorted(set(ids) - found.keys())
-    if missing:
-        await tx.insert_new(account, [_row(part_of(name), Account(name)) for name in missing])
-        found |= await locked(tx, missing)
-    return found
+    account: str
+    user: str
+    topic: str
+    granted: bool
+    source: str
+    changed_at: datetime
 
 
-async def due(read: Read, part: int, until: datetime, limit: int) -> list[str]:
-    """Accounts of a partition for which time has something to do, the longest overdue first."""
-    waiting = select(_c.id).where(_c.part == part, _c.next_due <= until, _c.held.is_(False))
-    return [row.id for row in await read.all(waiting.order_by(_c.next_due).limit(limit))]
+def repository(partition_of: PartitionOf) -> Accounts:
+    """The accounts. `partition_of` gives the partition of `lifecycle.v1` that holds an account's messages."""
+    return AccountRepository(account, LAYOUTS, _columns, Account, partition_of)
 
 
-async def keep(tx: Tx, part_of: PartOf, accounts: Iterable[Account]) -> None:
-    """Write the accounts as they are now."""
-    await tx.upsert(account, [_row(part_of(one.id), one) for one in accounts])
+async def save_consent(tx: Tx, change: ConsentChanged, source: str) -> None:
+    """The latest consent replaces the earlier one. Coming back to everything takes back all that was declined."""
+    if change.granted and change.topic == EVERYTHING:
+        theirs = (_c.account == change.account, _c.user == change.user)
+        await tx.run(update(consent).where(*theirs).values(granted=True, source=source, changed_at=change.at))
+    record = ConsentRecord(change.account, change.user, change.topic, change.granted, source, change.at)
+    await tx.upsert(consent, [record._asdict()])
 
 
-def _row(part: int, one: Account) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "part": part,
-        "clock": one.clock,
-        "next_due": next_due(one),
-        "held": one.held,
-        "state": encode(one),
-    }
+async def consents_of(read: Read, user: str, account_id: str | None) -> list[ConsentRecord]:
+    """Every consent of a person, in this account or in all."""
+    found = select(*(_c[name] for name in ConsentRecord._fields)).where(_c.user == user)
+    if account_id is not None:
+        found = found.where(_c.account == account_id)
+    return [ConsentRecord(*tuple(row)) for row in await read.all(found.order_by(_c.account, _c.topic))]
+
+
+def _columns(state: Account) -> Values:
+    return {"clock": state.clock, "next_due": next_due(state), "replaying": state.replaying}

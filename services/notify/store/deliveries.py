@@ -1,23 +1,74 @@
-"""What do we remember of deliveries? Each decision once, with its text and its reason."""
+"""Deliveries: each decision once, with its text, status and reason; and the mode that says whether they leave.
 
-from collections.abc import Collection, Iterable, Sequence
+Every change of a status goes through `change`, which allows what the machine in `core/delivery.py` allows.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import msgspec
 from sqlalchemy import Row, Select, func, select, update
 
-from services.notify.core.planned import Planned
-from services.notify.tables import delivery
+from services.notify.core.channels import AttemptStage
+from services.notify.core.decision import Decision, decode_decision
+from services.notify.core.delivery import DELIVERY
+from services.notify.tables import delivery, outreach_mode
+from shared.contracts.outreach import DeliveryStatus, OutreachClass, OutreachMode
 from shared.db.protocol import Read, Tx, Values
 
 _c = delivery.c
-_decode = msgspec.json.Decoder(Planned).decode
-_LISTED = [column for column in _c if column.name not in {"text", "html", "decision"}]
+_MODE_ROW = "outreach"
 
 
-class Wanted(NamedTuple):
-    """Which deliveries a list shows: those that match every filter given."""
+@dataclass(frozen=True)
+class DeliverySummary:
+    """A delivery in lists: everything but its texts."""
+
+    id: str
+    account: str
+    user: str | None
+    address: str | None
+    play: str
+    step: str
+    channel: str
+    outreach_class: OutreachClass
+    topic: str
+    status: DeliveryStatus
+    reason: str
+    detail: str
+    at: datetime
+    planned_at: datetime
+    not_before: datetime
+    expires_at: datetime
+    history: bool
+    subject: str
+    attempt: int
+    lease_epoch: int
+    lease_until: datetime | None
+    stage: Literal["", AttemptStage]
+    maybe_delivered: bool
+    provider_ref: str
+    sent_at: datetime | None
+    done_at: datetime | None
+
+
+@dataclass(frozen=True)
+class DeliveryRecord(DeliverySummary):
+    """A delivery, whole. `decision_json` is what the core decided, in any layout."""
+
+    text: str
+    html: str
+    decision_json: bytes
+
+    @property
+    def decision(self) -> Decision:
+        """What the core decided. Raises msgspec.ValidationError where it cannot be read."""
+        return decode_decision(self.decision_json)
+
+
+class DeliveryFilter(NamedTuple):
+    """The deliveries a list shows: those that match every filter given."""
 
     status: str | None = None
     account: str | None = None
@@ -26,13 +77,25 @@ class Wanted(NamedTuple):
     history: bool | None = None
 
 
-def decision(row: Row[Any]) -> Planned:
-    """What the core decided."""
-    return _decode(row.decision)
+class OutreachModeRecord(NamedTuple):
+    """The mode, who set it and when; empty and None while it is the settings' own."""
+
+    mode: OutreachMode
+    set_by: str = ""
+    set_at: datetime | None = None
 
 
-async def known(read: Read, ids: Collection[str]) -> set[str]:
-    """Those of these that stand here already."""
+def _columns(record: type[DeliverySummary]) -> list[Any]:
+    names = [field.name for field in fields(record)]
+    return [_c.decision.label(name) if name == "decision_json" else _c[name] for name in names]
+
+
+_SUMMARY = select(*_columns(DeliverySummary))
+_RECORD = select(*_columns(DeliveryRecord))
+
+
+async def existing(read: Read, ids: Collection[str]) -> set[str]:
+    """Those of these that are stored already."""
     return {row.id for row in await read.among(select(_c.id), _c.id, ids)}
 
 
@@ -41,67 +104,98 @@ async def add(tx: Tx, rows: Iterable[Values]) -> None:
     await tx.insert_new(delivery, rows)
 
 
-async def change(tx: Tx, row: Row[Any], **values: Any) -> bool:
-    """Change the delivery if it still is as this row shows it; False when somebody else was faster."""
-    same = (_c.id == row.id, _c.status == row.status, _c.lease_epoch == row.lease_epoch)
-    return await tx.run(update(delivery).where(*same).values(values)) == 1
+async def change(tx: Tx, record: DeliverySummary, to: DeliveryStatus, **values: Any) -> bool:
+    """Move the delivery to a status if it still is as this record shows it; False when somebody else was faster.
+
+    Raises IllegalTransition where the status cannot follow.
+    """
+    status = DELIVERY.transition(record.status, to)
+    same = (_c.id == record.id, _c.status == record.status, _c.lease_epoch == record.lease_epoch)
+    return await tx.run(update(delivery).where(*same).values(status=status, **values)) == 1
 
 
-async def give_back(tx: Tx, row: Row[Any], now: datetime) -> None:
-    """A sender that stops: what nobody was told is as if never claimed, what is in doubt need not wait for the lease."""
-    same = (_c.id == row.id, _c.status == "sending", _c.lease_epoch == row.lease_epoch)
-    as_before = {"status": "pending", "attempt": row.attempt - 1, "lease_until": None}
+async def give_back(tx: Tx, record: DeliverySummary, now: datetime) -> None:
+    """A sender stops: what was only claimed is as if it never was, what is in doubt need not wait for the lease."""
+    same = (_c.id == record.id, _c.status == "sending", _c.lease_epoch == record.lease_epoch)
+    as_before = {"status": "pending", "attempt": record.attempt - 1, "lease_until": None}
     await tx.run(update(delivery).where(*same, _c.stage == "claimed").values(as_before))
     await tx.run(update(delivery).where(*same, _c.stage == "data_sent").values(lease_until=now))
 
 
-async def one(read: Read, name: str) -> Row[Any] | None:
+async def put_aside(tx: Tx, delivery_id: str, until: datetime, detail: str) -> None:
+    """Leave a delivery that cannot be handled until then, whatever its status is: the others must not wait behind it."""
+    waiting = update(delivery).where(_c.id == delivery_id, _c.status == "pending")
+    await tx.run(waiting.values(not_before=until, reason="error", detail=detail))
+    sending = update(delivery).where(_c.id == delivery_id, _c.status == "sending")
+    await tx.run(sending.values(lease_until=until, detail=detail))
+
+
+async def load(read: Read, delivery_id: str) -> DeliveryRecord | None:
     """A delivery, or None."""
-    return await read.first(select(delivery).where(_c.id == name))
+    return _record(await read.first(_RECORD.where(_c.id == delivery_id)))
 
 
-async def locked(tx: Tx, name: str) -> Row[Any] | None:
-    """A delivery, locked, or None."""
-    return await tx.first(select(delivery).where(_c.id == name).with_for_update())
+async def load_for_update(tx: Tx, delivery_id: str, *, skip_locked: bool = False) -> DeliveryRecord | None:
+    """A delivery, locked, or None; with `skip_locked` also None while another sender has it locked."""
+    return _record(await tx.first(_RECORD.where(_c.id == delivery_id).with_for_update(skip_locked=skip_locked)))
 
 
-async def due(tx: Tx, now: datetime, limit: int) -> Sequence[Row[Any]]:
-    """Pending ones whose time has come, locked; what another sender holds is left out."""
-    waiting = select(delivery).where(_c.status == "pending", _c.not_before <= now)
-    return await tx.all(waiting.order_by(_c.not_before, _c.id).limit(limit).with_for_update(skip_locked=True))
+async def due(read: Read, now: datetime, limit: int) -> list[str]:
+    """Ids of pending ones whose time has come, the longest waiting first."""
+    waiting = select(_c.id).where(_c.status == "pending", _c.not_before <= now)
+    return [row.id for row in await read.all(waiting.order_by(_c.not_before, _c.id).limit(limit))]
 
 
-async def stranded(tx: Tx, now: datetime, limit: int) -> Sequence[Row[Any]]:
-    """Those being sent by somebody who did not come back in time, locked."""
-    lost = select(delivery).where(_c.status == "sending", _c.lease_until <= now)
-    return await tx.all(lost.order_by(_c.id).limit(limit).with_for_update(skip_locked=True))
+async def stranded(read: Read, now: datetime, limit: int) -> list[str]:
+    """Ids of those whose sender did not come back in time, the longest overdue first."""
+    lost = select(_c.id).where(_c.status == "sending", _c.lease_until <= now)
+    return [row.id for row in await read.all(lost.order_by(_c.lease_until, _c.id).limit(limit))]
 
 
-async def previewed(tx: Tx, play: str) -> Sequence[Row[Any]]:
+async def previewed(tx: Tx, play: str) -> list[DeliverySummary]:
     """Every delivery of a play that is only shown and could be sent, locked in id order."""
-    shown = select(delivery).where(_c.play == play, _c.status == "previewed", _c.history.is_(False))
-    return await tx.all(shown.order_by(_c.id).with_for_update())
+    shown = _SUMMARY.where(_c.play == play, _c.status == "previewed", _c.history.is_(False))
+    return [DeliverySummary(*tuple(row)) for row in await tx.all(shown.order_by(_c.id).with_for_update())]
 
 
-async def listed(read: Read, wanted: Wanted, before: tuple[datetime, str] | None, limit: int) -> Sequence[Row[Any]]:
+async def page(
+    read: Read, wanted: DeliveryFilter, before: tuple[datetime, str] | None, limit: int
+) -> list[DeliverySummary]:
     """Deliveries, the newest on their accounts' clocks first; without their texts."""
-    found = _matching(select(*_LISTED), wanted)
+    found = _matching(_SUMMARY, wanted)
     if before is not None:
-        at, name = before
-        found = found.where((_c.at < at) | ((_c.at == at) & (_c.id < name)))
-    return await read.all(found.order_by(_c.at.desc(), _c.id.desc()).limit(limit))
+        at, delivery_id = before
+        found = found.where((_c.at < at) | ((_c.at == at) & (_c.id < delivery_id)))
+    rows = await read.all(found.order_by(_c.at.desc(), _c.id.desc()).limit(limit))
+    return [DeliverySummary(*tuple(row)) for row in rows]
 
 
 async def counts(read: Read) -> dict[str, dict[str, int]]:
-    """Play -> status -> how many."""
+    """Play -> status -> number of deliveries."""
     found: dict[str, dict[str, int]] = {}
-    counted = select(_c.play, _c.status, func.count().label("many")).group_by(_c.play, _c.status)
+    counted = select(_c.play, _c.status, func.count().label("number")).group_by(_c.play, _c.status)
     for row in await read.all(counted.order_by(_c.play, _c.status)):
-        found.setdefault(row.play, {})[row.status] = row.many
+        found.setdefault(row.play, {})[row.status] = row.number
     return found
 
 
-def _matching(found: Select[Any], wanted: Wanted) -> Select[Any]:
+async def read_mode(read: Read, default: OutreachMode) -> OutreachModeRecord:
+    """The mode; the default before anybody set one."""
+    c = outreach_mode.c
+    row = await read.first(select(c.mode, c.set_by, c.set_at).where(c.name == _MODE_ROW))
+    return OutreachModeRecord(default) if row is None else OutreachModeRecord(*tuple(row))
+
+
+async def set_mode(tx: Tx, to: OutreachModeRecord) -> None:
+    """From the next decision on."""
+    await tx.upsert(outreach_mode, [{"name": _MODE_ROW, **to._asdict()}])
+
+
+def _record(row: Row[Any] | None) -> DeliveryRecord | None:
+    return None if row is None else DeliveryRecord(*tuple(row))
+
+
+def _matching(found: Select[Any], wanted: DeliveryFilter) -> Select[Any]:
     for name, value in wanted._asdict().items():
         if value is not None:
             found = found.where(_c[name] == value)

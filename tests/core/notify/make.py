@@ -1,15 +1,17 @@
-"""What do tests of notify's core start from? Small plays, and messages of one account in order."""
+"""Builders for tests of notify's core: small plays, and messages of one account in order."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from services.notify.channels.table import CHANNELS
+from services.notify.core.account_view import Message
+from services.notify.core.budget import Budget, Cap, QuietHours
+from services.notify.core.decision import Decision
 from services.notify.core.engine import advance, apply
-from services.notify.core.planned import Planned
-from services.notify.core.playbook import Budget, Cap, Ending, Play, Playbook, Quiet, Step
+from services.notify.core.play_schema import Audience, Stop, Trigger
+from services.notify.core.playbook import Play, Playbook, Step, StopCondition
 from services.notify.core.state import Account
-from services.notify.core.view import Message
-from services.notify.core.words import Audience, On, Stop
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import (
@@ -37,7 +39,7 @@ CAPS = (
     Cap("expansion", 1, 30 * DAY, account=False, classes=frozenset({"expansion"}), topics=frozenset()),
     Cap("account", 5, 7 * DAY, account=True, classes=frozenset(), topics=frozenset()),
 )
-NIGHT = Quiet(time(20), time(8), weekends=True)
+NIGHT = QuietHours(time(20), time(8), weekends=True)
 
 
 def at(days: float) -> datetime:
@@ -45,20 +47,20 @@ def at(days: float) -> datetime:
     return MONDAY + days * DAY
 
 
-def budget(caps: Iterable[Cap] = CAPS, quiet: Quiet | None = None) -> Budget:
+def budget(caps: Iterable[Cap] = CAPS, quiet: QuietHours | None = None) -> Budget:
     pause = Expr("open_urgent_tickets >= 1")
     return Budget(tuple(caps), pause, frozenset({"expansion", "advocacy"}), quiet, "UTC", "salt", 30 * DAY)
 
 
 def step(after: float = 0, channel: Any = "email", template: str = "hello", expires: float = 7, **more: Any) -> Step:
     when = tuple(map(Expr, more.pop("when", ())))
-    return Step(more.pop("name", template), after * DAY, channel, template, "", expires * DAY, when)
+    return Step(more.pop("name", template), after * DAY, CHANNELS.traits[channel], template, "", expires * DAY, when)
 
 
-def play(name: str = "hello", on: On | None = None, steps: Iterable[Step] = (), **more: Any) -> Play:
-    on = on if on or more.pop("request", False) else On(signal=name)
+def play(name: str = "hello", on: Trigger | None = None, steps: Iterable[Step] = (), **more: Any) -> Play:
+    on = on if on or more.pop("request", False) else Trigger(signal=name)
     class_ = more.pop("class_", "onboarding")
-    endings = tuple(ending(stop) for stop in more.pop("stop", ()))
+    stops = tuple(stop_condition(stop) for stop in more.pop("stop", ()))
     conditions = {key: tuple(map(Expr, more.pop(key, ()))) for key in ("when", "unless")}
     return Play(
         name=name,
@@ -68,7 +70,7 @@ def play(name: str = "hello", on: On | None = None, steps: Iterable[Step] = (), 
         on=on,
         steps=tuple(steps) or (step(),),
         stages=frozenset(more.pop("stages", ())),
-        endings=endings,
+        stops=stops,
         cooldown=more.pop("cooldown", timedelta()),
         audience=more.pop("audience", Audience()),
         holdout=more.pop("holdout", 0.0),
@@ -76,12 +78,14 @@ def play(name: str = "hello", on: On | None = None, steps: Iterable[Step] = (), 
     )
 
 
-def ending(stop: Stop) -> Ending:
-    return Ending(stop, repr(stop), Expr(stop.when) if stop.when else None)
+def stop_condition(stop: Stop) -> StopCondition:
+    return StopCondition(stop, repr(stop), Expr(stop.when) if stop.when else None)
 
 
 def book(*plays: Play, budget: Budget | None = None) -> Playbook:
-    return Playbook({each.name: each for each in plays}, budget or BUDGET, frozenset({"at_risk", "stalled"}))
+    return Playbook(
+        {each.name: each for each in plays}, budget or BUDGET, CHANNELS.traits, frozenset({"at_risk", "stalled"})
+    )
 
 
 BUDGET = budget()
@@ -93,16 +97,16 @@ class Story:
     def __init__(self, playbook: Playbook, account: str = "acme") -> None:
         self.book = playbook
         self.account = Account(account)
-        self.planned: list[Planned] = []
+        self.planned: list[Decision] = []
 
-    def tell(self, *messages: Message) -> list[Planned]:
+    def tell(self, *messages: Message) -> list[Decision]:
         before = len(self.planned)
         for message in messages:
             self.account, planned = apply(self.account, message, self.book)
             self.planned += planned
         return self.planned[before:]
 
-    def wait(self, until: datetime) -> list[Planned]:
+    def wait(self, until: datetime) -> list[Decision]:
         self.account, planned = advance(self.account, until, self.book)
         self.planned += planned
         return planned
@@ -111,27 +115,27 @@ class Story:
     def next_seq(self) -> int:
         return self.account.seq + 1
 
-    def person(self, user: str = "ann", when: float = 0, **more: Any) -> list[Planned]:
+    def person(self, user: str = "ann", when: float = 0, **more: Any) -> list[Decision]:
         more = {"email": f"{user}@acme.test", "name": user.title()} | more
         return self.tell(ContactChanged(**self._head(when, more), user=user, **more))
 
-    def stage(self, stage: str, when: float = 0, previous: str | None = None, **more: Any) -> list[Planned]:
+    def stage(self, stage: str, when: float = 0, previous: str | None = None, **more: Any) -> list[Decision]:
         return self.tell(
             StageChanged(
                 **self._head(when, more), previous=previous, stage=stage, evidence=WHY, snapshot=self._seen(stage, more)
             )
         )
 
-    def signal(self, signal: str = "hello", when: float = 0, stage: str = "adoption", **more: Any) -> list[Planned]:
+    def signal(self, signal: str = "hello", when: float = 0, stage: str = "adoption", **more: Any) -> list[Decision]:
         head = self._head(when, more)
         return self.tell(SignalRaised(**head, signal=signal, evidence=WHY, snapshot=self._seen(stage, more)))
 
-    def flag(self, flag: str, raised: bool, when: float = 0, stage: str = "adoption", **more: Any) -> list[Planned]:
+    def flag(self, flag: str, raised: bool, when: float = 0, stage: str = "adoption", **more: Any) -> list[Decision]:
         head, flags = self._head(when, more), [flag] if raised else []
         snapshot = self._seen(stage, more | {"flags": flags})
         return self.tell(FlagChanged(**head, flag=flag, raised=raised, evidence=WHY, snapshot=snapshot))
 
-    def milestone(self, milestone: str, when: float = 0, stage: str = "adoption", **more: Any) -> list[Planned]:
+    def milestone(self, milestone: str, when: float = 0, stage: str = "adoption", **more: Any) -> list[Decision]:
         head = self._head(when, more)
         snapshot = self._seen(stage, more | {"milestones": {milestone: at(when)}})
         message = MilestoneReached(
@@ -144,13 +148,13 @@ class Story:
         )
         return self.tell(message)
 
-    def fact(self, fact: str, when: float = 0) -> list[Planned]:
+    def fact(self, fact: str, when: float = 0) -> list[Decision]:
         return self.tell(FactObserved(**self._head(when), fact=fact, event="e"))
 
-    def clock(self, when: float, *, live: bool) -> list[Planned]:
+    def clock(self, when: float, *, live: bool) -> list[Decision]:
         return self.tell(ClockAdvanced(**self._head(when), live=live))
 
-    def request(self, play: str, user: str = "ann", when: float = 0, **more: Any) -> list[Planned]:
+    def request(self, play: str, user: str = "ann", when: float = 0, **more: Any) -> list[Decision]:
         more = {"outreach_class": "survey", "link": "https://x.test/s"} | more
         moment = {"id": f"r{play}{user}{when}", "account": self.account.id, "at": at(when), "decided_at": at(when)}
         return self.tell(OutreachRequested(**moment, user=user, play=play, **more))
@@ -171,9 +175,9 @@ class Story:
         return Snapshot(stage, at(0), **{key: value for key, value in more.items() if key in known})
 
 
-def sent(planned: Iterable[Planned]) -> list[tuple[str, str | None]]:
+def sent(planned: Iterable[Decision]) -> list[tuple[str, str | None]]:
     return [(each.step, each.user) for each in planned if each.send]
 
 
-def reasons(planned: Iterable[Planned]) -> list[str]:
+def reasons(planned: Iterable[Decision]) -> list[str]:
     return [each.reason for each in planned if not each.send]

@@ -6,19 +6,19 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from services.notify.core.words import Audience, On, Stop
+from services.notify.core.play_schema import Audience, Stop, Trigger
 from tests.core.notify.make import NIGHT, Story, book, budget, play, step
 
 PLAYS = (
-    play("welcome", On(stage="onboarding"), [step(0, template="a"), step(1, template="b"), step(3, template="c")]),
-    play("save", On(flag="at_risk"), [step(0, "task", "t"), step(0.5, template="m")], class_="risk"),
-    play("value", On(signal="value"), class_="value", audience=Audience(["champion", "any"], 3)),
-    play("offer", On(signal="offer"), class_="expansion", unless=["at_risk"], cooldown=timedelta(days=3)),
-    play("favour", On(signal="favour"), class_="advocacy", steps=[step(1, expires=40)]),
-    play("bill", On(signal="bill"), [step(0), step(1, template="again")], class_="transactional"),
+    play("welcome", Trigger(stage="onboarding"), [step(0, template="a"), step(1, template="b"), step(3, template="c")]),
+    play("save", Trigger(flag="at_risk"), [step(0, "task", "t"), step(0.5, template="m")], class_="risk"),
+    play("value", Trigger(signal="value"), class_="value", audience=Audience(["champion", "any"], 3)),
+    play("offer", Trigger(signal="offer"), class_="expansion", unless=["at_risk"], cooldown=timedelta(days=3)),
+    play("favour", Trigger(signal="favour"), class_="advocacy", steps=[step(1, expires=40)]),
+    play("bill", Trigger(signal="bill"), [step(0), step(1, template="again")], class_="transactional"),
     play(
         "tip",
-        On(signal="tip"),
+        Trigger(signal="tip"),
         [step(0, "webhook", "hint"), step(2)],
         stop=[Stop(flag_cleared="at_risk"), Stop(signal="end")],
     ),

@@ -2,17 +2,17 @@
 
 from datetime import timedelta
 
+from services.notify.core.delivery import close_task
 from services.notify.core.engine import next_due
-from services.notify.core.settled import closed
-from services.notify.core.state import decode, encode
-from services.notify.core.words import Audience, On, Stop
+from services.notify.core.play_schema import Audience, Stop, Trigger
+from services.notify.store.accounts import LAYOUTS
 from tests.core.notify.make import Story, at, book, play, reasons, sent, step
 
 SERIES = (step(0, template="one"), step(2, template="two"), step(9, template="three"))
 
 
 def test_a_series_starts_with_its_stage_and_goes_out_on_its_days():
-    story = Story(book(play("welcome", On(stage="onboarding"), SERIES)))
+    story = Story(book(play("welcome", Trigger(stage="onboarding"), SERIES)))
     story.person()
     story.stage("onboarding")
     assert sent(story.wait(at(0))) == [("one", "ann")]
@@ -23,14 +23,14 @@ def test_a_series_starts_with_its_stage_and_goes_out_on_its_days():
 
 
 def test_steps_due_before_a_message_see_the_account_as_it_stood_then():
-    story = Story(book(play("welcome", On(stage="onboarding"), [step(2)], when=["seats >= 5"])))
+    story = Story(book(play("welcome", Trigger(stage="onboarding"), [step(2)], when=["seats >= 5"])))
     story.person()
     story.stage("onboarding", metrics={"seats": 5.0})
     assert sent(story.signal("other", when=3, stage="onboarding", metrics={"seats": 1.0})) == [("hello", "ann")]
 
 
 def test_entering_a_stage_from_elsewhere_does_not_start_a_play_that_asks_where_from():
-    story = Story(book(play("hello", On(stage="adoption", from_="onboarding"))))
+    story = Story(book(play("hello", Trigger(stage="adoption", from_="onboarding"))))
     story.person()
     story.stage("adoption", previous="retention")
     story.stage("adoption", when=1, previous="onboarding")
@@ -70,7 +70,7 @@ def test_somebody_who_agrees_is_preferred_to_somebody_who_unsubscribed():
 
 def test_a_play_ends_when_the_account_leaves_its_stages_and_says_what_was_not_sent():
     stop = [Stop(stage="left")]
-    story = Story(book(play("welcome", On(stage="onboarding"), SERIES, stages=["onboarding"], stop=stop)))
+    story = Story(book(play("welcome", Trigger(stage="onboarding"), SERIES, stages=["onboarding"], stop=stop)))
     story.person()
     story.stage("onboarding")
     told = story.stage("adoption", when=1, previous="onboarding")
@@ -90,7 +90,7 @@ def test_a_milestone_a_cleared_flag_a_signal_a_fact_or_a_condition_ends_a_play()
     named = {"milestone": "first_value", "flag_cleared": "stalled", "signal": "payment", "fact": "invoice_paid"}
     for kind, end in ends.items():
         stop = Stop(**{kind: named.get(kind, "unpaid == 0")})
-        story = Story(book(play("hello", On(flag="stalled"), [step(2)], stop=[stop])))
+        story = Story(book(play("hello", Trigger(flag="stalled"), [step(2)], stop=[stop])))
         story.flag("stalled", raised=True)
         assert reasons(end(story)) == ["stopped"], kind
 
@@ -124,8 +124,8 @@ def test_a_request_goes_to_the_person_it_names_until_it_expires():
     story.request("nps", "bob", values={"question": "Why?"}, expires_at=at(3))
     (planned,) = story.wait(at(0))
     assert (planned.user, planned.expires_at) == ("bob", at(3))
-    assert planned.facts["link"] == "https://x.test/s"
-    assert planned.facts["ask_question"] == "Why?"
+    assert planned.values["link"] == "https://x.test/s"
+    assert planned.values["ask_question"] == "Why?"
 
 
 def test_a_request_for_a_play_that_is_not_there_is_told():
@@ -138,7 +138,7 @@ def test_a_task_needs_no_contact_and_costs_no_budget():
     story = Story(book(play(steps=[step(0, "task")])))
     story.signal()
     assert sent(story.wait(at(0))) == [("hello", None)]
-    assert story.account.spent == []
+    assert story.account.budget_entries == []
 
 
 def test_a_play_has_one_open_task_until_somebody_closes_it():
@@ -146,7 +146,7 @@ def test_a_play_has_one_open_task_until_somebody_closes_it():
     story.signal()
     story.signal(when=1)
     assert reasons(story.wait(at(1))) == ["open_task"]
-    story.account = closed(story.account, story.planned[0].id)
+    story.account = close_task(story.account, story.planned[0].id)
     story.signal(when=2)
     assert sent(story.wait(at(2))) == [("hello", None)]
 
@@ -169,33 +169,33 @@ def test_a_play_that_left_the_playbook_ends_with_a_reason():
 
 
 def test_a_corrected_milestone_starts_nothing():
-    story = Story(book(play("hello", On(milestone="first_value"))))
+    story = Story(book(play("hello", Trigger(milestone="first_value"))))
     story.milestone("first_value", corrected=True)
     assert story.account.runs == []
 
 
 def test_an_account_comes_back_from_bytes_as_it_was():
-    story = Story(book(play("welcome", On(stage="onboarding"), SERIES)))
+    story = Story(book(play("welcome", Trigger(stage="onboarding"), SERIES)))
     story.person(timezone="Europe/Berlin")
     story.stage("onboarding", metrics={"seats": 5.0, "plan": "pro"}, milestones={"first_use": at(0)})
     story.wait(at(1))
-    assert decode(encode(story.account)) == story.account
+    assert LAYOUTS.decode(LAYOUTS.encode(story.account)) == story.account
 
 
 def test_what_changed_is_measured_from_about_a_quarter_ago():
-    story = Story(book(play())._replace(remembered=frozenset({"users"})))
+    story = Story(book(play())._replace(compared_metrics=frozenset({"users"})))
     story.person()
     for month in range(5):
         story.signal("tick", when=30 * month, metrics={"users": 10.0 * month})
     story.signal(when=121, metrics={"users": 99.0})
     (planned,) = story.wait(at(121))
-    assert planned.facts["users"] == 99.0
-    assert planned.facts["before_users"] == 10.0
-    assert planned.facts["before_date"] == at(30).date().isoformat()
+    assert planned.values["users"] == 99.0
+    assert planned.values["before_users"] == 10.0
+    assert planned.values["before_date"] == at(30).date().isoformat()
 
 
 def test_a_name_that_is_a_trick_is_not_greeted():
     story = Story(book(play()))
     story.person(name="http://evil.test/win now")
     story.signal()
-    assert story.wait(at(0))[0].facts["first_name"] == "there"
+    assert story.wait(at(0))[0].values["first_name"] == "there"

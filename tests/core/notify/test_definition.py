@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.notify.channels.table import KINDS
-from services.notify.core.reach import REACH
-from services.notify.definition import Definition, known_names, load_plays
+from services.notify.channels.table import CHANNELS
+from services.notify.definition import Definition, lifecycle_names, load_plays
 from shared.definitions import DefinitionError
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -17,7 +16,7 @@ STAGES = ("onboarding", "adoption", "value_realization", "expansion", "retention
 
 @pytest.fixture(scope="module")
 def shipped() -> Definition:
-    return load_plays(CONFIG, known_names(CONFIG / "lifecycle.yaml"))
+    return load_plays(CONFIG, CHANNELS.traits, lifecycle_names(CONFIG / "lifecycle.yaml"))
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def config(tmp_path: Path) -> Path:
 
 def mistakes(config: Path) -> list[str]:
     with pytest.raises(DefinitionError) as error:
-        load_plays(config, known_names(CONFIG / "lifecycle.yaml"))
+        load_plays(config, CHANNELS.traits, lifecycle_names(CONFIG / "lifecycle.yaml"))
     return [str(mistake).removeprefix(f"{config}/") for mistake in error.value.mistakes]
 
 
@@ -57,17 +56,13 @@ def test_every_template_is_used(shipped: Definition):
 
 
 def test_plays_load_without_a_lifecycle_definition_at_hand():
-    assert "at_risk" in load_plays(CONFIG).playbook.flags
-
-
-def test_every_channel_of_the_core_has_a_sender():
-    assert KINDS.keys() == REACH.keys()
+    assert "at_risk" in load_plays(CONFIG, CHANNELS.traits).playbook.flags
 
 
 def test_a_change_of_any_file_is_another_version(config: Path):
-    before = load_plays(config).playbook.version
+    before = load_plays(config, CHANNELS.traits).playbook.version
     (config / "templates/welcome_hello.md.j2").write_text("Subject: Hi\n\nHi\n", "utf8")
-    assert load_plays(config).playbook.version != before
+    assert load_plays(config, CHANNELS.traits).playbook.version != before
 
 
 BROKEN = {

@@ -4,9 +4,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.notify.core.consent import consented
+from services.notify.core.consent import apply_consent
 from services.notify.core.playbook import Playbook
-from services.notify.core.state import decode, encode
+from services.notify.store.accounts import LAYOUTS
 from shared.contracts.outreach import ConsentChanged
 from tests.core.notify.make import CAPS, DAY, Story, at
 from tests.core.notify.streams import LOUD, QUIET, Event, streams, tell, whole
@@ -30,7 +30,7 @@ def test_the_same_messages_give_the_same_plan_however_they_are_cut(
                 cut.wait(at(when + event.gap * share))
         when += event.gap
         tell(cut, event, when)
-        cut.account = decode(encode(cut.account))
+        cut.account = LAYOUTS.decode(LAYOUTS.encode(cut.account))
     plain.wait(at(end + AFTER_ALL))
     cut.wait(at(end + AFTER_ALL))
     assert msgspec.to_builtins(cut.planned) == msgspec.to_builtins(plain.planned)
@@ -92,7 +92,7 @@ def test_nothing_is_sent_to_somebody_after_they_unsubscribed(
     change = ConsentChanged(
         id="c", account="acme", at=at(when), decided_at=at(when), user="ann", topic="*", granted=False
     )
-    story.account = consented(story.account, change)
+    story.account = apply_consent(story.account, change)
     for event in after:
         when += event.gap
         tell(story, event, when)
@@ -140,6 +140,6 @@ def test_history_plans_what_live_would_have_planned_and_marks_all_of_it(stream: 
 def test_what_we_remember_stays_small(stream: list[Event]):
     story = Story(LOUD)
     story.wait(at(whole(story, stream * 3) + AFTER_ALL))
-    times = [past.at for past in story.account.spent]
+    times = [past.at for past in story.account.budget_entries]
     assert not times or max(times) - min(times) <= 90 * DAY
-    assert len(encode(story.account)) < 20_000
+    assert len(LAYOUTS.encode(story.account)) < 20_000

@@ -1,10 +1,10 @@
 """Does a replay of last year plan what would have gone out, and send none of it?"""
 
 from services.notify.core.engine import next_due
-from services.notify.core.words import On
+from services.notify.core.play_schema import Trigger
 from tests.core.notify.make import Story, at, book, play, sent, step
 
-SERIES = play("welcome", On(stage="onboarding"), [step(0, template="one"), step(2, template="two")])
+SERIES = play("welcome", Trigger(stage="onboarding"), [step(0, template="one"), step(2, template="two")])
 
 
 def test_what_is_planned_from_history_is_marked_and_the_wall_clock_waits():
@@ -30,7 +30,7 @@ def test_when_history_ends_otherwise_the_account_stays_held():
     story = Story(book(SERIES))
     story.stage("onboarding", history=True)
     story.clock(1, live=False)
-    assert story.account.held
+    assert story.account.replaying
     assert next_due(story.account) is None
 
 

@@ -4,10 +4,9 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from services.notify.core.hours import allowed_from
-from services.notify.core.playbook import Quiet
+from services.notify.core.budget import QuietHours, allowed_from
 
-NIGHT = Quiet(time(20), time(8), weekends=True)
+NIGHT = QuietHours(time(20), time(8), weekends=True)
 
 
 def utc(text: str) -> datetime:
@@ -38,18 +37,18 @@ def test_a_morning_after_the_clocks_changed_is_still_eight_on_the_wall():
 
 
 def test_an_opening_in_the_hour_that_is_skipped_becomes_the_next_minute_that_exists():
-    early = Quiet(time(20), time(2, 30), weekends=False)
+    early = QuietHours(time(20), time(2, 30), weekends=False)
     night = utc("2025-03-30T00:15")  # 01:15 in Berlin; from 02:00 the clock jumps to 03:00
     assert allowed_from(night, "Europe/Berlin", early, "UTC") == utc("2025-03-30T01:00")
 
 
 def test_an_opening_in_the_hour_that_comes_twice_is_its_first():
-    early = Quiet(time(20), time(2, 30), weekends=False)
+    early = QuietHours(time(20), time(2, 30), weekends=False)
     night = utc("2025-10-25T23:15")  # 01:15 in Berlin; 02:30 comes at 00:30 and at 01:30 UTC
     assert allowed_from(night, "Europe/Berlin", early, "UTC") == utc("2025-10-26T00:30")
 
 
 def test_without_a_night_only_weekends_wait():
-    weekends = Quiet(time(0), time(0), weekends=True)
+    weekends = QuietHours(time(0), time(0), weekends=True)
     assert allowed_from(utc("2025-03-05T23:00"), "UTC", weekends, "UTC") == utc("2025-03-05T23:00")
     assert allowed_from(utc("2025-03-08T23:00"), "UTC", weekends, "UTC") == utc("2025-03-10T00:00")

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.notify.definition import Definition, known_names, load_plays
-from services.notify.trial import needs_footer
+from services.notify.channels.table import CHANNELS
+from services.notify.core.consent import TRANSACTIONAL
+from services.notify.definition import Definition, lifecycle_names, load_plays
 from tests.core.notify.make import Story, at, reasons
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -33,7 +34,7 @@ HEALTHY = {
 
 @pytest.fixture(scope="module")
 def shipped() -> Definition:
-    return load_plays(CONFIG, known_names(CONFIG / "lifecycle.yaml"))
+    return load_plays(CONFIG, CHANNELS.traits, lifecycle_names(CONFIG / "lifecycle.yaml"))
 
 
 @pytest.fixture
@@ -114,8 +115,8 @@ def test_whatever_is_planned_can_be_written(shipped: Definition, metrics: dict[s
         story.request(play.name, when=0.3)
         for planned in story.wait(at(200)):
             if planned.send:
-                footer = needs_footer(planned.outreach_class, planned.channel)
-                values = planned.facts | shipped.house | {"unsubscribe_link": "https://x.test/u"}
+                footer = CHANNELS.traits[planned.channel].needs_footer(planned.outreach_class == TRANSACTIONAL)
+                values = planned.values | shipped.company | {"unsubscribe_link": "https://x.test/u"}
                 message = shipped.templates.render(planned.template, values, subject=planned.subject, footer=footer)
                 assert message.subject
                 assert footer == ("https://x.test/u" in message.text)

@@ -1,17 +1,16 @@
 """Is everything that is not sent told, with the reason?"""
 
-from services.notify.core.consent import consented
-from services.notify.core.holdout import held_out
-from services.notify.core.settled import dropped, once_more
-from services.notify.core.settled import sent as really_sent
-from services.notify.core.words import On
+from services.notify.core.consent import apply_consent
+from services.notify.core.delivery import forget_contact, record_contact
+from services.notify.core.play_schema import Trigger
+from services.notify.core.policy import held_out, recheck
 from shared.contracts.outreach import ConsentChanged
 from tests.core.notify.make import NIGHT, Story, at, book, budget, play, reasons, sent, step
 
 
 def refuse(story: Story, topic: str, *, granted: bool = False, user: str = "ann") -> None:
     head = {"id": "c", "account": "acme", "at": at(0), "decided_at": at(0)}
-    story.account = consented(story.account, ConsentChanged(**head, user=user, topic=topic, granted=granted))
+    story.account = apply_consent(story.account, ConsentChanged(**head, user=user, topic=topic, granted=granted))
 
 
 def test_somebody_who_unsubscribed_from_a_class_a_topic_or_everything_is_left_alone():
@@ -30,7 +29,7 @@ def test_somebody_who_came_back_is_written_to_again():
     refuse(story, "*", granted=True)
     story.signal()
     assert sent(story.wait(at(0))) == [("hello", "ann")]
-    assert story.account.refused == {}
+    assert story.account.declined_topics == {}
 
 
 def test_unsubscribing_between_two_steps_stops_the_second():
@@ -83,7 +82,7 @@ def test_a_held_out_account_is_recorded_when_it_would_have_been_written_to():
     story.person()
     story.signal()
     assert reasons(story.wait(at(0))) == ["holdout"]
-    assert story.account.spent == []
+    assert story.account.budget_entries == []
 
 
 def test_an_account_that_is_held_out_of_a_small_share_is_held_out_of_a_larger_one():
@@ -110,7 +109,9 @@ def test_over_budget_until_it_expires_is_skipped_at_once_naming_the_cap():
 
 
 def test_the_more_important_of_two_at_once_goes_first():
-    story = Story(book(play("a", On(signal="x"), class_="advocacy"), play("b", On(signal="x"), class_="risk")))
+    story = Story(
+        book(play("a", Trigger(signal="x"), class_="advocacy"), play("b", Trigger(signal="x"), class_="risk"))
+    )
     story.person()
     story.signal("x")
     assert [planned.play for planned in story.wait(at(0))] == ["b"]
@@ -152,10 +153,10 @@ def test_a_delivery_that_waited_too_long_to_be_sent_is_judged_once_more():
     story.signal("a")
     story.signal("b")
     (a, b) = story.wait(at(5))
-    assert once_more(story.account, a, at(9), story.book).reason == "expired"
-    story.account = really_sent(story.account, a, at(2.5))
-    late = once_more(story.account, b, at(3), story.book)
+    assert recheck(story.account, a, at(9), story.book).reason == "expired"
+    story.account = record_contact(story.account, a, at(2.5), story.book.channels)
+    late = recheck(story.account, b, at(3), story.book)
     assert (late.action, late.reason, late.until) == ("defer", "budget", at(3.5))
-    assert once_more(dropped(story.account, a.id), b, at(3), story.book).action == "send"
+    assert recheck(forget_contact(story.account, a.id), b, at(3), story.book).action == "send"
     refuse(story, "*")
-    assert once_more(story.account, b, at(4), story.book).reason == "unsubscribed"
+    assert recheck(story.account, b, at(4), story.book).reason == "unsubscribed"

@@ -1,4 +1,4 @@
-"""What do tests of notify's shell start from? Its context on either deployment, and messages of an account in order."""
+"""Builders for tests of notify's shell: its context on either deployment, and messages of an account in order."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,15 +12,16 @@ import msgspec
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from services.notify.channels.channel import Channel
+from services.notify.channels.channel import Built, ChannelTable, Sender
+from services.notify.channels.table import CHANNELS
 from services.notify.definition import Definition
-from services.notify.effects import Sends
-from services.notify.handlers.planning import Handlers
-from services.notify.handlers.sending import Sending
-from services.notify.handlers.writing import Writer
-from services.notify.store import accounts
+from services.notify.effects import DeliverySender
+from services.notify.handlers.delivery import DeliveryHandlers
+from services.notify.handlers.outbox import MessageWriter
+from services.notify.handlers.planning import PlanningHandlers
+from services.notify.store.accounts import repository
 from services.notify.tables import account, delivery
-from services.notify.wiring import built, channels, definition
+from services.notify.wiring import build, definition
 from shared.bus.blocks import decoded
 from shared.bus.partitioner import partition_of
 from shared.bus.tables import log_block
@@ -35,7 +36,7 @@ from shared.service.context import ServiceContext
 from shared.service.processor import MessageBatch
 from shared.settings import Settings
 from shared.storage import Storage
-from tests.make import FakeClock, migrated_storage
+from tests.make import StillClock, store
 
 MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -73,18 +74,18 @@ class Tale:
 class Office:
     """Notify without its loops: each step is taken when a test says so."""
 
-    def __init__(self, context: ServiceContext, clock: FakeClock) -> None:
-        self.context, self.clock, self.database = context, clock, context.database
-        defined = defined_in(context.settings.config)
-        self.book, self.part_of = defined.playbook, partial(_part, context.bus.partitions(LIFECYCLE.name))
+    def __init__(self, context: ServiceContext, clock: StillClock, defined: Definition, channels: ChannelTable) -> None:
+        self.context, self.clock, self.database, self.channels = context, clock, context.database, channels
+        self.partition_of = partial(_partition, context.bus.partitions(LIFECYCLE.name))
+        self.book, self.accounts = defined.playbook, repository(self.partition_of)
         self.links = Links(context.secret)
-        self.writer = Writer(defined, self.links, context.settings.public)
-        self.handlers = Handlers(self.book, self.writer, self.part_of, clock)
-        self.http = _client(context)
+        self.writer = MessageWriter(defined, self.links, context.settings.public)
+        self.handlers = PlanningHandlers(self.book, self.writer, self.accounts, clock)
+        self.http = _client(context, defined)
 
     async def take(self, *messages: Any, topic: Any = LIFECYCLE) -> None:
         async with self.database.transaction() as tx:
-            await self.handlers.told(tx, MessageBatch(topic, 0, 0, messages))
+            await self.handlers.handle(tx, MessageBatch(topic, 0, 0, messages))
 
     async def time(self, until: datetime | None = None) -> int:
         until = until or self.clock.now()
@@ -92,12 +93,11 @@ class Office:
             ids = [row.id for row in await tx.all(select(account.c.id).where(account.c.next_due <= until))]
             return await self.handlers.advance_time(tx, ids, until)
 
-    def sends(self, own: dict[str, Channel] | None = None, patience: float = 5.0) -> Sends:
-        ready, missing = channels(self.context)
-        if own is not None:
-            ready, missing = own, {}
-        sending = Sending(self.book, self.part_of, "preview", missing)
-        return Sends(sending, self.writer, ready, self.database, self.clock, patience)
+    def sends(self, own: dict[str, Sender] | None = None, patience: float = 5.0) -> DeliverySender:
+        table = self.channels
+        built = table.build(self.context.settings, self.clock.now) if own is None else Built(own, {})
+        handlers = DeliveryHandlers(self.book, self.accounts, "preview", built.missing)
+        return DeliverySender(handlers, self.writer, built.senders, self.database, self.clock, patience)
 
     async def rows(self, **where: Any) -> list[dict[str, Any]]:
         found = select(delivery).order_by(delivery.c.at, delivery.c.id)
@@ -119,7 +119,7 @@ class Office:
 
     async def state(self, name: str = "acme") -> Any:
         async with self.database.transaction() as tx:
-            return (await accounts.locked(tx, [name]))[name]
+            return (await self.accounts.load_for_update(tx, [name]))[name]
 
     async def live(self) -> None:
         assert (await self.http.put("/v1/mode", json={"mode": "live"})).status_code == 200
@@ -132,20 +132,27 @@ class Office:
 
     def path(self, delivery: str) -> str:
         """The unsubscribe page of a delivery, as this application is asked for it."""
-        return self.writer.way_out(delivery).removeprefix(f"{self.context.settings.public}/notify")
+        return self.writer.unsubscribe_url(delivery).removeprefix(f"{self.context.settings.public}/notify")
 
 
 @asynccontextmanager
-async def office(settings: Settings, smtp: int | None = None, owner: str = "test") -> AsyncIterator[Office]:
+async def office(
+    settings: Settings,
+    smtp: int | None = None,
+    owner: str = "test",
+    defined: Definition | None = None,
+    channels: ChannelTable = CHANNELS,
+) -> AsyncIterator[Office]:
     if smtp is not None:
         settings = settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{smtp}")})
-    async with migrated_storage(settings, "notify", owner) as opened:
-        made = Office(parts_of(settings, opened, clock := FakeClock(MONDAY)), clock)
+    async with store(settings, "notify", owner) as opened:
+        context = context_of(settings, opened, clock := StillClock(MONDAY))
+        made = Office(context, clock, defined or defined_in(settings.config), channels)
         async with made.http:
             yield made
 
 
-def parts_of(settings: Settings, opened: Storage, clock: FakeClock) -> ServiceContext:
+def context_of(settings: Settings, opened: Storage, clock: StillClock) -> ServiceContext:
     keys, secret = load(settings)
     return ServiceContext(settings, clock, opened.database, opened.bus, keys, secret, "test")
 
@@ -156,12 +163,12 @@ def defined_in(config: Path) -> Definition:
     return definition(Settings(config=config))
 
 
-def _client(context: ServiceContext) -> httpx2.AsyncClient:
-    service = built(context, defined_in(context.settings.config))
+def _client(context: ServiceContext, defined: Definition) -> httpx2.AsyncClient:
+    service = build(context, defined)
     problem.install(service.app)
     headers = {"Authorization": f"Bearer {credentials(context.settings.data).admin}"}
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=service.app), base_url="http://t", headers=headers)
 
 
-def _part(partitions: int, name: str) -> int:
+def _partition(partitions: int, name: str) -> int:
     return partition_of(name.encode(), partitions)

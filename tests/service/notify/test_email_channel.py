@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from aiosmtplib import SMTP
 
-from services.notify.channels.channel import Delivery, nothing
-from services.notify.channels.email import Email
-from services.notify.channels.mail import Unwritable, sender
+from services.notify.channels.channel import Delivery, confirmed
+from services.notify.channels.email import EmailSender, InvalidMail, parse_sender
 from tests.service.notify.doors import Mailbox, free_port, mail_server
 
 LINK = "https://success.example.com/u/v1.0123abcd." + "x" * 300
@@ -31,8 +30,8 @@ def delivery(**more: Any) -> Delivery:
     return Delivery(**(wanted | more))
 
 
-def channel(port: int) -> Email:
-    return Email(
+def channel(port: int) -> EmailSender:
+    return EmailSender(
         lambda: SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=5, local_hostname="waymark.test"),
         "Kim at Example <success@example.com>",
         lambda: datetime(2025, 3, 3, 12, tzinfo=UTC),
@@ -42,7 +41,7 @@ def channel(port: int) -> Email:
 async def test_a_mail_arrives_whole_with_its_way_out():
     box = Mailbox()
     async with mail_server(box) as port:
-        receipt = await channel(port).send(delivery(), nothing)
+        receipt = await channel(port).send(delivery(), confirmed)
     (mail,) = box.mails
     assert receipt.outcome == "accepted"
     assert receipt.reference == "<7c0e5c54-0000-5000-8000-000000000001@example.com>" == mail["Message-ID"]
@@ -60,7 +59,7 @@ async def test_a_mail_arrives_whole_with_its_way_out():
 async def test_the_way_out_stands_on_one_line_as_mailbox_providers_read_it():
     box = Mailbox()
     async with mail_server(box) as port:
-        await channel(port).send(delivery(), nothing)
+        await channel(port).send(delivery(), confirmed)
     assert f"List-Unsubscribe: <{LINK}>\r\n".encode() in box.raw[0]
     assert box.raw[0].isascii()
 
@@ -68,7 +67,7 @@ async def test_the_way_out_stands_on_one_line_as_mailbox_providers_read_it():
 async def test_transactional_mail_has_no_way_out():
     box = Mailbox()
     async with mail_server(box) as port:
-        await channel(port).send(delivery(unsubscribe=None), nothing)
+        await channel(port).send(delivery(unsubscribe=None), confirmed)
     assert box.mails[0]["List-Unsubscribe"] is None
 
 
@@ -100,7 +99,7 @@ async def _never():
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome"), [("450 busy", "later"), ("550 no such user", "refused"), ("552 full", "refused")]
+    ("answer", "outcome"), [("450 busy", "retry"), ("550 no such user", "refused"), ("552 full", "refused")]
 )
 async def test_a_recipient_that_is_turned_away_is_known_not_to_have_it(answer: str, outcome: str):
     box = Mailbox()
@@ -110,23 +109,23 @@ async def test_a_recipient_that_is_turned_away_is_known_not_to_have_it(answer: s
     assert (receipt.outcome, receipt.detail) == (outcome, answer)
 
 
-@pytest.mark.parametrize(("answer", "outcome"), [("451 later", "later"), ("554 looks like spam", "refused")])
+@pytest.mark.parametrize(("answer", "outcome"), [("451 later", "retry"), ("554 looks like spam", "refused")])
 async def test_content_that_is_turned_away_is_known_not_to_have_arrived(answer: str, outcome: str):
     box = Mailbox()
     box.to_data = answer
     async with mail_server(box) as port:
-        assert (await channel(port).send(delivery(), nothing)).outcome == outcome
+        assert (await channel(port).send(delivery(), confirmed)).outcome == outcome
 
 
 async def test_a_conversation_that_breaks_off_after_the_data_is_in_doubt():
     box = Mailbox()
     box.hang_up = True
     async with mail_server(box) as port:
-        assert (await channel(port).send(delivery(), nothing)).outcome == "unknown"
+        assert (await channel(port).send(delivery(), confirmed)).outcome == "uncertain"
 
 
 async def test_a_server_that_is_not_there_is_tried_later():
-    assert (await channel(free_port()).send(delivery(), _never)).outcome == "later"
+    assert (await channel(free_port()).send(delivery(), _never)).outcome == "retry"
 
 
 @pytest.mark.parametrize(
@@ -155,5 +154,5 @@ async def test_what_would_break_out_of_a_header_is_refused(bad: dict[str, str | 
 
 
 def test_a_sender_that_is_none_is_refused_at_start():
-    with pytest.raises(Unwritable):
-        sender("nobody")
+    with pytest.raises(InvalidMail):
+        parse_sender("nobody")

@@ -53,12 +53,12 @@ async def test_a_task_is_listed_until_it_is_done(here: Office) -> None:
     await here.take(*tale.begin(), tale.clock(MONDAY + 14 * DAY + DAY))
     (task,) = (await here.http.get("/v1/tasks")).json()["items"]
     assert (task["step"], task["status"]) == ("welcome_task_no_value", "opened")
-    assert (await here.state()).tasks
+    assert (await here.state()).open_tasks
     for _ in range(2):
         answer = await here.http.post(f"/v1/tasks/{task['id']}/done")
         assert answer.json()["status"] == "done"
     assert (await here.http.get("/v1/tasks")).json()["items"] == []
-    assert not (await here.state()).tasks
+    assert not (await here.state()).open_tasks
 
 
 async def test_a_mail_is_no_task(here: Office) -> None:
@@ -94,9 +94,9 @@ async def test_consent_given_elsewhere_is_recorded_and_taken_back(here: Office) 
     await here.welcomed()
     no = {"account": "acme", "user": "ann", "granted": False}
     assert (await here.http.put("/v1/consents", json=no)).json()["source"] == "key:default"
-    assert (await here.state()).refused == {"ann": ["*"]}
+    assert (await here.state()).declined_topics == {"ann": ["*"]}
     assert (await here.http.put("/v1/consents", json=no | {"granted": True})).json()["granted"] is True
-    assert not (await here.state()).refused
+    assert not (await here.state()).declined_topics
     assert (await here.http.put("/v1/consents", json=no | {"account": "none"})).status_code == 404
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.notify.wiring import built, definition
+from services.notify.wiring import build, definition
 from shared.bus.protocol import Outgoing
 from shared.contracts.topics import LIFECYCLE
 from shared.definitions import DefinitionError
 from shared.settings import Settings
 from tests.conftest import Deployment
-from tests.make import eventually
+from tests.make import settle
 from tests.service.notify.doors import Mailbox, mail_server
 from tests.service.notify.make import Office, Tale, defined_in, office
 
@@ -32,7 +32,7 @@ async def here(deployment: Deployment, box: Mailbox) -> AsyncIterator[Office]:
 
 
 async def test_the_log_leads_to_a_mail(here: Office, box: Mailbox) -> None:
-    service = built(here.context, defined_in(here.context.settings.config))
+    service = build(here.context, defined_in(here.context.settings.config))
     for name in ("acme", "beta"):
         records = [Outgoing(name.encode(), msgspec.json.encode(message)) for message in Tale(name).begin()]
         await here.context.bus.publish(LIFECYCLE.name, records)
@@ -44,7 +44,7 @@ async def test_the_log_leads_to_a_mail(here: Office, box: Mailbox) -> None:
         return len(box.mails) == 2 and {row["status"] for row in await here.rows()} == {"sent"}
 
     try:
-        await eventually(arrived)
+        await settle(arrived)
     finally:
         for task in tasks:
             task.cancel()

@@ -34,8 +34,8 @@ async def test_a_new_account_gets_a_previewed_welcome_with_its_text(here: Office
     assert row["subject"] == "Welcome to Our Product, Acme"
     assert "Hello Ann," in row["text"]
     assert "Kim looks after Acme" in row["text"]
-    assert here.writer.way_out(row["id"]) in row["text"]
-    assert f'href="{here.writer.way_out(row["id"])}"' in row["html"]
+    assert here.writer.unsubscribe_url(row["id"]) in row["text"]
+    assert f'href="{here.writer.unsubscribe_url(row["id"])}"' in row["html"]
 
 
 async def test_the_same_batch_again_changes_nothing(here: Office) -> None:
@@ -107,4 +107,4 @@ async def test_a_request_before_the_account_is_known_waits_for_its_person(here: 
 
 async def test_every_deployment_has_one_partition_for_an_account(here: Office) -> None:
     await here.welcomed()
-    assert here.part_of("acme") < here.context.bus.partitions("lifecycle.v1")
+    assert here.partition_of("acme") < here.context.bus.partitions("lifecycle.v1")

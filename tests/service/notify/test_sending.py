@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
-from services.notify.core.settled import dropped
+from services.notify.channels.channel import ConfirmSend, Delivery, Receipt
+from services.notify.core.delivery import forget_contact
 from services.notify.handlers.consent import unsubscribe
-from services.notify.store import accounts
 from services.notify.tables import delivery
 from shared.contracts.outreach import OutreachRecorded
 from tests.conftest import Deployment
@@ -39,7 +38,7 @@ class Recording:
         self.receipt = receipt
         self.sent: list[str] = []
 
-    async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+    async def send(self, delivery: Delivery, before: ConfirmSend) -> Receipt:
         await before()
         self.sent.append(delivery.id)
         return self.receipt
@@ -54,7 +53,7 @@ async def test_a_live_mail_is_sent_once_with_its_way_out(here: Office, box: Mail
     (mail,) = box.mails
     assert mail["To"] == "Ann Lee <ann@acme.test>"
     assert mail["Subject"] == row["subject"]
-    assert mail["List-Unsubscribe"] == f"<{here.writer.way_out(row['id'])}>"
+    assert mail["List-Unsubscribe"] == f"<{here.writer.unsubscribe_url(row['id'])}>"
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert row["id"] in mail["Message-ID"]
     after = await here.row(id=row["id"])
@@ -163,7 +162,7 @@ async def test_a_lost_lease_stops_before_the_last_word(here: Office) -> None:
     row = await here.welcomed()
 
     class Slow(Recording):
-        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+        async def send(self, delivery: Delivery, before: ConfirmSend) -> Receipt:
             here.clock.move(HOUR)
             await here.sends({"email": Recording(Receipt("refused"))}).send()
             return await super().send(delivery, before)
@@ -179,9 +178,9 @@ async def test_a_no_in_the_middle_of_the_conversation_is_heeded(here: Office) ->
     row = await here.welcomed()
 
     class Frozen(Recording):
-        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+        async def send(self, delivery: Delivery, before: ConfirmSend) -> Receipt:
             async with here.database.transaction() as tx:
-                await unsubscribe(tx, row["id"], here.part_of, here.clock.now(), everything=True)
+                await unsubscribe(tx, row["id"], here.accounts, here.clock.now(), everything=True)
             return await super().send(delivery, before)
 
     frozen = Frozen(Receipt("accepted"))
@@ -189,7 +188,7 @@ async def test_a_no_in_the_middle_of_the_conversation_is_heeded(here: Office) ->
     assert not frozen.sent
     after = await here.row(id=row["id"])
     assert (after["status"], after["reason"]) == ("skipped", "unsubscribed")
-    assert not (await here.state()).spent
+    assert not (await here.state()).budget_entries
     assert [told.status for told in await here.told() if isinstance(told, OutreachRecorded)] == ["skipped"]
 
 
@@ -197,16 +196,16 @@ async def test_a_webhook_that_may_have_arrived_counts_although_it_is_then_given_
     row = await here.welcomed()
     async with here.database.transaction() as tx:
         await tx.run(update(delivery).values(channel="webhook"))
-    torn = Recording(Receipt("again", "ReadError"))
+    torn = Recording(Receipt("retry_idempotent", "ReadError"))
     await here.sends({"webhook": torn}).send()
     claimed_at = here.clock.now()
     async with here.database.transaction() as tx:
-        await unsubscribe(tx, row["id"], here.part_of, here.clock.now(), everything=True)
+        await unsubscribe(tx, row["id"], here.accounts, here.clock.now(), everything=True)
     here.clock.move(HOUR)
     await here.sends({"webhook": torn}).send()
     assert torn.sent == [row["id"]]
     assert (await here.row(id=row["id"]))["status"] == "skipped"
-    assert [spent.at for spent in (await here.state()).spent] == [claimed_at]
+    assert [spent.at for spent in (await here.state()).budget_entries] == [claimed_at]
 
 
 async def test_a_webhook_that_hung_through_the_night_counts_from_the_morning(here: Office) -> None:
@@ -215,13 +214,13 @@ async def test_a_webhook_that_hung_through_the_night_counts_from_the_morning(her
         await tx.run(update(delivery).values(channel="webhook"))
 
     class Hanging(Recording):
-        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:  # noqa: ARG002  the protocol
+        async def send(self, delivery: Delivery, before: ConfirmSend) -> Receipt:  # noqa: ARG002  the protocol
             await before()
             here.clock.move(16 * HOUR)
             return self.receipt
 
-    await here.sends({"webhook": Hanging(Receipt("again", "ReadError"))}).send()
-    assert [spent.at for spent in (await here.state()).spent] == [here.clock.now()]
+    await here.sends({"webhook": Hanging(Receipt("retry_idempotent", "ReadError"))}).send()
+    assert [spent.at for spent in (await here.state()).budget_entries] == [here.clock.now()]
 
 
 async def test_a_sender_that_comes_after_its_lease_says_nothing(here: Office) -> None:
@@ -229,7 +228,7 @@ async def test_a_sender_that_comes_after_its_lease_says_nothing(here: Office) ->
     row = await here.welcomed()
 
     class Frozen(Recording):
-        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+        async def send(self, delivery: Delivery, before: ConfirmSend) -> Receipt:
             here.clock.move(DAY)
             return await super().send(delivery, before)
 
@@ -245,10 +244,10 @@ async def test_a_contact_counts_from_its_last_word_even_before_anybody_knows_its
     seen: list[datetime] = []
 
     class Slow(Recording):
-        async def send(self, delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+        async def send(self, delivery: Delivery, before: ConfirmSend) -> Receipt:
             here.clock.move(timedelta(minutes=3))
             receipt = await super().send(delivery, before)
-            seen.extend(spent.at for spent in (await here.state()).spent)
+            seen.extend(spent.at for spent in (await here.state()).budget_entries)
             return receipt
 
     await here.sends({"email": Slow(Receipt("accepted"))}).send()
@@ -259,11 +258,11 @@ async def test_a_contact_that_was_planned_long_ago_counts_when_it_leaves(here: O
     """The budget remembers a week: what was planned before that, and leaves now, is remembered again."""
     row = await here.welcomed()
     async with here.database.transaction() as tx:
-        known = await accounts.locked(tx, ["acme"])
-        await accounts.keep(tx, here.part_of, [dropped(known["acme"], row["id"])])
+        stored = await here.accounts.load_for_update(tx, ["acme"])
+        await here.accounts.save(tx, [forget_contact(stored["acme"], row["id"])])
     await here.sends().send()
     assert len(box.mails) == 1
-    assert [spent.delivery for spent in (await here.state()).spent] == [row["id"]]
+    assert [spent.delivery for spent in (await here.state()).budget_entries] == [row["id"]]
 
 
 async def test_what_waited_together_does_not_leave_together(here: Office, box: Mailbox) -> None:
@@ -285,19 +284,19 @@ async def test_a_mail_in_doubt_counts_from_when_it_may_have_arrived(here: Office
     here.clock.move(DAY + 4 * HOUR)
     await here.sends().send()
     assert (await here.row(id=row["id"]))["status"] == "unknown"
-    assert [spent.at for spent in (await here.state()).spent] == [here.clock.now()]
+    assert [spent.at for spent in (await here.state()).budget_entries] == [here.clock.now()]
 
 
 async def test_an_attempt_that_fails_is_repeated_later_and_not_for_ever(here: Office) -> None:
     row = await here.welcomed()
-    busy = Recording(Receipt("later", "busy"))
+    busy = Recording(Receipt("retry", "busy"))
     for _ in range(8):
         await here.sends({"email": busy}).send()
         here.clock.move(2 * HOUR)
     after = await here.row(id=row["id"])
     assert (after["status"], after["reason"], after["detail"]) == ("failed", "gave_up", "busy")
     assert len(busy.sent) == 5
-    assert not (await here.state()).spent
+    assert not (await here.state()).budget_entries
 
 
 async def test_what_the_server_refuses_has_failed(here: Office, box: Mailbox) -> None:

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import pytest
 
-from services.notify.channels.channel import Delivery, PointOfNoReturn, Receipt
-from services.notify.effects import Sends
+from services.notify.channels.channel import ConfirmSend, Delivery, Receipt
+from services.notify.effects import DeliverySender
 from tests.conftest import Deployment
-from tests.make import eventually
+from tests.make import settle
 from tests.service.notify.doors import silent_server
 from tests.service.notify.make import Office, office
 
@@ -22,7 +22,7 @@ class Talking:
         self.reached = asyncio.Event()
         self.may = asyncio.Event()
 
-    async def send(self, _delivery: Delivery, before: PointOfNoReturn) -> Receipt:
+    async def send(self, _delivery: Delivery, before: ConfirmSend) -> Receipt:
         if self.last_word:
             await before()
         self.reached.set()
@@ -37,14 +37,14 @@ async def here(deployment: Deployment) -> AsyncIterator[Office]:
         yield made
 
 
-async def stopped(sends: Sends, when: Callable[[], bool]) -> None:
+async def stopped(sends: DeliverySender, when: Callable[[], bool]) -> None:
     """Begin to send, and stop when it is so."""
 
     async def reached() -> bool:
         return when()
 
     sending = asyncio.create_task(sends.send())
-    await eventually(reached)
+    await settle(reached)
     sending.cancel()
     with suppress(asyncio.CancelledError):
         await sending
@@ -69,7 +69,7 @@ async def test_a_mail_server_that_says_nothing_does_not_hold_up_the_stop(here: O
         return (await here.row(id=row["id"]))["status"] == "sending"
 
     sending = asyncio.create_task(here.sends().send())
-    await eventually(claimed)
+    await settle(claimed)
     sending.cancel()
     done, _ = await asyncio.wait({sending}, timeout=20)  # less than the 30 s that a mail server may take
     assert done

@@ -49,7 +49,7 @@ async def test_following_the_link_changes_nothing(here: Office) -> None:
     assert answer.status_code == 200
     assert "Nothing happens until you press" in answer.text
     assert "script" not in answer.headers["content-security-policy"]
-    assert not (await here.state()).refused
+    assert not (await here.state()).declined_topics
 
 
 async def test_pressing_twice_says_it_once(here: Office) -> None:
@@ -58,7 +58,7 @@ async def test_pressing_twice_says_it_once(here: Office) -> None:
         assert (await here.http.post(here.path(row["id"]))).status_code == 200
     (told,) = [message for message in await here.told() if isinstance(message, ConsentChanged)]
     assert (told.user, told.topic, told.granted) == ("ann", "*", False)
-    assert (await here.state()).refused == {"ann": ["*"]}
+    assert (await here.state()).declined_topics == {"ann": ["*"]}
     (said,) = (await here.http.get("/v1/consents", params={"user": "ann"})).json()
     assert (said["topic"], said["granted"], said["source"]) == ("*", False, "link")
 
@@ -66,7 +66,7 @@ async def test_pressing_twice_says_it_once(here: Office) -> None:
 async def test_only_mail_of_this_kind(here: Office) -> None:
     row = await here.welcomed()
     await here.http.post(here.path(row["id"]), data={"scope": "topic"})
-    assert (await here.state()).refused == {"ann": [row["topic"]]}
+    assert (await here.state()).declined_topics == {"ann": [row["topic"]]}
 
 
 @pytest.mark.parametrize("token", ["nonsense", "v1.a.b.c", "%00", "x" * 3000])

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from services.notify.channels.channel import nothing
-from services.notify.channels.task import Task
-from services.notify.channels.webhook import Webhook
+from services.notify.channels.channel import confirmed
+from services.notify.channels.task import TaskSender
+from services.notify.channels.webhook import WebhookSender
 from shared.egress import MOST_BYTES, Egress, Forbidden
 from shared.networks import networks
 from tests.service.notify.doors import Requests, free_port, web_server
@@ -24,14 +24,14 @@ def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251  the verifier compares with the machine's clock
 
 
-def channel(url: str, egress: Egress | None = None) -> Webhook:
-    return Webhook(egress or Egress(LOOPBACK), url, SECRET, now)
+def channel(url: str, egress: Egress | None = None) -> WebhookSender:
+    return WebhookSender(egress or Egress(LOOPBACK), url, SECRET, now)
 
 
 async def test_a_webhook_arrives_signed_with_the_id_of_its_delivery():
     seen: Requests = []
     async with web_server(OK, seen) as port:
-        receipt = await channel(f"http://127.0.0.1:{port}/hook?x=1").send(delivery(), nothing)
+        receipt = await channel(f"http://127.0.0.1:{port}/hook?x=1").send(delivery(), confirmed)
     ((line, headers, body),) = seen
     assert receipt.outcome == "accepted"
     assert line == "POST /hook?x=1 HTTP/1.1"
@@ -45,15 +45,15 @@ async def test_a_webhook_arrives_signed_with_the_id_of_its_delivery():
     ("status", "outcome"),
     [
         ("204 No Content", "accepted"),
-        ("500 Oops", "again"),
-        ("429 Slow", "later"),
+        ("500 Oops", "retry_idempotent"),
+        ("429 Slow", "retry"),
         ("404 No", "refused"),
         ("410 Gone", "refused"),
     ],
 )
 async def test_the_answer_decides_what_becomes_of_it(status: str, outcome: str):
     async with web_server(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode(), []) as port:
-        assert (await channel(f"http://127.0.0.1:{port}/").send(delivery(), nothing)).outcome == outcome
+        assert (await channel(f"http://127.0.0.1:{port}/").send(delivery(), confirmed)).outcome == outcome
 
 
 async def test_a_redirect_is_not_followed():
@@ -62,7 +62,7 @@ async def test_a_redirect_is_not_followed():
     async with web_server(OK, other) as there:
         answer = f"HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:{there}/\r\ncontent-length: 0\r\n\r\n".encode()
         async with web_server(answer, first) as port:
-            receipt = await channel(f"http://127.0.0.1:{port}/").send(delivery(), nothing)
+            receipt = await channel(f"http://127.0.0.1:{port}/").send(delivery(), confirmed)
     assert receipt.outcome == "refused"
     assert (len(first), other) == (1, [])
 
@@ -91,17 +91,19 @@ async def test_an_answer_that_never_ends_in_time_is_tried_later():
 
     async with web_server(slow, []) as port:
         egress = Egress(LOOPBACK, seconds=0.3)
-        assert (await channel(f"http://127.0.0.1:{port}/", egress).send(delivery(), nothing)).outcome == "again"
+        assert (
+            await channel(f"http://127.0.0.1:{port}/", egress).send(delivery(), confirmed)
+        ).outcome == "retry_idempotent"
 
 
 async def test_nobody_listening_is_tried_later():
-    assert (await channel(f"http://127.0.0.1:{free_port()}/").send(delivery(), nothing)).outcome == "later"
+    assert (await channel(f"http://127.0.0.1:{free_port()}/").send(delivery(), confirmed)).outcome == "retry"
 
 
 async def test_without_being_allowed_the_machine_itself_is_out_of_reach():
     seen: Requests = []
     async with web_server(OK, seen) as port:
-        receipt = await channel(f"http://127.0.0.1:{port}/", Egress()).send(delivery(), nothing)
+        receipt = await channel(f"http://127.0.0.1:{port}/", Egress()).send(delivery(), confirmed)
     assert receipt.outcome == "refused"
     assert "WAYMARK_EGRESS_ALLOW" in receipt.detail
     assert seen == []
@@ -210,4 +212,4 @@ async def test_odd_ways_to_write_this_machine_resolve_to_it_and_are_refused(host
 
 
 async def test_a_task_stands_without_anything_leaving():
-    assert (await Task().send(delivery(), nothing)).outcome == "opened"
+    assert (await TaskSender().send(delivery(), confirmed)).outcome == "opened"

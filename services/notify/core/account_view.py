@@ -1,0 +1,139 @@
+"""Account view: folds lifecycle messages into the account, and gives conditions and templates the values they read."""
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from services.notify.core.conditions import REACHED, TRAIT
+from services.notify.core.playbook import Playbook
+from services.notify.core.state import (
+    MAX_CONTACTS,
+    MAX_SNAPSHOTS,
+    Account,
+    AccountView,
+    Contact,
+    MetricSnapshot,
+    Request,
+)
+from shared.contracts.advocacy import AdvocacyMessage
+from shared.contracts.evidence import Value
+from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot
+
+Message = LifecycleMessage | AdvocacyMessage
+
+_SNAPSHOT_EVERY = timedelta(days=30)
+_KEY_ROLES = frozenset({"champion", "admin", "owner"})
+_QUARTER = timedelta(days=90)
+_WORTH_COMPARING = timedelta(days=25)
+_MAX_NAME = 40
+_MAX_COMPANY = 80
+
+
+def fold(account: Account, message: Message, book: Playbook) -> Account:
+    """The account after this message, its runs untouched."""
+    snapshot: Snapshot | None = getattr(message, "snapshot", None)
+    if snapshot is not None:
+        return replace(account, view=_view(account.view, snapshot, message.at, book))
+    if isinstance(message, ContactChanged):
+        return replace(account, contacts=_with_contact(account.contacts, message))
+    if isinstance(message, ClockAdvanced) and message.live:
+        return _live(account)
+    return account
+
+
+def condition_values(view: AccountView, book: Playbook) -> dict[str, Value]:
+    """The names a condition may read. A flag that is not raised, a milestone not reached is false; a metric that is missing is unknown."""
+    values: dict[str, Value] = {flag: flag in view.flags for flag in {*book.flags, *view.flags}}
+    values |= {f"{name}{REACHED}": name in view.milestones for name in {*book.milestones, *view.milestones}}
+    values |= {f"{TRAIT}{name}": _comparable(value) for name, value in view.traits.items()}
+    values |= {name: _comparable(value) for name, value in view.metrics.items()}
+    return values | {"stage": view.stage, "band": view.band, "score": _comparable(view.score)}
+
+
+def template_values(account: Account, user: str | None, request: Request | None, at: datetime) -> dict[str, Value]:
+    """What a template may say, unknown values left out.
+
+    Metrics by their names, `trait_`, `reached_` (a date), `before_` (a quarter ago), `ask_` (of a request).
+    """
+    view = account.view
+    values: dict[str, Value] = {f"trait_{name}": value for name, value in view.traits.items()}
+    values |= {f"reached_{name}": when.date().isoformat() for name, when in view.milestones.items()}
+    values |= view.metrics | _a_quarter_ago(view.snapshots, at)
+    if request:
+        values |= {f"ask_{name}": value for name, value in request.values.items()} | {"link": request.link}
+    values |= {"stage": view.stage, "band": view.band, "score": view.score, "today": at.date().isoformat()}
+    values |= {"account_name": _company_name(account), "first_name": _first_name(account, user)}
+    return {name: value for name, value in sorted(values.items()) if value is not None}
+
+
+def _comparable(value: Value) -> Value:
+    """Conditions compare doubles: a whole number is one too."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _view(view: AccountView, snapshot: Snapshot, at: datetime, book: Playbook) -> AccountView:
+    return AccountView(
+        stage=snapshot.stage,
+        entered_at=snapshot.entered_at,
+        flags=snapshot.flags,
+        band=snapshot.band,
+        score=snapshot.score,
+        metrics=snapshot.metrics,
+        traits=snapshot.traits,
+        milestones=snapshot.milestones,
+        snapshots=_with_snapshot(view.snapshots, snapshot, at, book),
+    )
+
+
+def _with_snapshot(
+    snapshots: list[MetricSnapshot], snapshot: Snapshot, at: datetime, book: Playbook
+) -> list[MetricSnapshot]:
+    if snapshots and at < snapshots[-1].at + _SNAPSHOT_EVERY:
+        return snapshots
+    numbers = {name: snapshot.metrics.get(name) for name in book.compared_metrics}
+    metrics = {name: float(value) for name, value in sorted(numbers.items()) if isinstance(value, int | float)}
+    return [*snapshots, MetricSnapshot(at, metrics)][-MAX_SNAPSHOTS:] if metrics else snapshots
+
+
+def _with_contact(contacts: dict[str, Contact], message: ContactChanged) -> dict[str, Contact]:
+    """With this person; where there are too many, the longest known without a key role is left out."""
+    fresh = Contact(message.email, message.name, message.role, message.timezone, message.unsubscribed, message.gone)
+    people = {user: contact for user, contact in contacts.items() if user != message.user} | {message.user: fresh}
+    if len(people) > MAX_CONTACTS:
+        plain = (user for user, contact in people.items() if (contact.role or "") not in _KEY_ROLES)
+        people.pop(next(plain, next(iter(people))))
+    return people
+
+
+def _live(account: Account) -> Account:
+    """The wall clock takes over: contacts and tasks that were decided in the replay no longer count."""
+    return replace(
+        account,
+        replaying=False,
+        budget_entries=[entry for entry in account.budget_entries if not entry.history],
+        open_tasks={play: task for play, task in account.open_tasks.items() if not task.history},
+    )
+
+
+def _company_name(account: Account) -> str:
+    """What to call the account. Whoever signs up writes it, and our mail is no place for their advertisement."""
+    name = str(account.view.traits.get("name") or account.id)
+    return "your company" if "://" in name or "www." in name.lower() else name[:_MAX_COMPANY]
+
+
+def _first_name(account: Account, user: str | None) -> str:
+    """How to greet them. A name that looks like an address or a link is somebody's trick, and no name."""
+    contact = account.contacts.get(user or "")
+    words = (contact.name or "").split() if contact else []
+    plain = bool(words) and not any(sign in words[0] for sign in "/@:\\<>") and len(words[0]) <= _MAX_NAME
+    return words[0] if plain else "there"
+
+
+def _a_quarter_ago(snapshots: list[MetricSnapshot], at: datetime) -> dict[str, Value]:
+    """The snapshot closest to a quarter ago, where one is old enough to compare with."""
+    old = [snapshot for snapshot in snapshots if snapshot.at <= at - _WORTH_COMPARING]
+    if not old:
+        return {}
+    closest = min(old, key=lambda snapshot: abs(snapshot.at - (at - _QUARTER)))
+    values: dict[str, Value] = {f"before_{name}": value for name, value in closest.metrics.items()}
+    return values | {"before_date": closest.at.date().isoformat()}

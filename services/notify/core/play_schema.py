@@ -1,0 +1,87 @@
+"""Play schema: `config/plays/*.yaml` as it is written."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import msgspec
+
+from shared.contracts.outreach import OutreachClass
+
+REQUEST = "request"
+NEVER = "never"
+
+
+class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The message that starts a play. Exactly one of stage (entered), flag (raised), signal, milestone."""
+
+    stage: str | None = None
+    from_: str | None = msgspec.field(name="from", default=None)
+    flag: str | None = None
+    signal: str | None = None
+    milestone: str | None = None
+
+
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ends a play early. Exactly one; `when` is CEL, `fact` a usage event that lifecycle forwards."""
+
+    stage: Literal["left"] | None = None
+    milestone: str | None = None
+    flag_cleared: str | None = None
+    signal: str | None = None
+    fact: str | None = None
+    when: str | None = None
+
+
+class Audience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom a play addresses: the first role on the list that somebody has; `any` is everybody."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"most": "max_recipients"}
+
+    roles: list[str] = msgspec.field(default_factory=lambda: ["any"])
+    max_recipients: int = 1
+
+
+class StepFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One message or task, `after` the play began. `name` tells two steps with one template apart.
+
+    `channel` is one of the channels there are (`channels/table.py`).
+    """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"guard": "when"}
+
+    after: str
+    channel: str
+    template: str
+    name: str = ""
+    subject: str = ""
+    expires: str = "7d"
+    when: list[str] = []
+    unless: list[str] = []
+
+    @property
+    def step_name(self) -> str:
+        """Its name, which is its template's unless it has one of its own."""
+        return self.name or self.template
+
+
+class PlayFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file. `when` must certainly hold, `unless` must not certainly hold: unknown stops the first, not the second.
+
+    `cooldown` is the time until the same account may be in the play again.
+    """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"again": "cooldown", "guard": "when"}
+
+    name: str
+    description: str
+    class_: OutreachClass = msgspec.field(name="class")
+    on: Trigger | Literal["request"]
+    steps: list[StepFile]
+    stages: list[str] = []
+    topic: str = ""
+    when: list[str] = []
+    unless: list[str] = []
+    stop: list[Stop] = []
+    cooldown: str = ""
+    audience: Audience = Audience()
+    holdout: float = 0.0

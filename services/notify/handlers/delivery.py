@@ -1,0 +1,247 @@
+"""Deliveries on their way, each step a transaction: claimed by one sender, confirmed at the point of no return, settled.
+
+pending -> sending (claimed, then data_sent) -> sent, failed, unknown; or back to pending for a retry. An operator lets a
+previewed delivery go, and completes a task. `core/delivery.py` has the machine.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from services.notify.core.channels import AttemptOutcome
+from services.notify.core.decision import Decision
+from services.notify.core.delivery import close_task, crash_outcome, forget_contact, record_contact, settlement
+from services.notify.core.playbook import Playbook
+from services.notify.core.policy import CONFIRM_CHECKS, Verdict, recheck
+from services.notify.core.state import Account
+from services.notify.handlers.outbox import outreach_recorded
+from services.notify.store import deliveries
+from services.notify.store.accounts import Accounts
+from services.notify.store.deliveries import DeliveryRecord, DeliverySummary
+from shared.contracts.outreach import OutreachMode
+from shared.contracts.topics import OUTREACH
+from shared.db.protocol import Read, Tx
+from shared.failures import Refused
+
+LEASE = timedelta(minutes=5)
+RETRY_AFTER = tuple(timedelta(minutes=m) for m in (1, 5, 30, 120))
+"""The wait after each failed attempt; after the one behind the last the delivery has failed."""
+AT_ONCE = 4
+"""How many conversations may be in doubt after a crash."""
+RELEASED = "released"
+_UNCONFIGURED = timedelta(minutes=5)
+_PUT_ASIDE = timedelta(minutes=5)
+_MAX_DETAIL = 200
+
+
+class Claim(NamedTuple):
+    """A delivery that is ours to send now, and its recipient."""
+
+    record: DeliveryRecord
+    email: str | None
+    name: str
+
+
+class DeliveryHandlers:
+    """Moves deliveries of one playbook. `missing` says, for each channel that is not set up, what to set.
+
+    `lease` is how long a delivery stays with a sender that does not come back.
+    """
+
+    def __init__(
+        self,
+        book: Playbook,
+        accounts: Accounts,
+        default_mode: OutreachMode,
+        missing: Mapping[str, str],
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._book = book
+        self._accounts = accounts
+        self._default_mode: OutreachMode = default_mode
+        self._missing = missing
+        self._lease = lease
+
+    @staticmethod
+    async def stranded(read: Read, now: datetime) -> list[str]:
+        """The deliveries to recover: their sender did not come back in time."""
+        return await deliveries.stranded(read, now, AT_ONCE)
+
+    async def due(self, read: Read, now: datetime) -> list[str]:
+        """The deliveries to claim now. In preview there are none."""
+        live = (await deliveries.read_mode(read, self._default_mode)).mode == "live"
+        return await deliveries.due(read, now, AT_ONCE) if live else []
+
+    async def claim(self, tx: Tx, delivery_id: str, now: datetime) -> Claim | None:
+        """The delivery with a lease on it, unless something speaks against sending it now: then that is recorded."""
+        record = await deliveries.load_for_update(tx, delivery_id, skip_locked=True)
+        if record is None or record.status != "pending" or record.not_before > now:
+            return None
+        decision, account = record.decision, await self._account(tx, record.account)
+        verdict = recheck(account, decision, now, self._book)
+        if verdict.action == "skip":
+            await self._skip(tx, record, decision, account, verdict, now)
+            return None
+        if record.channel in self._missing or record.channel not in self._book.channels:
+            problem = self._missing.get(record.channel, f"this version of Waymark has no channel '{record.channel}'")
+            verdict = Verdict("defer", detail=problem, until=now + _UNCONFIGURED)
+        if verdict.action == "defer":
+            values = {"reason": verdict.reason or "not_configured", "detail": verdict.detail}
+            await deliveries.change(tx, record, "pending", **values, not_before=verdict.until)
+            return None
+        account = record_contact(
+            account, decision, now, self._book.channels
+        )  # those claimed after it see that it goes out
+        await self._accounts.save(tx, [account])
+        return await self._lease_to_sender(tx, record, account, now)
+
+    async def confirm_send(self, tx: Tx, record: DeliveryRecord, now: datetime) -> bool:
+        """Whether it may go out: still ours, in time, and the person has not declined since it was claimed.
+
+        True is the point of no return: from its commit on it may have arrived, and counts as a contact of now. The account
+        stays locked until then, so that a refusal is recorded before it and heeded, or after it. A sender that comes too
+        late leaves it to the recovery: what was judged at the claim may no longer hold.
+        """
+        fresh = await deliveries.load_for_update(tx, record.id)
+        if fresh is None or (fresh.status, fresh.lease_epoch) != (record.status, record.lease_epoch):
+            return False
+        if fresh.lease_until is None or fresh.lease_until <= now:
+            return False
+        decision, account = record.decision, await self._account(tx, record.account)
+        verdict = recheck(account, decision, now, self._book, CONFIRM_CHECKS)
+        if verdict.action == "skip":
+            await self._skip(tx, record, decision, account, verdict, now)
+            return False
+        await self._accounts.save(tx, [record_contact(account, decision, now, self._book.channels)])
+        await deliveries.change(tx, record, "sending", stage="data_sent")
+        return True
+
+    async def record_outcome(
+        self,
+        tx: Tx,
+        record: DeliveryRecord,
+        outcome: AttemptOutcome,
+        now: datetime,
+        detail: str,
+        provider_ref: str = "",
+    ) -> bool:
+        """Record how the attempt ended; False when the delivery is not ours any more."""
+        end = settlement(outcome)
+        maybe = record.maybe_delivered or end.maybe_delivered
+        values: dict[str, Any] = {"detail": detail, "lease_until": None}
+        if end.retried and record.attempt <= len(RETRY_AFTER):
+            not_before = now + RETRY_AFTER[record.attempt - 1]
+            values |= {"reason": "try_again", "not_before": not_before, "maybe_delivered": maybe}
+            if not await deliveries.change(tx, record, "pending", **values):
+                return False
+            if end.maybe_delivered:
+                await self._count_contact(tx, record, now)
+            return True
+        sent_at = now if end.status == "sent" else None
+        values |= {"reason": end.reason, "provider_ref": provider_ref, "sent_at": sent_at}
+        if not await deliveries.change(tx, record, end.status, **values):
+            return False
+        decision, account = record.decision, await self._account(tx, record.account)
+        if end.status in {"sent", "unknown"} or end.maybe_delivered:
+            account = record_contact(account, decision, now, self._book.channels)
+        elif not maybe:
+            account = forget_contact(account, decision.id)
+        await self._accounts.save(tx, [account])
+        tx.emit(OUTREACH, [outreach_recorded(decision, end.status, now, now, end.reason)])
+        return True
+
+    async def recover(self, tx: Tx, delivery_id: str, now: datetime) -> bool:
+        """Settle an attempt whose sender did not come back; False where it did."""
+        record = await deliveries.load_for_update(tx, delivery_id, skip_locked=True)
+        if record is None or record.status != "sending" or record.lease_until is None or record.lease_until > now:
+            return False
+        return await self._settle_lost(tx, record, now, f"the sender was lost after '{record.stage}'")
+
+    async def attempt_failed(self, tx: Tx, record: DeliveryRecord, now: datetime, error: Exception) -> None:
+        """Settle an attempt of ours that ended in an error of the channel, as if its sender had been lost there."""
+        fresh = await deliveries.load_for_update(tx, record.id)
+        if fresh is not None and (fresh.status, fresh.lease_epoch) == (record.status, record.lease_epoch):
+            await self._settle_lost(tx, fresh, now, repr(error)[:_MAX_DETAIL])
+
+    async def put_aside(self, tx: Tx, delivery_id: str, now: datetime, error: Exception) -> None:
+        """Leave a delivery that cannot be handled for a while, so that the others go on."""
+        await deliveries.put_aside(tx, delivery_id, now + _PUT_ASIDE, repr(error)[:_MAX_DETAIL])
+
+    async def _settle_lost(self, tx: Tx, record: DeliveryRecord, now: datetime, detail: str) -> bool:
+        outcome = crash_outcome(self._book.channels, record.channel, record.stage or "claimed")
+        return await self.record_outcome(tx, record, outcome, now, detail, record.provider_ref)
+
+    async def _lease_to_sender(self, tx: Tx, record: DeliveryRecord, account: Account, now: datetime) -> Claim | None:
+        contact = account.contacts.get(record.user or "")
+        email, name = (contact.email, contact.name or "") if contact else (None, "")
+        values = {"stage": "claimed", "lease_until": now + self._lease, "address": email, "reason": "", "detail": ""}
+        counted = {"attempt": record.attempt + 1, "lease_epoch": record.lease_epoch + 1}
+        await deliveries.change(tx, record, "sending", **values, **counted)
+        fresh = await deliveries.load(tx, record.id)
+        return None if fresh is None else Claim(fresh, email, name)
+
+    async def _skip(
+        self,
+        tx: Tx,
+        record: DeliveryRecord,
+        decision: Decision,
+        account: Account,
+        verdict: Verdict,
+        now: datetime,
+    ) -> None:
+        """Decided against after all. What may have arrived stays counted from its claim."""
+        values = {"reason": verdict.reason, "detail": verdict.detail, "lease_until": None}
+        await deliveries.change(tx, record, "skipped", **values)
+        await self._accounts.save(tx, [account if record.maybe_delivered else forget_contact(account, decision.id)])
+        tx.emit(OUTREACH, [outreach_recorded(decision, "skipped", now, now, verdict.reason)])
+
+    async def _count_contact(self, tx: Tx, record: DeliveryRecord, now: datetime) -> None:
+        """What may have arrived counts from now, however long the conversation took."""
+        account = await self._account(tx, record.account)
+        await self._accounts.save(tx, [record_contact(account, record.decision, now, self._book.channels)])
+
+    async def _account(self, tx: Tx, account_id: str) -> Account:
+        """The account, locked. Raises LookupError where it is not there."""
+        return (await self._accounts.load_for_update(tx, {account_id}))[account_id]
+
+
+async def release(tx: Tx, delivery_id: str, now: datetime) -> None:
+    """Let a previewed delivery go with the next sending. Raises Refused, saying why it cannot."""
+    record = _found(await deliveries.load_for_update(tx, delivery_id))
+    if record.history:
+        raise Refused("planned from imported history: it shows what would have been, and is never sent", "history", 409)
+    if record.status != "previewed":
+        raise Refused(f"it is {record.status}: only what is previewed can be released", "not_previewed", 409)
+    if record.expires_at <= now:
+        raise Refused(f"it expired at {record.expires_at.isoformat()}: late help is no help", "expired", 409)
+    await _release(tx, record, now)
+
+
+async def release_play(tx: Tx, play: str, now: datetime) -> int:
+    """Let everything of a play go that still may. How many."""
+    records = [record for record in await deliveries.previewed(tx, play) if record.expires_at > now]
+    for record in records:
+        await _release(tx, record, now)
+    return len(records)
+
+
+async def complete_task(tx: Tx, delivery_id: str, accounts: Accounts, now: datetime) -> None:
+    """The task is done; completing it twice changes nothing. Raises Refused where it is no open task."""
+    record = _found(await deliveries.load_for_update(tx, delivery_id))
+    if record.status == "done":
+        return
+    if record.status != "opened":
+        raise Refused(f"a {record.channel} that is {record.status} is no open task", "no_task", 409)
+    await deliveries.change(tx, record, "done", done_at=now)
+    locked = await accounts.load_for_update(tx, {record.account})
+    await accounts.save(tx, [close_task(account, delivery_id) for account in locked.values()])
+
+
+async def _release(tx: Tx, record: DeliverySummary, now: datetime) -> None:
+    await deliveries.change(tx, record, "pending", reason=RELEASED, not_before=max(now, record.not_before))
+
+
+def _found(record: DeliveryRecord | None) -> DeliveryRecord:
+    if record is None:
+        raise Refused("no such delivery", "no_delivery", 404)
+    return record

@@ -1,0 +1,116 @@
+"""Admin API: the outreach mode, the plays, and consents."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from services.notify.core.play_schema import REQUEST
+from services.notify.core.playbook import Play, Playbook
+from services.notify.handlers.consent import ConsentGiven, record_consent
+from services.notify.http.models import (
+    ConsentView,
+    ConsentWanted,
+    Filter,
+    ModeView,
+    ModeWanted,
+    PlayView,
+    StepView,
+)
+from services.notify.store import deliveries
+from services.notify.store.accounts import Accounts, consents_of
+from services.notify.store.deliveries import OutreachModeRecord
+from shared.failures import Refused
+from shared.http.auth import allowed
+from shared.keys import Key
+from shared.service.context import ServiceContext
+
+
+def router(context: ServiceContext, book: Playbook, accounts: Accounts) -> APIRouter:
+    """Reading takes a key of kind read, changing one of kind admin."""
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(context.keys, "read"))])
+    _mode(routes, context)
+    _plays(routes, context, book)
+    _consents(routes, context, accounts)
+    return routes
+
+
+def _mode(routes: APIRouter, context: ServiceContext) -> None:
+    @routes.get("/mode", tags=["mode"])
+    async def mode() -> ModeView:
+        """Whether deliveries leave."""
+        async with context.database.snapshot() as read:
+            return ModeView(**(await deliveries.read_mode(read, context.settings.outreach))._asdict())
+
+    @routes.put("/mode", tags=["mode"])
+    async def set_mode(wanted: ModeWanted, key: Annotated[Key, Depends(allowed(context.keys, "admin"))]) -> ModeView:
+        """From now on. Back to preview stops everything that has not been claimed yet."""
+        record = OutreachModeRecord(wanted.mode, key.name, context.clock.now())
+        async with context.database.transaction() as tx:
+            await deliveries.set_mode(tx, record)
+        return ModeView(**record._asdict())
+
+
+def _plays(routes: APIRouter, context: ServiceContext, book: Playbook) -> None:
+    @routes.get("/plays", tags=["plays"])
+    async def plays() -> list[PlayView]:
+        """Every play, and how its deliveries stand."""
+        async with context.database.snapshot() as read:
+            counts = await deliveries.counts(read)
+        return [_play(play, counts.get(name, {})) for name, play in sorted(book.plays.items())]
+
+
+def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts) -> None:
+    @routes.get("/consents", tags=["consents"])
+    async def list_consents(
+        user: Annotated[str, Query(min_length=1, max_length=200)], account: Filter = None
+    ) -> list[ConsentView]:
+        """The consents of this person, in one account or in all. None recorded means: may be written to."""
+        async with context.database.snapshot() as read:
+            records = await consents_of(read, user, account)
+        return [ConsentView(**record._asdict()) for record in records]
+
+    @routes.put("/consents", tags=["consents"])
+    async def set_consent(
+        wanted: ConsentWanted, key: Annotated[Key, Depends(allowed(context.keys, "admin"))]
+    ) -> ConsentView:
+        """Record consent given or refused elsewhere. Recording it twice changes nothing."""
+        given = ConsentGiven(**wanted.model_dump(), source=f"key:{key.name}")
+        async with context.database.transaction() as tx:
+            await record_consent(tx, given, accounts, context.clock.now())
+            records = await consents_of(tx, given.user, given.account)
+        found = next((record for record in records if record.topic == given.topic), None)
+        if found is None:
+            raise Refused("they never declined this, so there is nothing to take back", "nothing_declined", 409)
+        return ConsentView(**found._asdict())
+
+
+def _play(play: Play, counts: dict[str, int]) -> PlayView:
+    steps = [
+        StepView(
+            name=step.name,
+            channel=step.channel.name,
+            template=step.template,
+            after=step.after.total_seconds(),
+            expires=step.expires.total_seconds(),
+        )
+        for step in play.steps
+    ]
+    return PlayView(
+        name=play.name,
+        description=play.description,
+        outreach_class=play.class_,
+        topic=play.topic,
+        stages=sorted(play.stages),
+        trigger=_trigger(play),
+        steps=steps,
+        counts=counts,
+    )
+
+
+def _trigger(play: Play) -> str:
+    """As text: `stage onboarding`, `signal usage_drop`, `request`."""
+    if play.on is None:
+        return REQUEST
+    kinds = ("stage", "flag", "signal", "milestone")
+    named = next(f"{kind} {getattr(play.on, kind)}" for kind in kinds if getattr(play.on, kind))
+    return f"{named} from {play.on.from_}" if play.on.from_ else named

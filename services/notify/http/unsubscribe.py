@@ -1,0 +1,69 @@
+"""Unsubscribe page: asks to confirm; only its POST changes anything.
+
+Mail scanners follow every link, so GET only shows. A mail program's own button posts at once (RFC 8058).
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from services.notify.handlers.consent import unsubscribe
+from services.notify.handlers.outbox import UNSUBSCRIBE
+from services.notify.store import deliveries
+from services.notify.store.accounts import Accounts
+from shared.contracts.evidence import Value
+from shared.links import BadLink, Links
+from shared.service.context import ServiceContext
+
+_FOLDER = Path(__file__).parent.parent / "pages"
+_STYLE = (_FOLDER / "style.css").read_text("utf8")
+_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+_pages = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
+_Scope = Annotated[str, Form(max_length=20, description="`topic` for mail like this only; else everything")]
+
+
+def router(context: ServiceContext, links: Links, accounts: Accounts, company: Mapping[str, Value]) -> APIRouter:
+    """Open to everybody: the signed link is the permission."""
+    routes = APIRouter(prefix="/u", tags=["unsubscribe"])
+
+    def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
+        text = _pages.get_template(f"{name}.html").render(**values, company=company["product"], style=_STYLE)
+        return HTMLResponse(text, status, _HEADERS)
+
+    def delivery_of(token: str) -> str:
+        try:
+            return links.read(UNSUBSCRIBE, token, context.clock.now()).get("delivery", "")
+        except BadLink:
+            return ""
+
+    @routes.get("/{token:id}", response_class=HTMLResponse)
+    async def confirm(token: str) -> HTMLResponse:
+        """Asks; changes nothing."""
+        async with context.database.snapshot() as read:
+            record = await deliveries.load(read, delivery_of(token))
+        return page("confirm", topic=record.topic) if record is not None and record.user else page("unknown", 404)
+
+    @routes.post("/{token:id}", response_class=HTMLResponse)
+    async def confirmed(token: str, scope: _Scope = "everything") -> HTMLResponse:
+        """Unsubscribes at once; once more changes nothing."""
+        everything = scope != "topic"
+        async with context.database.transaction() as tx:
+            found = await unsubscribe(tx, delivery_of(token), accounts, context.clock.now(), everything=everything)
+        return page("done", everything=everything) if found else page("unknown", 404)
+
+    return routes

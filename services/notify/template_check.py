@@ -1,0 +1,84 @@
+"""Template check: at load, each text is tried with only those values that are certain to be known where it is used."""
+
+from collections.abc import Iterable, Mapping
+
+from services.notify.core.conditions import TRAIT, LifecycleNames
+from services.notify.core.consent import TRANSACTIONAL
+from services.notify.core.playbook import Play, Step
+from services.notify.rendering import FOOTER, RenderError, Templates
+from shared.contracts.evidence import Value
+from shared.definitions import nearest
+
+COMPANY: dict[str, Value] = {
+    "product": "Example",
+    "app_url": "https://app.example.com",
+    "sender": "Example Customer Success",
+    "unsubscribe_link": "https://example.com/u/token",
+    "address": "Example Ltd, 1 Example Street",
+}
+"""What the service itself adds to the values of an account."""
+
+ALWAYS: dict[str, Value] = {
+    "account_name": "Acme",
+    "first_name": "there",
+    "stage": "adoption",
+    "band": "green",
+    "today": "2026-01-01",
+}
+BEFORE = "before_"
+_SAMPLE = 2.0
+_PREFIXES = (TRAIT, "reached_", BEFORE, "ask_")
+
+
+def template_mistakes(
+    templates: Templates, play: Play, step: Step, names: LifecycleNames | None
+) -> Iterable[tuple[int, str, str]]:
+    """Line, problem and suggestion: unknown names, and a text that could not be rendered for some account."""
+    yield from _unknown_names(templates.names(step.template), names)
+    footer = step.channel.needs_footer(play.class_ == TRANSACTIONAL)
+    if problem := _render_error(templates, play, step, footer=footer):
+        yield 1, f"{problem} (in play '{play.name}'): put it into {{% if ... is defined %}}", ""
+    if footer and not _has_unsubscribe_link(templates):
+        yield 1, f"no '{FOOTER}' with the unsubscribe_link to put under it", ""
+
+
+def compared_metrics(templates: Templates, names: Iterable[str]) -> frozenset[str]:
+    """The metrics that some text compares with a quarter ago."""
+    read = (variable for name in names for variable in templates.names(name))
+    return frozenset(name.removeprefix(BEFORE) for name in read if name.startswith(BEFORE)) - {"date"}
+
+
+def _certain_values(play: Play, step: Step) -> dict[str, Value]:
+    """What is known whenever this step is sent: a `when` that holds has known what it reads."""
+    conditional = {name: _SAMPLE for condition in play.when + step.when for name in condition.names}
+    requested: dict[str, Value] = {} if play.on else {"link": "https://example.com/s/token"}
+    return {**conditional, **requested, **ALWAYS, **COMPANY}
+
+
+def _render_error(templates: Templates, play: Play, step: Step, *, footer: bool) -> str:
+    try:
+        templates.render(step.template, _certain_values(play, step), subject=step.subject, footer=footer)
+    except RenderError as error:
+        return str(error)
+    return ""
+
+
+def _unknown_names(variables: Mapping[str, int], names: LifecycleNames | None) -> Iterable[tuple[int, str, str]]:
+    if names is None:
+        return
+    offered = {*names.readable(), *COMPANY, *ALWAYS, "link"}
+    for variable, line in variables.items():
+        if variable not in offered and not _prefixed(variable, names):
+            yield line, f"unknown name '{variable}'", nearest(variable, offered)
+
+
+def _prefixed(variable: str, names: LifecycleNames) -> bool:
+    if variable.startswith(BEFORE):
+        return variable.removeprefix(BEFORE) in {*names.metrics, "date"}
+    if variable.startswith("reached_"):
+        return variable.removeprefix("reached_") in names.milestones
+    return variable.startswith(_PREFIXES)
+
+
+def _has_unsubscribe_link(templates: Templates) -> bool:
+    return FOOTER in templates and "unsubscribe_link" in templates.names(FOOTER)
