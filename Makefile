@@ -16,7 +16,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test check fast chaos simulate bench servers servers-down lock env diagram clean
+.PHONY: help demo up test check fast chaos simulate bench servers servers-down lock env reference clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ simulate: $(VENV)/.dev ## the product through simulated trouble, seed by seed in
 
 bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
+
+reference: $(VENV)/.dev ## write the JSON Schemas and the generated parts of docs/reference anew
+	$(BIN)/python -m waymark.schemas
 
 servers: $(VENV)/.dev ## start a real Kafka and PostgreSQL here, without containers
 	$(BIN)/python -m deploy.servers up

@@ -11,7 +11,7 @@ from bench.cpu import Spent, each
 from bench.failure import Wrong
 
 _STEP = 0.05
-_NAME = 'waymark_handled{group="lifecycle"}'
+_NAME = 'waymark_handled_total{group="lifecycle"}'
 _TOTAL = "cpu us/event all"
 
 

@@ -1,8 +1,8 @@
-"""What went wrong, and what to do next? Every error of ours is one of four.
+"""Errors: every error of ours is one of four.
 
 Failure
 ├── Refused     the caller's fault: say what to change (HTTP 4xx)
-├── Retry       not now: the log or the database does not answer (HTTP 503, or again later)
+├── Retry       not now: the log or the database does not answer (HTTP 503: retry later)
 ├── Parked      one record cannot be taken: a person looks, the rest goes on
 └── Halted      going on would lose or repeat something: stop this reader and call somebody
 """
@@ -29,7 +29,7 @@ class Refused(Failure):
 
 
 class Retry(Failure):
-    """Try again after `seconds`: nothing is known to be wrong with the request."""
+    """Retry after `seconds`: nothing is wrong with the request."""
 
     code = "unavailable"
 
@@ -52,3 +52,8 @@ class Halted(Failure):
     """The log or the cursor is not what it must be."""
 
     code = "halted"
+
+
+def described(error: BaseException) -> str:
+    """What is written about an error that nobody expected: its class, its text, and the file that it names."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, OSError) and error.filename else repr(error)

@@ -1,5 +1,7 @@
-"""What may an operator set? Environment variables named WAYMARK_*; nothing needs to be set for one process on SQLite."""
+"""Settings: environment variables named WAYMARK_*. One process on SQLite needs none of them."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -55,3 +57,17 @@ class Settings(BaseSettings):
     @property
     def public(self) -> str:
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+_PREFIX = "WAYMARK_"
+
+
+def unknown_variables(names: Iterable[str], besides: Iterable[str] = ()) -> dict[str, str]:
+    """The variables named WAYMARK_* that are no setting, each with the name of the nearest setting, or with nothing."""
+    known = {field.upper() for field in Settings.model_fields} | {name.removeprefix(_PREFIX) for name in besides}
+    unknown = {name: name.upper().removeprefix(_PREFIX) for name in sorted(names) if name.upper().startswith(_PREFIX)}
+    return {
+        name: next((f"{_PREFIX}{near}" for near in difflib.get_close_matches(bare, known, 1)), "")
+        for name, bare in unknown.items()
+        if bare not in known
+    }

@@ -1,4 +1,4 @@
-"""What do tests need ready-made? Clocks that stand still, stores of either deployment, and waiting without sleeping."""
+"""Builders for tests: a clock that a test moves, a migrated storage, and waiting for a condition without sleeping."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +12,7 @@ from waymark import migrations
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-class StillClock:
+class FakeClock:
     """A clock that a test moves."""
 
     def __init__(self, now: datetime = NOON) -> None:
@@ -25,7 +25,7 @@ class StillClock:
         self.time += step
 
 
-async def settle(done: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> None:
+async def eventually(done: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> None:
     """Wait until it is so. Fails when it does not become so: never a fixed sleep."""
     async with asyncio.timeout(seconds):
         while not await done():  # noqa: ASYNC110  what we wait for is in a database
@@ -33,8 +33,8 @@ async def settle(done: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> 
 
 
 @asynccontextmanager
-async def store(settings: Settings, service: str = "ingest", owner: str = "test") -> AsyncIterator[Storage]:
+async def migrated_storage(settings: Settings, service: str = "ingest", owner: str = "test") -> AsyncIterator[Storage]:
     """One service's migrated store."""
     await asyncio.to_thread(migrations.migrate, settings, [service])
-    async with open_storage(settings, [service], StillClock(), owner) as stores:
+    async with open_storage(settings, [service], FakeClock(), owner) as stores:
         yield stores[service]

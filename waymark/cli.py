@@ -1,6 +1,7 @@
-"""What can be done from the command line? `waymark --help`."""
+"""Command line: parses arguments, and says in one sentence what went wrong. Run `waymark --help`."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable
 from pathlib import Path
@@ -14,11 +15,15 @@ from shared.clock import SystemClock
 from shared.db.errors import is_infrastructure
 from shared.definitions import DefinitionError
 from shared.failures import Failure
-from shared.settings import Settings
+from shared.settings import Settings, unknown_variables
 from waymark import commands, migrations
 from waymark.assembly import WIRES
 from waymark.demo.command import run_demo
 from waymark.serving import event_loop, first_free
+
+_WRITE_KEY = "WAYMARK_WRITE_KEY"
+_OWN_VARIABLES = (_WRITE_KEY,)
+"""Variables of single commands, besides the settings."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -63,7 +68,7 @@ def migrate(
 def import_history(
     file: Annotated[Path, typer.Argument(help="NDJSON, plain or gzip; - reads standard input")],
     url: Annotated[str | None, typer.Option(help="where ingest answers")] = None,
-    key: Annotated[str | None, typer.Option(envvar="WAYMARK_WRITE_KEY", help="a write key")] = None,
+    key: Annotated[str | None, typer.Option(envvar=_WRITE_KEY, help="a write key")] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=5000)] = 500,
     live: Annotated[bool | None, typer.Option(help="hand the accounts to the wall clock when the file ends")] = None,
 ) -> None:
@@ -102,6 +107,9 @@ def _settings() -> Settings:
             _complain(f"WAYMARK_{str(wrong['loc'][0]).upper()}: {wrong['msg']}")
         raise typer.Exit(2) from None
     log.configure(settings.log_format)
+    for name, nearest in unknown_variables(os.environ, _OWN_VARIABLES).items():
+        hint = f"; did you mean {nearest}?" if nearest else ""
+        _complain(f"warning: {name} is not a setting, and is ignored{hint}")
     return settings
 
 
@@ -117,7 +125,7 @@ def _do(work: Awaitable[Any]) -> None:
 
 
 def _guarded(work: Any) -> None:
-    """Errors that we know are told in a sentence; others keep their traceback."""
+    """Expected errors become one sentence; others keep their traceback."""
     try:
         work()
     except KeyboardInterrupt:
@@ -126,9 +134,12 @@ def _guarded(work: Any) -> None:
         _complain(str(error))
         raise typer.Exit(1) from None
     except Exception as error:
-        if not is_infrastructure(error):
+        if is_infrastructure(error):
+            _complain(f"the database or the log does not answer: {error}")
+        elif isinstance(error, OSError) and error.filename is not None:
+            _complain(f"{error.filename}: {error.strerror}")
+        else:
             raise
-        _complain(f"the database or the log does not answer: {error}")
         raise typer.Exit(1) from None
 
 

@@ -1,4 +1,4 @@
-"""How are the other services asked? Over REST, with the operator's own key; what goes wrong becomes words on the page."""
+"""REST client of the other services, with the operator's own key; a failure becomes a sentence on the page."""
 
 import asyncio
 import ssl
@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import httpx2
 
-from services.console.core import shape
+from services.console.core import answers
 from shared.settings import Settings
 
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy")
-_PATIENCE = 10.0
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what to call where a server listens on all
+_TIMEOUT = 10.0
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what to call where a server listens on all
 
 
 class Answer(NamedTuple):
@@ -27,12 +27,12 @@ class Answer(NamedTuple):
     @property
     def fields(self) -> dict[str, Any]:
         """The answer as one thing."""
-        return shape.fields(self.data)
+        return answers.fields(self.data)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The answer as a list, or as one page of it."""
-        return shape.rows(self.data if isinstance(self.data, list) else self.fields.get("items"))
+        return answers.rows(self.data if isinstance(self.data, list) else self.fields.get("items"))
 
     @property
     def next(self) -> str:
@@ -41,36 +41,36 @@ class Answer(NamedTuple):
         return following if isinstance(following, str) else ""
 
 
-class Ask:
+class ServiceClient:
     """The services, as one operator may ask them."""
 
-    def __init__(self, http: httpx2.AsyncClient, where: Mapping[str, str]) -> None:
+    def __init__(self, http: httpx2.AsyncClient, urls: Mapping[str, str]) -> None:
         self._http = http
-        self._where = where
+        self._urls = urls
 
     async def get(self, path: str, **query: Any) -> Answer:
         """Read. The path's first part names the service; filters that are empty are left out."""
-        return await self._told("GET", path, params={name: given for name, given in query.items() if given})
+        return await self._call("GET", path, params={name: given for name, given in query.items() if given})
 
     async def change(self, method: str, path: str, body: Any = None) -> Answer:
         """Change something there."""
-        return await self._told(method, path, json=body)
+        return await self._call(method, path, json=body)
 
-    async def several(self, *paths: str) -> list[Answer]:
+    async def get_all(self, *paths: str) -> list[Answer]:
         """Read several at once."""
         return list(await asyncio.gather(*(self.get(path) for path in paths)))
 
-    async def _told(self, method: str, path: str, **more: Any) -> Answer:
+    async def _call(self, method: str, path: str, **more: Any) -> Answer:
         service = path.split("/")[1]
         try:
-            async with asyncio.timeout(_PATIENCE):
-                answer = await self._http.request(method, self._where[service] + path, **more)
+            async with asyncio.timeout(_TIMEOUT):
+                answer = await self._http.request(method, self._urls[service] + path, **more)
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError):
             return Answer(None, f"{service} does not answer", 503)
-        return _read(service, answer)
+        return _answer(service, answer)
 
 
-def _read(service: str, answer: httpx2.Response) -> Answer:
+def _answer(service: str, answer: httpx2.Response) -> Answer:
     try:
         data = answer.json()
     except ValueError:
@@ -82,24 +82,24 @@ def _read(service: str, answer: httpx2.Response) -> Answer:
     return Answer(data, str(detail or missing or f"{service} answers {answer.status_code}"), answer.status_code)
 
 
-class Rest:
+class Services:
     """Where the services are."""
 
     def __init__(self, settings: Settings) -> None:
-        host = _EVERYWHERE.get(settings.host, settings.host)
+        host = _LOOPBACK_OF.get(settings.host, settings.host)
         here = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
         given = {name: getattr(settings, f"{name}_url") for name in SERVICES}
-        self.where = {name: (url or here).rstrip("/") for name, url in given.items()}
+        self.urls = {name: (url or here).rstrip("/") for name, url in given.items()}
         self._tls = ssl.create_default_context()
 
     @asynccontextmanager
-    async def asked(self, key: str) -> AsyncIterator[Ask]:
+    async def client(self, key: str) -> AsyncIterator[ServiceClient]:
         """Ask as the owner of this key, for one page."""
         headers = {"Authorization": f"Bearer {key}"}
-        async with httpx2.AsyncClient(headers=headers, verify=self._tls, timeout=_PATIENCE, trust_env=False) as http:
-            yield Ask(http, self.where)
+        async with httpx2.AsyncClient(headers=headers, verify=self._tls, timeout=_TIMEOUT, trust_env=False) as http:
+            yield ServiceClient(http, self.urls)
 
 
-def part(name: str) -> str:
-    """An id as one part of a path, whatever is in it."""
+def path_segment(name: str) -> str:
+    """An id as one segment of a path, whatever is in it."""
     return quote(name, safe="").replace(".", "%2E")

@@ -1,4 +1,4 @@
-"""What is the console made of?"""
+"""Wiring of the console: pages over the other services; it reads no log and owns no table."""
 
 from functools import partial
 
@@ -8,30 +8,29 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from services.console.effects import Rest
-from services.console.http.guard import Guard
-from services.console.http.routes import ROUTES
-from services.console.http.session import Sessions
+from services.console.effects import Services
+from services.console.http.auth import AuthMiddleware, Sessions
+from services.console.http.views import ROUTES
 from services.console.pages.rendering import rendered
 from shared.http.app import EncodedPath
 from shared.links import Links
 from shared.service.context import Service, ServiceContext
 
-_NOWHERE = "There is no such page in this console."
+_NOT_FOUND = "There is no such page in this console."
 
 
-def wire(context: ServiceContext, rest: Rest | None = None) -> Service:
-    """Build the service: it reads no log and owns no table. Without `rest` the services are where the settings say."""
+def wire(context: ServiceContext, services: Services | None = None) -> Service:
+    """Build the service: Without `services` the services are where the settings say."""
     secure = context.settings.public.startswith("https:")
     sessions = Sessions(Links(context.secret), context.keys, context.clock, secure=secure)
     app = FastAPI(title="Waymark console", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.sessions, app.state.host = sessions, context.settings.host
-    app.state.rest = rest or Rest(context.settings)
-    for method, path, answer in ROUTES:
-        app.add_api_route(path, answer, methods=[method])
+    app.state.services = services or Services(context.settings)
+    for method, path, view in ROUTES:
+        app.add_api_route(path, view, methods=[method])
     app.add_middleware(EncodedPath)
-    app.add_middleware(partial(Guard, sessions=sessions, public=context.settings.public))
-    app.router.default = _nowhere
+    app.add_middleware(partial(AuthMiddleware, sessions=sessions, public=context.settings.public))
+    app.router.default = _not_found
     return Service("console", app, root=[Route("/console", _home), Route("/", _home)])
 
 
@@ -39,6 +38,6 @@ async def _home(_request: Request) -> Response:
     return RedirectResponse("/console/", 307)
 
 
-async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-    page = rendered("notice.html", "", title="Nothing here", text=_NOWHERE, back="/console/")
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    page = rendered("notice.html", "", title="Nothing here", text=_NOT_FOUND, back="/console/")
     await HTMLResponse(page, 404)(scope, receive, send)

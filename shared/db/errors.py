@@ -4,6 +4,7 @@ The SQLSTATE or SQLite's error code decides, not the Python class: drivers and S
 in the same classes.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 
@@ -58,8 +59,9 @@ _SQLITE = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
+_DISK = frozenset({errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS})
+_OF_FILES = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 _OUTAGES = (
-    OSError,
     PoolTimeout,
     PendingRollbackError,
     asyncpg.InterfaceError,  # the connection is closed
@@ -91,8 +93,20 @@ def _is_outage(error: BaseException) -> bool:
         return error.connection_invalidated
     if isinstance(error, sqlite3.Error):
         return _is_sqlite_outage(error)
+    if isinstance(error, OSError):
+        return _is_os_outage(error)
     state = str(getattr(error, "sqlstate", None) or "")
     return isinstance(error, _OUTAGES) or state[:2] in _CLASSES or state in _STATES
+
+
+def _is_os_outage(error: OSError) -> bool:
+    """Connections, timeouts and a full disk are outages; a file that is missing, or not for us, is somebody's mistake.
+
+    A Unix socket that is missing is an outage: its error has a number, but names no file.
+    """
+    if error.filename is not None:
+        return error.errno in _DISK
+    return not isinstance(error, _OF_FILES) or error.errno is not None
 
 
 def _is_sqlite_outage(error: sqlite3.Error) -> bool:

@@ -1,4 +1,4 @@
-"""Is this service well? /livez: the process answers. /readyz: database, migrations, log, loops and lag. /metrics: Prometheus."""
+"""Health of a service: /livez (the process answers), /readyz (database, migrations, log, loops, lag), /metrics (Prometheus)."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -54,7 +54,7 @@ class Health:
         lag = GaugeMetricFamily("waymark_lag", "Messages not yet handled", labels=["group", "topic", "part"])
         for (group, partition), behind in self._lag_rows():
             lag.add_metric([group, partition.topic, str(partition.part)], behind)
-        handled = GaugeMetricFamily("waymark_handled", "Messages handled since the process started", labels=["group"])
+        handled = CounterMetricFamily("waymark_handled_total", "Messages handled", labels=["group"])
         for consumer in self._consumers:
             handled.add_metric([consumer.group], consumer.handled)
         running = GaugeMetricFamily("waymark_loop_running", "1 while the loop runs", labels=["loop"])

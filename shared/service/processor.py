@@ -14,7 +14,7 @@ from shared.clock import Clock
 from shared.contracts.topics import Topic, decoder
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Database, Tx
-from shared.failures import Halted, Parked
+from shared.failures import Halted, Parked, described
 from shared.service import dead_letters, ownership
 from shared.service.dead_letters import DeadLetterLimit, DeadLetterLimitExceeded, InvalidRecord
 from shared.service.ownership import ANY_SEQUENCE, Claim, Fenced, fingerprint
@@ -159,7 +159,7 @@ class BatchProcessor:
 
     async def _dead_letter(self, batch: Batch, claim: Claim, error: Exception) -> Claim:
         """Leave this one record to a person."""
-        reason = error if isinstance(error, Parked) else Parked(repr(error), _HANDLER_FAILED)
+        reason = error if isinstance(error, Parked) else Parked(described(error), _HANDLER_FAILED)
         after = await self._commit(batch, claim, InvalidRecord(batch.records[0], reason))
         _log.error("record_parked", group=self._group, partition=batch.partition, offset=batch.start, error=repr(error))
         return after

@@ -6,7 +6,7 @@ from typing import Literal
 
 import structlog
 
-from shared.failures import Halted
+from shared.failures import Halted, described
 from shared.shutdown import WORK, Shutdown
 
 _log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ class SupervisedLoop:
                 _log.critical("halted", loop=self.name, why=str(error))
                 return
             except Exception as error:  # noqa: BLE001  whatever it was, the loop must be restarted
-                self.state, self.problem = "failing", repr(error)
+                self.state, self.problem = "failing", described(error)
                 backoff = _MIN_BACKOFF if asyncio.get_running_loop().time() - started > backoff else backoff
                 _log.warning("loop_failed", loop=self.name, error=repr(error), retry_in=backoff)
             await asyncio.sleep(backoff)

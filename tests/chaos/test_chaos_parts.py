@@ -34,7 +34,7 @@ from tests.chaos.stream import Stream
 from tests.chaos.test_invariants import good
 from tests.chaos.witness import CURSOR
 from tests.chaos.world import embedded
-from tests.make import NOON, StillClock, settle
+from tests.make import NOON, FakeClock, eventually
 
 MAIL = b"From: a@b.example\r\nMessage-ID: <d1@b.example>\r\n\r\nsee http://x.example/advocacy/s/token\r\n"
 
@@ -120,7 +120,7 @@ async def test_the_mail_server_writes_down_what_it_accepts_before_it_answers(
         async def told() -> bool:
             return struck == ([mood] if mood else [])
 
-        await settle(told)
+        await eventually(told)
     assert [one["delivery"] for one in found] == ["d1"] * accepted
     assert all(one["links"] == ["http://x.example/advocacy/s/token"] for one in found)
 
@@ -147,7 +147,7 @@ async def test_the_witness_sees_every_move_of_a_cursor(tmp_path: Path) -> None:
     async with embedded(tmp_path) as world:
         settings = Settings(database_url=world.environment["WAYMARK_DATABASE_URL"])
         async with (
-            open_storage(settings, ["lifecycle"], StillClock(), "test") as stores,
+            open_storage(settings, ["lifecycle"], FakeClock(), "test") as stores,
             stores["lifecycle"].database.transaction() as tx,
         ):
             claim = await claim_partition(tx, "lifecycle", place, Bounds(0, 9), "test", NOON)
@@ -182,7 +182,7 @@ async def test_a_child_dies_with_its_parent() -> None:
     async def gone() -> bool:
         return not command_line(pid)
 
-    await settle(gone)
+    await eventually(gone)
 
 
 def test_a_module_is_started_with_its_parents_id_first() -> None:
@@ -207,13 +207,13 @@ class _Client:
 
 async def test_the_stream_repeats_itself_on_purpose_and_names_its_mistakes(tmp_path: Path) -> None:
     client, allowed = _Client(), Journal(tmp_path / "allowed")
-    stream = Stream(client, Random(3), StillClock(), allowed, rate=4000)  # type: ignore[arg-type]
+    stream = Stream(client, Random(3), FakeClock(), allowed, rate=4000)  # type: ignore[arg-type]
     running = asyncio.create_task(stream.run())
 
     async def enough() -> bool:
         return len(client.batches) > 300
 
-    await settle(enough)
+    await eventually(enough)
     stream.stopped = True
     await running
     events = [event for batch in client.batches for event in batch]

@@ -13,7 +13,7 @@ from shared.failures import Parked
 from shared.service.consumer import Consumer, PollSettings
 from shared.service.processor import MessageBatch
 from shared.storage import Storage
-from tests.make import StillClock, settle
+from tests.make import FakeClock, eventually
 
 effects = Table("effects", MetaData(), Column("id", Integer, primary_key=True), Column("word", Text))
 
@@ -53,7 +53,7 @@ def consumer(
     bus: Bus | None = None,
     patience: float = 30.0,
 ) -> Consumer:
-    parts = (bus or opened.bus, opened.database, StillClock(), owner)
+    parts = (bus or opened.bus, opened.database, FakeClock(), owner)
     return Consumer("g", [USAGE_RAW], effect.handle, *parts, PollSettings(limit), read, patience)
 
 
@@ -89,7 +89,7 @@ async def until(opened: Storage, wanted: int, *consumers: Consumer) -> None:
 
     tasks = [asyncio.create_task(one.run()) for one in consumers]
     try:
-        await settle(there)
+        await eventually(there)
     finally:
         for task in tasks:
             task.cancel()

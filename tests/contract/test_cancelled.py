@@ -13,7 +13,7 @@ from sqlalchemy.pool import Pool
 
 from shared.db.protocol import Database
 from tests.conftest import ROOT, Deployment, embedded
-from tests.make import store
+from tests.make import migrated_storage
 
 _SLOW = {
     "embedded": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n",
@@ -25,7 +25,7 @@ _TIMES = 40
 
 @pytest.fixture
 async def database(deployment: Deployment) -> AsyncIterator[Database]:
-    async with store(deployment.settings) as opened:
+    async with migrated_storage(deployment.settings) as opened:
         yield opened.database
 
 
@@ -74,7 +74,7 @@ async def test_on_sqlite_a_connection_is_given_back_by_the_thread_that_used_it(t
     def given_back(connection: object, *_more: object) -> None:
         seen.append(("given back", id(connection), threading.get_ident()))
 
-    async with store(embedded(tmp_path)) as opened:
+    async with migrated_storage(embedded(tmp_path)) as opened:
 
         async def reading() -> None:
             async with opened.database.snapshot() as read:

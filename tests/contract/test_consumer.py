@@ -18,12 +18,12 @@ from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, consumer, ids, prepare, publish, read, run_until_it_fails, until
-from tests.make import StillClock, store
+from tests.make import FakeClock, migrated_storage
 
 
 @pytest.fixture
 async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
-    async with store(deployment.settings) as opened_store:
+    async with migrated_storage(deployment.settings) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
@@ -67,7 +67,7 @@ async def test_partitions_are_taken_side_by_side(request: pytest.FixtureRequest,
             await super().handle(tx, batch)
             inside.discard(batch.partition)
 
-    async with store(scaled(request, tmp_path)) as opened:
+    async with migrated_storage(scaled(request, tmp_path)) as opened:
         await prepare(opened)
         await publish(opened, 0, 200)
         await until(opened, 200, consumer(opened, Meeting(), limit=1000))
@@ -84,6 +84,23 @@ async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: St
     async with opened.database.snapshot() as view:
         rows = await view.all(select(parked))
     assert [(row.value, row.reason) for row in rows] == [(b"w-17", "handler_failed")]
+
+
+async def test_a_handler_that_misses_a_file_parks_the_record_and_names_the_file(
+    opened: Storage, tmp_path: Path
+) -> None:
+    class Template(Effects):
+        async def handle(self, tx: Tx, batch: MessageBatch) -> None:
+            await super().handle(tx, batch)
+            if "w-3" in batch.messages:
+                (tmp_path / "template.txt").read_bytes()
+
+    await publish(opened, 0, 60)
+    await until(opened, 59, consumer(opened, Template()))
+    async with opened.database.snapshot() as view:
+        [row] = await view.all(select(parked))
+    assert (row.value, row.reason) == (b"w-3", "handler_failed")
+    assert str(tmp_path / "template.txt") in row.detail
 
 
 async def test_an_unreadable_record_is_parked_with_its_reason(opened: Storage) -> None:
@@ -144,6 +161,6 @@ async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(open
     assert await one.redrive(waiting) == 0
     assert await ids(opened) == list(range(10))
     stranger = Consumer(
-        "other", [USAGE_RAW], effect.handle, opened.bus, opened.database, StillClock(), "one", PollSettings(50), read
+        "other", [USAGE_RAW], effect.handle, opened.bus, opened.database, FakeClock(), "one", PollSettings(50), read
     )
     assert await stranger.redrive(waiting) == 0, "another group's records are not its own"

@@ -15,12 +15,12 @@ from shared.storage import Storage
 from tests.conftest import embedded, scaled
 from tests.contract.effects import Effects, consumer, ids, prepare, publish, run_until_it_fails, until
 from tests.contract.memory_log import ONLY, MemoryBus
-from tests.make import settle, store
+from tests.make import eventually, migrated_storage
 
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Storage]:
-    async with store(embedded(tmp_path)) as opened_store:
+    async with migrated_storage(embedded(tmp_path)) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
@@ -85,7 +85,7 @@ async def test_markers_of_a_transactional_producer_are_no_loss(
     request: pytest.FixtureRequest, tmp_path: Path, kafka: Kafka
 ) -> None:
     settings = scaled(request, tmp_path)
-    async with store(settings) as opened_store:
+    async with migrated_storage(settings) as opened_store:
         await prepare(opened_store)
         producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=settings.topic_prefix)
         await producer.start()
@@ -110,7 +110,7 @@ async def at_the_end(opened: Storage) -> None:
         return await reader.position(here) == end
 
     async with opened.bus.reader("g", [USAGE_RAW.name], ownership) as reader:
-        await settle(passed)
+        await eventually(passed)
     assert ownership.claims()[here].next_offset < end
 
 
@@ -118,7 +118,7 @@ async def at_the_end(opened: Storage) -> None:
 async def test_a_place_that_kafka_no_longer_has_is_told_and_not_replaced_by_another(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    async with store(scaled(request, tmp_path)) as opened_store:
+    async with migrated_storage(scaled(request, tmp_path)) as opened_store:
         await publish(opened_store, 0, 20)
         ownership = consumer(opened_store, Effects()).ownership
 
@@ -131,8 +131,8 @@ async def test_a_place_that_kafka_no_longer_has_is_told_and_not_replaced_by_anot
             return False
 
         async with opened_store.bus.reader("g", [USAGE_RAW.name], ownership) as reader:
-            await settle(ours)
+            await eventually(ours)
             for partition in ownership.claims():
                 reader.seek(partition, 10_000)
             with pytest.raises(Retry, match="no longer holds"):
-                await settle(for_ever)
+                await eventually(for_ever)

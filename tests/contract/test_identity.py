@@ -16,7 +16,7 @@ from shared.service.ownership import fingerprint
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, consumer, ids, prepare, publish, run_until_it_fails, until
-from tests.make import settle, store
+from tests.make import eventually, migrated_storage
 
 READ = 40
 
@@ -24,7 +24,7 @@ READ = 40
 @pytest.fixture
 async def deployment(deployment: Deployment) -> Deployment:
     """A deployment in which a group has read forty records."""
-    async with store(deployment.settings) as opened:
+    async with migrated_storage(deployment.settings) as opened:
         await prepare(opened)
         await publish(opened, 0, READ)
         await until(opened, READ, consumer(opened, Effects()))
@@ -33,7 +33,7 @@ async def deployment(deployment: Deployment) -> Deployment:
 
 async def made_anew(deployment: Deployment) -> None:
     if deployment.name == "embedded":
-        async with store(deployment.settings) as opened, opened.database.transaction() as tx:
+        async with migrated_storage(deployment.settings) as opened, opened.database.transaction() as tx:
             await tx.run(delete(log_block))
             await tx.run(delete(log_end))
         return
@@ -44,7 +44,7 @@ async def made_anew(deployment: Deployment) -> None:
         async def gone() -> bool:
             return topic not in await admin.list_topics()
 
-        await settle(gone)
+        await eventually(gone)
 
 
 class admin_of:  # noqa: N801  a context manager, used like a function
@@ -67,7 +67,7 @@ async def publish_others(opened: Storage, first: int, last: int) -> None:
 
 
 async def test_the_same_log_is_read_on(deployment: Deployment) -> None:
-    async with store(deployment.settings) as opened:
+    async with migrated_storage(deployment.settings) as opened:
         await publish(opened, READ, READ + 20)
         await until(opened, READ + 20, consumer(opened, Effects(), "two"))
         assert await ids(opened) == list(range(READ + 20))
@@ -76,7 +76,7 @@ async def test_the_same_log_is_read_on(deployment: Deployment) -> None:
 @pytest.mark.parametrize("more", [0, 60])
 async def test_a_log_made_anew_and_filled_with_others_halts_the_reader(deployment: Deployment, more: int) -> None:
     await made_anew(deployment)
-    async with store(deployment.settings) as opened:
+    async with migrated_storage(deployment.settings) as opened:
         await publish_others(opened, 0, READ + more)
         with pytest.raises(Halted, match=r"not the one that was read.*made anew.*docs/operations.md"):
             await run_until_it_fails(consumer(opened, Effects(), "two"))
@@ -85,7 +85,7 @@ async def test_a_log_made_anew_and_filled_with_others_halts_the_reader(deploymen
 
 async def test_a_log_made_anew_and_shorter_halts_the_reader(deployment: Deployment) -> None:
     await made_anew(deployment)
-    async with store(deployment.settings) as opened:
+    async with migrated_storage(deployment.settings) as opened:
         with pytest.raises(Halted, match="made anew"):
             await run_until_it_fails(consumer(opened, Effects(), "two"))
 
@@ -96,7 +96,7 @@ async def test_a_cursor_without_a_hash_or_moved_by_hand_is_believed(
 ) -> None:
     """As the cursors of the first version are, and as an operator goes on after a halt."""
     await made_anew(deployment)
-    async with store(deployment.settings) as opened:
+    async with migrated_storage(deployment.settings) as opened:
         await publish_others(opened, 0, READ + 60)
         async with opened.database.transaction() as tx:
             await tx.run(update(consumer_cursor).values(cursor))
@@ -110,7 +110,7 @@ async def test_retention_shorter_than_the_outage_halts_but_a_log_that_only_forgo
     request: pytest.FixtureRequest, tmp_path: Path, kept: int, halts: bool
 ) -> None:
     one = Deployment("scaled", scaled(request, tmp_path))
-    async with store(one.settings) as opened:
+    async with migrated_storage(one.settings) as opened:
         await prepare(opened)
         same = [Outgoing(b"k", f"w-{n}".encode()) for n in range(30)]
         await opened.bus.publish(USAGE_RAW.name, same[:10])

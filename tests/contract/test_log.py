@@ -17,7 +17,7 @@ from shared.contracts.usage import UsageEvent
 from shared.failures import Retry
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
-from tests.make import NOON, settle, store
+from tests.make import NOON, eventually, migrated_storage
 
 TOPIC = USAGE_RAW.name
 
@@ -42,7 +42,7 @@ class StartsAt:
 
 @pytest.fixture
 async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
-    async with store(deployment.settings) as opened_store:
+    async with migrated_storage(deployment.settings) as opened_store:
         yield opened_store
 
 
@@ -58,7 +58,7 @@ async def read(bus: Bus, group: str, count: int, owner: StartsAt | None = None, 
         return len(found) >= count
 
     async with bus.reader(group, [topic], owner or StartsAt()) as reader:
-        await settle(enough)
+        await eventually(enough)
     return found
 
 
@@ -99,17 +99,17 @@ async def test_seeking_back_reads_again(opened: Storage) -> None:
             batches.extend(await reader.poll(500, 0.2))
             return bool(batches)
 
-        await settle(some)
+        await eventually(some)
         reader.seek(batches[0].partition, 4)
         batches.clear()
-        await settle(some)
+        await eventually(some)
     assert [int(record.value) for record in batches[0].records] == [4, 5, 6, 7, 8, 9]
 
 
 async def test_nothing_is_lost_over_a_restart(deployment: Deployment) -> None:
-    async with store(deployment.settings) as before:
+    async with migrated_storage(deployment.settings) as before:
         await before.bus.publish(TOPIC, numbered(30))
-    async with store(deployment.settings) as after:
+    async with migrated_storage(deployment.settings) as after:
         assert len(await read(after.bus, "a", 30)) == 30
 
 
@@ -148,7 +148,7 @@ async def test_what_a_failed_transaction_emitted_is_never_seen(opened: Storage) 
 async def test_a_relay_that_repeats_itself_sends_the_same_sequence_again(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    async with store(scaled(request, tmp_path)) as opened_store:
+    async with migrated_storage(scaled(request, tmp_path)) as opened_store:
         async with opened_store.database.transaction() as tx:
             tx.emit(LIFECYCLE, [event("acme", number) for number in range(3)])
             tx.emit(USAGE, [event("acme", number) for number in range(3)])

@@ -16,7 +16,7 @@ from shared.failures import Retry
 from shared.storage import Storage
 from tests.conftest import embedded, scaled
 from tests.contract.test_log import StartsAt, read
-from tests.make import store
+from tests.make import migrated_storage
 
 NOISE = random.Random(7).randbytes(AT_ONCE_BYTES // 4)  # noqa: S311  no secret
 LARGE = [Outgoing(b"k", NOISE[n:], b"") for n in range(12)]
@@ -25,7 +25,7 @@ LARGE = [Outgoing(b"k", NOISE[n:], b"") for n in range(12)]
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Storage]:
-    async with store(embedded(tmp_path)) as opened_store:
+    async with migrated_storage(embedded(tmp_path)) as opened_store:
         yield opened_store
 
 
@@ -52,7 +52,7 @@ async def test_a_poll_of_the_embedded_log_takes_no_more_bytes_than_it_may_and_lo
 async def test_a_pass_of_the_relay_takes_no_more_bytes_than_it_may_and_loses_none(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    async with store(scaled(request, tmp_path)) as opened_store:
+    async with migrated_storage(scaled(request, tmp_path)) as opened_store:
         assert opened_store.relay is not None
         async with opened_store.database.transaction() as tx:
             log = opened_store.database._log  # type: ignore[attr-defined]  # noqa: SLF001  large records, as no contract of ours makes them

@@ -1,6 +1,8 @@
 """What does an outage park? Nothing, however it shows; and what a record breaks is never taken for an outage."""
 
 import asyncio
+import errno
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -23,7 +25,7 @@ from shared.service.supervisor import SupervisedLoop
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, aside, consumer, count, ids, prepare, publish, until
-from tests.make import settle, store
+from tests.make import eventually, migrated_storage
 
 WORLD = {
     "08000 08001 08003 08006": "the connection",
@@ -88,6 +90,15 @@ def test_what_postgresql_says_of_the_record_is_none(state: str) -> None:
         (PendingRollbackError("reconnect"), True),
         (Retry("the log"), True),
         (Parked("cannot read this", "nonsense"), False),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed"), True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), True),
+        (socket.gaierror(-2, "Name or service not known"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), True),
+        (OSError(errno.ENOSPC, "No space left on device", "waymark.db"), True),
+        (FileNotFoundError("a handler's template"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "template.txt"), False),
+        (PermissionError(errno.EACCES, "Permission denied", "template.txt"), False),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "templates"), False),
         (ValueError("poison"), False),
         (KeyError("bug"), False),
     ],
@@ -179,7 +190,7 @@ def test_what_sqlite_says_is_told_apart_too(tmp_path: Path, fail: Callable[[Path
 
 @pytest.fixture
 async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    async with store(scaled(request, tmp_path)) as opened_store:
+    async with migrated_storage(scaled(request, tmp_path)) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
@@ -243,7 +254,7 @@ async def test_a_database_that_goes_away_in_the_middle_parks_nothing_and_repeats
     request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres, how: str
 ) -> None:
     one = Deployment("scaled", scaled(request, tmp_path))
-    async with store(one.settings) as opened_store:
+    async with migrated_storage(one.settings) as opened_store:
         await prepare(opened_store)
         await publish(opened_store, 0, 1500)
         effect = Slow()
@@ -257,10 +268,10 @@ async def test_a_database_that_goes_away_in_the_middle_parks_nothing_and_repeats
             assert not kept.done()
             return await count(opened_store) >= 1500
 
-        await settle(under_way)
+        await eventually(under_way)
         await asyncio.to_thread(postgres.kill if how == "kill" else lambda: postgres.stop(how))  # type: ignore[arg-type]
         await asyncio.to_thread(postgres.start)
-        await settle(done)
+        await eventually(done)
         kept.cancel()
         await asyncio.gather(kept, return_exceptions=True)
         assert await ids(opened_store) == list(range(1500))

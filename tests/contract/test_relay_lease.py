@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from shared.bus.tables import relay_lease
 from tests.conftest import scaled
-from tests.make import NOON, StillClock, settle, store
+from tests.make import NOON, FakeClock, eventually, migrated_storage
 from waymark import migrations
 from waymark.assembly import assembled
 
@@ -19,20 +19,20 @@ async def test_a_relay_that_stops_gives_its_lease_back(request: pytest.FixtureRe
     settings = scaled(request, tmp_path)
     await asyncio.to_thread(migrations.migrate, settings, ["ingest"])
     until = select(relay_lease.c.until).where(relay_lease.c.name == "ingest")
-    async with assembled(settings, ["ingest"], StillClock()) as assembly:
+    async with assembled(settings, ["ingest"], FakeClock()) as assembly:
 
         async def taken() -> bool:
             async with assembly.contexts["ingest"].database.snapshot() as read:
                 return bool((await read.scalar(until) or NOON) > NOON)
 
-        await settle(taken)
-    async with store(settings, owner="another") as opened, opened.database.snapshot() as read:
+        await eventually(taken)
+    async with migrated_storage(settings, owner="another") as opened, opened.database.snapshot() as read:
         assert await read.scalar(until) == NOON
 
 
 async def test_a_lease_is_given_back_by_its_holder_only(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings = scaled(request, tmp_path)
-    async with store(settings, owner="one") as one, store(settings, owner="two") as two:
+    async with migrated_storage(settings, owner="one") as one, migrated_storage(settings, owner="two") as two:
         assert one.relay
         assert two.relay
         await one.relay.carry()

@@ -13,7 +13,7 @@ from shared.bus.protocol import Bounds, Partition
 from shared.contracts.topics import USAGE_RAW
 from shared.settings import Settings
 from tests.conftest import ROOT, scaled
-from tests.make import settle, store
+from tests.make import eventually, migrated_storage
 
 MEMBER = """
 import asyncio, sys
@@ -56,7 +56,7 @@ async def test_a_killed_members_partitions_are_taken_over_after_its_session(
 ) -> None:
     settings = scaled(request, tmp_path).model_copy(update={"session_seconds": 2})
     names = (kafka.bootstrap, settings.topic_prefix, USAGE_RAW.name)
-    async with store(settings) as opened:
+    async with migrated_storage(settings) as opened:
         assert isinstance(opened.bus, KafkaBus)
         member = await asyncio.create_subprocess_exec(
             sys.executable, "-c", MEMBER, *names, cwd=ROOT, stdout=asyncio.subprocess.PIPE
@@ -73,7 +73,7 @@ async def test_a_killed_members_partitions_are_taken_over_after_its_session(
             return len(owns.has) == every
 
         async with opened.bus.reader("g", [USAGE_RAW.name], owns) as reader:
-            await settle(all_of_them, 12)
+            await eventually(all_of_them, 12)
 
 
 @pytest.mark.parametrize("seconds", [1, 301])

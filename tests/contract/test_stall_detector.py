@@ -17,14 +17,14 @@ from shared.storage import Storage
 from tests.conftest import ROOT, embedded
 from tests.contract.effects import Effects, consumer, ids, prepare, run_until_it_fails, until
 from tests.contract.memory_log import ONLY, MemoryBus
-from tests.make import settle, store
+from tests.make import eventually, migrated_storage
 
 SHORT = 0.05
 
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Storage]:
-    async with store(embedded(tmp_path)) as opened_store:
+    async with migrated_storage(embedded(tmp_path)) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
@@ -59,7 +59,7 @@ async def test_a_log_with_nothing_more_is_no_silence_even_if_markers_follow(open
         assert not reading.done()
         return bus.asked > 5
 
-    await settle(asked_often)
+    await eventually(asked_often)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
 
@@ -85,7 +85,7 @@ async def test_who_was_fenced_without_being_told_joins_anew(opened: Storage) -> 
     async def half() -> bool:
         return len(await ids(opened)) == 10
 
-    await settle(half)
+    await eventually(half)
     await late.ownership.on_assigned(await bus.bounds([]))
     bus.silent = None
     with pytest.raises(Retry, match="another member has claimed"):

@@ -11,7 +11,7 @@ from shared.service.timers import Timers
 from tests.conftest import embedded
 from tests.contract.effects import Effects, consumer, count, prepare
 from tests.contract.memory_log import MemoryBus
-from tests.make import StillClock, settle, store
+from tests.make import FakeClock, eventually, migrated_storage
 
 
 class Due:
@@ -32,24 +32,24 @@ class Due:
 async def test_a_log_that_hands_out_nothing_is_not_taken_for_silence(tmp_path: Path) -> None:
     """A reader finds nothing, too, while its broker is away: the rest of the events waits there."""
     bus, due = MemoryBus(range(10), silent=5), Due()
-    async with store(embedded(tmp_path)) as opened:
+    async with migrated_storage(embedded(tmp_path)) as opened:
         await prepare(opened)
         one = consumer(opened, Effects(), bus=bus)
-        timers = Timers(one, USAGE_RAW, due.due, due, opened.database, StillClock())
+        timers = Timers(one, USAGE_RAW, due.due, due, opened.database, FakeClock())
         reading = asyncio.create_task(one.run())
         try:
 
             async def looked_in_vain() -> bool:
                 return one.idle and await count(opened) == 5
 
-            await settle(looked_in_vain)
+            await eventually(looked_in_vain)
             assert await timers.fire() == 0
             bus.silent = None
 
             async def fired() -> bool:
                 return await timers.fire() == 1
 
-            await settle(fired)
+            await eventually(fired)
             assert await count(opened) == 10
         finally:
             reading.cancel()

@@ -15,12 +15,12 @@ from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.contract.effects import Effects, aside, consumer, count, effects, prepare, run_until_it_fails, until
-from tests.make import NOON, StillClock, store
+from tests.make import NOON, FakeClock, migrated_storage
 
 
 @pytest.fixture
 async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
-    async with store(deployment.settings) as opened_store:
+    async with migrated_storage(deployment.settings) as opened_store:
         await prepare(opened_store)
         yield opened_store
 
@@ -34,7 +34,7 @@ async def keep(tx: Tx, batch: MessageBatch) -> None:
 
 
 def by_contract(opened: Storage) -> Consumer:
-    return Consumer("g", [USAGE], keep, opened.bus, opened.database, StillClock(), "one", PollSettings(700))
+    return Consumer("g", [USAGE], keep, opened.bus, opened.database, FakeClock(), "one", PollSettings(700))
 
 
 async def test_a_contract_that_we_cannot_read_any_more_stops_the_reader(opened: Storage) -> None:

@@ -13,7 +13,7 @@ from shared.contracts.usage import UsageEvent
 from shared.service.ownership import advance_cursor, claim_partition
 from shared.storage import Storage
 from tests.conftest import embedded
-from tests.make import NOON, StillClock, store
+from tests.make import NOON, FakeClock, migrated_storage
 
 
 async def topics(opened: Storage) -> list[str]:
@@ -22,8 +22,8 @@ async def topics(opened: Storage) -> list[str]:
 
 
 async def test_only_what_is_old_and_read_by_every_group_goes_and_the_archive_stays(tmp_path: Path) -> None:
-    clock = StillClock()
-    async with store(embedded(tmp_path)) as opened:
+    clock = FakeClock()
+    async with migrated_storage(embedded(tmp_path)) as opened:
         await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"v")])
         async with opened.database.transaction() as tx:
             tx.emit(USAGE, [UsageEvent("1", "acme", "track", "x", NOON, NOON, "test")])

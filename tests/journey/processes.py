@@ -14,7 +14,7 @@ import httpx2
 
 from shared.settings import Settings
 from tests.conftest import ROOT
-from tests.make import settle
+from tests.make import eventually
 
 _SET = ("data", "config", "database_url", "bus_url", "topic_prefix", "outreach")
 
@@ -69,7 +69,7 @@ async def started(settings: Settings, *command: str) -> AsyncIterator[Running]:
         return all([await _answers(f"{url}/{name}/readyz") for name in services])
 
     try:
-        await settle(ready, 120)
+        await eventually(ready, 120)
         yield Running(process, url)
     finally:
         if process.returncode is None:
@@ -112,7 +112,7 @@ class Sdk:
         async def so_many() -> bool:
             return self.taken >= events
 
-        await settle(so_many)
+        await eventually(so_many)
 
     async def _once(self, batch: Sequence[dict[str, Any]]) -> bool:
         try:

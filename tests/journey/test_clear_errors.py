@@ -117,3 +117,32 @@ async def test_a_missing_history_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.ndjson"
     errors = await refused("import", str(missing), DATA=str(tmp_path), PORT=str(free_port()))
     assert f"waymark: there is no file {missing} to import\n" in errors
+
+
+async def test_a_missing_definition_is_named(tmp_path: Path) -> None:
+    errors = await refused("up", DATA=str(tmp_path), CONFIG=str(tmp_path / "nowhere"), PORT=str(free_port()))
+    assert "nowhere/lifecycle.yaml" in errors
+    assert "answer" not in errors
+    assert len(errors.splitlines()) == 1
+
+
+async def test_definitions_that_nest_too_deeply_are_a_sentence(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "config" / "lifecycle.yaml").write_text("a: " + "[" * 100_000, "utf8")
+    errors = await refused("up", DATA=str(tmp_path), CONFIG=str(tmp_path / "config"), PORT=str(free_port()))
+    assert "lifecycle.yaml:1: " in errors
+    assert len(errors.splitlines()) == 1
+
+
+async def test_a_variable_that_is_no_setting_is_warned_of_with_the_nearest_one(tmp_path: Path) -> None:
+    status, errors = await waymark("migrate", DATA=str(tmp_path), PROT="8001", QWERTYUIOP="1", WRITE_KEY="of import")
+    assert status == 0
+    assert "WAYMARK_PROT is not a setting, and is ignored; did you mean WAYMARK_PORT?" in errors
+    assert "WAYMARK_QWERTYUIOP is not a setting, and is ignored\n" in errors
+    assert "WRITE_KEY" not in errors
+
+
+@pytest.mark.parametrize("name", ["foo", "console"])
+async def test_a_revision_of_no_history_names_those_there_are(name: str, tmp_path: Path) -> None:
+    errors = await refused("migrate", "--revise", name, DATA=str(tmp_path))
+    assert errors == f"waymark: there is no history '{name}'; there are: bus, ingest, lifecycle, notify, advocacy\n"

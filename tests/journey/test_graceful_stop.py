@@ -19,7 +19,7 @@ from shared.keys import credentials
 from shared.settings import Settings
 from tests.conftest import ROOT, Deployment, embedded, scaled
 from tests.journey.processes import Running, Sdk, started, uses
-from tests.make import settle
+from tests.make import eventually
 from tests.service.notify.doors import Mailbox, mail_server
 from waymark import migrations
 from waymark.assembly import WIRES
@@ -46,7 +46,7 @@ async def counted(url: str, key: str) -> None:
     async def all_there() -> bool:
         return sum((await counts(url, key)).values()) >= EVENTS
 
-    await settle(all_there, 240)
+    await eventually(all_there, 240)
     assert await counts(url, key) == {f"acct{n}": EVENTS / ACCOUNTS for n in range(ACCOUNTS)}
 
 
@@ -170,7 +170,7 @@ async def test_a_mail_server_that_hangs_delays_no_stop_and_doubles_no_mail(
         async def reached() -> bool:
             return any(one["status"] == wanted for one in await deliveries(settings, keys.admin))
 
-        await settle(reached)
+        await eventually(reached)
 
     mute = await asyncio.start_server(server, "127.0.0.1", port)
     async with started(settings, "up") as running:
@@ -230,6 +230,6 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
             writer.close()
             return False
 
-        await settle(refuses)
+        await eventually(refuses)
         code, _ = await running.stopped(BOUND)
     assert code == -signal.SIGTERM

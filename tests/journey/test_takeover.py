@@ -14,7 +14,7 @@ from shared.settings import Settings
 from tests.conftest import embedded, scaled
 from tests.journey.processes import Running, started, uses
 from tests.journey.road import Road, road
-from tests.make import settle
+from tests.make import eventually
 from waymark import migrations
 
 pytestmark = pytest.mark.servers
@@ -39,7 +39,9 @@ async def handled(url: str) -> float:
     async with httpx2.AsyncClient() as http:
         text = (await http.get(f"{url}/lifecycle/metrics")).text
     return float(
-        next(line for line in text.splitlines() if line.startswith('waymark_handled{group="lifecycle"}')).split()[1]
+        next(line for line in text.splitlines() if line.startswith('waymark_handled_total{group="lifecycle"}')).split()[
+            1
+        ]
     )
 
 
@@ -84,13 +86,13 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
             async def both_own() -> bool:
                 return await owns(doomed) and await owns(heir)
 
-            await settle(both_own, 120)
+            await eventually(both_own, 120)
             posting = asyncio.create_task(post(on, stream, pause=0.1))
 
             async def both_work() -> bool:
                 return await handled(doomed) > 0 and await handled(heir) > 0
 
-            await settle(both_work, 120)
+            await eventually(both_work, 120)
             assert not posting.done(), "the stream ended before the kill: the test proves nothing"
             victim.process.send_signal(signal.SIGKILL)
             await posting
@@ -98,7 +100,7 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
             async def all_there() -> bool:
                 return sum((await counts(heir, on)).values()) >= EVENTS
 
-            await settle(all_there, 240)
+            await eventually(all_there, 240)
             assert await counts(heir, on) == {f"acct{n}": EVENTS / ACCOUNTS for n in range(ACCOUNTS)}
             after_the_kill = await decisions(heir, on)
     async with road(embedded(tmp_path / "undisturbed"), ["ingest", "lifecycle"]) as calm:

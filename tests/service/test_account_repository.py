@@ -13,7 +13,7 @@ from shared.db.columns import Utc
 from shared.db.layouts import Layouts
 from shared.db.protocol import Database, Values
 from tests.conftest import embedded
-from tests.make import store
+from tests.make import migrated_storage
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TABLE = Table(
@@ -43,7 +43,7 @@ ACCOUNTS = AccountRepository(TABLE, Layouts(Account, 1), columns, Account, len)
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     settings = embedded(tmp_path)
-    async with store(settings) as opened:
+    async with migrated_storage(settings) as opened:
         engine = create_engine(settings.database)
         TABLE.metadata.create_all(engine)
         engine.dispose()

@@ -1,1 +1,1 @@
-"""What is on a page? Pure functions from the services' answers to what a person reads."""
+"""Core of the console: pure functions from the services' answers to what a page shows."""

@@ -1,1 +1,1 @@
-"""What may a person see and do? Pages behind a sign-in; only a POST of our own forms changes anything."""
+"""HTTP side of the console: pages behind a sign-in; only a POST of our own forms changes anything."""

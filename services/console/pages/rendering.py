@@ -1,4 +1,4 @@
-"""How does a page become HTML? Everything is escaped, and what an answer lacks is left out rather than failed on."""
+"""Rendering: Jinja templates with everything escaped; what an answer lacks is left out rather than failed on."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 
-from services.console.core import shape, words
+from services.console.core import answers, formatting
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "style.css").read_text("utf8")
@@ -23,7 +23,7 @@ NAV = (
     ("/console/parked", "Parked"),
     ("/console/health", "Health"),
 )
-"""The pages one goes to, in this order."""
+"""Rendering: Jinja templates with everything escaped; what an answer lacks is left out rather than failed on."""
 
 
 def rendered(template: str, path: str, **values: Any) -> str:
@@ -38,7 +38,7 @@ def link(path: str, *parts: Any, **query: Any) -> str:
     return f"{whole}?{urlencode(given)}" if given else whole
 
 
-def here(path: str, address: str) -> bool:
+def is_current(path: str, address: str) -> bool:
     """Whether a page belongs to this entry of the navigation."""
     return path == address or (address != "/console/" and path.startswith(f"{address}/"))
 
@@ -46,21 +46,21 @@ def here(path: str, address: str) -> bool:
 _pages = Environment(
     loader=FileSystemLoader(_HERE), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_pages.globals.update(link=link, here=here)
+_pages.globals.update(link=link, is_current=is_current)
 _pages.filters.update(
-    value=words.value,
-    number=words.number,
-    words=words.words,
-    day=words.day,
-    moment=words.moment,
-    money=words.money,
-    whole=words.whole,
-    percent=words.percent,
-    fields=shape.fields,
-    listed=shape.listed,
-    rows=shape.rows,
-    pairs=shape.pairs,
-    largest=shape.largest,
-    total=shape.total,
-    decision=words.decision,
+    value=formatting.value,
+    number=formatting.number,
+    words=formatting.words,
+    day=formatting.day,
+    moment=formatting.moment,
+    money=formatting.money,
+    whole=formatting.whole,
+    percent=formatting.percent,
+    fields=answers.fields,
+    listed=answers.listed,
+    rows=answers.rows,
+    pairs=answers.pairs,
+    largest=answers.largest,
+    total=answers.total,
+    decision=formatting.decision,
 )

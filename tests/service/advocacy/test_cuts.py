@@ -22,19 +22,19 @@ from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.core.advocacy.advocacy_making import SHIPPED, Story, promoter
-from tests.make import StillClock, store
+from tests.make import FakeClock, migrated_storage
 from tests.service.advocacy.voices import everything, surveyed
 
 
 @pytest.fixture
 async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
-    async with store(deployment.settings, "advocacy") as one:
+    async with migrated_storage(deployment.settings, "advocacy") as one:
         yield one
 
 
 def handlers() -> Handlers:
     link = partial(page_address, "https://voice.example", Links(b"a secret of sixteen bytes"))
-    return Handlers(SHIPPED, lambda _account: 0, link, StillClock())
+    return Handlers(SHIPPED, lambda _account: 0, link, FakeClock())
 
 
 def brings(account: str = "acme", used: str = "ann-2026") -> Story:

@@ -11,7 +11,7 @@ from shared.contracts.topics import USAGE
 from shared.contracts.usage import UsageEvent
 from tests.conftest import Deployment
 from tests.core.advocacy.advocacy_making import day
-from tests.make import settle
+from tests.make import eventually
 from tests.service.advocacy.voices import Voices, voices
 
 
@@ -34,7 +34,7 @@ async def test_lifecycle_sees_the_latest_answer_and_its_echo_is_not_counted(depl
         async def asked() -> bool:
             return bool(await heard.heard(OutreachRequested))
 
-        await settle(asked)
+        await eventually(asked)
         (request,) = await heard.heard(OutreachRequested)
         for score in (2, 9):
             await heard.post(request.link, score=score)

@@ -12,7 +12,7 @@ from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, Referr
 from shared.keys import credentials
 from tests.conftest import Deployment
 from tests.core.advocacy.advocacy_making import Story, day, promoter
-from tests.make import settle
+from tests.make import eventually
 from tests.service.advocacy.voices import Voices, voices
 
 
@@ -197,7 +197,7 @@ async def test_the_ledger_sums_to_zero_through_approval_payment_and_reversal(hea
     async def ripe() -> bool:
         return {row.status for row in await heard.rows(reward)} == {"payable"}
 
-    await settle(ripe)
+    await eventually(ripe)
     referred = await heard.road.pages("/advocacy/v1/referrals", status="converted", limit=1)
     ours, theirs = referred[0]["rewards"]
     assert [ours["status"], theirs["status"], ours["side"]] == ["payable", "payable", "referrer"]

@@ -16,7 +16,7 @@ from shared.contracts.topics import LIFECYCLE
 from shared.links import Links
 from tests.conftest import Deployment
 from tests.core.advocacy.advocacy_making import Story, day
-from tests.make import settle
+from tests.make import eventually
 from tests.service.advocacy.voices import Voices, surveyed, voices
 
 
@@ -152,7 +152,7 @@ async def test_time_alone_asks_when_the_day_comes(heard: Voices) -> None:
     async def asked() -> bool:
         return bool(await heard.heard(OutreachRequested))
 
-    await settle(asked)
+    await eventually(asked)
     assert [one.at for one in await heard.heard(OutreachRequested)] == [day(60)]
 
 

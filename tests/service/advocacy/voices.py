@@ -17,7 +17,7 @@ from shared.db.protocol import Database, Read
 from shared.settings import Settings
 from tests.core.advocacy.advocacy_making import Story, day
 from tests.journey.road import Road, road
-from tests.make import StillClock, settle
+from tests.make import FakeClock, eventually
 
 _read = msgspec.json.Decoder(ADVOCACY.carries).decode
 
@@ -54,7 +54,7 @@ class Voices(NamedTuple):
     """The running service, its clock, and who hears what it says."""
 
     road: Road
-    clock: StillClock
+    clock: FakeClock
     listener: Listener
 
     @property
@@ -78,7 +78,7 @@ class Voices(NamedTuple):
     async def heard(self, kind: type) -> list[Any]:
         """Messages of this kind that advocacy published, by account in order."""
         await self.road.wait_until_idle()
-        await settle(self.listener.has_all)
+        await eventually(self.listener.has_all)
         told = [one for _, one in sorted(self.listener.heard.items(), key=itemgetter(0)) if isinstance(one, kind)]
         return sorted(told, key=attrgetter("account"))
 
@@ -107,7 +107,7 @@ async def everything(read: Read) -> dict[str, list[Any]]:
 @asynccontextmanager
 async def voices(settings: Settings, at: float = 0, names: Sequence[str] = ("advocacy",)) -> AsyncIterator[Voices]:
     """Advocacy alone (or with these), on the day of that number."""
-    clock = StillClock(day(at))
+    clock = FakeClock(day(at))
     async with road(settings, names, clock) as running:
         listener = Listener(running.assembly.contexts["advocacy"].bus)
         task = asyncio.create_task(listener.listen())

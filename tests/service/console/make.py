@@ -9,7 +9,7 @@ import httpx2
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from services.console.effects import Ask, Rest
+from services.console.effects import ServiceClient, Services
 from services.console.wiring import wire
 from shared.clock import SystemClock
 from shared.keys import Credentials, Keys, credentials
@@ -108,20 +108,20 @@ def address(account: str) -> str:
 
 
 @asynccontextmanager
-async def alone(settings: Settings, rest: Rest | None = None) -> AsyncIterator[httpx2.AsyncClient]:
+async def alone(settings: Settings, services: Services | None = None) -> AsyncIterator[httpx2.AsyncClient]:
     """The console by itself, and somebody signed in there: it uses neither database nor log, so it is given none."""
     nothing: Any = None
     context = ServiceContext(
         settings, SystemClock(), nothing, nothing, Keys([("admin", "a", ADMIN)]), b"a secret of the tests", "t"
     )
-    app = Starlette(routes=[Mount("/console", app=wire(context, rest).app)])
+    app = Starlette(routes=[Mount("/console", app=wire(context, services).app)])
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://here") as http:
         http.headers["Origin"] = "http://here"
         await http.post("/console/sign-in", data={"key": ADMIN})
         yield http
 
 
-class Says(Rest):
+class Says(Services):
     """Services that all answer with the same, whatever they are asked."""
 
     def __init__(self, settings: Settings, answer: Any, status: int = 200) -> None:
@@ -129,7 +129,7 @@ class Says(Rest):
         self._transport = httpx2.MockTransport(lambda _: httpx2.Response(status, json=answer))
 
     @asynccontextmanager
-    async def asked(self, key: str) -> AsyncIterator[Ask]:
+    async def client(self, key: str) -> AsyncIterator[ServiceClient]:
         del key
         async with httpx2.AsyncClient(transport=self._transport) as http:
-            yield Ask(http, self.where)
+            yield ServiceClient(http, self.urls)

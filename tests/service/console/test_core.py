@@ -2,12 +2,10 @@
 
 import pytest
 
-from services.console.core import words
-from services.console.core.edges import nearest_first
-from services.console.core.measures import caps, measures
-from services.console.core.origin import inside, ours
-from services.console.core.tally import tally
-from services.console.core.timeline import stretches
+from services.console.core import formatting
+from services.console.core.account_page import caps, measures, nearest_first, stretches
+from services.console.core.portfolio import portfolio
+from services.console.http.auth import is_same_origin, safe_next
 
 
 def test_stages_become_stretches_of_one_line_up_to_the_accounts_clock():
@@ -39,7 +37,7 @@ def test_whom_to_look_at_first_is_at_risk_not_gone_and_lowest():
         {"id": "lower", "flags": ["at_risk", "stalled"], "band": "red", "score": 10},
         {"id": "gone", "flags": ["at_risk"], "band": "red", "score": 1, "stage": "churned"},
     ]
-    found = tally(rows, complete=True)
+    found = portfolio(rows, complete=True)
     assert [row["id"] for row in found.look_first] == ["lower", "low", "unknown"]
     assert found.flags == [("at_risk", 4), ("stalled", 1)]
     assert dict(found.bands) == {"green": 1, "yellow": 0, "red": 3, "unknown": 1}
@@ -114,21 +112,21 @@ def test_the_nearest_way_out_comes_first():
     ],
 )
 def test_only_a_form_of_our_own_counts(headers: dict[str, str], counts: bool):
-    assert ours(headers, "https://public.example") is counts
+    assert is_same_origin(headers, "https://public.example") is counts
 
 
 def test_one_goes_on_to_our_own_pages_only():
-    assert inside("/console/accounts/a%2Fb?flag=x") == "/console/accounts/a%2Fb?flag=x"
+    assert safe_next("/console/accounts/a%2Fb?flag=x") == "/console/accounts/a%2Fb?flag=x"
     for away in ("//x", "https://x", "/console", "/console/\r\nx", "/console/\\x", "/console/" + "x" * 2000):
-        assert inside(away) == "/console/"
+        assert safe_next(away) == "/console/"
 
 
 def test_decisions_and_values_read_as_words():
     moved = {"kind": "stage_changed", "previous": "value_realization", "stage": "retention"}
-    assert words.decision(moved) == "value realization → retention"
-    assert words.decision({"kind": "flag_changed", "flag": "at_risk", "raised": True}) == "at risk raised"
-    assert words.decision({"kind": "something_new"}) == "something new"
-    assert [words.value(one) for one in (None, True, 0.8333, 3, "x", 12345.6)] == [
+    assert formatting.decision(moved) == "value realization → retention"
+    assert formatting.decision({"kind": "flag_changed", "flag": "at_risk", "raised": True}) == "at risk raised"
+    assert formatting.decision({"kind": "something_new"}) == "something new"
+    assert [formatting.value(one) for one in (None, True, 0.8333, 3, "x", 12345.6)] == [
         "unknown", "yes", "0.83", "3", "x", "12,346"
     ]  # fmt: skip
-    assert words.money(123456, "EUR") == "1,234.56 EUR"
+    assert formatting.money(123456, "EUR") == "1,234.56 EUR"

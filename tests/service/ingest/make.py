@@ -18,7 +18,7 @@ from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from shared.keys import credentials
 from shared.settings import Settings
-from tests.make import StillClock, settle
+from tests.make import FakeClock, eventually
 from waymark import migrations
 from waymark.assembly import Assembly, assembled
 
@@ -38,7 +38,7 @@ class FromTheStart:
 class Site:
     """A running ingest: what is posted to it, and what came of that."""
 
-    def __init__(self, settings: Settings, assembly: Assembly, clock: StillClock, client: httpx2.AsyncClient) -> None:
+    def __init__(self, settings: Settings, assembly: Assembly, clock: FakeClock, client: httpx2.AsyncClient) -> None:
         self.keys = credentials(settings.data)
         self.context = assembly.contexts["ingest"]
         self.clock = clock
@@ -55,7 +55,7 @@ class Site:
 
     async def published(self) -> list[UsageEvent]:
         """Everything on `usage.v1`, once all that was posted has been handled: of each account in its order."""
-        await settle(self._handled)
+        await eventually(self._handled)
         async with self.context.database.snapshot() as read:
             count = await read.scalar(select(func.sum(log_end.c.next_off)).where(log_end.c.topic == USAGE.name))
         records = await self._read(int(count or 0))
@@ -63,7 +63,7 @@ class Site:
 
     async def parked(self, **query: Any) -> list[dict[str, Any]]:
         """The parked records, once all that was posted has been handled."""
-        await settle(self._handled)
+        await eventually(self._handled)
         answer = await self.client.get("/ingest/v1/parked", params=query, headers=bearer(self.keys.read))
         assert answer.status_code == 200, answer.text
         items: list[dict[str, Any]] = answer.json()["items"]
@@ -90,7 +90,7 @@ class Site:
 
         self._readings += 1
         async with self.context.bus.reader(f"test{self._readings}", [USAGE.name], FromTheStart()) as reader:
-            await settle(enough)
+            await eventually(enough)
         return found
 
 
@@ -98,7 +98,7 @@ class Site:
 async def running(settings: Settings) -> AsyncIterator[Site]:
     """Ingest alone, reached without a socket."""
     await asyncio.to_thread(migrations.migrate, settings, [GROUP])
-    clock = StillClock()
+    clock = FakeClock()
     async with assembled(settings, [GROUP], clock) as assembly, connected(assembly.app) as client:
         yield Site(settings, assembly, clock, client)
 

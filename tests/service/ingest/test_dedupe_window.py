@@ -10,7 +10,7 @@ from services.ingest.tables import dedupe_keys
 from shared.bus.tables import parked
 from tests.conftest import Deployment
 from tests.make import NOON
-from tests.make import store as store_of
+from tests.make import migrated_storage as store_of
 from tests.service.ingest.make import ANN, Site, facts
 
 DAY = timedelta(days=1)

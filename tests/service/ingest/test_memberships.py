@@ -5,14 +5,14 @@ import pytest
 from services.ingest.core.account_resolution import Membership
 from services.ingest.store import save_memberships, users_not_in
 from tests.conftest import Deployment
-from tests.make import NOON, store
+from tests.make import NOON, migrated_storage
 
 QUOTED = "a\"nn '\\ \u00e9"
 
 
 @pytest.mark.parametrize("user", ["ann", QUOTED, "", "12"])
 async def test_only_those_who_belong_elsewhere_or_nowhere_are_named(deployment: Deployment, user: str) -> None:
-    async with store(deployment.settings) as opened:
+    async with migrated_storage(deployment.settings) as opened:
         async with opened.database.transaction() as tx:
             await save_memberships(
                 tx, {user: Membership("acme", NOON), "bob": Membership("beta", NOON), "cid": Membership("", NOON)}

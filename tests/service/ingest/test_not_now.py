@@ -17,7 +17,7 @@ from shared.failures import Retry
 from shared.http.bodies import Patience
 from shared.keys import Keys
 from tests.conftest import scaled
-from tests.make import StillClock, settle
+from tests.make import FakeClock, eventually
 from tests.service.ingest.make import ANN, bearer, connected, running
 from tests.service.serving.make import listening
 
@@ -48,7 +48,7 @@ class SlowLog:
 
 
 def app(error: Exception, patience: Patience | None = None) -> Starlette:
-    return Starlette(routes=CaptureApi(NoLog(error), KEYS, StillClock(), patience).routes())  # type: ignore[arg-type]
+    return Starlette(routes=CaptureApi(NoLog(error), KEYS, FakeClock(), patience).routes())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ async def test_a_client_that_goes_away_in_the_middle_harms_nobody() -> None:
 
 async def test_a_flood_on_one_key_does_not_cost_the_others_theirs() -> None:
     log, keys = SlowLog(), Keys([("write", name, f"write-key-of-{name}") for name in ("flood", "calm")])
-    capture = CaptureApi(log, keys, StillClock(), fair_share=FairShare(Size(10, 10**9)))  # type: ignore[arg-type]
+    capture = CaptureApi(log, keys, FakeClock(), fair_share=FairShare(Size(10, 10**9)))  # type: ignore[arg-type]
     async with connected(Starlette(routes=capture.routes())) as client:
 
         async def send(name: str, events: int) -> httpx2.Response:
@@ -130,7 +130,7 @@ async def test_a_flood_on_one_key_does_not_cost_the_others_theirs() -> None:
             async def so_many() -> bool:
                 return log.waiting == requests
 
-            await settle(so_many)
+            await eventually(so_many)
 
         taken = [asyncio.create_task(send("flood", 4))]
         await waiting(1)

@@ -15,7 +15,7 @@ from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import scaled
-from tests.make import NOON, StillClock, store
+from tests.make import NOON, FakeClock, migrated_storage
 
 TRACK = {"type": "track", "event": "x", "userId": "ann", "messageId": "track"}
 GROUP = {"type": "group", "groupId": "acme", "userId": "ann", "messageId": "group"}
@@ -28,7 +28,7 @@ def arriving(part: int, event: dict[str, str]) -> MessageBatch:
 
 async def take(opened: Storage, batch: MessageBatch) -> None:
     async with opened.database.transaction() as tx:
-        await Handlers(StillClock()).raw_events(tx, batch)
+        await Handlers(FakeClock()).raw_events(tx, batch)
 
 
 @pytest.mark.servers
@@ -38,11 +38,11 @@ async def test_no_event_is_left_waiting_for_what_is_known(
     request: pytest.FixtureRequest, tmp_path: Path, events: tuple[dict[str, str], dict[str, str]], *, known_before: bool
 ) -> None:
     first, second = events
-    async with store(scaled(request, tmp_path)) as opened:
+    async with migrated_storage(scaled(request, tmp_path)) as opened:
         if known_before:
             await take(opened, arriving(2, TRACK | {"messageId": "earlier"}))
         async with opened.database.transaction() as tx:
-            await Handlers(StillClock()).raw_events(tx, arriving(0, first))
+            await Handlers(FakeClock()).raw_events(tx, arriving(0, first))
             other = asyncio.create_task(take(opened, arriving(1, second)))
             assert not (await asyncio.wait({other}, timeout=0.5))[0]
         await other

@@ -15,7 +15,7 @@ from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.contract.house.messages import LIFECYCLE, MESSAGES
 from tests.make import NOON
-from tests.make import store as opened_store
+from tests.make import migrated_storage as opened_store
 
 DAY = timedelta(days=1)
 

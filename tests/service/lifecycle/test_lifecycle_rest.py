@@ -8,23 +8,23 @@ import pytest
 
 from tests.conftest import Deployment
 from tests.journey.road import Road, road
-from tests.make import NOON, StillClock, settle
+from tests.make import NOON, FakeClock, eventually
 
 CLOCK_START = NOON
 
 
 @pytest.fixture
-def clock() -> StillClock:
-    return StillClock(CLOCK_START)
+def clock() -> FakeClock:
+    return FakeClock(CLOCK_START)
 
 
 @pytest.fixture
-async def on(deployment: Deployment, clock: StillClock) -> AsyncIterator[Road]:
+async def on(deployment: Deployment, clock: FakeClock) -> AsyncIterator[Road]:
     async with road(deployment.settings, ["ingest", "lifecycle"], clock) as running:
         yield running
 
 
-async def used(on: Road, clock: StillClock, *accounts: str) -> None:
+async def used(on: Road, clock: FakeClock, *accounts: str) -> None:
     batch = [
         {
             "type": "track",
@@ -41,7 +41,7 @@ async def used(on: Road, clock: StillClock, *accounts: str) -> None:
     await on.wait_until_idle()
 
 
-async def test_accounts_come_page_by_page_and_filters_must_all_match(on: Road, clock: StillClock) -> None:
+async def test_accounts_come_page_by_page_and_filters_must_all_match(on: Road, clock: FakeClock) -> None:
     names = [f"acct{number:02}" for number in range(7)]
     await used(on, clock, *names)
     assert [one["id"] for one in await on.pages("/lifecycle/v1/accounts", limit=3)] == names
@@ -61,7 +61,7 @@ async def test_a_mistyped_filter_is_an_error_not_an_empty_list(on: Road, query: 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_one_account_tells_its_history_with_evidence(on: Road, clock: StillClock) -> None:
+async def test_one_account_tells_its_history_with_evidence(on: Road, clock: FakeClock) -> None:
     await used(on, clock, "a/b c")
     seen = await on.get("/lifecycle/v1/accounts/a%2Fb%20c")
     assert (seen["stage"], seen["milestones"].keys()) == ("onboarding", {"first_use"})
@@ -81,14 +81,14 @@ async def test_an_unknown_account_is_404_and_a_write_key_may_not_read(on: Road) 
     assert (none.status_code, none.json()["code"]) == (401, "no_key")
 
 
-async def test_the_funnel_counts_every_account_once(on: Road, clock: StillClock) -> None:
+async def test_the_funnel_counts_every_account_once(on: Road, clock: FakeClock) -> None:
     await used(on, clock, "one", "two")
     funnel = await on.get("/lifecycle/v1/funnel")
     assert funnel["accounts"] == sum(stage["accounts"] for stage in funnel["stages"]) == 2
     assert funnel["stages"][0]["stage"] == "onboarding"
 
 
-async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(on: Road, clock: StillClock) -> None:
+async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(on: Road, clock: FakeClock) -> None:
     """No event comes; the wall clock moves on, and the timers look by themselves."""
     await used(on, clock, "quiet")
     clock.move(timedelta(days=40))
@@ -100,14 +100,14 @@ async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(on: Ro
     async def flagged() -> bool:
         return bool(await told())
 
-    await settle(flagged)
+    await eventually(flagged)
     clock.move(timedelta(days=1))
 
     async def ticked() -> bool:
         row = next(one for one in await on.pages("/lifecycle/v1/accounts") if one["id"] == "quiet")
         return datetime.fromisoformat(row["clock"]) >= CLOCK_START + timedelta(days=40)
 
-    await settle(ticked)
+    await eventually(ticked)
     (raised,) = await told()
     assert raised["raised"]
     assert raised["evidence"]["clauses"][0]["values"] == {"days_since_core_use": 28.0}

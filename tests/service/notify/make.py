@@ -36,7 +36,7 @@ from shared.service.context import ServiceContext
 from shared.service.processor import MessageBatch
 from shared.settings import Settings
 from shared.storage import Storage
-from tests.make import StillClock, store
+from tests.make import FakeClock, migrated_storage
 
 MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -74,7 +74,7 @@ class Tale:
 class Office:
     """Notify without its loops: each step is taken when a test says so."""
 
-    def __init__(self, context: ServiceContext, clock: StillClock, defined: Definition, channels: ChannelTable) -> None:
+    def __init__(self, context: ServiceContext, clock: FakeClock, defined: Definition, channels: ChannelTable) -> None:
         self.context, self.clock, self.database, self.channels = context, clock, context.database, channels
         self.partition_of = partial(_partition, context.bus.partitions(LIFECYCLE.name))
         self.book, self.accounts = defined.playbook, repository(self.partition_of)
@@ -145,14 +145,14 @@ async def office(
 ) -> AsyncIterator[Office]:
     if smtp is not None:
         settings = settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{smtp}")})
-    async with store(settings, "notify", owner) as opened:
-        context = context_of(settings, opened, clock := StillClock(MONDAY))
+    async with migrated_storage(settings, "notify", owner) as opened:
+        context = context_of(settings, opened, clock := FakeClock(MONDAY))
         made = Office(context, clock, defined or defined_in(settings.config), channels)
         async with made.http:
             yield made
 
 
-def context_of(settings: Settings, opened: Storage, clock: StillClock) -> ServiceContext:
+def context_of(settings: Settings, opened: Storage, clock: FakeClock) -> ServiceContext:
     keys, secret = load(settings)
     return ServiceContext(settings, clock, opened.database, opened.bus, keys, secret, "test")
 

@@ -14,7 +14,7 @@ from shared.contracts.topics import LIFECYCLE
 from shared.definitions import DefinitionError
 from shared.settings import Settings
 from tests.conftest import Deployment
-from tests.make import settle
+from tests.make import eventually
 from tests.service.notify.doors import Mailbox, mail_server
 from tests.service.notify.make import Office, Tale, defined_in, office
 
@@ -44,7 +44,7 @@ async def test_the_log_leads_to_a_mail(here: Office, box: Mailbox) -> None:
         return len(box.mails) == 2 and {row["status"] for row in await here.rows()} == {"sent"}
 
     try:
-        await settle(arrived)
+        await eventually(arrived)
     finally:
         for task in tasks:
             task.cancel()

@@ -9,7 +9,7 @@ import pytest
 from services.notify.channels.channel import ConfirmSend, Delivery, Receipt
 from services.notify.effects import DeliverySender
 from tests.conftest import Deployment
-from tests.make import settle
+from tests.make import eventually
 from tests.service.notify.doors import silent_server
 from tests.service.notify.make import Office, office
 
@@ -44,7 +44,7 @@ async def stopped(sends: DeliverySender, when: Callable[[], bool]) -> None:
         return when()
 
     sending = asyncio.create_task(sends.send())
-    await settle(reached)
+    await eventually(reached)
     sending.cancel()
     with suppress(asyncio.CancelledError):
         await sending
@@ -69,7 +69,7 @@ async def test_a_mail_server_that_says_nothing_does_not_hold_up_the_stop(here: O
         return (await here.row(id=row["id"]))["status"] == "sending"
 
     sending = asyncio.create_task(here.sends().send())
-    await settle(claimed)
+    await eventually(claimed)
     sending.cancel()
     done, _ = await asyncio.wait({sending}, timeout=20)  # less than the 30 s that a mail server may take
     assert done

@@ -13,7 +13,7 @@ from shared.clock import SystemClock
 from shared.http.bodies import MIB, Held, Patience, Whole
 from shared.keys import credentials
 from tests.conftest import embedded
-from tests.make import settle
+from tests.make import eventually
 from tests.service.serving.make import PATIENCE, Client, client, hello, listening, waiting
 from waymark.assembly import WIRES, Assembly, assembled
 
@@ -125,7 +125,7 @@ async def test_all_bodies_together_hold_only_so_much() -> None:
         async def both() -> bool:
             return len(begun) == 2
 
-        await settle(both)
+        await eventually(both)
         await together([three], 1000)
         refused = await three.hear(b'"code":"unavailable"')
         answered.set()

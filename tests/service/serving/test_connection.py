@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.make import settle
+from tests.make import eventually
 from tests.service.serving.make import ASKED, PATIENCE, client, hello, listening, waiting
 from waymark.connection import Limits
 
@@ -157,7 +157,7 @@ async def test_a_crowd_is_told_to_come_again_while_health_still_answers() -> Non
         async def asked() -> bool:
             return len(begun) == 3
 
-        await settle(asked)
+        await eventually(asked)
         answered.set()
         assert b" 200 " in await four.hear(b"readyz")
         assert b" 200 " in await one.hear(b"waited for /")

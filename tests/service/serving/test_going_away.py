@@ -13,7 +13,7 @@ from sqlalchemy import Row, text
 
 from tests.conftest import scaled
 from tests.journey.road import Road, road
-from tests.make import settle, store
+from tests.make import eventually, migrated_storage
 from tests.service.serving.make import client
 
 pytestmark = pytest.mark.servers
@@ -51,7 +51,7 @@ async def on(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ro
     settings = scaled(request, tmp_path)
     async with road(settings, ["ingest", "lifecycle"]) as running:
         yield running
-    async with store(settings) as afterwards, afterwards.database.snapshot() as read:
+    async with migrated_storage(settings) as afterwards, afterwards.database.snapshot() as read:
         row = await read.first(OURS)
         assert row is not None
         assert row.many == 1, "a connection was left out of its pool, and stayed open when that was closed"
@@ -77,7 +77,7 @@ async def all_wait(on: Road) -> None:
     async def so() -> bool:
         return bool((await activity(on)).waiting >= len(ASKED))
 
-    await settle(so)
+    await eventually(so)
 
 
 async def nothing_is_open(on: Road) -> None:
@@ -87,7 +87,7 @@ async def nothing_is_open(on: Road) -> None:
         row = await activity(on)
         return bool(row.busy == 0 and row.many <= POOL * 2)
 
-    await settle(flat, 60)
+    await eventually(flat, 60)
     answers = await asyncio.gather(*(on.get(asked.path) for asked in ASKED if not asked.body for _ in range(POOL)))
     assert len(answers) == POOL * EACH * 2
 

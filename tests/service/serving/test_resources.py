@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import embedded
 from tests.journey.road import Road, road
-from tests.make import NOON, StillClock
+from tests.make import NOON, FakeClock
 from waymark.assembly import WIRES
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +18,7 @@ HOSTILE = ["acme/history", "two\nlines", "100%", "%2F", "a?b#c", "..", "naÃ¯ve â
 
 @pytest.fixture
 async def on(tmp_path: Path) -> AsyncIterator[Road]:
-    async with road(embedded(tmp_path), list(WIRES), StillClock(NOON)) as running:
+    async with road(embedded(tmp_path), list(WIRES), FakeClock(NOON)) as running:
         yield running
 
 
@@ -125,3 +125,16 @@ def test_every_route_decodes_its_ids_in_the_same_way() -> None:
             found += len(names)
             assert all(name.endswith((":id}", ":plain}")) for name in names - typed), (file, names)
     assert found > 10
+
+
+async def test_what_only_grows_is_a_counter_named_total_and_what_moves_is_a_gauge(on: Road) -> None:
+    await use(on, "acme")
+    kinds: dict[str, str] = {}
+    for service in sorted(WIRES.keys()):
+        lines = (await on.http.get(f"/{service}/metrics")).text.splitlines()
+        kinds |= dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
+        assert not [line for line in lines if line.startswith("waymark_handled{")]
+    assert {name: kind for name, kind in kinds.items() if name.endswith("_total") or kind == "counter"} == {
+        "waymark_handled_total": "counter"
+    }
+    assert kinds["waymark_lag"] == kinds["waymark_loop_running"] == "gauge"

@@ -1,16 +1,17 @@
-"""What does the whole book look like? Counted from the list of accounts."""
+"""Portfolio: counts over all accounts, those at risk with the lowest health, and the latest stage changes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-from services.console.core.shape import listed
+from services.console.core.answers import listed
+from shared.contracts.lifecycle import Band
 
-BANDS = ("green", "yellow", "red", "unknown")
-_SHOWN = 8
+BANDS: tuple[Band, ...] = get_args(Band)
+_LISTED = 8
 
 
-class Tally(NamedTuple):
+class Portfolio(NamedTuple):
     """Counts over the accounts read; `complete` is false where there are more than we read."""
 
     accounts: int
@@ -21,18 +22,18 @@ class Tally(NamedTuple):
     lately: list[Mapping[str, Any]]
 
 
-def tally(rows: Sequence[Mapping[str, Any]], *, complete: bool) -> Tally:
+def portfolio(rows: Sequence[Mapping[str, Any]], *, complete: bool) -> Portfolio:
     """Count bands and flags; whom to look at first; who entered a stage last."""
     bands = Counter(str(row.get("band")) for row in rows)
     flags = Counter(flag for row in rows for flag in flags_of(row))
     at_risk = [row for row in rows if "at_risk" in flags_of(row) and row.get("stage") != "churned"]
-    return Tally(
+    return Portfolio(
         accounts=len(rows),
         complete=complete,
         bands=[(band, bands[band]) for band in BANDS],
         flags=flags.most_common(),
-        look_first=sorted(at_risk, key=_score)[:_SHOWN],
-        lately=sorted(rows, key=lambda row: str(row.get("entered_at")), reverse=True)[:_SHOWN],
+        look_first=sorted(at_risk, key=_score)[:_LISTED],
+        lately=sorted(rows, key=lambda row: str(row.get("entered_at")), reverse=True)[:_LISTED],
     )
 
 

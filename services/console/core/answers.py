@@ -1,4 +1,4 @@
-"""What can be relied on in an answer? Nothing: whatever is not as expected counts as not there."""
+"""Tolerant reading of the services' answers: a value of an unexpected type counts as absent, so a page never breaks."""
 
 from collections.abc import Iterable
 from typing import Any
