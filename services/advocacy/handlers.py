@@ -25,11 +25,13 @@ from services.advocacy.core.invitations import outreach_request
 from services.advocacy.core.ledger import due_transitions
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.core.survey_kinds import Submission
-from services.advocacy.store import accounts, invitations, referrals, rewards
+from services.advocacy.store import invitations, referrals, rewards
+from services.advocacy.store.accounts import account_repository
 from services.advocacy.store.referrals import ReferralProcessor
 from shared.clock import Clock
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, SurveyAnswered
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
+from shared.db.accounts import PartitionOf
 from shared.db.protocol import Database, Tx
 from shared.service.processor import MessageBatch
 
@@ -42,10 +44,10 @@ class Handlers:
     """Applies the company's definitions. `partition_of` gives the partition of `lifecycle.v1` that an account is in."""
 
     def __init__(
-        self, definitions: Definitions, partition_of: Callable[[str], int], page_address: PageAddress, clock: Clock
+        self, definitions: Definitions, partition_of: PartitionOf, page_address: PageAddress, clock: Clock
     ) -> None:
         self._definitions = definitions
-        self._partition_of = partition_of
+        self.accounts = account_repository(definitions, partition_of)
         self._page_address = page_address
         self._clock = clock
         self.handled_until: dict[int, datetime] = {}
@@ -54,7 +56,7 @@ class Handlers:
     async def messages(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `lifecycle.v1` or `outreach.v1`."""
         ids = {message.account for message in batch.messages}
-        states = await self._load_or_create(tx, ids)
+        states = await self.accounts.load_or_create_for_update(tx, ids)
         decisions: list[Decision] = []
         for message in batch.messages:
             states[message.account], more = reducer.apply(states[message.account], message, self._definitions)
@@ -65,7 +67,7 @@ class Handlers:
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
-        states = await accounts.load_for_update(tx, ids)
+        states = await self.accounts.load_for_update(tx, ids)
         decisions: list[Decision] = []
         for account_id, account in states.items():
             states[account_id], more = reducer.advance(account, until, self._definitions)
@@ -98,17 +100,14 @@ class Handlers:
         await self._save_change(tx, asks.decline(account, invitation.id, self._clock.now()))
 
     async def _account(self, tx: Tx, account_id: str) -> Account:
-        return (await self._load_or_create(tx, [account_id]))[account_id]
-
-    async def _load_or_create(self, tx: Tx, ids: Iterable[str]) -> dict[str, Account]:
-        return await accounts.load_or_create_for_update(tx, list(ids), self._partition_of, self._definitions)
+        return (await self.accounts.load_or_create_for_update(tx, [account_id]))[account_id]
 
     async def _save_change(self, tx: Tx, change: AccountChange) -> None:
         await self._save(tx, [change[0]], change[1])
 
     async def _save(self, tx: Tx, states: Iterable[Account], decisions: Sequence[Decision]) -> None:
         now = self._clock.now()
-        await accounts.save(tx, states, self._partition_of, self._definitions)
+        await self.accounts.save(tx, states)
         await invitations.save(tx, decisions)
         processor = await ReferralProcessor.lock(tx, decisions, self._definitions.referrals, now)
         messages: list[OutreachRequested | Published] = []

@@ -10,7 +10,6 @@ from services.advocacy.handlers import GROUP, Handlers, RewardRelease
 from services.advocacy.http import hosted_pages, rest
 from services.advocacy.http.hosted_pages import PageContext
 from services.advocacy.loading import definitions, product
-from services.advocacy.store import accounts
 from shared.bus.partitioner import partition_of
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.http import parked
@@ -32,7 +31,7 @@ def wire(context: ServiceContext) -> Service:
         defined, lambda account: partition_of(account.encode(), lifecycle_partitions), link, context.clock
     )
     consumer = context.consumer(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
-    timers = Timers(consumer, LIFECYCLE, accounts.due, handlers, context.database, context.clock)
+    timers = Timers(consumer, LIFECYCLE, handlers.accounts.due, handlers, context.database, context.clock)
     release = RewardRelease(defined.referrals.rewards, context.database, context.clock)
     loops: dict[str, Work] = {
         "advocacy-timers": partial(run_periodically, _POLL, timers.fire),

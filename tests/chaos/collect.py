@@ -134,10 +134,10 @@ def _consent(what: str, body: list[Any]) -> Consent:
 
 
 async def _money(world: World, found: Evidence) -> None:
-    statement = 'SELECT "transaction", reward, account, amount, currency FROM advocacy_ledger_entry'
+    statement = "SELECT transaction_id, reward_id, ledger_account, amount, currency FROM advocacy_ledger_entry"
     for row in await world.books.rows("advocacy", statement):
         found.entries.append(Entry(*dict(row).values()))
-    for row in await world.books.rows("advocacy", "SELECT id, referral, side FROM advocacy_reward"):
+    for row in await world.books.rows("advocacy", "SELECT id, referral_id, side FROM advocacy_reward"):
         found.rewards.append(Reward(*dict(row).values()))
 
 

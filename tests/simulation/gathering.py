@@ -152,9 +152,9 @@ async def _sent(town: Town, found: Evidence) -> None:
 
 async def _owed(town: Town, found: Evidence) -> None:
     for row in await rows(town, "advocacy", select(advocacy.ledger_entry)):
-        found.entries.append(Entry(row.transaction, row.reward, row.account, row.amount, row.currency))
+        found.entries.append(Entry(row.transaction_id, row.reward_id, row.ledger_account, row.amount, row.currency))
     for row in await rows(town, "advocacy", select(advocacy.reward)):
-        found.rewards.append(Reward(row.id, row.referral, row.side))
+        found.rewards.append(Reward(row.id, row.referral_id, row.side))
 
 
 def _name(value: bytes) -> str:

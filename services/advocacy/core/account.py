@@ -32,65 +32,67 @@ ASK: StatusMachine[AskStatus] = StatusMachine(
 )
 
 
-class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A person who might be asked. `refused` are the topics they unsubscribed from (`*` is everything)."""
+class Contact(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """A person who might be asked. In `unsubscribed_topics` `*` is every topic."""
 
     email: str = ""
     name: str = ""
     role: str = ""
     unsubscribed: bool = False
     gone: bool = False
-    refused: tuple[str, ...] = ()
+    unsubscribed_topics: tuple[str, ...] = ()
 
     def accepts(self, topic: str) -> bool:
         """Whether they may be written to about this topic."""
-        return not (self.gone or self.unsubscribed or topic in self.refused or "*" in self.refused)
+        return not (
+            self.gone or self.unsubscribed or topic in self.unsubscribed_topics or "*" in self.unsubscribed_topics
+        )
 
 
-class LastInvitation(msgspec.Struct, frozen=True):
+class LastInvitation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The latest invitation of one survey to one person."""
 
     id: str
     at: datetime
 
 
-class LastScore(msgspec.Struct, frozen=True):
+class LastScore(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A person's latest answer of one kind."""
 
     score: int
     at: datetime
 
 
-class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A request to this person to refer others. `settled_at` is when the status left `open`."""
+class Ask(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """A request to this person to refer others. `resolved_at` is when the status left `open`."""
 
     id: str
     user: str
     at: datetime
     closes_at: datetime
     status: AskStatus = "open"
-    settled_at: datetime | None = None
+    resolved_at: datetime | None = None
     history: bool = False
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Account(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
     """The state of an account. `clock` is its own time, `seq` the last lifecycle message it has seen.
 
-    `born` is its first message, or earlier. `live` says that the wall clock may drive it.
+    `first_seen_at` is its first message, or earlier. `replaying`: an import and not the wall clock drives it.
     """
 
     id: str
     seq: int = 0
     clock: datetime = EPOCH
-    born: datetime | None = None
-    live: bool = False
+    first_seen_at: datetime | None = None
+    replaying: bool = True
     stage: Stage = ""
     band: Band = "unknown"
     score: float | None = None
     flags: tuple[str, ...] = ()
     metrics: dict[str, Value] = {}
     contacts: dict[str, Contact] = {}
-    sent: dict[str, dict[str, LastInvitation]] = {}
+    last_invitations: dict[str, dict[str, LastInvitation]] = {}
     """user -> survey -> the latest invitation"""
     scores: dict[str, dict[str, LastScore]] = {}
     """user -> survey kind -> the latest answer"""
@@ -104,7 +106,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def tenure(self) -> timedelta:
-        return self.clock - self.born if self.born else timedelta()
+        return self.clock - self.first_seen_at if self.first_seen_at else timedelta()
 
     @property
     def emails(self) -> tuple[str, ...]:
@@ -115,13 +117,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def advance_clock(account: Account, message: LifecycleMessage) -> Account:
-    """The account's clock reaches the message. `born` is the first message until lifecycle knows of an earlier time."""
+    """The account's clock reaches the message. `first_seen_at` is the first message until lifecycle knows of an earlier time."""
     return replace(
         account,
         seq=message.seq,
         clock=max(account.clock, message.at),
-        born=account.born or message.at,
-        live=account.live or not message.history,
+        first_seen_at=account.first_seen_at or message.at,
+        replaying=account.replaying and message.history,
     )
 
 
@@ -134,16 +136,16 @@ def apply_snapshot(account: Account, snapshot: Snapshot, definitions: Definition
         score=snapshot.score,
         flags=tuple(sorted(snapshot.flags)),
         metrics={name: snapshot.metrics[name] for name in definitions.stored_metrics if name in snapshot.metrics},
-        born=_born(account, snapshot),
+        first_seen_at=_first_seen_at(account, snapshot),
     )
 
 
-def _born(account: Account, snapshot: Snapshot) -> datetime | None:
+def _first_seen_at(account: Account, snapshot: Snapshot) -> datetime | None:
     """Only ever earlier: a tenure that was reached on the account's clock can never be reached once more."""
     tenure = snapshot.metrics.get(TENURE)
-    if account.born is None or isinstance(tenure, bool | str | None) or not 0 <= tenure < 36500:
-        return account.born
-    return min(account.born, account.clock - timedelta(days=tenure))
+    if account.first_seen_at is None or isinstance(tenure, bool | str | None) or not 0 <= tenure < 36500:
+        return account.first_seen_at
+    return min(account.first_seen_at, account.clock - timedelta(days=tenure))
 
 
 def apply_contact_change(account: Account, message: ContactChanged) -> Account:
@@ -163,14 +165,14 @@ def apply_contact_change(account: Account, message: ContactChanged) -> Account:
 def apply_consent_change(account: Account, message: ConsentChanged) -> Account:
     """A person unsubscribed from a topic or came back; who comes back to everything is subscribed to every topic."""
     before = account.contacts.get(message.user, Contact())
-    topics = set(before.refused)
+    topics = set(before.unsubscribed_topics)
     if not message.granted:
         topics.add(message.topic)
     elif message.topic == "*":
         topics.clear()
     else:
         topics.discard(message.topic)
-    contact = replace(before, refused=tuple(sorted(topics)))
+    contact = replace(before, unsubscribed_topics=tuple(sorted(topics)))
     return replace(account, contacts={**account.contacts, message.user: contact})
 
 
@@ -180,16 +182,3 @@ def record_score(account: Account, user: str, kind: str, score: int, at: datetim
     if kind in scores and scores[kind].at > at:
         return account
     return replace(account, scores={**account.scores, user: {**scores, kind: LastScore(score, at)}})
-
-
-_decoder = msgspec.msgpack.Decoder(Account)
-
-
-def encode_account(account: Account) -> bytes:
-    """The account as bytes for its row."""
-    return msgspec.msgpack.encode(account)
-
-
-def decode_account(blob: bytes) -> Account:
-    """The account from its row."""
-    return _decoder.decode(blob)

@@ -57,7 +57,7 @@ def withdraw(account: Account, rules: Referrals) -> AccountChange:
 def resolve(account: Account, ask: Ask, status: AskStatus, reason: str, at: datetime) -> AccountChange:
     """The one way an ask's status changes. Raises Rejected where the table does not allow it."""
     try:
-        after = replace(ask, status=ASK.transition(ask.status, status), settled_at=at)
+        after = replace(ask, status=ASK.transition(ask.status, status), resolved_at=at)
     except IllegalTransition:
         raise Rejected("forbidden", f"this invitation is {ask.status}") from None
     closed = InvitationClosed(account=account.id, at=at, history=ask.history, id=ask.id, status=status, reason=reason)
@@ -136,12 +136,12 @@ def _promotes(account: Account, score: int, at: datetime, rules: AskRules) -> bo
 
 
 def _declined_at(account: Account) -> list[datetime]:
-    return [ask.settled_at for ask in account.asks if ask.status == "declined" and ask.settled_at]
+    return [ask.resolved_at for ask in account.asks if ask.status == "declined" and ask.resolved_at]
 
 
 def due_times(account: Account, rules: AskRules) -> list[datetime]:
     """The moments at which time alone may remove a reason not to ask."""
-    due: list[datetime] = [account.born + rules.min_tenure] if account.born else []
+    due: list[datetime] = [account.first_seen_at + rules.min_tenure] if account.first_seen_at else []
     due += [ask.at + rules.cooldown for ask in account.asks]
     return due + [at + rules.cooldown_after_decline for at in _declined_at(account)]
 

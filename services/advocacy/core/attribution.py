@@ -96,7 +96,7 @@ class KnownAccount(FraudRule):
     """The account is older than a new customer's may be."""
 
     def reason(self, referral: Referral, code: Code, rules: Referrals) -> str:  # noqa: ARG002  the rules' signature
-        old = referral.signup.at - referral.signup.born > rules.attribution.new_account
+        old = referral.signup.at - referral.signup.first_seen_at > rules.attribution.new_account
         return "the account was already known when it signed up with the code" if old else ""
 
 

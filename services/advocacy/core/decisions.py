@@ -16,7 +16,7 @@ Purpose = Literal["survey", "referral"]
 """What a person is invited to; `invitations.py` has the descriptor of each."""
 
 
-class DecisionBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DecisionBase(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
     """What every decision says. `history`: it belongs to an imported past; nothing of it ever reaches a person."""
 
     account: str

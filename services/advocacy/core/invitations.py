@@ -42,7 +42,7 @@ class SurveyInvitation(InvitationKind):
         self, account: Account, user: str, play: str, definitions: Definitions
     ) -> Iterator[tuple[datetime, str]]:
         surveys = {survey.name for survey in definitions.surveys if survey.play == play}
-        for survey, invitation in account.sent.get(user, {}).items():
+        for survey, invitation in account.last_invitations.get(user, {}).items():
             if survey in surveys:
                 yield invitation.at, invitation.id
 

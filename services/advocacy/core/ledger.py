@@ -38,7 +38,7 @@ LEDGER_ACCOUNT: dict[RewardStatus, str] = {
 """The ledger account that carries a reward's credit while it has this status."""
 
 
-class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Reward(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
     """What one side of a referral gets; one for each (referral, side), ever. `month` is what the cap counts by."""
 
     id: str

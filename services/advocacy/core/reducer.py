@@ -68,7 +68,7 @@ def _apply_lifecycle(account: Account, message: LifecycleMessage, definitions: D
         case FactObserved():
             return apply_fact(account, message, definitions)
         case ClockAdvanced():
-            return replace(account, live=message.live), []
+            return replace(account, replaying=not message.live), []
         case _:
             assert_never(message)
 
@@ -91,7 +91,7 @@ def next_due(account: Account, definitions: Definitions) -> datetime | None:
 
 def timer(account: Account, definitions: Definitions) -> datetime | None:
     """When the wall clock must wake this account; None while an import drives it."""
-    return next_due(account, definitions) if account.live else None
+    return next_due(account, definitions) if not account.replaying else None
 
 
 def record_answer(
@@ -166,7 +166,7 @@ def _signed_up(account: Account, message: FactObserved, _definitions: Definition
     signup = Signup(
         code=_code_in(message),
         at=message.at,
-        born=account.born or message.at,
+        first_seen_at=account.first_seen_at or message.at,
         event=message.event,
         emails=_emails(account, message),
         history=message.history,

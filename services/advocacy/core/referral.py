@@ -22,7 +22,7 @@ REFERRAL: StatusMachine[ReferralStatus] = StatusMachine(
 )
 
 
-class Code(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Code(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
     """A referral code that somebody holds, with what fraud rules compare a sign-up with.
 
     `email` is normalised, `domains` are the company's own (no free mail), both as they were at the issue, so that
@@ -44,18 +44,18 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.issued_at
 
 
-class Signup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A new account signed up with a code. `born` is when the account was first seen."""
+class Signup(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
+    """A new account signed up with a code. `first_seen_at` is when the account was first seen."""
 
     code: str
     at: datetime
-    born: datetime
+    first_seen_at: datetime
     event: str
     emails: tuple[str, ...] = ()
     history: bool = False
 
 
-class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Payment(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
     """The first invoice that the account paid. `refunded_at` is set when the money was given back."""
 
     at: datetime
@@ -65,7 +65,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     history: bool = False
 
 
-class Referral(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Referral(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
     """A referred account: the facts about it, and its status. There is one row for each referred account.
 
     `waiting`: nobody we know holds the code (yet); `attributed`: signed up, has not paid; `refused`: see `reason`;

@@ -54,10 +54,10 @@ def _cause(trigger: Trigger, message: LifecycleMessage) -> str:
 
 def tenure_due_times(account: Account, definitions: Definitions) -> list[datetime]:
     """The moments at which some survey's tenure is reached."""
-    born = account.born
-    if born is None:
+    first_seen_at = account.first_seen_at
+    if first_seen_at is None:
         return []
-    return [born + trigger.tenure for survey in definitions.surveys for trigger in survey.on if trigger.tenure]
+    return [first_seen_at + trigger.tenure for survey in definitions.surveys for trigger in survey.on if trigger.tenure]
 
 
 def start_tenure_surveys(account: Account, definitions: Definitions, *, history: bool) -> AccountChange:
@@ -116,9 +116,9 @@ def _invitation(
 
 
 def _record_invitation(account: Account, invitation: Invitation) -> Account:
-    by_survey = account.sent.get(invitation.user, {})
+    by_survey = account.last_invitations.get(invitation.user, {})
     by_survey = {**by_survey, invitation.name: LastInvitation(invitation.id, invitation.at)}
-    return replace(account, sent={**account.sent, invitation.user: by_survey})
+    return replace(account, last_invitations={**account.last_invitations, invitation.user: by_survey})
 
 
 class Recipients(NamedTuple):
@@ -163,7 +163,7 @@ def _cooldown_reason(account: Account, user: str, survey: Survey) -> str:
 
 def _last_asked(account: Account, user: str, survey: Survey) -> tuple[datetime | None, datetime | None]:
     """When this person last had this survey (or answered one of its kind elsewhere), and any survey."""
-    invitations, scores = account.sent.get(user, {}), account.scores.get(user, {})
+    invitations, scores = account.last_invitations.get(user, {}), account.scores.get(user, {})
     same = [invitations[survey.name].at] if survey.name in invitations else []
     same += [scores[survey.kind].at] if survey.kind in scores else []
     anything = [invitation.at for invitation in invitations.values()] + [score.at for score in scores.values()]

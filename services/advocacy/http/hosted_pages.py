@@ -24,7 +24,7 @@ from services.advocacy.core.survey_kinds import parse_submission, preselected_sc
 from services.advocacy.core.surveys import open_survey
 from services.advocacy.handlers import Handlers
 from services.advocacy.pages import rendering
-from services.advocacy.store import accounts, invitations, referrals
+from services.advocacy.store import invitations, referrals
 from shared.db.protocol import Read
 from shared.failures import Refused
 from shared.links import Links
@@ -122,7 +122,7 @@ def _survey_page(
 async def _show_ask(context: PageContext, token: str) -> Response:
     async with context.service.database.snapshot() as read:
         invitation = await _invitation(context, read, "referral", token)
-        account = await accounts.load(read, invitation.account)
+        account = await context.handlers.accounts.load(read, invitation.account)
     return _ask_page(context, account, invitation)
 
 
@@ -133,12 +133,13 @@ async def _answer_ask(context: PageContext, token: str, choice: str) -> Response
             await context.handlers.accept(tx, invitation)
         elif choice == "decline":
             await context.handlers.decline(tx, invitation)
-        account = await accounts.load(tx, invitation.account)
+        account = await context.handlers.accounts.load(tx, invitation.account)
     return _ask_page(context, account, invitation, 200 if choice in {"accept", "decline"} else 422)
 
 
-def _ask_page(context: PageContext, account: Account, invitation: Invitation, status: int = 200) -> Response:
+def _ask_page(context: PageContext, account: Account | None, invitation: Invitation, status: int = 200) -> Response:
     """The page of the ask in its status. Raises Rejected when it is closed: accepting it, without storing that, tells."""
+    account = account or Account(id=invitation.account)
     rules, ask = context.definitions.referrals, account.find_ask(invitation.id)
     opt_in(account, invitation.id, rules, context.service.clock.now())
     if ask is not None and ask.status == "accepted":

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from services.advocacy.core.decisions import (
     Answer,
@@ -17,14 +17,13 @@ from services.advocacy.core.decisions import (
     SurveyWithheld,
 )
 from services.advocacy.core.referral import Code
+from services.advocacy.store.layouts import INVITATIONS
 from services.advocacy.tables import answer, invitation, note
 from shared.contracts.advocacy import NoteKind
 from shared.db.protocol import Read, Tx
 from shared.ids import derived
 
 _i = invitation.c
-_decode = msgspec.msgpack.Decoder(Invitation).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
 async def save(tx: Tx, decisions: Sequence[Decision]) -> None:
@@ -48,24 +47,24 @@ async def add_note(tx: Tx, kind: NoteKind, decision: Code | ReversalRequired, ab
 async def load(read: Read, invitation_id: str) -> Invitation | None:
     """One invitation."""
     stored = await read.scalar(select(_i.body).where(_i.id == invitation_id))
-    return None if stored is None else _decode(stored)
+    return None if stored is None else INVITATIONS.decode(stored)
 
 
 async def load_answer(read: Read, invitation_id: str) -> Answer | None:
     """The answer to this invitation, as it is now."""
     row = await read.first(select(answer).where(answer.c.id == invitation_id))
-    return None if row is None else Answer(**row._mapping)  # noqa: SLF001  SQLAlchemy's name for it
+    return None if row is None else answer_of(row)
 
 
 async def _close(tx: Tx, closed: InvitationClosed) -> None:
-    values = {"outcome": closed.status, "outcome_reason": closed.reason, "settled_at": closed.at}
+    values = {"ask_status": closed.status, "ask_reason": closed.reason, "resolved_at": closed.at}
     await tx.run(update(invitation).where(_i.id == closed.id).values(values))
 
 
 async def _record_delivery(tx: Tx, report: DeliveryReported) -> None:
     """What was sent stays sent, whatever another step of the play reports later."""
-    unsent = _i.delivery.is_(None) | (_i.delivery != "sent")
-    values = {"delivery": report.status, "delivery_reason": report.reason}
+    unsent = _i.delivery_status.is_(None) | (_i.delivery_status != "sent")
+    values = {"delivery_status": report.status, "delivery_reason": report.reason}
     await tx.run(update(invitation).where(_i.id == report.id, unsent).values(values))
 
 
@@ -74,19 +73,29 @@ def _invitation_row(invited: Invitation) -> dict[str, Any]:
         "id": invited.id,
         "purpose": invited.purpose,
         "name": invited.name,
-        "account": invited.account,
-        "user": invited.user,
+        "account_id": invited.account,
+        "user_id": invited.user,
         "at": invited.at,
         "closes_at": invited.closes_at,
         "history": invited.history,
-        "body": _encode(invited),
+        "body": INVITATIONS.encode(invited),
     }
 
 
 def _latest_rows(answers: Iterable[Answer]) -> list[dict[str, Any]]:
     """One row an id: a statement cannot touch a row twice."""
-    fields = answer.c.keys()
-    return list({each.id: {name: getattr(each, name) for name in fields} for each in answers}.values())
+    return list({each.id: _answer_row(each) for each in answers}.values())
+
+
+def _answer_row(given: Answer) -> dict[str, Any]:
+    row = msgspec.structs.asdict(given)
+    return {"account_id": row.pop("account"), "user_id": row.pop("user"), **row}
+
+
+def answer_of(row: Row[Any]) -> Answer:
+    """An answer from its whole row."""
+    columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's name for it
+    return Answer(account=columns.pop("account_id"), user=columns.pop("user_id"), **columns)
 
 
 def _note_of(decision: SurveyWithheld | FactRejected) -> dict[str, Any]:
@@ -100,7 +109,7 @@ def _note_row(
 ) -> dict[str, Any]:
     return {
         "id": derived("note", kind, decision.account, about, decision.at.isoformat(), reason),
-        "account": decision.account,
+        "account_id": decision.account,
         "at": decision.at,
         "kind": kind,
         "about": about,

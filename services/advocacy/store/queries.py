@@ -1,15 +1,16 @@
 """Queries for REST: each list in an order that stays while rows come and go."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Row, Select, Table, and_, case, func, or_, select
 
 from services.advocacy.core.decisions import Answer
 from services.advocacy.core.ledger import Reward
 from services.advocacy.core.referral import Code, Referral
+from services.advocacy.store.invitations import answer_of
+from services.advocacy.store.layouts import CODES, REFERRALS, REWARDS
 from services.advocacy.tables import answer, code, invitation, ledger_entry, note, referral, reward
 from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
 from shared.db.protocol import Read
@@ -70,7 +71,7 @@ class LedgerBalance(NamedTuple):
 
 async def sent_and_answered(read: Read) -> dict[str, SentAndAnswered]:
     """The figures of each survey. An answer proves that its invitation arrived, whatever was reported."""
-    sent = func.count(case((or_(_i.delivery == "sent", _a.id.is_not(None)), 1)))
+    sent = func.count(case((or_(_i.delivery_status == "sent", _a.id.is_not(None)), 1)))
     joined = invitation.outerjoin(answer, _a.id == _i.id)
     rows = await read.all(
         select(_i.name, sent.label("sent"), func.count(_a.id).label("answered"))
@@ -85,20 +86,22 @@ async def score_counts(read: Read, since: datetime | None) -> list[ScoreCount]:
     """How often each score was given, by survey, kind, origin and score."""
     keys = (_a.survey, _a.survey_kind, _a.imported, _a.score)
     found = select(*keys, func.count().label("number")).group_by(*keys).order_by(*keys)
-    return _records(ScoreCount, await read.all(found if since is None else found.where(_a.at >= since)))
+    rows = await read.all(found if since is None else found.where(_a.at >= since))
+    return [ScoreCount._make(row) for row in rows]
 
 
 async def answers(read: Read, survey: str, before: Position | None, limit: int) -> list[Answer]:
     """One survey's answers, the latest first."""
-    return _records(Answer, await _latest(read, answer, select(answer).where(_a.survey == survey), before, limit))
+    rows = await _latest(read, answer, select(answer).where(_a.survey == survey), before, limit)
+    return [answer_of(row) for row in rows]
 
 
 async def notes(read: Read, kind: NoteKind | None, before: Position | None, limit: int) -> list[Note]:
     """The notes, the latest first."""
-    found = select(*(note.c[name] for name in Note._fields))
-    return _records(
-        Note, await _latest(read, note, found if kind is None else found.where(note.c.kind == kind), before, limit)
-    )
+    c = note.c
+    found = select(c.id, c.account_id, c.at, c.kind, c.about, c.reason, c.history)
+    rows = await _latest(read, note, found if kind is None else found.where(c.kind == kind), before, limit)
+    return [Note._make(row) for row in rows]
 
 
 async def _latest(
@@ -116,24 +119,24 @@ async def referrals(
 ) -> list[tuple[Referral, str | None]]:
     """Referrals by id, each with the referrer's account."""
     c = referral.c
-    found = select(c.body, c.referrer).where(c.id > after).order_by(c.id).limit(limit)
+    found = select(c.body, c.referrer_id).where(c.id > after).order_by(c.id).limit(limit)
     rows = await read.all(found if status is None else found.where(c.status == status))
-    return [(msgspec.msgpack.decode(row.body, type=Referral), row.referrer) for row in rows]
+    return [(REFERRALS.decode(row.body), row.referrer_id) for row in rows]
 
 
 async def rewards_of(read: Read, referral_ids: Collection[str]) -> dict[str, list[Reward]]:
     """The rewards of these referrals, the referrer's first."""
     found: dict[str, list[Reward]] = {referral_id: [] for referral_id in referral_ids}
-    for row in await read.among(select(reward.c.referral, reward.c.body), reward.c.referral, referral_ids):
-        found[row.referral].append(msgspec.msgpack.decode(row.body, type=Reward))
+    for row in await read.among(select(reward.c.referral_id, reward.c.body), reward.c.referral_id, referral_ids):
+        found[row.referral_id].append(REWARDS.decode(row.body))
     return {each: sorted(rewards, key=lambda reward: reward.side, reverse=True) for each, rewards in found.items()}
 
 
 async def advocates(read: Read, after: str, limit: int) -> list[tuple[Code, dict[str, int]]]:
     """Codes that somebody holds, by code, and how many referrals of each status each of them brought."""
-    held = select(code.c.body).where(code.c.code > after, code.c.account.is_not(None))
+    held = select(code.c.body).where(code.c.code > after, code.c.account_id.is_not(None))
     rows = await read.all(held.order_by(code.c.code).limit(limit))
-    codes = [msgspec.msgpack.decode(row.body, type=Code) for row in rows]
+    codes = [CODES.decode(row.body) for row in rows]
     counts = select(referral.c.code, referral.c.status, func.count().label("number"))
     brought: dict[str, dict[str, int]] = {each.code: {} for each in codes}
     for row in await read.among(counts.group_by(referral.c.code, referral.c.status), referral.c.code, brought):
@@ -143,30 +146,24 @@ async def advocates(read: Read, after: str, limit: int) -> list[tuple[Code, dict
 
 async def count_asks(read: Read) -> dict[str, int]:
     """How many people were asked to refer others, by status."""
-    status = func.coalesce(_i.outcome, "open")
+    status = func.coalesce(_i.ask_status, "open")
     found = select(status.label("status"), func.count().label("number")).where(_i.purpose == "referral")
     return {row.status: row.number for row in await read.all(found.group_by(status))}
 
 
 async def ledger_lines(read: Read, after: tuple[str, str] | None, limit: int) -> list[LedgerLine]:
     """Lines of the ledger, a transaction's together."""
-    found = select(*(_l[name] for name in LedgerLine._fields))
+    found = select(_l.transaction_id, _l.ledger_account, _l.reward_id, _l.status, _l.at, _l.amount, _l.currency)
     if after is not None:
         transaction, account = after
-        later = and_(_l.transaction == transaction, _l.account > account)
-        found = found.where(or_(_l.transaction > transaction, later))
-    return _records(LedgerLine, await read.all(found.order_by(_l.transaction, _l.account).limit(limit)))
+        later = and_(_l.transaction_id == transaction, _l.ledger_account > account)
+        found = found.where(or_(_l.transaction_id > transaction, later))
+    rows = await read.all(found.order_by(_l.transaction_id, _l.ledger_account).limit(limit))
+    return [LedgerLine._make(row) for row in rows]
 
 
 async def ledger_balances(read: Read) -> list[LedgerBalance]:
     """The balance of each ledger account in each currency."""
-    keys = (_l.currency, _l.account)
+    keys = (_l.currency, _l.ledger_account)
     found = select(*keys, func.sum(_l.amount).label("amount")).group_by(*keys).order_by(*keys)
-    return _records(LedgerBalance, await read.all(found))
-
-
-Record = TypeVar("Record")
-
-
-def _records(kind: type[Record], rows: Iterable[Row[Any]]) -> list[Record]:
-    return [kind(**row._mapping) for row in rows]  # noqa: SLF001  SQLAlchemy's name for it
+    return [LedgerBalance._make(row) for row in await read.all(found)]

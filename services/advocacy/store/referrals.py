@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Self, assert_never
 
-import msgspec
 from sqlalchemy import select, update
 
 from services.advocacy.core.attribution import evaluate, merge_facts
@@ -17,14 +16,12 @@ from services.advocacy.core.definitions import Referrals
 from services.advocacy.core.ledger import REWARD, Booking, transition_reward
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.store import invitations, rewards
+from services.advocacy.store.layouts import CODES, REFERRALS
 from services.advocacy.tables import code, referral, referrer
 from shared.contracts.advocacy import ReferralConverted, RewardBooked
 from shared.db.protocol import Read, Tx
 
 _c, _r = code.c, referral.c
-_encode = msgspec.msgpack.Encoder().encode
-_decode_code = msgspec.msgpack.Decoder(Code).decode
-_decode_referral = msgspec.msgpack.Decoder(Referral).decode
 
 
 async def load_codes_for_update(tx: Tx, codes: Collection[str]) -> dict[str, Code | None]:
@@ -34,48 +31,53 @@ async def load_codes_for_update(tx: Tx, codes: Collection[str]) -> dict[str, Cod
     """
     await tx.insert_new(code, [{"code": each} for each in sorted(codes)])
     rows = await tx.among(select(_c.code, _c.body).with_for_update(), _c.code, codes)
-    return {row.code: _decode_code(row.body) if row.body else None for row in rows}
+    return {row.code: CODES.decode(row.body) if row.body else None for row in rows}
 
 
 async def lock_referrers(tx: Tx, accounts: Collection[str]) -> None:
     """Lock these accounts' rewards, in order: nobody else counts their month meanwhile."""
-    await tx.insert_new(referrer, [{"account": account} for account in sorted(accounts)])
-    await tx.among(select(referrer.c.account).with_for_update(), referrer.c.account, accounts)
+    await tx.insert_new(referrer, [{"account_id": account} for account in sorted(accounts)])
+    await tx.among(select(referrer.c.account_id).with_for_update(), referrer.c.account_id, accounts)
 
 
 async def save_code(tx: Tx, held: Code) -> None:
     """Write the code with its holder. The caller has locked it."""
-    values = {"account": held.account, "user": held.user, "issued_at": held.issued_at, "body": _encode(held)}
+    values = {"account_id": held.account, "user_id": held.user, "issued_at": held.issued_at, "body": CODES.encode(held)}
     await tx.run(update(code).where(_c.code == held.code).values(values))
 
 
 async def load_code(read: Read, text: str) -> Code | None:
     """The code, if somebody holds it."""
     stored = await read.scalar(select(_c.body).where(_c.code == text))
-    return _decode_code(stored) if stored else None
+    return CODES.decode(stored) if stored else None
 
 
 async def code_of(read: Read, account: str, user: str) -> str:
     """The code this person holds; empty for none."""
-    return str(await read.scalar(select(_c.code).where(_c.account == account, _c.user == user)) or "")
+    return str(await read.scalar(select(_c.code).where(_c.account_id == account, _c.user_id == user)) or "")
 
 
 async def load_by_account(tx: Tx, account: str) -> Referral | None:
     """The referral of this referred account."""
-    stored = await tx.scalar(select(_r.body).where(_r.account == account))
-    return _decode_referral(stored) if stored else None
+    stored = await tx.scalar(select(_r.body).where(_r.account_id == account))
+    return REFERRALS.decode(stored) if stored else None
 
 
 async def load_by_code(tx: Tx, text: str) -> list[Referral]:
     """The referrals with this code, by id."""
     rows = await tx.all(select(_r.body).where(_r.code == text).order_by(_r.id))
-    return [_decode_referral(row.body) for row in rows]
+    return [REFERRALS.decode(row.body) for row in rows]
 
 
 async def save(tx: Tx, changed: Referral, referrer_account: str | None) -> None:
     """Write the referral; `referrer_account` holds its code."""
-    row = {"id": changed.id, "account": changed.account, "code": changed.signup.code, "referrer": referrer_account}
-    await tx.upsert(referral, [{**row, "status": changed.status, "body": _encode(changed)}])
+    row = {
+        "id": changed.id,
+        "account_id": changed.account,
+        "code": changed.signup.code,
+        "referrer_id": referrer_account,
+    }
+    await tx.upsert(referral, [{**row, "status": changed.status, "body": REFERRALS.encode(changed)}])
 
 
 class ReferralProcessor:

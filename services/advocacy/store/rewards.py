@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import and_, func, or_, select
 
 from services.advocacy.core.ledger import Booking, Reward, Transaction
+from services.advocacy.store.layouts import REWARDS
 from services.advocacy.tables import ledger_entry, reward
 from shared.db.protocol import Tx
 
 _c = reward.c
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Reward).decode
 
 
 async def book(tx: Tx, bookings: Sequence[Booking]) -> None:
@@ -25,20 +23,20 @@ async def book(tx: Tx, bookings: Sequence[Booking]) -> None:
 
 async def count_booked(tx: Tx, referrer: str, month: str) -> int:
     """How many rewards the referrer has in that month. The caller has the referrer's lock."""
-    own = (_c.referrer == referrer, _c.month == month, _c.side == "referrer")
+    own = (_c.referrer_id == referrer, _c.month == month, _c.side == "referrer")
     return int(await tx.scalar(select(func.count()).select_from(reward).where(*own)))
 
 
 async def load_by_referral_for_update(tx: Tx, referral_id: str) -> list[Reward]:
     """The rewards of a referral, locked."""
-    rows = await tx.all(select(_c.body).where(_c.referral == referral_id).order_by(_c.id).with_for_update())
-    return [_decode(row.body) for row in rows]
+    rows = await tx.all(select(_c.body).where(_c.referral_id == referral_id).order_by(_c.id).with_for_update())
+    return [REWARDS.decode(row.body) for row in rows]
 
 
 async def load_for_update(tx: Tx, reward_id: str) -> Reward | None:
     """One reward, locked."""
     row = await tx.first(select(_c.body).where(_c.id == reward_id).with_for_update())
-    return None if row is None else _decode(row.body)
+    return None if row is None else REWARDS.decode(row.body)
 
 
 async def due(tx: Tx, now: datetime, limit: int, *, automatic: bool) -> list[Reward]:
@@ -47,15 +45,25 @@ async def due(tx: Tx, now: datetime, limit: int, *, automatic: bool) -> list[Rew
     unreviewed = and_(_c.status == "pending", _c.history.is_(False))
     waiting = select(_c.body).where(or_(hold_over, unreviewed) if automatic else hold_over)
     ordered = waiting.order_by(_c.payable_at, _c.id).limit(limit)
-    return [_decode(row.body) for row in await tx.all(ordered.with_for_update(skip_locked=True))]
+    return [REWARDS.decode(row.body) for row in await tx.all(ordered.with_for_update(skip_locked=True))]
 
 
 def _row(state: Reward) -> dict[str, Any]:
-    columns = ("id", "referral", "side", "account", "referrer", "month", "status", "payable_at", "history")
-    return {**{name: getattr(state, name) for name in columns}, "body": _encode(state)}
+    return {
+        "id": state.id,
+        "referral_id": state.referral,
+        "side": state.side,
+        "account_id": state.account,
+        "referrer_id": state.referrer,
+        "month": state.month,
+        "status": state.status,
+        "payable_at": state.payable_at,
+        "history": state.history,
+        "body": REWARDS.encode(state),
+    }
 
 
 def _lines(move: Transaction) -> list[dict[str, Any]]:
-    line = {"transaction": move.id, "reward": move.reward, "status": move.status, "at": move.at}
+    line = {"transaction_id": move.id, "reward_id": move.reward, "status": move.status, "at": move.at}
     line["currency"] = move.currency
-    return [{**line, "account": entry.account, "amount": entry.amount} for entry in move.entries]
+    return [{**line, "ledger_account": entry.account, "amount": entry.amount} for entry in move.entries]

@@ -7,11 +7,12 @@ from advocacy_making import SHIPPED, Story, day, told
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.advocacy.core.account import Account, decode_account, encode_account
+from services.advocacy.core.account import Account
 from services.advocacy.core.asks import decline
 from services.advocacy.core.decisions import Invitation
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.reducer import advance, apply, timer
+from services.advocacy.store.layouts import ACCOUNTS
 
 USERS = st.sampled_from(["ann", "bob", "cleo"])
 WORDS = st.one_of(
@@ -77,7 +78,7 @@ def test_cutting_the_stream_or_waking_by_a_timer_changes_nothing(stream: list, c
     account, decisions = Account(id="acme"), []
     for number, message in enumerate(story.messages):
         if number in cuts:
-            account = decode_account(encode_account(account))
+            account = ACCOUNTS.decode(ACCOUNTS.encode(account))
         while timers and (due := timer(account, SHIPPED)) and due <= message.at:
             account, more = advance(account, due, SHIPPED)
             decisions += more

@@ -32,7 +32,7 @@ CODE = Code(code="ABC2DEF", account="acme", user="ann", issued_at=day(0))
 
 
 def converted(account: str, *, history: bool = False) -> Referral:
-    signup = Signup(code="ABC2DEF", at=day(10), born=day(10), event="e")
+    signup = Signup(code="ABC2DEF", at=day(10), first_seen_at=day(10), event="e")
     payment = Payment(at=day(20), event="p", history=history)
     return Referral(id=f"r-{account}", account=account, signup=signup, payment=payment)
 

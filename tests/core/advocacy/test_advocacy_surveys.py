@@ -6,11 +6,12 @@ import pytest
 from advocacy_making import SHIPPED, START, Story, day, of, told
 from msgspec.structs import replace
 
-from services.advocacy.core.account import Account, decode_account, encode_account
+from services.advocacy.core.account import Account
 from services.advocacy.core.decisions import DeliveryReported, Invitation, SurveyWithheld
 from services.advocacy.core.definitions import Trigger
 from services.advocacy.core.invitations import outreach_request
 from services.advocacy.core.reducer import advance, apply, next_due, timer
+from services.advocacy.store.layouts import ACCOUNTS
 from shared.contracts.outreach import ConsentChanged, OutreachRecorded
 from shared.durations import Duration
 
@@ -157,5 +158,5 @@ def test_what_notify_tells_reaches_the_invitation():
 
 def test_the_state_survives_its_row():
     account, _ = told(newcomer().signal(5, "renewal_120").fact(8, "nps_answered", "ann", score=9.0))
-    assert decode_account(encode_account(account)) == account
-    assert decode_account(encode_account(Account(id="new"))).clock < START
+    assert ACCOUNTS.decode(ACCOUNTS.encode(account)) == account
+    assert ACCOUNTS.decode(ACCOUNTS.encode(Account(id="new"))).clock < START

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from services.advocacy.core.invitations import page_address
-from services.advocacy.core.referral import Referral
 from services.advocacy.handlers import Handlers
+from services.advocacy.store.layouts import REFERRALS
 from services.advocacy.tables import referral, reward
 from shared.contracts.topics import LIFECYCLE
 from shared.db.protocol import Tx
@@ -102,10 +102,10 @@ async def test_replicas_that_judge_at_the_same_time_neither_miss_nor_double(open
         await asyncio.gather(*(take(opened, story) for story in (reversed(stories) if swapped else stories)))
     async with opened.database.snapshot() as read:
         rows = await read.all(select(referral.c.status, referral.c.body))
-        rewards = await read.all(select(reward.c.referral, reward.c.side))
+        rewards = await read.all(select(reward.c.referral_id, reward.c.side))
     assert {row.status for row in rows} == {"converted"}
     assert len(rows) == 16
-    assert all(msgspec.msgpack.decode(row.body, type=Referral).converted_at for row in rows)
+    assert all(REFERRALS.decode(row.body).converted_at for row in rows)
     assert len(set(map(tuple, rewards))) == len(rewards) == 32
 
 

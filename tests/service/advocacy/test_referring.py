@@ -48,7 +48,7 @@ def asks(requests: list[OutreachRequested]) -> list[OutreachRequested]:
 
 
 async def booked(heard: Voices) -> list[tuple[str, str]]:
-    return sorted((row.side, row.account) for row in await heard.rows(reward))
+    return sorted((row.side, row.account_id) for row in await heard.rows(reward))
 
 
 async def test_a_healthy_promoter_is_asked_once_in_ninety_days(heard: Voices) -> None:
@@ -69,7 +69,7 @@ async def test_opting_in_gives_a_code_once_and_looking_gives_none(heard: Voices)
     again = await heard.post(link, choice="accept")
     (row,) = await heard.rows(code)
     (told,) = await heard.heard(AdvocateOptedIn)
-    assert (row.code, row.account, row.user) == (told.code, "acme", "ann")
+    assert (row.code, row.account_id, row.user_id) == (told.code, "acme", "ann")
     assert row.code in first.text
     assert f"{heard.road.url}/advocacy/c/{row.code}" in again.text
     (shown,) = await heard.road.pages("/advocacy/v1/advocates")
@@ -94,9 +94,9 @@ async def test_a_code_that_somebody_else_holds_stays_theirs_and_is_named(heard: 
         await heard.tell(
             Story(account).stage(200, "adoption").fact(201, "referral_code_issued", "kim", referral_code="SAME")
         )
-    assert [(row.code, row.account) for row in await heard.rows(code)] == [("SAME", "early")]
+    assert [(row.code, row.account_id) for row in await heard.rows(code)] == [("SAME", "early")]
     taken = [row for row in await heard.rows(note) if row.kind == "code_taken"]
-    assert [(row.account, row.about) for row in taken] == [("late", "SAME")]
+    assert [(row.account_id, row.about) for row in taken] == [("late", "SAME")]
     assert await heard.rows(parked) == []
 
 
@@ -105,7 +105,7 @@ async def test_declining_rests_for_a_hundred_and_eighty_days(heard: Voices) -> N
     assert "no hard feelings" in (await heard.post(link, choice="decline")).text
     assert "no hard feelings" in (await heard.get(link)).text
     (row,) = [row for row in await heard.rows(invitation) if row.purpose == "referral"]
-    assert row.outcome == "declined"
+    assert row.ask_status == "declined"
     later = promoter().stage(200, "advocacy")
     later.messages.clear()
     later.fact(379, "nps_answered", "ann", score=10.0).signal(380, "advocate_candidate")
@@ -155,7 +155,7 @@ async def test_a_signup_that_pays_books_one_pending_reward_a_side(heard: Voices)
     assert await booked(heard) == [("referred", "newco"), ("referrer", "acme")]
     assert [one.account for one in await heard.heard(ReferralConverted)] == ["acme"]
     assert sorted(one.amount for one in await heard.heard(RewardBooked)) == [2500, 5000]
-    first = Counter(row.reward for row in await heard.rows(ledger_entry) if row.status == "pending")
+    first = Counter(row.reward_id for row in await heard.rows(ledger_entry) if row.status == "pending")
     assert sorted(first.values()) == [2, 2]
 
 
@@ -175,7 +175,7 @@ async def test_whichever_is_heard_first_it_ends_the_same(heard: Voices, code_fir
     for story in (brings, comes) if code_first else (comes, brings):
         await heard.tell(story)
     (row,) = await heard.rows(referral)
-    assert (row.status, row.referrer, row.code) == ("converted", "acme", "ANN2026")
+    assert (row.status, row.referrer_id, row.code) == ("converted", "acme", "ANN2026")
     assert await booked(heard) == [("referred", "newco"), ("referrer", "acme")]
 
 

@@ -37,7 +37,7 @@ async def test_a_trigger_asks_one_person_once_with_a_link_that_opens(heard: Voic
     link = await invited(heard)
     (row,) = await heard.rows(invitation)
     (request,) = await heard.heard(OutreachRequested)
-    assert (row.name, row.user, row.at, row.closes_at) == ("nps", "ann", day(60), day(74))
+    assert (row.name, row.user_id, row.at, row.closes_at) == ("nps", "ann", day(60), day(74))
     assert (request.play, request.user, request.expires_at) == ("nps_invite", "ann", day(74))
     page = await heard.get(link)
     assert page.status_code == 200
