@@ -49,7 +49,7 @@ bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1,
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
 
 reference: $(VENV)/.dev ## write the JSON Schemas and the generated parts of docs/reference anew
-	$(BIN)/python -m waymark.schemas
+	$(BIN)/python -m tests.docs.reference
 
 servers: $(VENV)/.dev ## start a real Kafka and PostgreSQL here, without containers
 	$(BIN)/python -m deploy.servers up

@@ -14,36 +14,69 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WAYMARK_", extra="ignore")
 
-    data: Path = Field(Path(".waymark"), description="folder of the embedded database and of generated secrets")
-    config: Path = Field(Path("config"), description="folder of lifecycle.yaml, plays/, surveys/, templates/")
-    database_url: str | None = Field(None, description="sqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/DB")
-    bus_url: str | None = Field(None, description="kafka://HOST:PORT[,HOST:PORT]; unset: the log lives in the database")
+    data: Path = Field(
+        Path(".waymark"),
+        description="folder of the embedded database and of generated secrets (`credentials.json`, mode 0600: guard it like a private key)",
+    )
+    config: Path = Field(
+        Path("config"),
+        description="folder of `lifecycle.yaml`, `plays/`, `surveys/`, `templates/`, `budget.yaml`, `referrals.yaml`",
+    )
+    database_url: str | None = Field(
+        None,
+        description="`sqlite:///FILE`, or `postgresql+asyncpg://USER:PASSWORD@HOST/DB` (a schema for each service); unset: SQLite in the data folder",
+    )
+    bus_url: str | None = Field(
+        None, description="`kafka://HOST:PORT[,HOST:PORT]`; unset: the log lives in the database"
+    )
     topic_prefix: str = Field("", description="stands before every topic and group, for several Waymarks on one Kafka")
     partitions: int = Field(4, ge=1, le=1000, description="partitions of topics that do not exist yet, on Kafka")
     session_seconds: int = Field(
-        15, ge=2, le=300, description="silence after which Kafka gives a member's partitions away"
+        15,
+        ge=2,
+        le=300,
+        description="Kafka: seconds that a process may be silent before its partitions go to others. Shorter takes over faster after a crash, longer bears longer pauses; the broker's `group.min.session.timeout.ms` (6 s unless set) is the floor",
     )
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
-    public_url: str | None = Field(None, description="where customers reach survey, referral and unsubscribe pages")
-    secret: SecretStr | None = Field(None, description="signs links; generated into the data folder when unset")
-    keys: SecretStr | None = Field(None, description="kind:name:key, comma-separated; kind is write, read or admin")
-    smtp_url: SecretStr | None = Field(None, description="smtp://[USER:PASSWORD@]HOST:PORT, smtps:// for TLS")
-    mail_from: str = Field("Customer Success <success@localhost.localdomain>")
-    webhook_url: str | None = Field(None, description="where webhook steps of plays are posted")
-    webhook_secret: SecretStr | None = Field(None, description="Standard Webhooks signing secret, whsec_...")
-    egress_allow: str = Field("", description="networks webhooks may reach although private, comma-separated CIDR")
+    host: str = Field("127.0.0.1", description="address that this process listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port that this process listens on; 0 takes a free one")
+    public_url: str | None = Field(
+        None, description="where customers reach survey, referral and unsubscribe pages; unset: host and port"
+    )
+    secret: SecretStr | None = Field(
+        None, description="signs links, the same for every process; unset: generated into the data folder"
+    )
+    keys: SecretStr | None = Field(
+        None,
+        description="API keys as `kind:name:key`, comma-separated; kind is `write`, `read` or `admin`; unset: generated into the data folder",
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="mail server: `smtp://[USER:PASSWORD@]HOST:PORT`, `smtps://` for TLS; unset: no mail can leave",
+    )
+    mail_from: str = Field("Customer Success <success@localhost.localdomain>", description="sender of e-mail")
+    webhook_url: str | None = Field(
+        None, description="where webhook steps of plays are posted; unset: they cannot leave"
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="secret that signs webhooks as Standard Webhooks say, `whsec_...`"
+    )
+    egress_allow: str = Field("", description="private networks that webhooks may reach, comma-separated CIDR")
     outreach: Literal["preview", "live"] = Field(
-        "preview", description="first mode of the outbox; switch it by REST later"
+        "preview", description="first mode of the outbox; later it is switched by REST"
     )
     send_lease: int = Field(
-        300, ge=5, le=3600, description="seconds after which a delivery whose sender was lost is settled by another"
+        300,
+        ge=5,
+        le=3600,
+        description="seconds after which a delivery whose sender was lost is taken over by another: tried again, or marked as in doubt",
     )
-    ingest_url: str | None = None
-    lifecycle_url: str | None = None
-    notify_url: str | None = None
-    advocacy_url: str | None = None
-    log_format: Literal["text", "json"] = "text"
+    ingest_url: str | None = Field(
+        None, description="where the console and `waymark import` find ingest; unset: this host and port"
+    )
+    lifecycle_url: str | None = Field(None, description="where the console finds lifecycle; unset: this host and port")
+    notify_url: str | None = Field(None, description="where the console finds notify; unset: this host and port")
+    advocacy_url: str | None = Field(None, description="where the console finds advocacy; unset: this host and port")
+    log_format: Literal["text", "json"] = Field("text", description="form of the log on standard error")
 
     @property
     def embedded(self) -> bool:

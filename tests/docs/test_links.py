@@ -17,6 +17,7 @@ _ALL = tracked()
 _TOPS = {path.parts[0] for path in _ALL}
 _NAMES = {path.name for path in _ALL} | {f"{part}/" for path in _ALL for part in path.parts[:-1]}
 _MADE = (".env", ".waymark/", "bench/results/latest.json", "results/latest.json")  # a command writes them
+_CONFIG = ROOT / "config"
 PAGES = [path for path in _ALL if path.suffix == ".md" and path.parts[0] != "config"]
 
 
@@ -42,8 +43,8 @@ def anchors(text: str) -> set[str]:
 
 
 def exists(name: str, page: Path) -> bool:
-    """A path seen from the root or from the page's folder; a star is anything; a bare name is any file's or folder's."""
-    return name in _NAMES or any(any(start.glob(name.rstrip("/"))) for start in (ROOT, (ROOT / page).parent))
+    """A path seen from the root, config/ or the page's folder; a star is anything; a bare name is any file's or folder's."""
+    return name in _NAMES or any(any(start.glob(name.rstrip("/"))) for start in (ROOT, (ROOT / page).parent, _CONFIG))
 
 
 def leads_somewhere(target: str, page: Path) -> bool:
