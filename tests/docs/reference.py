@@ -22,7 +22,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 from typer.core import TyperArgument, TyperGroup
 
-from services.notify import filters
+from services.notify.rendering import FILTERS
 from shared.clock import SystemClock
 from shared.settings import Settings
 from tests.contract.house.files import ROOT, modules
@@ -211,9 +211,7 @@ def _written(default: Any) -> str:
 
 
 def template_filters() -> str:
-    rows = (
-        (f"`{name}`", " ".join((filter_.__doc__ or "").split())) for name, filter_ in sorted(filters.FILTERS.items())
-    )
+    rows = ((f"`{name}`", " ".join((filter_.__doc__ or "").split())) for name, filter_ in sorted(FILTERS.items()))
     return table(("filter", "meaning"), rows)
 
 
