@@ -12,8 +12,8 @@ from shared.settings import Settings
 _QUESTIONS = {
     "accounts": ("lifecycle", "SELECT count(*) FROM lifecycle_account"),
     "transitions": ("lifecycle", "SELECT count(*) FROM lifecycle_decision WHERE kind = 'stage_changed'"),
-    "archived": ("ingest", "SELECT coalesce(sum(next_off), 0) FROM log_end WHERE topic = 'usage.v1'"),
-    "parked": ("ingest", "SELECT count(*) FROM parked"),
+    "archived": ("ingest", "SELECT coalesce(sum(next_offset), 0) FROM log_end WHERE topic = 'usage.v1'"),
+    "parked": ("ingest", "SELECT count(*) FROM dead_letter"),
 }
 
 

@@ -89,7 +89,7 @@ async def drained(settings: Settings, servers: Servers, events: int) -> tuple[Ma
 
 async def _carried(settings: Settings) -> None:
     """Wait until the relay has brought everything decided to Kafka."""
-    waiting = "SELECT count(*) FROM lifecycle.log_end WHERE carried_off < next_off"
+    waiting = "SELECT count(*) FROM lifecycle.log_end WHERE relayed_offset < next_offset"
     loop, connection = asyncio.get_running_loop(), await asyncpg.connect(dsn(settings.database))
     deadline = loop.time() + _RELAY
     try:

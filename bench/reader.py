@@ -10,7 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.failure import Wrong
-from shared.bus.blocks import decoded
+from shared.bus.blocks import decode_block
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.contracts.topics import LIFECYCLE
 from shared.settings import Settings
@@ -74,13 +74,13 @@ async def _on_kafka(settings: Settings, seen: Seen, started: asyncio.Event) -> N
 
 async def _in_the_file(settings: Settings, seen: Seen, started: asyncio.Event) -> None:
     """Services in the one process are woken; from outside we can only look often."""
-    newer = "SELECT base_off + count, block FROM log_block WHERE topic = ? AND base_off >= ? ORDER BY base_off"
+    newer = "SELECT base_offset + record_count, block FROM log_block WHERE topic = ? AND base_offset >= ? ORDER BY base_offset"
     with closing(sqlite3.connect(f"file:{settings.data / 'waymark.db'}?mode=ro", uri=True)) as file:
-        last = file.execute("SELECT next_off FROM log_end WHERE topic = ?", (LIFECYCLE.name,)).fetchone()
+        last = file.execute("SELECT next_offset FROM log_end WHERE topic = ?", (LIFECYCLE.name,)).fetchone()
         position = last[0] if last else 0
         started.set()
         while True:
             for end, block in file.execute(newer, (LIFECYCLE.name, position)).fetchall():
-                seen.take(record.value for record in decoded(block))
+                seen.take(record.value for record in decode_block(block))
                 position = end
             await asyncio.sleep(_LOOK)

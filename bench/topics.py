@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from bench.servers import Servers
 from bench.stream import Event, Stream, written
 from shared.bus.kafka import KafkaBus
-from shared.bus.partitioner import partition_of
-from shared.bus.protocol import Outgoing, Partition
+from shared.bus.producer import partition_of
+from shared.bus.protocol import Partition, ProducerRecord
 from shared.contracts.topics import TOPICS, USAGE
 
 PARTITIONS = 4
@@ -49,17 +49,17 @@ async def filled(servers: Servers, to_fill: Filled, numbers: range) -> Filled:
 
 
 async def _fill(bus: KafkaBus, events: Iterable[Event]) -> None:
-    shares: dict[int, list[Outgoing]] = {part: [] for part in range(PARTITIONS)}
+    shares: dict[int, list[ProducerRecord]] = {part: [] for part in range(PARTITIONS)}
     for event in events:
         key = event.account.encode()
         part = partition_of(key, PARTITIONS)
-        shares[part].append(Outgoing(key, written(event)))
+        shares[part].append(ProducerRecord(key, written(event)))
         if len(shares[part]) >= _CHUNK:
-            await bus.sender.send(Partition(USAGE.name, part), shares[part])
+            await bus.producer.send(Partition(USAGE.name, part), shares[part])
             shares[part] = []
     for part, records in shares.items():
         if records:
-            await bus.sender.send(Partition(USAGE.name, part), records)
+            await bus.producer.send(Partition(USAGE.name, part), records)
 
 
 async def made(servers: Servers, name: str, parts: int = 1) -> str:

@@ -11,12 +11,11 @@ from typing import NamedTuple
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from shared.bus.embedded import EmbeddedBus
+from shared.bus.embedded import EmbeddedBus, LogRetention
 from shared.bus.kafka import KafkaBus
-from shared.bus.outgoing import OutgoingLog
+from shared.bus.outbox import LogOutbox
 from shared.bus.protocol import Bus
 from shared.bus.relay import Relay
-from shared.bus.upkeep import Upkeep
 from shared.clock import Clock
 from shared.contracts.topics import TOPICS
 from shared.db.postgres import PostgresDatabase
@@ -38,7 +37,7 @@ class Storage(NamedTuple):
     database: Database
     bus: Bus
     relay: Relay | None = None
-    upkeep: Upkeep | None = None
+    retention: LogRetention | None = None
 
 
 @asynccontextmanager
@@ -49,7 +48,7 @@ async def open_storage(
     shutdown = shutdown or Shutdown()
     if settings.bus_url is None:
         async with _embedded(settings, clock, shutdown) as store:
-            yield {name: store if name == services[0] else store._replace(upkeep=None) for name in services}
+            yield {name: store if name == services[0] else store._replace(retention=None) for name in services}
     else:
         async with _on_kafka(settings, settings.bus_url, services, clock, owner, shutdown) as stores:
             yield stores
@@ -84,12 +83,12 @@ def check_database_url(settings: Settings) -> str:
 @asynccontextmanager
 async def _embedded(settings: Settings, clock: Clock, shutdown: Shutdown) -> AsyncIterator[Storage]:
     path = Path(make_url(settings.database).database or "waymark.db")
-    log = OutgoingLog(lambda _topic: 1, clock)
+    log = LogOutbox(lambda _topic: 1, clock)
     with _FileLock(path):
         database = SqliteDatabase(path, log)
         bus = EmbeddedBus(database, log, 1)
         try:
-            yield Storage(database, bus, upkeep=Upkeep(database, clock))
+            yield Storage(database, bus, retention=LogRetention(database, clock))
         finally:
             await shutdown.step("log", bus.close(), LOG)
             await shutdown.step("database", database.close(), DATABASE)
@@ -104,9 +103,9 @@ async def _on_kafka(
     try:
         await bus.open(_NAMES, settings.partitions)
         for service in services:
-            log = OutgoingLog(bus.partitions, clock)
+            log = LogOutbox(bus.partitions, clock)
             database = PostgresDatabase(settings.database, service, log)
-            stores[service] = Storage(database, bus, Relay(service, database, bus.sender, log.wakes, clock, owner))
+            stores[service] = Storage(database, bus, Relay(service, database, bus.producer, log.notifier, clock, owner))
         yield stores
     finally:
         await shutdown.step("log", bus.close(), LOG)

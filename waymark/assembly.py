@@ -40,7 +40,7 @@ WIRES: dict[str, Callable[[ServiceContext], Service]] = {
     "console": wire_console,
 }
 """Every service, and what builds it."""
-_UPKEEP = 3600.0
+_RETENTION_SECONDS = 3600.0
 
 
 class Assembly(NamedTuple):
@@ -97,8 +97,8 @@ def _loops(service: Service, store: Storage) -> list[SupervisedLoop]:
     work = {consumer.group: consumer.run for consumer in service.consumers} | service.loops
     if store.relay is not None and service.name in migrations.OWNERS:
         work[f"{service.name}-relay"] = store.relay.run
-    if store.upkeep is not None:
-        work["log-upkeep"] = partial(run_periodically, _UPKEEP, store.upkeep.tidy)
+    if store.retention is not None:
+        work["log-retention"] = partial(run_periodically, _RETENTION_SECONDS, store.retention.delete_old_blocks)
     return [SupervisedLoop(name, run) for name, run in work.items()]
 
 

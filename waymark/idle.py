@@ -50,5 +50,5 @@ async def _relay_lag(context: ServiceContext) -> int:
     if context.settings.embedded:
         return 0
     async with context.database.snapshot() as read:
-        rows = await read.all(select(log_end.c.next_off, log_end.c.carried_off))
-    return sum(row.next_off - row.carried_off for row in rows)
+        rows = await read.all(select(log_end.c.next_offset, log_end.c.relayed_offset))
+    return sum(row.next_offset - row.relayed_offset for row in rows)

@@ -57,7 +57,7 @@ DEFINITION_FILES = (
 
 def schema_of(topic: Topic) -> bytes:
     """The schema of this topic's messages, as its file holds it."""
-    carries = _with_object(UsageEvent) if topic.carries is UsageEvent else topic.carries
+    carries = _with_object(UsageEvent) if topic.message_type is UsageEvent else topic.message_type
     return _text({"$schema": _DIALECT, "title": topic.name, **msgspec.json.schema(carries)})
 
 
@@ -170,7 +170,7 @@ def _text(schema: Mapping[str, Any]) -> bytes:
 
 def schemas() -> dict[Path, bytes]:
     """Every schema: its file, and what the file holds."""
-    messages = {MESSAGES / f"{topic.name}.json": schema_of(topic) for topic in TOPICS if topic.carries is not None}
+    messages = {MESSAGES / f"{topic.name}.json": schema_of(topic) for topic in TOPICS if topic.message_type is not None}
     files = {DEFINITIONS / f"{file.name}.json": _text(definition_schema(file)) for file in DEFINITION_FILES}
     return messages | files
 

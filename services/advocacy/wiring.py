@@ -10,7 +10,7 @@ from services.advocacy.handlers import GROUP, Handlers, RewardRelease
 from services.advocacy.http import hosted_pages, rest
 from services.advocacy.http.hosted_pages import PageContext
 from services.advocacy.loading import definitions, product
-from shared.bus.partitioner import partition_of
+from shared.bus.producer import partition_of
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.http import parked
 from shared.http.app import service_app

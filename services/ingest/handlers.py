@@ -47,14 +47,14 @@ async def redrive(tx: Tx, ids: Sequence[str], now: datetime) -> int:
     for row in rows:
         event = await _event_or_park(tx, row, now)
         if event is not None and await _is_first(tx, row, event, now):
-            await _publish_or_park(tx, row.part, [event], now)
+            await _publish_or_park(tx, row.partition, [event], now)
     return len(rows)
 
 
 async def _is_first(tx: Tx, row: Row[Any], event: CanonicalEvent, now: datetime) -> bool:
     """The key of a record that waited for its account was inserted on arrival; any other may have a copy meanwhile."""
-    batch = ~_batch_number(row.off, row.part)
-    return bool(row.about or await store.insert_new_keys(tx, [event.dedupe_key], batch, now))
+    batch = ~_batch_number(row.offset, row.partition)
+    return bool(row.waits_for or await store.insert_new_keys(tx, [event.dedupe_key], batch, now))
 
 
 async def _publish_or_park(tx: Tx, partition: int, events: Sequence[CanonicalEvent], now: datetime) -> None:
@@ -86,7 +86,7 @@ async def _save_and_redrive_waiting(tx: Tx, changed: dict[str, Membership], now:
         await store.save_memberships(tx, changed)
         rows = await _take_parked(tx, await _waiting_for(tx, changed), now)
         valid = [(row, await _event_or_park(tx, row, now)) for row in rows]
-        events = [msgspec.structs.replace(event, user_id=row.about) for row, event in valid if event is not None]
+        events = [msgspec.structs.replace(event, user_id=row.waits_for) for row, event in valid if event is not None]
         events.sort(key=lambda event: (event.at, event.id))
         resolution = resolve(events, await _with_locked(tx, events, changed, now))
         tx.emit(USAGE, resolution.resolved)
@@ -108,7 +108,7 @@ async def _waiting_for(tx: Tx, changed: dict[str, Membership]) -> list[str]:
 
 async def _take_parked(tx: Tx, ids: Sequence[str], now: datetime) -> list[Row[Any]]:
     rows = [row for some in store.chunks(ids) for row in await dead_letters.take(tx, GROUP, some, now)]
-    return sorted(rows, key=lambda row: (row.parked_at, row.part, row.off))
+    return sorted(rows, key=lambda row: (row.parked_at, row.partition, row.offset))
 
 
 async def _event_or_park(tx: Tx, row: Row[Any], now: datetime) -> CanonicalEvent | None:
@@ -117,7 +117,7 @@ async def _event_or_park(tx: Tx, row: Row[Any], now: datetime) -> CanonicalEvent
     try:
         return canonical_event(record)
     except Parked as why:
-        await dead_letters.add(tx, GROUP, Partition(row.topic, row.part), [InvalidRecord(record, why)], now)
+        await dead_letters.add(tx, GROUP, Partition(row.topic, row.partition), [InvalidRecord(record, why)], now)
         return None
 
 

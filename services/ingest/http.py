@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.ingest.core.canonical import canonical_event
 from services.ingest.core.segment import Envelope, parse_envelope, raw_records, replace_lone_surrogates
-from shared.bus.gather import MOST, Size, size_of
-from shared.bus.protocol import Bus, Outgoing, Record
+from shared.bus.producer import MAX_PENDING, Size, size_of
+from shared.bus.protocol import Bus, ProducerRecord, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Parked, Refused
@@ -64,12 +64,12 @@ class FairShare:
     in equal parts for all who wait) is answered 429, so that a flood on one key does not cost the others theirs.
     """
 
-    def __init__(self, capacity: Size = MOST) -> None:
+    def __init__(self, capacity: Size = MAX_PENDING) -> None:
         self._capacity = capacity
         self._waiting: dict[str, float] = {}
 
     @contextmanager
-    def admit(self, key_name: str, records: Sequence[Outgoing]) -> Iterator[None]:
+    def admit(self, key_name: str, records: Sequence[ProducerRecord]) -> Iterator[None]:
         """These records wait while the block runs. Raises Refused (429) when others go first."""
         load = self._load(size_of(records))
         of_key = self._waiting.get(key_name, 0.0) + load
@@ -145,7 +145,7 @@ class CaptureApi:
                 await self._bus.publish(USAGE_RAW.name, raw)
         return len(raw)
 
-    def _records(self, request: Request, path: str, body: bytes) -> tuple[str, list[Outgoing]]:
+    def _records(self, request: Request, path: str, body: bytes) -> tuple[str, list[ProducerRecord]]:
         """The write key's name and the raw records.
 
         While the log is waited for only these stay in memory: the body and its envelope would be as much again.
@@ -223,7 +223,7 @@ def _envelope_of(body: bytes) -> tuple[Envelope, bytes]:
         return parse_envelope(repaired), repaired
 
 
-def _refuse_invalid(raw: list[Outgoing]) -> None:
+def _refuse_invalid(raw: list[ProducerRecord]) -> None:
     """For a client that asked for it: refuse the whole body when one event would be parked."""
     for index, (key, value, meta) in enumerate(raw):
         try:

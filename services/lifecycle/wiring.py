@@ -7,7 +7,7 @@ from services.lifecycle.core.definition.model import Definition
 from services.lifecycle.core.plan import Plan
 from services.lifecycle.handlers import FEEDBACK_GROUP, GROUP, Handlers
 from services.lifecycle.http.routes import router
-from shared.bus.partitioner import partition_of
+from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, OUTREACH, USAGE
 from shared.definitions import load
 from shared.http import parked

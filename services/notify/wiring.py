@@ -12,7 +12,7 @@ from services.notify.handlers.outbox import MessageWriter
 from services.notify.handlers.planning import GROUP, PlanningHandlers
 from services.notify.http import admin, outbox, unsubscribe
 from services.notify.store.accounts import repository
-from shared.bus.partitioner import partition_of
+from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.http import parked
 from shared.http.app import service_app

@@ -1,4 +1,4 @@
-"""How do messages travel? One protocol, two logs: rows of the database (embedded), or Apache Kafka.
+"""The bus: one log protocol with two implementations, rows of the database (embedded) and Apache Kafka.
 
-`open_bus(url)` is the only place that knows which one it is.
+Only `shared/storage.py` knows which one a process uses.
 """

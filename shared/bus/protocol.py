@@ -1,4 +1,4 @@
-"""What does a log promise? Order for a key, replay from an offset, and nothing forgotten that was published."""
+"""Log protocol: records in partitions, ordered for a key, replayable from an offset; producers, readers and rebalances."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -8,14 +8,14 @@ import msgspec
 
 
 class Partition(NamedTuple):
-    """One ordered piece of a topic."""
+    """One ordered partition of a topic."""
 
     topic: str
-    part: int
+    number: int
 
 
-class Outgoing(NamedTuple):
-    """A record to publish: its key decides the partition; `meta` is what the transport knows of it, JSON or empty."""
+class ProducerRecord(NamedTuple):
+    """A record to publish: its key decides the partition; `meta` is the transport's metadata, JSON or empty."""
 
     key: bytes
     value: bytes
@@ -23,21 +23,21 @@ class Outgoing(NamedTuple):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """A record as read. `seq` is its place in its producer's own log (-1: the producer keeps none).
+    """A record as read. `sequence` is its offset in its producer's own log (-1: the producer has none).
 
-    `timestamp` is when the log took it, in milliseconds since 1970.
+    `timestamp` is when the log appended it, in milliseconds since 1970.
     """
 
     offset: int
-    seq: int
+    sequence: int
     timestamp: int
     key: bytes
     value: bytes
     meta: bytes
 
 
-class Batch(NamedTuple):
-    """Consecutive records of one partition, never empty. The next one starts at `end`."""
+class RecordBatch(NamedTuple):
+    """Consecutive records of one partition, never empty. The next batch starts at `end`."""
 
     partition: Partition
     records: Sequence[Record]
@@ -52,14 +52,14 @@ class Batch(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Where a partition begins and ends now: the offsets of its oldest record and of the next one to come."""
+    """The offsets of a partition's oldest record, and of the next one to be appended."""
 
     begin: int
     end: int
 
 
 class RebalanceListener(Protocol):
-    """Who reads: told which partitions it got, and says where to start. Its own cursor decides, not the log's."""
+    """The owner of a reader's partitions: learns of each rebalance and says where to start. The log's own offsets do not count."""
 
     async def on_assigned(self, partitions: dict[Partition, Bounds]) -> dict[Partition, int]: ...
 
@@ -67,22 +67,22 @@ class RebalanceListener(Protocol):
 
 
 class Reader(Protocol):
-    """A member of a group, reading its share of the partitions."""
+    """A member of a consumer group, reading the partitions assigned to it."""
 
-    async def poll(self, limit: int, wait: float) -> list[Batch]:
-        """What is there, at most `limit` records of a partition; waits up to `wait` seconds for the first."""
+    async def poll(self, max_records: int, max_wait: float) -> list[RecordBatch]:
+        """What is there, at most `max_records` of a partition; waits up to `max_wait` seconds for the first."""
         ...
 
     def seek(self, partition: Partition, offset: int) -> None:
-        """Read on from there."""
+        """Continue from there."""
         ...
 
     async def position(self, partition: Partition) -> int | None:
-        """What it reads next; None when it does not know."""
+        """The offset it reads next; None when it does not know."""
         ...
 
-    async def hint(self, positions: dict[Partition, int]) -> None:
-        """Tell the log how far we are, for lag dashboards only: nothing rests on it, and failing is harmless."""
+    async def commit_hint(self, positions: dict[Partition, int]) -> None:
+        """Commit offsets in the log, for lag dashboards only: nothing depends on them, and a failure is harmless."""
         ...
 
 
@@ -93,7 +93,7 @@ class Bus(Protocol):
         """How many partitions the topic has."""
         ...
 
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+    async def publish(self, topic: str, records: Sequence[ProducerRecord]) -> None:
         """Durable when it returns. Raises Retry when the log does not answer in time: it may or may not have them."""
         ...
 

@@ -1,4 +1,4 @@
-"""What does a service remember of the log? What it publishes, how far it has read, and what it could not take."""
+"""Tables of the bus in each service's database: the log it publishes, its consumers' cursors, and its dead letters."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ log_end = Table(
     "log_end",
     metadata,
     Column("topic", Text, primary_key=True),
-    Column("part", Integer, primary_key=True),
-    Column("next_off", BigInteger, nullable=False),
-    Column("carried_off", BigInteger, nullable=False),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("relayed_offset", BigInteger, nullable=False),
 )
 """One row a partition we write. Its lock, held until commit, makes offsets contiguous in the order of the commits."""
 
@@ -22,16 +22,16 @@ log_block = Table(
     "log_block",
     metadata,
     Column("topic", Text, primary_key=True),
-    Column("part", Integer, primary_key=True),
-    Column("base_off", BigInteger, primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("partition", Integer, primary_key=True),
+    Column("base_offset", BigInteger, primary_key=True),
+    Column("record_count", Integer, nullable=False),
     Column("block", LargeBinary, nullable=False),
     Column("appended_at", Utc, nullable=False),
 )
-"""The log itself: encoded, compressed records. Embedded it is read here; scaled out a relay carries it to Kafka."""
+"""The log itself: encoded, compressed records. Embedded it is read here; scaled out a relay sends it to Kafka."""
 
-AT_ONCE_BYTES = 8 * 1024 * 1024
-"""Most bytes of a partition's blocks, compressed, that are taken into memory at once; a single block may be larger."""
+READ_BYTES = 8 * 1024 * 1024
+"""At most so many bytes of a partition's blocks, compressed, are read into memory; a single block may be larger."""
 
 
 def bytes_before(**window: Any) -> ColumnElement[int]:
@@ -43,45 +43,46 @@ def bytes_before(**window: Any) -> ColumnElement[int]:
 consumer_cursor = Table(
     "consumer_cursor",
     metadata,
-    Column("grp", Text, primary_key=True),
+    Column("consumer_group", Text, primary_key=True),
     Column("topic", Text, primary_key=True),
-    Column("part", Integer, primary_key=True),
-    Column("next_off", BigInteger, nullable=False),
-    Column("next_seq", BigInteger, nullable=False),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("next_sequence", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
     Column("updated_at", Utc, nullable=False),
-    Column("last_hash", LargeBinary),
+    Column("last_fingerprint", LargeBinary),
 )
-"""How far a group has read. `last_hash`: `next_off` in eight bytes, and the fingerprint of the record before it."""
+"""How far a group has read. `last_fingerprint`: `next_offset` in eight bytes, and the fingerprint of the record before it."""
 
-parked = Table(
-    "parked",
+dead_letter = Table(
+    "dead_letter",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("grp", Text, nullable=False),
+    Column("consumer_group", Text, nullable=False),
     Column("topic", Text, nullable=False),
-    Column("part", Integer, nullable=False),
-    Column("off", BigInteger, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
     Column("key", LargeBinary, nullable=False),
     Column("value", LargeBinary, nullable=False),
     Column("meta", LargeBinary, nullable=False),
     Column("timestamp", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
-    Column("about", Text, nullable=False),
+    Column("waits_for", Text, nullable=False),
     Column("parked_at", Utc, nullable=False),
     Column("redriven_at", Utc),
-    Index("parked_open", "grp", "parked_at"),
-    Index("parked_about", "grp", "about"),
+    Index("dead_letter_open", "consumer_group", "parked_at"),
+    Index("dead_letter_waits_for", "consumer_group", "waits_for"),
 )
-"""Records a person, or a later event, has to look at. `about` names what they wait for, where that is known."""
+"""Records that a person, or a later event, has to look at. `waits_for` is the id whose arrival redrives it, or empty."""
 
 relay_lease = Table(
     "relay_lease",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("service", Text, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
-    Column("until", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
 )
+"""Which process runs a service's relay."""

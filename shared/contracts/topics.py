@@ -12,7 +12,7 @@ from shared.contracts.outreach import OutreachMessage
 from shared.contracts.usage import UsageEvent
 
 
-class Keyed(Protocol):
+class KeyedMessage(Protocol):
     """A message: its account is the partition key, so that one account's messages keep their order."""
 
     @property
@@ -26,8 +26,8 @@ class Topic(NamedTuple):
     """
 
     name: str
-    owner: str | None
-    carries: Any
+    producer: str | None
+    message_type: Any
     upcast: Callable[[Any], Any] | None = None
 
 
@@ -42,7 +42,7 @@ TOPICS = (USAGE_RAW, USAGE, LIFECYCLE, OUTREACH, ADVOCACY)
 
 def decoder(topic: Topic) -> Callable[[bytes], Any]:
     """Decodes a topic's messages. Raises msgspec.DecodeError. Only what is not of today's contract is decoded twice."""
-    decode, upcast = msgspec.json.Decoder(topic.carries).decode, topic.upcast
+    decode, upcast = msgspec.json.Decoder(topic.message_type).decode, topic.upcast
     if upcast is None:
         return decode
 
@@ -50,6 +50,6 @@ def decoder(topic: Topic) -> Callable[[bytes], Any]:
         try:
             return decode(value)
         except msgspec.ValidationError:
-            return msgspec.convert(upcast(msgspec.json.decode(value)), topic.carries)
+            return msgspec.convert(upcast(msgspec.json.decode(value)), topic.message_type)
 
     return decode_any

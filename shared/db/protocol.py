@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Executable, Row, Select, Table
 
-from shared.contracts.topics import Keyed, Topic
+from shared.contracts.topics import KeyedMessage, Topic
 
 Values = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ class Tx(Read, Protocol):
         """Many known rows by primary key, overwritten in the columns given. Raises LookupError when one is not there."""
         ...
 
-    def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
+    def emit(self, topic: Topic, messages: Iterable[KeyedMessage]) -> None:
         """Publish messages (each with an `account`, its key) with this transaction, in this order for each account."""
         ...
 
@@ -71,7 +71,7 @@ class Emitted(NamedTuple):
     """Messages of one transaction for one topic, in order; each has an `account`, its key."""
 
     topic: Topic
-    messages: Iterable[Keyed]
+    messages: Iterable[KeyedMessage]
 
 
 class Outbox(Protocol):

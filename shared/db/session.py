@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, CursorResult, Executable, Row, Select, Table
 
-from shared.contracts.topics import Keyed, Topic
+from shared.contracts.topics import KeyedMessage, Topic
 from shared.db import bulk
 from shared.db.protocol import Emitted, Values
 
@@ -65,7 +65,7 @@ class Session(ABC):
         if await self._many("update", table, known) != len(known):
             raise LookupError(f"a row of {table.name} that was to be updated is not there")
 
-    def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
+    def emit(self, topic: Topic, messages: Iterable[KeyedMessage]) -> None:
         self.emitted.append(Emitted(topic, messages))
 
     async def _many(self, kind: bulk.Kind, table: Table, rows: list[Values], unless_in: Table | None = None) -> int:

@@ -53,7 +53,7 @@ class Health:
         """Prometheus: lag and handled messages a group, and whether each loop runs."""
         lag = GaugeMetricFamily("waymark_lag", "Messages not yet handled", labels=["group", "topic", "part"])
         for (group, partition), behind in self._lag_rows():
-            lag.add_metric([group, partition.topic, str(partition.part)], behind)
+            lag.add_metric([group, partition.topic, str(partition.number)], behind)
         handled = CounterMetricFamily("waymark_handled_total", "Messages handled", labels=["group"])
         for consumer in self._consumers:
             handled.add_metric([consumer.group], consumer.handled)
@@ -73,7 +73,7 @@ class Health:
             self._bounds = (time.monotonic(), await self._bus.bounds(topics) if topics else {})
 
     def _lags(self) -> dict[str, int]:
-        return {f"{group} {tp.topic}[{tp.part}]": behind for (group, tp), behind in self._lag_rows()}
+        return {f"{group} {tp.topic}[{tp.number}]": behind for (group, tp), behind in self._lag_rows()}
 
     def _lag_rows(self) -> list[tuple[tuple[str, Partition], int]]:
         _, bounds = self._bounds

@@ -89,7 +89,7 @@ def _shown(row: Row[Any]) -> ParkedRecord:
         topic=row.topic,
         reason=row.reason,
         detail=row.detail,
-        about=row.about,
+        about=row.waits_for,
         parked_at=row.parked_at,
         body=row.value[:_SHOWN].decode("utf8", "replace"),
     )

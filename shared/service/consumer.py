@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from shared.bus.protocol import Batch, Bus, Partition, Reader
+from shared.bus.protocol import Bus, Partition, Reader, RecordBatch
 from shared.clock import Clock
 from shared.contracts.topics import Topic
 from shared.db.protocol import Database
@@ -98,7 +98,7 @@ class Consumer:
             await _all_of([self._process_locked(reader, batch) for batch in batches])
             if started - hinted_at > _COMMIT_HINT_SECONDS:
                 claims = self.ownership.claims()
-                await reader.hint({partition: claim.next_offset for partition, claim in claims.items()})
+                await reader.commit_hint({partition: claim.next_offset for partition, claim in claims.items()})
                 hinted_at = started
             full = any(len(batch.records) >= max_records for batch in batches)
             await asyncio.sleep(0 if full else started + linger - now())
@@ -117,9 +117,7 @@ class Consumer:
 
     def _stall(self, partition: Partition) -> BaseException:
         self._stalls += 1
-        what = (
-            f"{self.group}: the reader of {partition.topic}[{partition.part}] hands out nothing although there is more"
-        )
+        what = f"{self.group}: the reader of {partition.topic}[{partition.number}] hands out nothing although there is more"
         if self._stalls < _MAX_STALLS:
             return Retry(what)
         self._stalls = 0
@@ -136,11 +134,11 @@ class Consumer:
         """Handle dead letters of this group once more, each in a transaction of its own; how many succeeded."""
         return sum([await self._processor.redrive(dead_letter_id) for dead_letter_id in ids])
 
-    async def _process_locked(self, reader: Reader, batch: Batch) -> None:
+    async def _process_locked(self, reader: Reader, batch: RecordBatch) -> None:
         async with self.ownership.lock(batch.partition):
             await self._process(reader, batch)
 
-    async def _process(self, reader: Reader, batch: Batch) -> None:
+    async def _process(self, reader: Reader, batch: RecordBatch) -> None:
         """Any failure but Fenced ends the run, and with it the claims: the next run reads the cursors from the database."""
         claim = self.ownership.claims().get(batch.partition)
         if claim is None or not await self._is_next(reader, batch, claim):
@@ -150,7 +148,7 @@ class Consumer:
         except Fenced:
             await self._resync(reader, batch.partition)
 
-    async def _is_next(self, reader: Reader, batch: Batch, claim: Claim) -> bool:
+    async def _is_next(self, reader: Reader, batch: RecordBatch, claim: Claim) -> bool:
         """Offsets may skip where a transactional producer left its markers, but not because the log lost its start."""
         position = self._positions.check(batch, claim)
         if position == "replaced":
@@ -169,7 +167,7 @@ class Consumer:
         if claim is not None:
             reader.seek(partition, claim.read_from)
         elif owned:
-            raise Retry(f"{self.group}: another member has claimed {partition.topic}[{partition.part}]; joining anew")
+            raise Retry(f"{self.group}: another member has claimed {partition.topic}[{partition.number}]; joining anew")
 
 
 async def _all_of(work: Sequence[Awaitable[None]]) -> None:

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, select, update
 
 from shared.bus.protocol import Partition, Record
-from shared.bus.tables import parked
+from shared.bus.tables import dead_letter
 from shared.db.protocol import Read, Tx
 from shared.failures import Failure, Parked
 from shared.ids import derived
 
+_ID_NAMESPACE = "parked"  # ids that exist are derived from it
 MAX_CONSECUTIVE = 50
 WINDOW = 1000
 MAX_IN_WINDOW = WINDOW // 20
@@ -31,23 +32,23 @@ class InvalidRecord(NamedTuple):
 
 async def add(tx: Tx, group: str, partition: Partition, invalid: Iterable[InvalidRecord], now: datetime) -> None:
     """Store the records with their reasons; one that was redriven and failed once more is open as before."""
-    await tx.upsert(parked, [_row(group, partition, record, error, now) for record, error in invalid])
+    await tx.upsert(dead_letter, [_row(group, partition, record, error, now) for record, error in invalid])
 
 
 def _row(group: str, partition: Partition, record: Record, error: Failure, now: datetime) -> dict[str, Any]:
     return {
-        "id": derived("parked", group, partition.topic, partition.part, record.offset),
-        "grp": group,
+        "id": derived(_ID_NAMESPACE, group, partition.topic, partition.number, record.offset),
+        "consumer_group": group,
         "topic": partition.topic,
-        "part": partition.part,
-        "off": record.offset,
+        "partition": partition.number,
+        "offset": record.offset,
         "key": record.key,
         "value": record.value,
         "meta": record.meta,
         "timestamp": record.timestamp,
         "reason": error.code,
         "detail": str(error)[:500],
-        "about": error.about if isinstance(error, Parked) else "",
+        "waits_for": error.about if isinstance(error, Parked) else "",
         "parked_at": now,
         "redriven_at": None,
     }
@@ -55,18 +56,18 @@ def _row(group: str, partition: Partition, record: Record, error: Failure, now: 
 
 async def waiting_for(read: Read, group: str, subjects: Sequence[str]) -> Sequence[Row[Any]]:
     """Open dead letters that wait for one of these to become known, oldest first."""
-    c = parked.c
+    c = dead_letter.c
     return await read.all(
-        select(parked)
-        .where(c.grp == group, c.about.in_(subjects), c.about != "", c.redriven_at.is_(None))
-        .order_by(c.parked_at, c.part, c.off)
+        select(dead_letter)
+        .where(c.consumer_group == group, c.waits_for.in_(subjects), c.waits_for != "", c.redriven_at.is_(None))
+        .order_by(c.parked_at, c.partition, c.offset)
     )
 
 
 async def list_open(read: Read, group: str, reason: str | None, after: str, limit: int) -> Sequence[Row[Any]]:
     """Dead letters not yet redriven, by id."""
-    c = parked.c
-    statement = select(parked).where(c.grp == group, c.redriven_at.is_(None), c.id > after)
+    c = dead_letter.c
+    statement = select(dead_letter).where(c.consumer_group == group, c.redriven_at.is_(None), c.id > after)
     if reason:
         statement = statement.where(c.reason == reason)
     return await read.all(statement.order_by(c.id).limit(limit))
@@ -74,13 +75,14 @@ async def list_open(read: Read, group: str, reason: str | None, after: str, limi
 
 async def take(tx: Tx, group: str, ids: Sequence[str], now: datetime) -> Sequence[Row[Any]]:
     """Mark these as redriven and return those that were open: each is returned once."""
-    open_rows = update(parked).where(parked.c.grp == group, parked.c.id.in_(ids), parked.c.redriven_at.is_(None))
-    return await tx.all(open_rows.values(redriven_at=now).returning(*parked.c))
+    c = dead_letter.c
+    open_rows = update(dead_letter).where(c.consumer_group == group, c.id.in_(ids), c.redriven_at.is_(None))
+    return await tx.all(open_rows.values(redriven_at=now).returning(*c))
 
 
 def record_of(row: Row[Any]) -> Record:
     """The record as it was read."""
-    return Record(row.off, -1, row.timestamp, row.key, row.value, row.meta)
+    return Record(row.offset, -1, row.timestamp, row.key, row.value, row.meta)
 
 
 class DeadLetterLimitExceeded(Exception):  # noqa: N818  not a failure yet: the processor looks for the record at fault

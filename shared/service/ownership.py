@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Row, bindparam, select, update
 
-from shared.bus.protocol import Batch, Bounds, Partition, Record
+from shared.bus.protocol import Bounds, Partition, Record, RecordBatch
 from shared.bus.tables import consumer_cursor
 from shared.clock import Clock
 from shared.db.protocol import Database, Read, Tx
@@ -23,19 +23,21 @@ from shared.failures import Halted
 
 _c = consumer_cursor.c
 _OF_PARTITION = (
-    _c.grp == bindparam("in_group"),
+    _c.consumer_group == bindparam("in_group"),
     _c.topic == bindparam("in_topic"),
-    _c.part == bindparam("in_partition"),
+    _c.partition == bindparam("in_partition"),
 )
 _LOCK = (
     update(consumer_cursor)
     .where(*_OF_PARTITION, _c.epoch == bindparam("our_epoch"))
     .values(updated_at=bindparam("now"))
 )
-_ADVANCE = _LOCK.where(_c.next_off == bindparam("from_offset")).values(
-    next_off=bindparam("to_offset"), next_seq=bindparam("to_sequence"), last_hash=bindparam("to_fingerprint")
+_ADVANCE = _LOCK.where(_c.next_offset == bindparam("from_offset")).values(
+    next_offset=bindparam("to_offset"),
+    next_sequence=bindparam("to_sequence"),
+    last_fingerprint=bindparam("to_fingerprint"),
 )
-_STATE = (_c.epoch, _c.next_off, _c.next_seq, _c.last_hash)
+_STATE = (_c.epoch, _c.next_offset, _c.next_sequence, _c.last_fingerprint)
 _READ = select(*_STATE).where(*_OF_PARTITION)
 _CLAIM = (
     update(consumer_cursor)
@@ -70,17 +72,17 @@ class Claim(NamedTuple):
 
 
 def _at(group: str, partition: Partition) -> dict[str, Any]:
-    return {"in_group": group, "in_topic": partition.topic, "in_partition": partition.part}
+    return {"in_group": group, "in_topic": partition.topic, "in_partition": partition.number}
 
 
 async def claim_partition(tx: Tx, group: str, partition: Partition, bounds: Bounds, owner: str, now: datetime) -> Claim:
     """Take the partition: every earlier owner is fenced from now on. A new group starts at the beginning."""
     new = {
-        "grp": group,
+        "consumer_group": group,
         "topic": partition.topic,
-        "part": partition.part,
-        "next_off": bounds.begin,
-        "next_seq": 0 if bounds.begin == 0 else ANY_SEQUENCE,
+        "partition": partition.number,
+        "next_offset": bounds.begin,
+        "next_sequence": 0 if bounds.begin == 0 else ANY_SEQUENCE,
         "epoch": 0,
         "owner": owner,
         "updated_at": now,
@@ -115,8 +117,10 @@ async def read_cursor(read: Read, group: str, partition: Partition) -> Claim | N
 
 def _claim(row: Row[Any]) -> Claim:
     """A fingerprint is valid for the offset it was stored with: moving the cursor without it makes it void."""
-    stored, offset = bytes(row.last_hash or b""), _packed(row.next_off)
-    return Claim(row.epoch, row.next_off, row.next_seq, stored[len(offset) :] if stored.startswith(offset) else b"")
+    stored, offset = bytes(row.last_fingerprint or b""), _packed(row.next_offset)
+    return Claim(
+        row.epoch, row.next_offset, row.next_sequence, stored[len(offset) :] if stored.startswith(offset) else b""
+    )
 
 
 def _packed(offset: int) -> bytes:
@@ -125,7 +129,7 @@ def _packed(offset: int) -> bytes:
 
 def fingerprint(record: Record) -> bytes:
     """Sixteen bytes of a hash over all that the log says of a record; the lengths keep a byte from moving between fields."""
-    head = f"{record.seq} {record.timestamp} {len(record.key)} {len(record.value)} "
+    head = f"{record.sequence} {record.timestamp} {len(record.key)} {len(record.value)} "
     return blake2b(b"".join((head.encode(), record.key, record.value, record.meta)), digest_size=16).digest()
 
 
@@ -215,7 +219,7 @@ def log_replaced(group: str, partition: Partition, claim: Claim) -> Halted:
 
 def _log_changed(group: str, partition: Partition, claim: Claim, what: str) -> Halted:
     return Halted(
-        f"{group} is at {claim.next_offset} of {partition.topic}[{partition.part}], {what}: the log was truncated or made "
+        f"{group} is at {claim.next_offset} of {partition.topic}[{partition.number}], {what}: the log was truncated or made "
         "anew. Restore it, or move the cursor by hand (docs/operations.md, A halted reader), and restart."
     )
 
@@ -246,7 +250,7 @@ class PositionCheck:
         self._seeks: dict[Partition, _Seek] = {}
         self._verified_epochs: dict[Partition, int] = {}
 
-    def check(self, batch: Batch, claim: Claim) -> Position:
+    def check(self, batch: RecordBatch, claim: Claim) -> Position:
         """For "misplaced" the caller seeks: only from there a gap is believed."""
         verified = self._verified_epochs.get(batch.partition) == claim.epoch
         expected = claim.next_offset if verified else claim.read_from
@@ -254,7 +258,7 @@ class PositionCheck:
             return self._after_expected(batch, claim, expected)
         return "next" if verified else self._verify(batch, claim)
 
-    def _after_expected(self, batch: Batch, claim: Claim, expected: int) -> Position:
+    def _after_expected(self, batch: RecordBatch, claim: Claim, expected: int) -> Position:
         seek = _Seek(claim.epoch, expected, batch.start)
         if self._seeks.get(batch.partition) != seek:
             self._seeks[batch.partition] = seek
@@ -262,7 +266,7 @@ class PositionCheck:
         self._verified_epochs[batch.partition] = claim.epoch
         return "gap"
 
-    def _verify(self, batch: Batch, claim: Claim) -> Position:
+    def _verify(self, batch: RecordBatch, claim: Claim) -> Position:
         """Compare the record we processed last, where it still exists."""
         if batch.end < claim.next_offset:
             return "next"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from shared.bus.protocol import Batch, Partition, Record
+from shared.bus.protocol import Partition, Record, RecordBatch
 from shared.clock import Clock
 from shared.contracts.topics import Topic, decoder
 from shared.db.errors import is_infrastructure
@@ -62,7 +62,7 @@ class BatchDecoder:
     def __init__(self, decode: Decode) -> None:
         self.decode = decode
 
-    def decode_batch(self, batch: Batch, claim: Claim) -> DecodedBatch:
+    def decode_batch(self, batch: RecordBatch, claim: Claim) -> DecodedBatch:
         """Raises Halted when the producer's own sequence has a hole: a record of ours never reached the log."""
         records, next_sequence = _new_records(batch, claim)
         messages, invalid = self._decode_all(records)
@@ -82,17 +82,17 @@ class BatchDecoder:
         return messages, invalid
 
 
-def _new_records(batch: Batch, claim: Claim) -> tuple[list[Record], int]:
+def _new_records(batch: RecordBatch, claim: Claim) -> tuple[list[Record], int]:
     """The records not processed before: by their offset, and by the producer's sequence where a relay repeated itself."""
     next_sequence = claim.next_sequence
     new = []
     for record in batch.records:
-        if record.offset < claim.next_offset or -1 < record.seq < next_sequence:
+        if record.offset < claim.next_offset or -1 < record.sequence < next_sequence:
             continue
-        next_sequence = record.seq if next_sequence == ANY_SEQUENCE and record.seq >= 0 else next_sequence
-        if record.seq > next_sequence:
-            raise Halted(f"{batch.partition}: sequence {next_sequence} is missing before {record.seq}")
-        next_sequence += record.seq >= 0
+        next_sequence = record.sequence if next_sequence == ANY_SEQUENCE and record.sequence >= 0 else next_sequence
+        if record.sequence > next_sequence:
+            raise Halted(f"{batch.partition}: sequence {next_sequence} is missing before {record.sequence}")
+        next_sequence += record.sequence >= 0
         new.append(record)
     return new, next_sequence
 
@@ -123,7 +123,7 @@ class BatchProcessor:
         self._limits: dict[Partition, DeadLetterLimit] = {}
         self.handled = 0
 
-    async def process(self, batch: Batch, claim: Claim, attempt: int = 1) -> Claim:
+    async def process(self, batch: RecordBatch, claim: Claim, attempt: int = 1) -> Claim:
         """Commit this batch from `claim` on; where the handler fails on it, bisect to the record that is at fault."""
         try:
             return await self._commit(batch, claim)
@@ -144,7 +144,9 @@ class BatchProcessor:
             async with self._database.transaction() as tx:
                 for row in await dead_letters.take(tx, self._group, [dead_letter_id], self._clock.now()):
                     message = self._decoders[row.topic].decode(dead_letters.record_of(row))
-                    await self._handler(tx, MessageBatch(self._topics[row.topic], row.part, ~row.off, [message]))
+                    await self._handler(
+                        tx, MessageBatch(self._topics[row.topic], row.partition, ~row.offset, [message])
+                    )
                     return 1
         except Exception as error:
             if is_infrastructure(error):
@@ -152,19 +154,19 @@ class BatchProcessor:
             _log.warning("still_parked", group=self._group, id=dead_letter_id, error=repr(error))
         return 0
 
-    async def _bisect(self, batch: Batch, claim: Claim) -> Claim:
+    async def _bisect(self, batch: RecordBatch, claim: Claim) -> Claim:
         middle = len(batch.records) // 2
-        claim = await self.process(Batch(batch.partition, batch.records[:middle]), claim)
-        return await self.process(Batch(batch.partition, batch.records[middle:]), claim)
+        claim = await self.process(RecordBatch(batch.partition, batch.records[:middle]), claim)
+        return await self.process(RecordBatch(batch.partition, batch.records[middle:]), claim)
 
-    async def _dead_letter(self, batch: Batch, claim: Claim, error: Exception) -> Claim:
+    async def _dead_letter(self, batch: RecordBatch, claim: Claim, error: Exception) -> Claim:
         """Leave this one record to a person."""
         reason = error if isinstance(error, Parked) else Parked(described(error), _HANDLER_FAILED)
         after = await self._commit(batch, claim, InvalidRecord(batch.records[0], reason))
         _log.error("record_parked", group=self._group, partition=batch.partition, offset=batch.start, error=repr(error))
         return after
 
-    async def _commit(self, batch: Batch, claim: Claim, dead_letter: InvalidRecord | None = None) -> Claim:
+    async def _commit(self, batch: RecordBatch, claim: Claim, dead_letter: InvalidRecord | None = None) -> Claim:
         """The one transaction. With `dead_letter` the batch's only record is stored instead of handled."""
         partition, now = batch.partition, self._clock.now()
         messages, invalid, after = self._decoders[partition.topic].decode_batch(batch, claim)
@@ -177,12 +179,12 @@ class BatchProcessor:
             await dead_letters.add(tx, self._group, partition, invalid, now)
             if messages:
                 topic = self._topics[partition.topic]
-                await self._handler(tx, MessageBatch(topic, partition.part, claim.next_offset, messages))
+                await self._handler(tx, MessageBatch(topic, partition.number, claim.next_offset, messages))
         self.handled += len(messages)
         self._limits[partition] = limit
         return after
 
-    def _limit_with(self, batch: Batch, invalid: Sequence[InvalidRecord]) -> DeadLetterLimit:
+    def _limit_with(self, batch: RecordBatch, invalid: Sequence[InvalidRecord]) -> DeadLetterLimit:
         """The failures with these. Past the limit a batch of many is bisected, so that what stands before is processed."""
         counted = [one for one in invalid if self._invalid_is_ours or one.error.code == _HANDLER_FAILED]
         try:
@@ -194,9 +196,9 @@ class BatchProcessor:
             raise _too_many_dead_letters(self._group, batch, counted[-1].error) from None
 
 
-def _too_many_dead_letters(group: str, batch: Batch, error: Exception) -> Halted:
+def _too_many_dead_letters(group: str, batch: RecordBatch, error: Exception) -> Halted:
     return Halted(
-        f"{group}: too many records of {batch.partition.topic}[{batch.partition.part}] failed (50 in a row, or more than "
+        f"{group}: too many records of {batch.partition.topic}[{batch.partition.number}] failed (50 in a row, or more than "
         f"50 of the last 1,000), the last at {batch.start} with: {error}. Deploy a version that can take them, restart, and "
         "redrive what was parked; restarted as it is, it parks up to 50 more and stops again."
     )

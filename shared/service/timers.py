@@ -46,11 +46,11 @@ class Timers:
         return sum([await self._fire(partition) for partition in owned])
 
     async def _fire(self, partition: Partition) -> int:
-        until = self._until(partition.part)
+        until = self._until(partition.number)
         if until is None:
             return 0
         async with self._database.snapshot() as read:
-            ids = await self._due(read, partition.part, until, _BATCH_SIZE)
+            ids = await self._due(read, partition.number, until, _BATCH_SIZE)
         if not ids or not await self._is_current(partition):
             return 0
         try:

@@ -74,7 +74,7 @@ async def _events(world: World, found: Evidence) -> None:
     async for _, _, event in archive(world):
         found.archive.append(Event(event.id, event.account))
     for service in dict.fromkeys(OWN_LOGS.values()) if world.name == "scaled" else ["ingest"]:
-        for row in await world.books.rows(service, "SELECT * FROM parked WHERE redriven_at IS NULL"):
+        for row in await world.books.rows(service, "SELECT * FROM dead_letter WHERE redriven_at IS NULL"):
             found.parked.add(_parked(row))
     for row in await world.books.rows("lifecycle", "SELECT id, seq, state FROM lifecycle_account"):
         account = LAYOUTS.decode(row["state"])
@@ -84,8 +84,8 @@ async def _events(world: World, found: Evidence) -> None:
 
 
 def _parked(row: Any) -> str:
-    if row["grp"] != "ingest":
-        return f"{row['grp']} {row['topic']}[{row['part']}] {row['off']}: {row['reason']} {row['detail'][:200]}"
+    if row["consumer_group"] != "ingest":
+        return f"{row['consumer_group']} {row['topic']}[{row['partition']}] {row['offset']}: {row['reason']} {row['detail'][:200]}"
     return str(json.loads(row["value"]).get("messageId"))
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from shared.bus.kafka_producer import SEQ
+from shared.bus.kafka import SEQUENCE_HEADER
 from shared.bus.protocol import Bounds, Partition
 
 
@@ -36,4 +36,4 @@ async def lying(servers: str, bounds: dict[Partition, Bounds]) -> AsyncIterator[
 
 
 def _seq(record: ConsumerRecord) -> int:
-    return next((int.from_bytes(value, "big") for name, value in record.headers if name == SEQ), -1)
+    return next((int.from_bytes(value, "big") for name, value in record.headers if name == SEQUENCE_HEADER), -1)

@@ -18,7 +18,7 @@ from services.notify.handlers import delivery as delivering
 from services.notify.store import deliveries
 from services.notify.tables import delivery
 from shared.bus import relay
-from shared.bus.gather import Gather
+from shared.bus.producer import GroupCommit
 from shared.bus.tables import log_end
 from shared.db.postgres import PostgresDatabase
 from shared.db.sqlite import SqliteDatabase
@@ -53,11 +53,15 @@ def _both(*plants: Plant) -> Plant:
 _IN_PARTITION, _c = ownership._OF_PARTITION, ownership._c  # noqa: SLF001  a mutant changes what is inside; so everywhere in this file
 _TO = {
     name: ownership.bindparam(to)
-    for name, to in (("next_off", "to_offset"), ("next_seq", "to_sequence"), ("last_hash", "to_fingerprint"))
+    for name, to in (
+        ("next_offset", "to_offset"),
+        ("next_sequence", "to_sequence"),
+        ("last_fingerprint", "to_fingerprint"),
+    )
 }
 _TOUCH = update(ownership.consumer_cursor).where(*_IN_PARTITION).values(updated_at=ownership.bindparam("now"))
 _EPOCH = _c.epoch == ownership.bindparam("our_epoch")
-_PLACE = _c.next_off == ownership.bindparam("from_offset")
+_PLACE = _c.next_offset == ownership.bindparam("from_offset")
 _of_any_place = _put(ownership, "_ADVANCE", _TOUCH.where(_EPOCH).values(**_TO))
 _of_any_epoch = _both(_put(ownership, "_ADVANCE", _TOUCH.where(_PLACE).values(**_TO)), _put(ownership, "_LOCK", _TOUCH))
 _of_anybody = _both(_put(ownership, "_ADVANCE", _TOUCH.values(**_TO)), _put(ownership, "_LOCK", _TOUCH))
@@ -69,7 +73,7 @@ async def _believed(_self: Any, _reader: Any, batch: Any, claim: Any) -> bool:
 
 def _unsequenced(batch: Any, claim: Any) -> tuple[list[Any], int]:
     fresh = [record for record in batch.records if record.offset >= claim.next_offset]
-    return fresh, max((record.seq + 1 for record in fresh), default=claim.next_sequence)
+    return fresh, max((record.sequence + 1 for record in fresh), default=claim.next_sequence)
 
 
 _send = relay.Relay._send  # noqa: SLF001
@@ -80,14 +84,14 @@ async def _carried_at_once(self: Any, partition: Any, rows: Any) -> int:
         return await _send(self, partition, rows)
     except Exception:  # noqa: BLE001  that is the mistake
         last = rows[-1]
-        return int(last.base_off) + len(relay.decoded(last.block))
+        return int(last.base_offset) + len(relay.decode_block(last.block))
 
 
 _PAST_A_HOLE = (
     update(log_end)
-    .where(log_end.c.topic == relay.bindparam("in_topic"), log_end.c.part == relay.bindparam("in_part"))
+    .where(log_end.c.topic == relay.bindparam("in_topic"), log_end.c.partition == relay.bindparam("in_partition"))
     .where(relay.bindparam("end") >= 0)
-    .values(carried_off=log_end.c.next_off)
+    .values(relayed_offset=log_end.c.next_offset)
 )
 
 
@@ -95,7 +99,7 @@ async def _everything_is_new(_tx: Any, keys: Any, _batch: int, _now: Any) -> set
     return set(keys)
 
 
-_publish = Gather.publish
+_publish = GroupCommit.publish
 
 
 async def _not_awaited(self: Any, topic: str, records: Any) -> None:
@@ -183,7 +187,7 @@ MUTANTS: dict[str, Mutant] = {
     "carried_before_the_ack": Mutant(
         "the relay waits for the log", _put(relay.Relay, "_send", _carried_at_once), ("I5",)
     ),
-    "carried_past_a_hole": Mutant("the relay goes on where it stopped", _put(relay, "_CARRIED", _PAST_A_HOLE), ("I5",)),
+    "carried_past_a_hole": Mutant("the relay goes on where it stopped", _put(relay, "_RELAYED", _PAST_A_HOLE), ("I5",)),
     "emitted_after_commit": Mutant(
         "messages are rows of the transaction that caused them",
         _both(
@@ -191,7 +195,9 @@ MUTANTS: dict[str, Mutant] = {
         ),
         ("I2", "I5"),
     ),
-    "answered_before_the_log": Mutant("200 only when the log has it", _put(Gather, "publish", _not_awaited), ("I2",)),
+    "answered_before_the_log": Mutant(
+        "200 only when the log has it", _put(GroupCommit, "publish", _not_awaited), ("I2",)
+    ),
     "window_open": Mutant("ingest's dedupe window", _put(ingest_store, "insert_new_keys", _everything_is_new), ("I3",)),
     "outage_parks": Mutant(
         "an outage is no fault of the record", _put(processor, "is_infrastructure", lambda _error: False), ("I11",)
@@ -236,7 +242,7 @@ MUTANTS: dict[str, Mutant] = {
 
 COVERED: dict[str, Mutant] = {
     "cursor_moves_from_anywhere": Mutant("the cursor's check of `next_offset`: the epoch holds", _of_any_place, ()),
-    "cursor_of_any_epoch": Mutant("the cursor's epoch: the check of `next_off` holds", _of_any_epoch, ()),
+    "cursor_of_any_epoch": Mutant("the cursor's epoch: the check of `next_offset` holds", _of_any_epoch, ()),
     "key_drawn_anew": Mutant(
         "a delivery's id is derived: notify takes no message twice", _put(engine, "delivery_id", _drawn), ()
     ),

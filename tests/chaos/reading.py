@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from shared.bus.blocks import decoded
+from shared.bus.blocks import decode_block
 from shared.contracts.usage import UsageEvent
 from tests.chaos.world import World
 
@@ -33,10 +33,11 @@ async def seen(world: World, service: str, *what: str) -> AsyncIterator[tuple[in
 async def archive(world: World) -> AsyncIterator[tuple[int, int, UsageEvent]]:
     """Every archived event: partition, place, event."""
     places = await world.books.rows(
-        "ingest", "SELECT part, base_off FROM log_block WHERE topic = 'usage.v1' ORDER BY part, base_off"
+        "ingest",
+        "SELECT partition, base_offset FROM log_block WHERE topic = 'usage.v1' ORDER BY partition, base_offset",
     )
     for place in places:
-        where = f"topic = 'usage.v1' AND part = {place['part']} AND base_off = {place['base_off']}"
+        where = f"topic = 'usage.v1' AND partition = {place['partition']} AND base_offset = {place['base_offset']}"
         [row] = await world.books.rows("ingest", f"SELECT block FROM log_block WHERE {where}")
-        for offset, record in enumerate(decoded(row["block"]), place["base_off"]):
-            yield place["part"], offset, _usage(record.value)
+        for offset, record in enumerate(decode_block(row["block"]), place["base_offset"]):
+            yield place["partition"], offset, _usage(record.value)

@@ -24,8 +24,8 @@ async def reread(on: Running, folder: Path) -> int:
 async def _to_the_beginning(on: Running) -> None:
     for (topic, part), span in (await on.world.bounds()).items():
         if topic in _TOPICS:
-            here = f"grp = 'notify' AND topic = '{topic}' AND part = {part}"
-            back = f"UPDATE consumer_cursor SET next_off = {span.begin}, next_seq = 0 WHERE {here}"
+            here = f"consumer_group = 'notify' AND topic = '{topic}' AND partition = {part}"
+            back = f"UPDATE consumer_cursor SET next_offset = {span.begin}, next_sequence = 0 WHERE {here}"
             await on.world.books.run("notify", back)
 
 

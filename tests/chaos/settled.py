@@ -22,7 +22,7 @@ async def waiting(world: World) -> dict[str, int]:
     now = int(time.time() * 1e6)
     for service in ("ingest", "lifecycle", "notify", "advocacy"):
         if world.name == "scaled":
-            rows = await world.books.rows(service, "SELECT sum(next_off - carried_off) AS n FROM log_end")
+            rows = await world.books.rows(service, "SELECT sum(next_offset - relayed_offset) AS n FROM log_end")
             found[f"{service} outbox"] = int(rows[0]["n"] or 0)
         if service != "ingest":
             found[f"{service} due"] = await _count(world.books, service, _due(world.books, service, now))
@@ -41,8 +41,10 @@ async def _unread(world: World) -> dict[str, int]:
 
 
 async def _cursors(world: World, group: str, service: str) -> dict[Partition, int]:
-    rows = await world.books.rows(service, f"SELECT topic, part, next_off FROM consumer_cursor WHERE grp = '{group}'")
-    return {Partition(row["topic"], row["part"]): row["next_off"] for row in rows}
+    rows = await world.books.rows(
+        service, f"SELECT topic, partition, next_offset FROM consumer_cursor WHERE consumer_group = '{group}'"
+    )
+    return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
 def _due(books: Books, service: str, now: int) -> str:

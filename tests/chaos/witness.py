@@ -24,7 +24,7 @@ _CURSOR = Witness(
     CURSOR,
     "consumer_cursor",
     ("UPDATE",),
-    ("NEW.grp", "NEW.topic", "NEW.part", "OLD.next_off", "NEW.next_off", "NEW.epoch"),
+    ("NEW.consumer_group", "NEW.topic", "NEW.partition", "OLD.next_offset", "NEW.next_offset", "NEW.epoch"),
 )
 _ACCOUNT = Witness(ACCOUNT, "lifecycle_account", ("INSERT", "UPDATE"), ("NEW.id", "NEW.clock", "NEW.next_due"))
 _LAST_WORD = Witness(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from deploy.servers import Kafka, Postgres, start_kafka, start_postgres
-from shared.bus.blocks import decoded
+from shared.bus.blocks import decode_block
 from shared.bus.kafka import KafkaBus
 from shared.bus.protocol import Bounds, Partition
 from shared.contracts.topics import TOPICS
@@ -64,16 +64,16 @@ class Embedded(NamedTuple):
     name: str = "embedded"
 
     async def bounds(self) -> dict[Partition, Bounds]:
-        ends = await self.books.rows("ingest", "SELECT topic, next_off FROM log_end")
-        begins = await self.books.rows("ingest", "SELECT topic, min(base_off) AS base FROM log_block GROUP BY topic")
+        ends = await self.books.rows("ingest", "SELECT topic, next_offset FROM log_end")
+        begins = await self.books.rows("ingest", "SELECT topic, min(base_offset) AS base FROM log_block GROUP BY topic")
         begin = {row["topic"]: row["base"] for row in begins}
-        end = {row["topic"]: row["next_off"] for row in ends}
+        end = {row["topic"]: row["next_offset"] for row in ends}
         return {Partition(name, 0): Bounds(begin.get(name, 0), end.get(name, 0)) for name in _NAMES}
 
     async def records(self, topic: str) -> AsyncIterator[Lying]:
-        statement = f"SELECT base_off, block FROM log_block WHERE topic = '{topic}' ORDER BY base_off"
+        statement = f"SELECT base_offset, block FROM log_block WHERE topic = '{topic}' ORDER BY base_offset"
         for row in await self.books.rows("ingest", statement):
-            for offset, record in enumerate(decoded(row["block"]), row["base_off"]):
+            for offset, record in enumerate(decode_block(row["block"]), row["base_offset"]):
                 yield Lying(topic, 0, offset, offset, record.value)
 
 

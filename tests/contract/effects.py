@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Column, Integer, MetaData, Table, Text, func, select, text
 
-from shared.bus.protocol import Bus, Outgoing, Record
-from shared.bus.tables import parked
+from shared.bus.protocol import Bus, ProducerRecord, Record
+from shared.bus.tables import dead_letter
 from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Parked
@@ -58,7 +58,9 @@ def consumer(
 
 
 async def publish(opened: Storage, first: int, last: int) -> None:
-    await opened.bus.publish(USAGE_RAW.name, [Outgoing(str(n).encode(), f"w-{n}".encode()) for n in range(first, last)])
+    await opened.bus.publish(
+        USAGE_RAW.name, [ProducerRecord(str(n).encode(), f"w-{n}".encode()) for n in range(first, last)]
+    )
 
 
 async def count(opened: Storage) -> int:
@@ -74,7 +76,7 @@ async def ids(opened: Storage) -> list[int]:
 async def aside(opened: Storage) -> Sequence[tuple[bytes, str, str]]:
     """What was parked, in order: value, reason, detail."""
     async with opened.database.snapshot() as view:
-        rows = await view.all(select(parked).order_by(parked.c.part, parked.c.off))
+        rows = await view.all(select(dead_letter).order_by(dead_letter.c.partition, dead_letter.c.offset))
     return [(row.value, row.reason, row.detail) for row in rows]
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from shared.bus.protocol import Batch, Bounds, Outgoing, Partition, Reader, RebalanceListener, Record
+from shared.bus.protocol import Bounds, Partition, ProducerRecord, Reader, RebalanceListener, Record, RecordBatch
 from shared.contracts.topics import USAGE_RAW
 
 ONLY = Partition(USAGE_RAW.name, 0)
@@ -36,7 +36,7 @@ class MemoryBus:
     def partitions(self, topic: str) -> int:  # noqa: ARG002
         return 1
 
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+    async def publish(self, topic: str, records: Sequence[ProducerRecord]) -> None:
         raise NotImplementedError
 
     @asynccontextmanager
@@ -59,19 +59,19 @@ class MemoryReader:
         self._bus = bus
         self._at = at
 
-    async def poll(self, limit: int, wait: float) -> list[Batch]:  # noqa: ARG002
+    async def poll(self, max_records: int, max_wait: float) -> list[RecordBatch]:  # noqa: ARG002
         before = self._bus.silent
         found = [
             record
             for record in self._bus.records
             if self._at <= record.offset and (before is None or record.offset < before)
-        ][:limit]
+        ][:max_records]
         if not found:
             self._at += self._bus.markers if before is None and self._at == self._bus.records[-1].offset + 1 else 0
             await asyncio.sleep(0.01)
             return []
         self._at = found[-1].offset + 1
-        return [Batch(ONLY, found)]
+        return [RecordBatch(ONLY, found)]
 
     def seek(self, partition: Partition, offset: int) -> None:  # noqa: ARG002
         self._bus.sought.append(offset)
@@ -80,4 +80,4 @@ class MemoryReader:
     async def position(self, partition: Partition) -> int | None:  # noqa: ARG002
         return self._at
 
-    async def hint(self, positions: dict[Partition, int]) -> None: ...
+    async def commit_hint(self, positions: dict[Partition, int]) -> None: ...

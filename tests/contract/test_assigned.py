@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
-from shared.bus.kafka_reader import KafkaReader
+from shared.bus.kafka import KafkaReader
 from shared.bus.protocol import Bounds, Partition
 from shared.failures import Halted, Retry
 from shared.service.ownership import Claim, check_bounds
@@ -97,7 +97,7 @@ async def test_a_cursor_beyond_a_log_that_stays_short_halts() -> None:
 
 async def test_a_member_without_partitions_has_nothing_to_tell_and_stays() -> None:
     """More replicas than partitions: falling over here would mean a rebalance for everybody, every five seconds."""
-    await KafkaReader(Lively(), "", ["t"], Owner()).hint({})
+    await KafkaReader(Lively(), "", ["t"], Owner()).commit_hint({})
 
 
 async def test_a_poll_goes_on_in_the_same_partition_up_to_its_limit_and_then_does_not_rest() -> None:

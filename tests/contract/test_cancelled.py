@@ -95,7 +95,7 @@ async def test_on_sqlite_a_connection_is_given_back_by_the_thread_that_used_it(t
 _CLOSED_UNDER_THEM = """
 import asyncio, pathlib, sys
 from sqlalchemy import text
-from shared.bus.outgoing import OutgoingLog
+from shared.bus.outbox import LogOutbox
 from shared.clock import SystemClock
 from shared.db.sqlite import SqliteDatabase
 
@@ -107,7 +107,7 @@ async def ask(database):
 
 async def main():
     for n in range(10):
-        database = SqliteDatabase(pathlib.Path(sys.argv[1]) / f"{n}.db", OutgoingLog(lambda _: 1, SystemClock()))
+        database = SqliteDatabase(pathlib.Path(sys.argv[1]) / f"{n}.db", LogOutbox(lambda _: 1, SystemClock()))
         tasks = [asyncio.create_task(ask(database)) for _ in range(3)]
         await asyncio.wait(tasks, timeout=0.02)
         for task in tasks:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from shared.bus.outgoing import soon
-from shared.bus.protocol import Outgoing
-from shared.bus.tables import parked
+from shared.bus.outbox import wait_at_most
+from shared.bus.protocol import ProducerRecord
+from shared.bus.tables import dead_letter
 from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
@@ -63,7 +63,7 @@ async def test_partitions_are_taken_side_by_side(request: pytest.FixtureRequest,
             inside.add(batch.partition)
             if len(inside) > 1:
                 together.set()
-            await soon(together, 3)  # a look may have found one partition only: then there is nobody to meet
+            await wait_at_most(together, 3)  # a look may have found one partition only: then there is nobody to meet
             await super().handle(tx, batch)
             inside.discard(batch.partition)
 
@@ -82,7 +82,7 @@ async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: St
     await until(opened, 59, consumer(opened, effect))
     assert await ids(opened) == [n for n in range(60) if n != 17]
     async with opened.database.snapshot() as view:
-        rows = await view.all(select(parked))
+        rows = await view.all(select(dead_letter))
     assert [(row.value, row.reason) for row in rows] == [(b"w-17", "handler_failed")]
 
 
@@ -98,27 +98,27 @@ async def test_a_handler_that_misses_a_file_parks_the_record_and_names_the_file(
     await publish(opened, 0, 60)
     await until(opened, 59, consumer(opened, Template()))
     async with opened.database.snapshot() as view:
-        [row] = await view.all(select(parked))
+        [row] = await view.all(select(dead_letter))
     assert (row.value, row.reason) == (b"w-3", "handler_failed")
     assert str(tmp_path / "template.txt") in row.detail
 
 
 async def test_an_unreadable_record_is_parked_with_its_reason(opened: Storage) -> None:
-    await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"nonsense"), Outgoing(b"k", b"w-1")])
+    await opened.bus.publish(USAGE_RAW.name, [ProducerRecord(b"k", b"nonsense"), ProducerRecord(b"k", b"w-1")])
     await until(opened, 1, consumer(opened, Effects()))
     async with opened.database.snapshot() as view:
-        rows = await view.all(select(parked))
+        rows = await view.all(select(dead_letter))
     assert [(row.reason, row.detail) for row in rows] == [("nonsense", "cannot read this")]
 
 
 async def test_when_everything_fails_the_reader_stops_instead_of_parking_the_topic(opened: Storage) -> None:
     effect = Effects()
     effect.poison = {f"w-{n}" for n in range(200)}
-    await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", f"w-{n}".encode()) for n in range(200)])
+    await opened.bus.publish(USAGE_RAW.name, [ProducerRecord(b"k", f"w-{n}".encode()) for n in range(200)])
     with pytest.raises(Halted, match="50 in a row"):
         await run_until_it_fails(consumer(opened, effect))
     async with opened.database.snapshot() as view:
-        assert int(await view.scalar(select(func.count()).select_from(parked))) < 50
+        assert int(await view.scalar(select(func.count()).select_from(dead_letter))) < 50
 
 
 async def test_an_owner_whose_epoch_is_old_changes_nothing(opened: Storage) -> None:
@@ -154,7 +154,7 @@ async def test_a_parked_record_is_taken_up_once_when_what_failed_was_mended(open
     one = consumer(opened, effect)
     await until(opened, 9, one)
     async with opened.database.snapshot() as view:
-        waiting = [row.id for row in await view.all(select(parked.c.id))]
+        waiting = [row.id for row in await view.all(select(dead_letter.c.id))]
     assert await one.redrive(waiting) == 0, "it fails as before"
     effect.poison = set()
     assert await one.redrive(waiting) == 1

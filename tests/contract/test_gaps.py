@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.servers import Kafka
-from shared.bus.protocol import Batch, Bounds, Partition
+from shared.bus.protocol import Bounds, Partition, RecordBatch
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Halted, Retry
 from shared.service.ownership import ANY_SEQUENCE, Claim, PositionCheck
@@ -47,7 +47,7 @@ async def test_a_gap_where_the_log_has_lost_records_halts(opened: Storage) -> No
 
 def test_what_came_in_another_claim_proves_no_gap() -> None:
     """A reader that stands in the same wrong place after every assignment is put right after every assignment."""
-    check, [batch] = PositionCheck(), [Batch(ONLY, MemoryBus(range(60, 70)).records)]
+    check, [batch] = PositionCheck(), [RecordBatch(ONLY, MemoryBus(range(60, 70)).records)]
     assert check.check(batch, Claim(1, 0, 0)) == "misplaced"
     assert check.check(batch, Claim(2, 0, 0)) == "misplaced"
     assert check.check(batch, Claim(2, 0, 0)) == "gap"

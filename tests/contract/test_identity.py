@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from msgspec.structs import replace
 from sqlalchemy import delete, update
 
-from shared.bus.protocol import Outgoing, Record
+from shared.bus.protocol import ProducerRecord, Record
 from shared.bus.tables import consumer_cursor, log_block, log_end
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Halted
@@ -62,7 +62,7 @@ class admin_of:  # noqa: N801  a context manager, used like a function
 
 async def publish_others(opened: Storage, first: int, last: int) -> None:
     """Other records with the same keys, so that every partition gets as many."""
-    others = [Outgoing(str(n).encode(), f"w-{n + 1000}".encode()) for n in range(first, last)]
+    others = [ProducerRecord(str(n).encode(), f"w-{n + 1000}".encode()) for n in range(first, last)]
     await opened.bus.publish(USAGE_RAW.name, others)
 
 
@@ -90,7 +90,7 @@ async def test_a_log_made_anew_and_shorter_halts_the_reader(deployment: Deployme
             await run_until_it_fails(consumer(opened, Effects(), "two"))
 
 
-@pytest.mark.parametrize("cursor", [{"last_hash": None}, {"next_off": 3, "next_seq": -1}])
+@pytest.mark.parametrize("cursor", [{"last_fingerprint": None}, {"next_offset": 3, "next_sequence": -1}])
 async def test_a_cursor_without_a_hash_or_moved_by_hand_is_believed(
     deployment: Deployment, cursor: dict[str, object]
 ) -> None:
@@ -100,7 +100,7 @@ async def test_a_cursor_without_a_hash_or_moved_by_hand_is_believed(
         await publish_others(opened, 0, READ + 60)
         async with opened.database.transaction() as tx:
             await tx.run(update(consumer_cursor).values(cursor))
-        again = READ - 3 * opened.bus.partitions(USAGE_RAW.name) if "next_off" in cursor else 0
+        again = READ - 3 * opened.bus.partitions(USAGE_RAW.name) if "next_offset" in cursor else 0
         await until(opened, READ + 60 + again, consumer(opened, Effects(), "two"))
 
 
@@ -112,12 +112,12 @@ async def test_retention_shorter_than_the_outage_halts_but_a_log_that_only_forgo
     one = Deployment("scaled", scaled(request, tmp_path))
     async with migrated_storage(one.settings) as opened:
         await prepare(opened)
-        same = [Outgoing(b"k", f"w-{n}".encode()) for n in range(30)]
+        same = [ProducerRecord(b"k", f"w-{n}".encode()) for n in range(30)]
         await opened.bus.publish(USAGE_RAW.name, same[:10])
         await until(opened, 10, consumer(opened, Effects()))
         await opened.bus.publish(USAGE_RAW.name, same[10:])
         bounds = await opened.bus.bounds([USAGE_RAW.name])
-        [part] = [tp.part for tp, bound in bounds.items() if bound.end]
+        [part] = [tp.number for tp, bound in bounds.items() if bound.end]
         here = TopicPartition(one.settings.topic_prefix + USAGE_RAW.name, part)
         async with admin_of(one) as admin:
             await admin.delete_records({here: RecordsToDelete(before_offset=10 + kept)})
@@ -132,7 +132,7 @@ async def test_retention_shorter_than_the_outage_halts_but_a_log_that_only_forgo
 def test_every_field_of_a_record_is_in_its_fingerprint() -> None:
     one = Record(7, 3, 1000, b"key", b"value", b"meta")
     others = [
-        replace(one, seq=4),
+        replace(one, sequence=4),
         replace(one, timestamp=1001),
         replace(one, key=b"keyv", value=b"alue"),
         replace(one, value=b"valuem", meta=b"eta"),

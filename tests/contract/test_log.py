@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 
 from deploy.servers.ports import free_port
 from shared.bus.kafka import KafkaBus
-from shared.bus.partitioner import partition_of
-from shared.bus.protocol import Bounds, Bus, Outgoing, Partition, Record
+from shared.bus.producer import partition_of
+from shared.bus.protocol import Bounds, Bus, Partition, ProducerRecord, Record
 from shared.bus.tables import log_block, log_end
 from shared.contracts.topics import LIFECYCLE, USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
@@ -46,8 +46,8 @@ async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
         yield opened_store
 
 
-def numbered(count: int, keys: int = 5) -> list[Outgoing]:
-    return [Outgoing(f"key{n % keys}".encode(), str(n).encode(), b'{"n":1}') for n in range(count)]
+def numbered(count: int, keys: int = 5) -> list[ProducerRecord]:
+    return [ProducerRecord(f"key{n % keys}".encode(), str(n).encode(), b'{"n":1}') for n in range(count)]
 
 
 async def read(bus: Bus, group: str, count: int, owner: StartsAt | None = None, topic: str = TOPIC) -> list[Record]:
@@ -71,7 +71,7 @@ async def test_records_of_a_key_keep_their_order(opened: Storage) -> None:
 
 
 async def test_key_value_and_meta_arrive_as_they_were_sent(opened: Storage) -> None:
-    sent = [Outgoing(b"k", b"\x00\xff{", b"meta"), Outgoing(b"", b"no key", b"")]
+    sent = [ProducerRecord(b"k", b"\x00\xff{", b"meta"), ProducerRecord(b"", b"no key", b"")]
     await opened.bus.publish(TOPIC, sent)
     found = await read(opened.bus, "a", 2)
     assert {(r.key, r.value, r.meta) for r in found} == set(sent)
@@ -133,7 +133,7 @@ async def test_what_a_transaction_emits_is_read_in_order_with_a_sequence_without
     assert ids(found, b"acme") == [f"acme-{number}" for number in range(10)]
     assert ids(found, b"beta") == [f"beta-{number}" for number in range(5)]
     for part in range(opened.bus.partitions(LIFECYCLE.name)):
-        seqs = [record.seq for record in found if part_of(opened, record) == part]
+        seqs = [record.sequence for record in found if part_of(opened, record) == part]
         assert seqs == list(range(len(seqs)))
 
 
@@ -154,10 +154,10 @@ async def test_a_relay_that_repeats_itself_sends_the_same_sequence_again(
             tx.emit(USAGE, [event("acme", number) for number in range(3)])
         await carry(opened_store)
         async with opened_store.database.transaction() as tx:
-            await tx.run(update(log_end).values(carried_off=0))
+            await tx.run(update(log_end).values(relayed_offset=0))
         await carry(opened_store)
         found = await read(opened_store.bus, "a", 6, topic=USAGE.name)
-    assert [record.seq for record in found] == [0, 1, 2, 0, 1, 2]
+    assert [record.sequence for record in found] == [0, 1, 2, 0, 1, 2]
 
 
 async def test_a_log_that_does_not_answer_is_a_retry_not_a_hang() -> None:
@@ -173,7 +173,7 @@ async def emit_and_fail(opened: Storage) -> None:
 
 async def carry(opened: Storage) -> None:
     if opened.relay is not None:
-        await opened.relay.carry()
+        await opened.relay.relay_pending()
 
 
 def part_of(opened: Storage, record: Record) -> int:

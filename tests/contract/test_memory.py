@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus.blocks import BYTES, SIZE, cut
-from shared.bus.gather import Gather, Size
-from shared.bus.protocol import Outgoing
-from shared.bus.tables import AT_ONCE_BYTES
+from shared.bus.blocks import MAX_BYTES, MAX_RECORDS, split
+from shared.bus.producer import GroupCommit, Size
+from shared.bus.protocol import ProducerRecord
+from shared.bus.tables import READ_BYTES
 from shared.contracts.topics import LIFECYCLE, USAGE_RAW
 from shared.failures import Retry
 from shared.storage import Storage
@@ -18,8 +18,8 @@ from tests.conftest import embedded, scaled
 from tests.contract.test_log import StartsAt, read
 from tests.make import migrated_storage
 
-NOISE = random.Random(7).randbytes(AT_ONCE_BYTES // 4)  # noqa: S311  no secret
-LARGE = [Outgoing(b"k", NOISE[n:], b"") for n in range(12)]
+NOISE = random.Random(7).randbytes(READ_BYTES // 4)  # noqa: S311  no secret
+LARGE = [ProducerRecord(b"k", NOISE[n:], b"") for n in range(12)]
 """Three times what may be taken at once."""
 
 
@@ -30,11 +30,11 @@ async def opened(tmp_path: Path) -> AsyncIterator[Storage]:
 
 
 def test_a_block_has_an_end_in_records_and_in_bytes() -> None:
-    small, half = Outgoing(b"k", b"v"), Outgoing(b"", b"x" * (BYTES // 2))
-    assert [len(piece) for piece in cut([small] * (2 * SIZE + 1))] == [SIZE, SIZE, 1]
-    assert [len(piece) for piece in cut([half] * 5)] == [2, 2, 1]
-    assert [len(piece) for piece in cut([*LARGE[:2], small])] == [1, 1, 1], "one that is too large stands alone"
-    assert list(cut([])) == []
+    small, half = ProducerRecord(b"k", b"v"), ProducerRecord(b"", b"x" * (MAX_BYTES // 2))
+    assert [len(piece) for piece in split([small] * (2 * MAX_RECORDS + 1))] == [MAX_RECORDS, MAX_RECORDS, 1]
+    assert [len(piece) for piece in split([half] * 5)] == [2, 2, 1]
+    assert [len(piece) for piece in split([*LARGE[:2], small])] == [1, 1, 1], "one that is too large stands alone"
+    assert list(split([])) == []
 
 
 async def test_a_poll_of_the_embedded_log_takes_no_more_bytes_than_it_may_and_loses_none(opened: Storage) -> None:
@@ -57,31 +57,31 @@ async def test_a_pass_of_the_relay_takes_no_more_bytes_than_it_may_and_loses_non
         async with opened_store.database.transaction() as tx:
             log = opened_store.database._log  # type: ignore[attr-defined]  # noqa: SLF001  large records, as no contract of ours makes them
             await log.append_records(tx, {(LIFECYCLE.name, 0): LARGE})
-        passes = [await opened_store.relay.carry() for _ in range(4)]
+        passes = [await opened_store.relay.relay_pending() for _ in range(4)]
         assert passes[-1] == 0
         assert max(passes) <= 5
         assert sum(passes) == len(LARGE)
         found = await read(opened_store.bus, "a", len(LARGE), topic=LIFECYCLE.name)
-    assert [record.seq for record in found] == list(range(len(LARGE)))
+    assert [record.sequence for record in found] == list(range(len(LARGE)))
     assert [record.value for record in found] == [record.value for record in LARGE]
 
 
 async def test_what_waits_to_be_written_is_bounded_in_bytes_and_freed_when_it_is_written() -> None:
     gate = asyncio.Event()
 
-    async def flush(_topic: str, _records: list[Outgoing]) -> None:
+    async def flush(_topic: str, _records: list[ProducerRecord]) -> None:
         await gate.wait()
 
-    gather = Gather(flush, Size(1000, 100))
+    gather = GroupCommit(flush, Size(1000, 100))
 
     def two() -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(gather.publish("t", [Outgoing(b"k", b"x" * 39)])) for _ in range(2)]
+        return [asyncio.create_task(gather.publish("t", [ProducerRecord(b"k", b"x" * 39)])) for _ in range(2)]
 
     waiting = two()
     await asyncio.sleep(0)
     with pytest.raises(Retry, match="too much is waiting"):
-        await gather.publish("t", [Outgoing(b"k", b"x" * 39)])
+        await gather.publish("t", [ProducerRecord(b"k", b"x" * 39)])
     gate.set()
     await asyncio.gather(*waiting)
-    await gather.publish("t", [Outgoing(b"k", b"x" * 500)])
+    await gather.publish("t", [ProducerRecord(b"k", b"x" * 500)])
     await asyncio.gather(*two())

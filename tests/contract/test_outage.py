@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from deploy.servers import Postgres
-from shared.bus.protocol import Outgoing
+from shared.bus.protocol import ProducerRecord
 from shared.contracts.topics import USAGE_RAW
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Tx
@@ -230,7 +230,7 @@ async def test_as_the_real_postgresql_says_it(opened: Storage, statements: list[
 
 @pytest.mark.servers
 async def test_a_nul_character_is_the_records_fault_and_stops_nobody(opened: Storage) -> None:
-    await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"w-1-a\x00b"), Outgoing(b"k", b"w-2")])
+    await opened.bus.publish(USAGE_RAW.name, [ProducerRecord(b"k", b"w-1-a\x00b"), ProducerRecord(b"k", b"w-2")])
     await until(opened, 1, consumer(opened, Effects()))
     assert [(value, reason) for value, reason, _ in await aside(opened)] == [(b"w-1-a\x00b", "handler_failed")]
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.servers
 async def test_a_relay_that_stops_gives_its_lease_back(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings = scaled(request, tmp_path)
     await asyncio.to_thread(migrations.migrate, settings, ["ingest"])
-    until = select(relay_lease.c.until).where(relay_lease.c.name == "ingest")
+    until = select(relay_lease.c.expires_at).where(relay_lease.c.service == "ingest")
     async with assembled(settings, ["ingest"], FakeClock()) as assembly:
 
         async def taken() -> bool:
@@ -35,12 +35,12 @@ async def test_a_lease_is_given_back_by_its_holder_only(request: pytest.FixtureR
     async with migrated_storage(settings, owner="one") as one, migrated_storage(settings, owner="two") as two:
         assert one.relay
         assert two.relay
-        await one.relay.carry()
+        await one.relay.relay_pending()
         await two.relay.release()
-        await two.relay.carry()
+        await two.relay.relay_pending()
         async with two.database.snapshot() as read:
             assert await read.scalar(select(relay_lease.c.owner)) == "one"
         await one.relay.release()
-        await two.relay.carry()
+        await two.relay.relay_pending()
         async with two.database.snapshot() as read:
             assert await read.scalar(select(relay_lease.c.owner)) == "two"

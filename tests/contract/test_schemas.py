@@ -33,14 +33,16 @@ def test_the_schemas_in_the_repository_are_those_of_the_code() -> None:
 
 
 def test_there_is_an_example_of_every_kind_of_message() -> None:
-    kinds = {kind for topic in TOPICS if topic.carries for kind in get_args(topic.carries) or [topic.carries]}
+    kinds = {
+        kind for topic in TOPICS if topic.message_type for kind in get_args(topic.message_type) or [topic.message_type]
+    }
 
     assert {type(message) for _, message in EVERY} == kinds
 
 
 @pytest.mark.parametrize(("topic", "message"), EVERY, ids=NAMES)
 def test_a_message_comes_back_as_it_was_sent(topic: Topic, message: msgspec.Struct) -> None:
-    assert msgspec.json.decode(msgspec.json.encode(message), type=topic.carries) == message
+    assert msgspec.json.decode(msgspec.json.encode(message), type=topic.message_type) == message
 
 
 @pytest.mark.parametrize(("topic", "message"), EVERY, ids=NAMES)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.bus.protocol import Batch, Partition, Record
+from shared.bus.protocol import Partition, Record, RecordBatch
 from shared.failures import Halted
 from shared.service.ownership import ANY_SEQUENCE, Claim
 from shared.service.processor import BatchDecoder
@@ -10,10 +10,12 @@ from shared.service.processor import BatchDecoder
 HERE = Partition("lifecycle.v1", 0)
 
 
-def decode(next_seq: int, *seqs: int) -> tuple[list[bytes], int]:
+def decode(next_sequence: int, *seqs: int) -> tuple[list[bytes], int]:
     """Records from offset 100 on with these sequences, for a claim that is there: the messages, and the sequence after."""
     records = [Record(100 + n, seq, 0, b"k", str(seq).encode(), b"") for n, seq in enumerate(seqs)]
-    decoded = BatchDecoder(lambda record: record.value).decode_batch(Batch(HERE, records), Claim(1, 100, next_seq))
+    decoded = BatchDecoder(lambda record: record.value).decode_batch(
+        RecordBatch(HERE, records), Claim(1, 100, next_sequence)
+    )
     assert decoded.claim.next_offset == 100 + len(seqs)
     return decoded.messages, decoded.claim.next_sequence
 

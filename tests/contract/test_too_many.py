@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from shared.bus.protocol import Outgoing
+from shared.bus.protocol import ProducerRecord
 from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from shared.db.protocol import Tx
@@ -38,7 +38,7 @@ def by_contract(opened: Storage) -> Consumer:
 
 
 async def test_a_contract_that_we_cannot_read_any_more_stops_the_reader(opened: Storage) -> None:
-    fine, bad = [Outgoing(b"k", event(n)) for n in range(30)], [Outgoing(b"k", b'{"new":"shape"}')] * 200
+    fine, bad = [ProducerRecord(b"k", event(n)) for n in range(30)], [ProducerRecord(b"k", b'{"new":"shape"}')] * 200
     await opened.bus.publish(USAGE.name, fine + bad)
     with pytest.raises(Halted, match=r"failed \(50 in a row.*the last at 79 with: .*missing required field"):
         await run_until_it_fails(by_contract(opened))
@@ -50,7 +50,7 @@ async def test_a_contract_that_we_cannot_read_any_more_stops_the_reader(opened: 
 
 
 async def test_more_than_five_in_a_hundred_stop_the_reader_though_never_two_in_a_row(opened: Storage) -> None:
-    records = [Outgoing(b"k", event(n) if n % 10 else b"{}") for n in range(1200)]
+    records = [ProducerRecord(b"k", event(n) if n % 10 else b"{}") for n in range(1200)]
     await opened.bus.publish(USAGE.name, records)
     with pytest.raises(Halted, match="the last at 500 with"):
         await run_until_it_fails(by_contract(opened))
@@ -58,14 +58,14 @@ async def test_more_than_five_in_a_hundred_stop_the_reader_though_never_two_in_a
 
 
 async def test_what_others_send_badly_never_stops_the_reader(opened: Storage) -> None:
-    bad = [Outgoing(b"k", b"nonsense")] * 500
-    await opened.bus.publish(USAGE_RAW.name, [*bad, Outgoing(b"k", b"w-1")])
+    bad = [ProducerRecord(b"k", b"nonsense")] * 500
+    await opened.bus.publish(USAGE_RAW.name, [*bad, ProducerRecord(b"k", b"w-1")])
     await until(opened, 1, consumer(opened, Effects(), limit=400))
     assert len(await aside(opened)) == 500
 
 
 async def test_a_handler_that_fails_on_everything_stops_the_reader_and_says_why(opened: Storage) -> None:
-    await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", f"w-{n}".encode()) for n in range(200)])
+    await opened.bus.publish(USAGE_RAW.name, [ProducerRecord(b"k", f"w-{n}".encode()) for n in range(200)])
     effect = Effects()
     effect.poison = {f"w-{n}" for n in range(200)}
     with pytest.raises(Halted, match=r"the last at 49 with: ValueError\('poison'\)\. Deploy a version"):

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from shared.bus.blocks import by_partition
-from shared.bus.gather import Gather
-from shared.bus.protocol import Bounds, Outgoing, Partition, Reader, RebalanceListener
+from shared.bus.producer import GroupCommit, group_by_partition
+from shared.bus.protocol import Bounds, Partition, ProducerRecord, Reader, RebalanceListener
 from shared.failures import Retry
 from tests.simulation.cluster import Cluster
 from tests.simulation.member import Member
@@ -15,26 +14,28 @@ from tests.simulation.process import Killed, Process
 _TIMEOUT = 3.0
 
 
-class FakeSender:
+class FakeProducer:
     """What the relay and `publish` send with: whole batches for one partition, in order."""
 
     def __init__(self, cluster: Cluster, process: Process) -> None:
         self._cluster = cluster
         self._process = process
 
-    async def send(self, partition: Partition, records: Sequence[Outgoing], first_seq: int | None = None) -> None:
+    async def send(
+        self, partition: Partition, records: Sequence[ProducerRecord], first_sequence: int | None = None
+    ) -> None:
         chance, who = self._cluster.chance, self._process.name
         await self._process.lag()
         if self._cluster.down or chance.hits("publish fails", who):
             await asyncio.sleep(chance.up_to(_TIMEOUT))
             raise Retry(f"no broker acknowledged {partition.topic}")
         if chance.hits("publish in part", who):
-            self._cluster.append(partition, records[: chance.random.randrange(len(records))], first_seq)
+            self._cluster.append(partition, records[: chance.random.randrange(len(records))], first_sequence)
             await self._process.lag(_TIMEOUT)
             raise Retry(f"not all of {partition.topic} was acknowledged")
-        self._cluster.append(partition, records, first_seq)
-        seq = "" if first_seq is None else f" from {first_seq}"
-        self._cluster.trace.say("appended", who, f"{partition.topic}[{partition.part}] {len(records)}{seq}")
+        self._cluster.append(partition, records, first_sequence)
+        seq = "" if first_sequence is None else f" from {first_sequence}"
+        self._cluster.trace.say("appended", who, f"{partition.topic}[{partition.number}] {len(records)}{seq}")
         if chance.hits("killed while publishing", who):
             self._process.kill()
             raise Killed
@@ -50,13 +51,13 @@ class FakeBus:
     def __init__(self, cluster: Cluster, process: Process) -> None:
         self._cluster = cluster
         self._process = process
-        self.sender = FakeSender(cluster, process)
-        self._gather = Gather(self._flush)
+        self.producer = FakeProducer(cluster, process)
+        self._gather = GroupCommit(self._flush)
 
     def partitions(self, _topic: str) -> int:
         return self._cluster.parts
 
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+    async def publish(self, topic: str, records: Sequence[ProducerRecord]) -> None:
         await self._gather.publish(topic, records)
 
     @asynccontextmanager
@@ -82,6 +83,6 @@ class FakeBus:
     async def close(self) -> None:
         await self._gather.close()
 
-    async def _flush(self, topic: str, records: list[Outgoing]) -> None:
-        shares = by_partition(records, self._cluster.parts)
-        await asyncio.gather(*(self.sender.send(Partition(topic, part), share) for part, share in shares.items()))
+    async def _flush(self, topic: str, records: list[ProducerRecord]) -> None:
+        shares = group_by_partition(records, self._cluster.parts)
+        await asyncio.gather(*(self.producer.send(Partition(topic, part), share) for part, share in shares.items()))

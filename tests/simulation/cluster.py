@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shared.bus.protocol import Bounds, Outgoing, Partition, Record
+from shared.bus.protocol import Bounds, Partition, ProducerRecord, Record
 from tests.simulation.chance import Chance
 from tests.simulation.clock import Clock
 from tests.simulation.process import Process
@@ -32,10 +32,10 @@ class Cluster:
         self._groups: dict[str, list[Member]] = {}
         self._generations: Counter[str] = Counter()
 
-    def append(self, partition: Partition, records: Sequence[Outgoing], first_seq: int | None) -> None:
+    def append(self, partition: Partition, records: Sequence[ProducerRecord], first_sequence: int | None) -> None:
         log, now = self.log[partition], int(self._clock.now().timestamp() * 1000)
         for place, (key, value, meta) in enumerate(records):
-            seq = -1 if first_seq is None else first_seq + place
+            seq = -1 if first_sequence is None else first_sequence + place
             log.append(Record(len(log), seq, now, key, value, meta))
         for members in self._groups.values():
             for member in members:

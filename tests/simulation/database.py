@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
-from shared.bus.outgoing import OutgoingLog
-from shared.contracts.topics import Keyed, Topic
+from shared.bus.outbox import LogOutbox
+from shared.contracts.topics import KeyedMessage, Topic
 from shared.db.protocol import Emitted, Read, Tx
 from shared.db.sqlite import SqliteDatabase
 from tests.simulation.chance import Chance
@@ -43,7 +43,7 @@ class _Logs:
             _log().appended(topics)
 
 
-def _log() -> OutgoingLog:
+def _log() -> LogOutbox:
     process = current.get()
     assert process is not None
     assert process.log is not None
@@ -194,7 +194,7 @@ class Line:
             )
         await self._session.do(how, table, kept)
 
-    def emit(self, topic: Topic, messages: Iterable[Keyed]) -> None:
+    def emit(self, topic: Topic, messages: Iterable[KeyedMessage]) -> None:
         self._session.tx.emit(topic, messages)
 
     def note(self, *what: Any) -> None:

@@ -8,11 +8,11 @@ from shared.settings import Settings
 from waymark import migrations
 
 _MOVES = """
-CREATE TABLE seen_move (n INTEGER PRIMARY KEY AUTOINCREMENT, grp, topic, part, was, now, epoch);
-CREATE TRIGGER seen_moved AFTER UPDATE OF next_off ON consumer_cursor
-WHEN NEW.next_off <> OLD.next_off BEGIN
-  INSERT INTO seen_move (grp, topic, part, was, now, epoch)
-  VALUES (NEW.grp, NEW.topic, NEW.part, OLD.next_off, NEW.next_off, NEW.epoch);
+CREATE TABLE seen_move (n INTEGER PRIMARY KEY AUTOINCREMENT, consumer_group, topic, partition, was, now, epoch);
+CREATE TRIGGER seen_moved AFTER UPDATE OF next_offset ON consumer_cursor
+WHEN NEW.next_offset <> OLD.next_offset BEGIN
+  INSERT INTO seen_move (consumer_group, topic, partition, was, now, epoch)
+  VALUES (NEW.consumer_group, NEW.topic, NEW.partition, OLD.next_offset, NEW.next_offset, NEW.epoch);
 END;
 """
 _SAID = """

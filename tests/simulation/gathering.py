@@ -11,9 +11,9 @@ from services.lifecycle import tables as lifecycle
 from services.lifecycle.core.state import Account
 from services.lifecycle.layouts import LAYOUTS
 from services.notify import tables as notify
-from shared.bus.blocks import decoded
+from shared.bus.blocks import decode_block
 from shared.bus.protocol import Partition as Place
-from shared.bus.tables import log_block, parked
+from shared.bus.tables import dead_letter, log_block
 from shared.contracts.topics import LIFECYCLE, USAGE, USAGE_RAW
 from tests.chaos.evidence import (
     Cap,
@@ -60,12 +60,14 @@ async def rows(town: Town, service: str, statement: Any) -> list[Row[Any]]:
 async def _cursors(town: Town, found: Evidence) -> None:
     for service in SERVICES[:1] if town.embedded else SERVICES:
         for row in await rows(
-            town, service, text("SELECT grp, topic, part, was, now, epoch FROM seen_move ORDER BY n")
+            town, service, text("SELECT consumer_group, topic, partition, was, now, epoch FROM seen_move ORDER BY n")
         ):
-            found.moves.append(Move(Partition(row.grp, row.topic, row.part), row.was, row.now, row.epoch))
-        for row in await rows(town, service, select(parked).where(parked.c.redriven_at.is_(None))):
+            found.moves.append(
+                Move(Partition(row.consumer_group, row.topic, row.partition), row.was, row.now, row.epoch)
+            )
+        for row in await rows(town, service, select(dead_letter).where(dead_letter.c.redriven_at.is_(None))):
             found.parked.add(_name(row.value))
-            town.trace.say("parked", row.grp, f"{_name(row.value)} {row.reason} {row.detail}")
+            town.trace.say("parked", row.consumer_group, f"{_name(row.value)} {row.reason} {row.detail}")
     for place, end in (await ends(town)).items():
         for group in GROUPS[place.topic]:
             found.spans[Partition(group, *place)] = Span(0, end)
@@ -86,14 +88,15 @@ async def ends(town: Town) -> dict[Place, int]:
     if not town.embedded:
         return {place: len(log) for place, log in town.cluster.log.items() if log}
     return {
-        Place(row.topic, row.part): row.next_off for row in await rows(town, "ingest", text("SELECT * FROM log_end"))
+        Place(row.topic, row.partition): row.next_offset
+        for row in await rows(town, "ingest", text("SELECT * FROM log_end"))
     }
 
 
 async def _archive(town: Town, found: Evidence) -> None:
-    blocks = select(log_block).order_by(log_block.c.topic, log_block.c.part, log_block.c.base_off)
+    blocks = select(log_block).order_by(log_block.c.topic, log_block.c.partition, log_block.c.base_offset)
     every = await rows(town, "ingest", blocks.where(log_block.c.topic == USAGE.name))
-    events = [_ANY.decode(record.value) for row in every for record in decoded(row.block)]
+    events = [_ANY.decode(record.value) for row in every for record in decode_block(row.block)]
     found.archive = [Event(said["id"], said["account"]) for said in events]
     uncounted = Counter(said["account"] for said in events if said["type"] != "track")
     states = await _states(town)
@@ -108,12 +111,12 @@ async def _records(town: Town, blocks: Any) -> list[tuple[str, int, int, int, by
     if town.embedded:
         every = await rows(town, "ingest", blocks.where(log_block.c.topic != USAGE_RAW.name))
         return [
-            (row.topic, row.part, at, at, record.value)
+            (row.topic, row.partition, at, at, record.value)
             for row in every
-            for at, record in enumerate(decoded(row.block), row.base_off)
+            for at, record in enumerate(decode_block(row.block), row.base_offset)
         ]
     kept = ((place, log) for place, log in sorted(town.cluster.log.items()) if place.topic != USAGE_RAW.name)
-    return [(*place, one.offset, one.seq, one.value) for place, log in kept for one in log]
+    return [(*place, one.offset, one.sequence, one.value) for place, log in kept for one in log]
 
 
 def _counted(account: Account) -> int:

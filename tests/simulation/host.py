@@ -16,7 +16,7 @@ from services.notify.channels.webhook import WebhookSender
 from services.notify.core.playbook import Playbook
 from services.notify.wiring import build, definition
 from shared.bus.embedded import EmbeddedBus
-from shared.bus.outgoing import OutgoingLog
+from shared.bus.outbox import LogOutbox
 from shared.bus.relay import Relay
 from shared.clock import Clock as Told
 from shared.contracts.topics import Topic
@@ -95,14 +95,14 @@ class Host:
     def scaled(self, service: str, server: Server, cluster: Cluster) -> None:
         """One service on a database of its own and the cluster."""
         bus, database = FakeBus(cluster, self.process), FakeDatabase(server, self.process)
-        log = self.process.log = OutgoingLog(bus.partitions, self._clock)
-        relay = Relay(service, database, bus.sender, log.wakes, self._clock, self.process.name)  # type: ignore[arg-type]
+        log = self.process.log = LogOutbox(bus.partitions, self._clock)
+        relay = Relay(service, database, bus.producer, log.notifier, self._clock, self.process.name)  # type: ignore[arg-type]
         self._start(service, Storage(database, bus, relay), SETTINGS)
 
     def embedded(self, services: Sequence[str], server: Server) -> None:
         """Every service on one database, the log in it. Without upkeep: the log is evidence."""
         database = FakeDatabase(server, self.process)
-        log = self.process.log = OutgoingLog(lambda _topic: 1, self._clock)
+        log = self.process.log = LogOutbox(lambda _topic: 1, self._clock)
         store = Storage(database, EmbeddedBus(database, log, 1))
         for name in services:
             self._start(name, store, SETTINGS.model_copy(update={"bus_url": None}))

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from shared.bus.claiming import claimed
-from shared.bus.protocol import Batch, Bounds, Partition, RebalanceListener
+from shared.bus.kafka import start_offsets
+from shared.bus.protocol import Bounds, Partition, RebalanceListener, RecordBatch
 from tests.simulation.cluster import Cluster
 from tests.simulation.process import Process
 
@@ -47,12 +47,12 @@ class Member:
         if self._moving is not None:
             self._moving.cancel()
 
-    async def poll(self, limit: int, wait: float) -> list[Batch]:
+    async def poll(self, max_records: int, max_wait: float) -> list[RecordBatch]:
         await self.process.gate()
-        found = await self._fetched(limit)
+        found = await self._fetched(max_records)
         if not found and self._error is None:
-            await self._something(wait)
-            found = await self._fetched(limit)
+            await self._something(max_wait)
+            found = await self._fetched(max_records)
         if self._error is not None:
             failed, self._error = self._error, None
             raise failed
@@ -68,7 +68,7 @@ class Member:
         await self.process.lag()
         return self._at.get(partition)
 
-    async def hint(self, positions: dict[Partition, int]) -> None:
+    async def commit_hint(self, positions: dict[Partition, int]) -> None:
         await self.process.lag()
         if not self._cluster.down and not self._cluster.chance.hits("hint lost", self.process.name):
             self._cluster.hints |= {(self.group, tp): offset for tp, offset in positions.items()}
@@ -85,7 +85,7 @@ class Member:
     def _waiting(self) -> bool:
         return not self._cluster.down and any(at < len(self._cluster.log[tp]) for tp, at in self._at.items())
 
-    async def _fetched(self, limit: int) -> list[Batch]:
+    async def _fetched(self, limit: int) -> list[RecordBatch]:
         if self._waiting():
             await self.process.lag()
         else:
@@ -99,7 +99,7 @@ class Member:
             cut = min(limit, chance.one(_CUTS))
             records = self._cluster.log[partition][at : at + cut]
             if records:
-                found.append(Batch(partition, records))
+                found.append(RecordBatch(partition, records))
                 self._at[partition] = at + len(records)
         return found
 
@@ -126,7 +126,7 @@ class Member:
     async def _claim(self, share: list[Partition]) -> None:
         """As our Kafka reader does: what the owner raises, the next poll raises."""
         try:
-            starts = await claimed(self._listener, partial(self._bounds, share))
+            starts = await start_offsets(self._listener, partial(self._bounds, share))
         except Exception as error:  # noqa: BLE001  any
             self._error = error
             return
@@ -144,4 +144,4 @@ class Member:
 
 
 def _places(starts: dict[Partition, int]) -> str:
-    return " ".join(f"{tp.topic}[{tp.part}]@{offset}" for tp, offset in sorted(starts.items()))
+    return " ".join(f"{tp.topic}[{tp.number}]@{offset}" for tp, offset in sorted(starts.items()))

@@ -9,7 +9,7 @@ from services.advocacy.tables import invitation
 from services.notify.handlers.consent import ConsentGiven, record_consent, unsubscribe
 from services.notify.store.accounts import Accounts, repository
 from services.notify.tables import consent, delivery
-from shared.bus.partitioner import partition_of
+from shared.bus.producer import partition_of
 from shared.contracts.topics import LIFECYCLE
 from shared.db.errors import is_infrastructure
 from shared.failures import Refused

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any
 
-from shared.bus.outgoing import OutgoingLog
+from shared.bus.outbox import LogOutbox
 from tests.simulation.chance import Chance
 from tests.simulation.trace import Trace
 
@@ -26,7 +26,7 @@ class Process:
         self.name = name
         self.service = service
         self.alive = True
-        self.log: OutgoingLog | None = None
+        self.log: LogOutbox | None = None
         self._chance = chance
         self._trace = trace
         self._tasks: dict[asyncio.Task[Any], None] = {}

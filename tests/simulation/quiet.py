@@ -30,12 +30,12 @@ async def quiet(town: Town, client: Client) -> list[str]:
 
 async def _unread(town: Town) -> list[str]:
     at = {
-        (row.grp, row.topic, row.part): row.next_off
+        (row.consumer_group, row.topic, row.partition): row.next_offset
         for service in (SERVICES[:1] if town.embedded else SERVICES)
         for row in await rows(town, service, select(consumer_cursor))
     }
     return [
-        f"{group} at {at.get((group, *place), 0)} of {end} in {place.topic}[{place.part}]"
+        f"{group} at {at.get((group, *place), 0)} of {end} in {place.topic}[{place.number}]"
         for place, end in (await ends(town)).items()
         for group in GROUPS[place.topic]
         if at.get((group, *place), 0) < end
@@ -45,8 +45,8 @@ async def _unread(town: Town) -> list[str]:
 async def _uncarried(town: Town) -> list[str]:
     if town.embedded:
         return []
-    waiting = text("SELECT topic, part FROM log_end WHERE carried_off < next_off")
-    return [f"{row.topic}[{row.part}] is not carried" for s in SERVICES for row in await rows(town, s, waiting)]
+    waiting = text("SELECT topic, partition FROM log_end WHERE relayed_offset < next_offset")
+    return [f"{row.topic}[{row.partition}] is not carried" for s in SERVICES for row in await rows(town, s, waiting)]
 
 
 async def _on_their_way(town: Town) -> list[str]:

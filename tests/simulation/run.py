@@ -130,7 +130,9 @@ async def _reread(town: Town, client: Client, evidence: Evidence) -> list[str]:
     for _ in town.bury():
         pass
     async with town.server("notify").file.transaction() as tx:
-        await tx.run(text(f"UPDATE consumer_cursor SET next_off = 0, next_seq = 0 WHERE grp = '{NOTIFY}'"))
+        await tx.run(
+            text(f"UPDATE consumer_cursor SET next_offset = 0, next_sequence = 0 WHERE consumer_group = '{NOTIFY}'")
+        )
     for name in town.names:
         if name not in town.hosts:
             town.start(name)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from shared.bus.protocol import Outgoing
+from shared.bus.protocol import ProducerRecord
 from shared.failures import Refused
 from shared.ids import derived
 
@@ -141,7 +141,7 @@ def replace_lone_surrogates(body: bytes) -> bytes:
 
 def raw_records(
     envelope: Envelope, body: bytes, source: str, path_type: str | None, now: datetime
-) -> Iterator[Outgoing]:
+) -> Iterator[ProducerRecord]:
     """The raw records of a body. Events are not validated here: a bad one travels on, and is parked with its reason."""
     meta = RecordMeta(source, now.isoformat(), envelope.sentAt, path_type, envelope.history, _batch_group(envelope))
     common = _encode(meta)
@@ -149,12 +149,12 @@ def raw_records(
     for index, raw in enumerate(events):
         key, identifiable = _partition_key(raw, meta.group)
         if len(raw) > MAX_EVENT_BYTES:
-            yield Outgoing(key, raw[:_TOO_LARGE_EXCERPT], _encode(msgspec.structs.replace(meta, size=len(raw))))
+            yield ProducerRecord(key, raw[:_TOO_LARGE_EXCERPT], _encode(msgspec.structs.replace(meta, size=len(raw))))
         elif identifiable:
-            yield Outgoing(key, raw, common)
+            yield ProducerRecord(key, raw, common)
         else:
             generated = derived("minted", source, meta.received_at, index, raw)
-            yield Outgoing(key, raw, _encode(msgspec.structs.replace(meta, id=generated)))
+            yield ProducerRecord(key, raw, _encode(msgspec.structs.replace(meta, id=generated)))
 
 
 def _batch_group(envelope: Envelope) -> str:

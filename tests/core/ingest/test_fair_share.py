@@ -5,11 +5,11 @@ from contextlib import ExitStack
 import pytest
 
 from services.ingest.http import FairShare
-from shared.bus.gather import Size
-from shared.bus.protocol import Outgoing
+from shared.bus.producer import Size
+from shared.bus.protocol import ProducerRecord
 from shared.failures import Refused
 
-ONE = Outgoing(b"", b"x" * 100)
+ONE = ProducerRecord(b"", b"x" * 100)
 
 
 def test_who_is_alone_may_fill_what_there_is() -> None:

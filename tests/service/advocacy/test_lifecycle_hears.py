@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from services.advocacy.tables import answer
-from shared.bus.protocol import Outgoing
+from shared.bus.protocol import ProducerRecord
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.topics import USAGE
 from shared.contracts.usage import UsageEvent
@@ -22,7 +22,7 @@ def event(number: float, kind: Any, name: str = "", **properties: Any) -> UsageE
 
 
 async def use(heard: Voices, *events: UsageEvent) -> None:
-    records = [Outgoing(one.account.encode(), msgspec.json.encode(one)) for one in events]
+    records = [ProducerRecord(one.account.encode(), msgspec.json.encode(one)) for one in events]
     await heard.road.assembly.contexts["advocacy"].bus.publish(USAGE.name, records)
     await heard.road.wait_until_idle()
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from services.advocacy.tables import code, invitation, ledger_entry, note, referral, reward
-from shared.bus.tables import parked
+from shared.bus.tables import dead_letter
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, ReferralConverted, RewardBooked
 from shared.keys import credentials
 from tests.conftest import Deployment
@@ -97,7 +97,7 @@ async def test_a_code_that_somebody_else_holds_stays_theirs_and_is_named(heard: 
     assert [(row.code, row.account_id) for row in await heard.rows(code)] == [("SAME", "early")]
     taken = [row for row in await heard.rows(note) if row.kind == "code_taken"]
     assert [(row.account_id, row.about) for row in taken] == [("late", "SAME")]
-    assert await heard.rows(parked) == []
+    assert await heard.rows(dead_letter) == []
 
 
 async def test_declining_rests_for_a_hundred_and_eighty_days(heard: Voices) -> None:

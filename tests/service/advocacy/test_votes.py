@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from services.advocacy.core.invitations import sign_token
 from services.advocacy.core.statistics import net, wilson
 from services.advocacy.tables import answer, invitation, note
-from shared.bus.protocol import Outgoing
+from shared.bus.protocol import ProducerRecord
 from shared.contracts.advocacy import OutreachRequested, SurveyAnswered
 from shared.contracts.outreach import ConsentChanged, OutreachRecorded
 from shared.contracts.topics import LIFECYCLE
@@ -211,7 +211,7 @@ async def test_rest_takes_a_key_and_pages_do_not(heard: Voices) -> None:
 
 
 async def test_a_message_nobody_can_read_is_parked_and_shown(heard: Voices) -> None:
-    await heard.road.assembly.contexts["advocacy"].bus.publish(LIFECYCLE.name, [Outgoing(b"acme", b"{}")])
+    await heard.road.assembly.contexts["advocacy"].bus.publish(LIFECYCLE.name, [ProducerRecord(b"acme", b"{}")])
     await heard.road.wait_until_idle()
     (shown,) = await heard.road.pages("/advocacy/v1/parked")
     assert (shown["reason"], shown["body"]) == ("not_the_contract", "{}")

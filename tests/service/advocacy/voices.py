@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Table, select
 
 from services.advocacy import tables
-from shared.bus.protocol import Bounds, Bus, Outgoing, Partition
+from shared.bus.protocol import Bounds, Bus, Partition, ProducerRecord
 from shared.contracts.topics import ADVOCACY, LIFECYCLE, OUTREACH, Topic
 from shared.db.protocol import Database, Read
 from shared.settings import Settings
@@ -19,7 +19,7 @@ from tests.core.advocacy.advocacy_making import Story, day
 from tests.journey.road import Road, road
 from tests.make import FakeClock, eventually
 
-_read = msgspec.json.Decoder(ADVOCACY.carries).decode
+_read = msgspec.json.Decoder(ADVOCACY.message_type).decode
 
 
 class Listener:
@@ -68,7 +68,7 @@ class Voices(NamedTuple):
             story.messages.clear()
 
     async def say(self, topic: Topic, messages: Sequence[Any]) -> None:
-        records = [Outgoing(one.account.encode(), msgspec.json.encode(one)) for one in messages]
+        records = [ProducerRecord(one.account.encode(), msgspec.json.encode(one)) for one in messages]
         await self.road.assembly.contexts["advocacy"].bus.publish(topic.name, records)
         await self.road.wait_until_idle()
 

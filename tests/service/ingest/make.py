@@ -57,7 +57,7 @@ class Site:
         """Everything on `usage.v1`, once all that was posted has been handled: of each account in its order."""
         await eventually(self._handled)
         async with self.context.database.snapshot() as read:
-            count = await read.scalar(select(func.sum(log_end.c.next_off)).where(log_end.c.topic == USAGE.name))
+            count = await read.scalar(select(func.sum(log_end.c.next_offset)).where(log_end.c.topic == USAGE.name))
         records = await self._read(int(count or 0))
         return [msgspec.json.decode(record.value, type=UsageEvent) for record in records]
 

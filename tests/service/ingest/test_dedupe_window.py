@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 
 from services.ingest import store
 from services.ingest.tables import dedupe_keys
-from shared.bus.tables import parked
+from shared.bus.tables import dead_letter
 from tests.conftest import Deployment
 from tests.make import NOON
 from tests.make import migrated_storage as store_of
@@ -66,7 +66,7 @@ async def test_what_is_redriven_first_thing_in_a_week_is_remembered(door: Site) 
     (bad,) = await door.parked()
     async with door.context.database.transaction() as tx:
         good = bad["body"].replace('"event":""', '"event":"x"').encode()
-        await tx.run(update(parked).where(parked.c.id == bad["id"]).values(value=good))
+        await tx.run(update(dead_letter).where(dead_letter.c.id == bad["id"]).values(value=good))
     door.clock.move(7 * DAY)
     await door.redrive(bad["id"])
     await door.post(ANN | {"messageId": "1"})

@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 
 from deploy.servers import Postgres
 from services.ingest.http import CaptureApi, FairShare
-from shared.bus.gather import Size
-from shared.bus.protocol import Outgoing
+from shared.bus.producer import Size
+from shared.bus.protocol import ProducerRecord
 from shared.failures import Retry
 from shared.http.bodies import Patience
 from shared.keys import Keys
@@ -31,7 +31,7 @@ class NoLog:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:  # noqa: ARG002
+    async def publish(self, topic: str, records: Sequence[ProducerRecord]) -> None:  # noqa: ARG002
         raise self.error
 
 
@@ -42,7 +42,7 @@ class SlowLog:
         self.may = asyncio.Event()
         self.waiting = 0
 
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:  # noqa: ARG002
+    async def publish(self, topic: str, records: Sequence[ProducerRecord]) -> None:  # noqa: ARG002
         self.waiting += 1
         await self.may.wait()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from shared.bus.tables import parked
+from shared.bus.tables import dead_letter
 from tests.service.ingest.make import ANN, Site, bearer, facts
 
 BAD = ANN | {"event": ""}
@@ -15,7 +15,7 @@ BAD = ANN | {"event": ""}
 async def mend(site: Site, row: dict[str, Any], value: bytes) -> None:
     """What a release that understands the record would do: here the record changes instead of the code."""
     async with site.context.database.transaction() as tx:
-        await tx.run(update(parked).where(parked.c.id == row["id"]).values(value=value))
+        await tx.run(update(dead_letter).where(dead_letter.c.id == row["id"]).values(value=value))
 
 
 async def test_parked_records_are_listed_page_by_page(site: Site) -> None:

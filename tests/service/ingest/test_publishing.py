@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import msgspec
 
-from shared.bus.protocol import Outgoing
+from shared.bus.protocol import ProducerRecord
 from shared.contracts.topics import USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from tests.make import NOON
@@ -62,9 +62,9 @@ async def test_nothing_anybody_sends_stops_the_reader(site: Site) -> None:
         b'{"type":"track","event":"x","userId":"a","properties":{"a":1e999}}',
         b'{"type":"track","event":"x","groupId":"acme","properties":{"a":"%s"}}' % (b"y" * 1024 * 1024),
     ]
-    await site.context.bus.publish(USAGE_RAW.name, [Outgoing(b"", value) for value in poison])
+    await site.context.bus.publish(USAGE_RAW.name, [ProducerRecord(b"", value) for value in poison])
     await site.context.bus.publish(
-        USAGE_RAW.name, [Outgoing(b"k", b"{}", meta) for meta in (b"{", b"\xff", b'{"source":5}')]
+        USAGE_RAW.name, [ProducerRecord(b"k", b"{}", meta) for meta in (b"{", b"\xff", b'{"source":5}')]
     )
     await site.post(ANN | {"messageId": "after"})
     assert facts(await site.published()) == [("after", "acme")]
@@ -74,7 +74,7 @@ async def test_nothing_anybody_sends_stops_the_reader(site: Site) -> None:
 
 async def test_a_record_of_a_products_own_producer_takes_the_same_road(site: Site) -> None:
     value = msgspec.json.encode(ANN | {"messageId": "1", "timestamp": at(NOON)})
-    await site.context.bus.publish(USAGE_RAW.name, [Outgoing(b"acme", value), Outgoing(b"acme", value)])
+    await site.context.bus.publish(USAGE_RAW.name, [ProducerRecord(b"acme", value), ProducerRecord(b"acme", value)])
     (found,) = await site.published()
     assert (found.id, found.account, found.source, found.at) == ("1", "acme", "kafka", NOON)
 

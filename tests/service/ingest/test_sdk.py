@@ -8,7 +8,7 @@ from segment.analytics import Client
 from starlette.applications import Starlette
 
 from services.ingest.http import CaptureApi
-from shared.bus.protocol import Bus, Outgoing
+from shared.bus.protocol import Bus, ProducerRecord
 from shared.failures import Retry
 from tests.make import NOON
 from tests.service.ingest.make import Site
@@ -24,7 +24,7 @@ class Forgetful:
         self.bus = bus
         self.asked = 0
 
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+    async def publish(self, topic: str, records: Sequence[ProducerRecord]) -> None:
         self.asked += 1
         await self.bus.publish(topic, records)
         if self.asked == 1:

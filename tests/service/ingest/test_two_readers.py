@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from services.ingest.core.canonical import canonical_event
 from services.ingest.handlers import Handlers
 from shared.bus.protocol import Record
-from shared.bus.tables import log_end, parked
+from shared.bus.tables import dead_letter, log_end
 from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.service.processor import MessageBatch
 from shared.storage import Storage
@@ -47,6 +47,6 @@ async def test_no_event_is_left_waiting_for_what_is_known(
             assert not (await asyncio.wait({other}, timeout=0.5))[0]
         await other
         async with opened.database.snapshot() as read:
-            waiting = await read.scalar(select(func.count()).where(parked.c.redriven_at.is_(None)))
-            published = await read.scalar(select(func.sum(log_end.c.next_off)).where(log_end.c.topic == USAGE.name))
+            waiting = await read.scalar(select(func.count()).where(dead_letter.c.redriven_at.is_(None)))
+            published = await read.scalar(select(func.sum(log_end.c.next_offset)).where(log_end.c.topic == USAGE.name))
     assert (waiting, int(published)) == (0, 2 + known_before)

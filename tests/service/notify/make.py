@@ -22,8 +22,8 @@ from services.notify.handlers.planning import PlanningHandlers
 from services.notify.store.accounts import repository
 from services.notify.tables import account, delivery
 from services.notify.wiring import build, definition
-from shared.bus.blocks import decoded
-from shared.bus.partitioner import partition_of
+from shared.bus.blocks import decode_block
+from shared.bus.producer import partition_of
 from shared.bus.tables import log_block
 from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot, StageChanged
@@ -113,9 +113,9 @@ class Office:
         """Everything published on `outreach.v1`, in order for each account."""
         block = log_block.c
         async with self.database.snapshot() as read:
-            rows = await read.all(select(block.block).where(block.topic == OUTREACH.name).order_by(block.base_off))
+            rows = await read.all(select(block.block).where(block.topic == OUTREACH.name).order_by(block.base_offset))
         decode = msgspec.json.Decoder(OutreachMessage).decode
-        return [decode(record.value) for row in rows for record in decoded(row.block)]
+        return [decode(record.value) for row in rows for record in decode_block(row.block)]
 
     async def state(self, name: str = "acme") -> Any:
         async with self.database.transaction() as tx:

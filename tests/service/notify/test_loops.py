@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.notify.wiring import build, definition
-from shared.bus.protocol import Outgoing
+from shared.bus.protocol import ProducerRecord
 from shared.contracts.topics import LIFECYCLE
 from shared.definitions import DefinitionError
 from shared.settings import Settings
@@ -34,7 +34,7 @@ async def here(deployment: Deployment, box: Mailbox) -> AsyncIterator[Office]:
 async def test_the_log_leads_to_a_mail(here: Office, box: Mailbox) -> None:
     service = build(here.context, defined_in(here.context.settings.config))
     for name in ("acme", "beta"):
-        records = [Outgoing(name.encode(), msgspec.json.encode(message)) for message in Tale(name).begin()]
+        records = [ProducerRecord(name.encode(), msgspec.json.encode(message)) for message in Tale(name).begin()]
         await here.context.bus.publish(LIFECYCLE.name, records)
     work = [*(consumer.run for consumer in service.consumers), *service.loops.values()]
     tasks = [asyncio.ensure_future(one()) for one in work]

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from shared.bus.outgoing import soon
+from shared.bus.outbox import wait_at_most
 
 
 @pytest.mark.parametrize("steps", range(8))
 async def test_a_stop_that_comes_with_news_is_heard(steps: int) -> None:
     news = asyncio.Event()
-    waiting = asyncio.create_task(soon(news, 60))
+    waiting = asyncio.create_task(wait_at_most(news, 60))
     await asyncio.sleep(0)
     news.set()
     for _ in range(steps):
@@ -21,4 +21,4 @@ async def test_a_stop_that_comes_with_news_is_heard(steps: int) -> None:
 
 
 async def test_without_news_the_wait_ends() -> None:
-    await soon(asyncio.Event(), 0.01)
+    await wait_at_most(asyncio.Event(), 0.01)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.bus.gather import Gather, Size
-from shared.bus.protocol import Outgoing
+from shared.bus.producer import GroupCommit, Size
+from shared.bus.protocol import ProducerRecord
 from shared.failures import Retry
 
-ONE = Outgoing(b"key", b"x" * 90, b"meta123")
+ONE = ProducerRecord(b"key", b"x" * 90, b"meta123")
 
 
 class Log:
@@ -17,9 +17,9 @@ class Log:
 
     def __init__(self) -> None:
         self.may = asyncio.Event()
-        self.taken: list[Outgoing] = []
+        self.taken: list[ProducerRecord] = []
 
-    async def flush(self, topic: str, records: Sequence[Outgoing]) -> None:  # noqa: ARG002
+    async def flush(self, topic: str, records: Sequence[ProducerRecord]) -> None:  # noqa: ARG002
         await self.may.wait()
         self.taken += records
 
@@ -27,19 +27,19 @@ class Log:
 @pytest.mark.parametrize("most", [Size(5, 10**6), Size(10**6, 500)])
 async def test_beyond_its_bounds_nothing_more_may_wait(most: Size) -> None:
     log = Log()
-    gather = Gather(log.flush, most)
-    waiting = [asyncio.create_task(gather.publish("topic", [ONE])) for _ in range(5)]
+    group_commit = GroupCommit(log.flush, most)
+    waiting = [asyncio.create_task(group_commit.publish("topic", [ONE])) for _ in range(5)]
     await asyncio.sleep(0)
     with pytest.raises(Retry):
-        await gather.publish("topic", [ONE])
+        await group_commit.publish("topic", [ONE])
     log.may.set()
     await asyncio.gather(*waiting)
-    await gather.publish("topic", [ONE] * 5)
+    await group_commit.publish("topic", [ONE] * 5)
     assert len(log.taken) == 10
 
 
 async def test_one_body_may_be_larger_than_all_that_may_wait() -> None:
     log = Log()
     log.may.set()
-    await Gather(log.flush, Size(2, 150)).publish("topic", [ONE] * 3)
+    await GroupCommit(log.flush, Size(2, 150)).publish("topic", [ONE] * 3)
     assert len(log.taken) == 3

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from shared.bus.protocol import Outgoing
+from shared.bus.embedded import RETENTION, LogRetention
+from shared.bus.protocol import ProducerRecord
 from shared.bus.tables import log_block
-from shared.bus.upkeep import KEPT, Upkeep
 from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from shared.service.ownership import advance_cursor, claim_partition
@@ -24,10 +24,10 @@ async def topics(opened: Storage) -> list[str]:
 async def test_only_what_is_old_and_read_by_every_group_goes_and_the_archive_stays(tmp_path: Path) -> None:
     clock = FakeClock()
     async with migrated_storage(embedded(tmp_path)) as opened:
-        await opened.bus.publish(USAGE_RAW.name, [Outgoing(b"k", b"v")])
+        await opened.bus.publish(USAGE_RAW.name, [ProducerRecord(b"k", b"v")])
         async with opened.database.transaction() as tx:
             tx.emit(USAGE, [UsageEvent("1", "acme", "track", "x", NOON, NOON, "test")])
-        upkeep = Upkeep(opened.database, clock)
+        retention = LogRetention(opened.database, clock)
         bounds = await opened.bus.bounds([USAGE_RAW.name, USAGE.name])
         async with opened.database.transaction() as tx:
             for group in ("fast", "slow"):
@@ -35,14 +35,14 @@ async def test_only_what_is_old_and_read_by_every_group_goes_and_the_archive_sta
                     claim = await claim_partition(tx, group, partition, bound, "me", NOON)
                     if group == "fast":
                         await advance_cursor(tx, group, partition, claim, claim._replace(next_offset=bound.end), NOON)
-        clock.move(KEPT + timedelta(hours=1))
-        assert await upkeep.tidy() == 0, "the slow group has not read it"
+        clock.move(RETENTION + timedelta(hours=1))
+        assert await retention.delete_old_blocks() == 0, "the slow group has not read it"
         async with opened.database.transaction() as tx:
             for partition, bound in bounds.items():
                 claim = await claim_partition(tx, "slow", partition, bound, "me", NOON)
                 await advance_cursor(tx, "slow", partition, claim, claim._replace(next_offset=bound.end), NOON)
         clock.move(-timedelta(days=7))
-        assert await upkeep.tidy() == 0, "it is not old enough"
+        assert await retention.delete_old_blocks() == 0, "it is not old enough"
         clock.move(timedelta(days=7))
-        assert await upkeep.tidy() == 1
+        assert await retention.delete_old_blocks() == 1
         assert await topics(opened) == [USAGE.name]
