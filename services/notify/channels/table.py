@@ -3,6 +3,7 @@
 A file of this package that is not in the table is refused at import: a channel cannot be forgotten.
 """
 
+from collections.abc import Collection
 from pkgutil import iter_modules
 
 from services.notify import channels
@@ -17,8 +18,14 @@ CHANNELS = ChannelTable(
     TASK,
 )
 
-_files = {module.name for module in iter_modules(channels.__path__)} - {"channel", "table"}
-if unlisted := _files ^ {*CHANNELS}:
-    raise ImportError(
-        f"channel table and files differ in {', '.join(sorted(unlisted))}: a channel needs its line, and a file of its name"
-    )
+
+def check_complete(files: Collection[str], table: ChannelTable) -> None:
+    """Raises ImportError where a file of this package has no line in the table, or a channel no file of its name."""
+    if different := {*files} ^ {*table}:
+        names = ", ".join(sorted(different))
+        raise ImportError(
+            f"channel files and channel table differ in {names}: a channel is a file and a line, of one name"
+        )
+
+
+check_complete({module.name for module in iter_modules(channels.__path__)} - {"channel", "table"}, CHANNELS)

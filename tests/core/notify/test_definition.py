@@ -93,6 +93,27 @@ def test_a_mistake_is_told_with_its_line_and_what_was_meant(config: Path, right:
     assert any(told in mistake for mistake in mistakes(config)), mistakes(config)
 
 
+RENAMED = {
+    "plays/welcome.yaml": [
+        ("cooldown: never", "again: never", "plays/welcome.yaml:6: 'again' is now 'cooldown'"),
+        ("max_recipients: 1", "most: 1", "plays/welcome.yaml:7: 'most' is now 'max_recipients'"),
+        ("cooldown: never", "cooldown: never\nguard: [seats >= 1]", "plays/welcome.yaml:7: 'guard' is now 'when'"),
+        ("after: 2d,", "after: 2d, guard: [seats >= 1],", "plays/welcome.yaml:13: 'guard' is now 'when'"),
+    ],
+    "budget.yaml": [("max: 2,", "most: 2,", "budget.yaml:6: 'most' is now 'max'")],
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "old", "told"), [(f, *case) for f, cases in RENAMED.items() for case in cases]
+)
+def test_an_old_key_gives_a_mistake_that_names_the_new_one(config: Path, file: str, right: str, old: str, told: str):
+    text = (config / file).read_text("utf8")
+    assert right in text
+    (config / file).write_text(text.replace(right, old, 1), "utf8")
+    assert mistakes(config) == [told]
+
+
 def test_all_mistakes_of_all_files_are_told_at_once(config: Path):
     (config / "plays/other.yaml").write_text("name: wrong\n", "utf8")
     (config / "budget.yaml").write_text((config / "budget.yaml").read_text("utf8").replace("1d}", "one day}"), "utf8")
