@@ -19,8 +19,9 @@ import msgspec
 
 from services.advocacy.core.definitions import Referrals, Survey
 from services.lifecycle.core.definition.model import Definition
+from services.notify.channels.table import CHANNELS
 from services.notify.core.budget import BudgetFile
-from services.notify.core.play_schema import PlayFile
+from services.notify.core.play_schema import PlayFile, StepFile
 from services.notify.definition import CompanyFile
 from shared import contracts
 from shared.contracts.topics import TOPICS, Topic
@@ -69,6 +70,8 @@ def definition_schema(file: DefinitionFile) -> dict[str, Any]:
         for key, text in described.get(name, {}).items():
             if key in part.get("properties", {}):
                 part["properties"][key]["description"] = text
+    if file.model is PlayFile:
+        parts[StepFile.__name__]["properties"]["channel"] = {"enum": [*CHANNELS]}
     return {"$schema": _DIALECT, "title": file.files, **reference, "$defs": parts}
 
 

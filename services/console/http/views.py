@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from fastapi import Depends, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -14,6 +14,7 @@ from services.console.effects import SERVICES, Answer, ServiceClient, path_segme
 from services.console.http import auth
 from services.console.http.auth import Session
 from services.console.pages.rendering import link, rendered
+from shared.contracts.outreach import DeliveryStatus
 
 
 class ConsoleRequest(NamedTuple):
@@ -137,8 +138,6 @@ def _choices(offers: Any, chosen: str) -> list[str]:
     return offered if not chosen or chosen in offered else [*offered, chosen]
 
 
-STATUSES = ("previewed", "pending", "sending", "sent", "skipped", "failed", "unknown", "opened", "done")
-CHANNELS = ("email", "webhook", "task")
 _MAIL = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 
 
@@ -150,7 +149,12 @@ async def outbox(
     found = await visit.services.get("/notify/v1/outbox", **given, cursor=cursor, limit=50)
     mode, plays = await visit.services.get_all("/notify/v1/mode", "/notify/v1/plays")
     names = sorted({str(row.get("name")) for row in plays.rows} | ({play} if play else set()))
-    filters = [("status", status, STATUSES), ("play", play, names), ("channel", channel, CHANNELS)]
+    channels = {str(step.get("channel")) for one in plays.rows for step in rows(one.get("steps"))}
+    filters = [
+        ("status", status, get_args(DeliveryStatus)),
+        ("play", play, names),
+        ("channel", channel, _choices(sorted(channels), channel)),
+    ]
     return visit.page("outbox.html", found=found, mode=mode, filters=filters, given=given, cursor=cursor)
 
 

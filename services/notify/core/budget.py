@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions, duration
+from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions
 from services.notify.core.consent import TRANSACTIONAL
 from services.notify.core.state import BudgetEntry
 from shared.contracts.outreach import OutreachClass
 from shared.definitions import At, Loaded, Mistake
+from shared.durations import Duration
 from shared.expr import Expr
 
 _MINUTE = timedelta(minutes=1)
@@ -32,7 +33,7 @@ class CapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     max: int
-    within: str
+    within: Duration
     account: bool = False
     classes: list[OutreachClass] = []
     topics: list[str] = []
@@ -61,7 +62,7 @@ class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quiet: QuietFile | None = None
     timezone: str = "UTC"
     holdout_salt: str = "waymark"
-    open_task: str = "30d"
+    open_task: Duration = Duration(days=30)
 
 
 class Cap(NamedTuple):
@@ -185,18 +186,16 @@ def _budget(file: BudgetFile, report: ReportMistake, names: LifecycleNames | Non
     pauses = conditions([file.pause.when], ("pause", "when"), report, names)
     quiet = _quiet_hours(file.quiet, report) if file.quiet else None
     caps = tuple(_cap(cap, ("caps", index), report) for index, cap in enumerate(file.caps))
-    open_task = _length(file.open_task, ("open_task",), report)
     if not pauses:
         return None
     paused = frozenset[str](file.pause.classes)
-    return Budget(caps, pauses[0], paused, quiet, file.timezone, file.holdout_salt, open_task)
+    return Budget(caps, pauses[0], paused, quiet, file.timezone, file.holdout_salt, file.open_task)
 
 
 def _cap(cap: CapFile, at: At, report: ReportMistake) -> Cap:
     if cap.max < 1:
         report((*at, "max"), "at least 1: to send nothing at all, remove the plays")
-    within = _length(cap.within, (*at, "within"), report)
-    return Cap(cap.name, cap.max, within, cap.account, frozenset(cap.classes), frozenset(cap.topics))
+    return Cap(cap.name, cap.max, cap.within, cap.account, frozenset(cap.classes), frozenset(cap.topics))
 
 
 def _quiet_hours(quiet: QuietFile, report: ReportMistake) -> QuietHours:
@@ -212,10 +211,3 @@ def _time_of_day(text: str) -> time | None:
         return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007  a time of day has no zone
     except ValueError:
         return None
-
-
-def _length(text: str, at: At, report: ReportMistake) -> timedelta:
-    length = duration(text)
-    if not length:
-        report(at, f"'{text}' is not a duration: write 12h, 7d or 2w")
-    return length or timedelta()

@@ -1,11 +1,6 @@
-"""Conditions of plays and budget: CEL texts compiled and checked against the names the lifecycle definition offers.
+"""Conditions of plays and budget: CEL texts compiled and checked against the names the lifecycle definition offers."""
 
-Also durations as people write them (`7d`), which plays and budget share.
-"""
-
-import re
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from typing import NamedTuple
 
 from shared.definitions import At, nearest
@@ -17,9 +12,6 @@ REACHED = "_reached"
 
 ReportMistake = Callable[..., None]
 """Called with the place (`At`), the problem and perhaps a suggestion."""
-
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-_DURATION = re.compile(r"(\d{1,4})([mhdw])")
 
 
 class LifecycleNames(NamedTuple):
@@ -44,12 +36,6 @@ def conditions(texts: Iterable[str], at: At, report: ReportMistake, names: Lifec
     """Those that compile; what does not, or reads an unknown name, is reported."""
     compiled = (_condition(text, (*at, index), report, names) for index, text in enumerate(texts))
     return tuple(condition for condition in compiled if condition)
-
-
-def duration(text: str) -> timedelta | None:
-    """Whole minutes, hours, days or weeks (30m, 12h, 7d, 2w); None where it is not a duration."""
-    match = _DURATION.fullmatch(text)
-    return int(match[1]) * _UNITS[match[2]] if match else None
 
 
 def _condition(text: str, at: At, report: ReportMistake, names: LifecycleNames | None) -> Expr | None:

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from services.notify.core.channels import CAUTIOUS, Channels, ChannelTraits, anybody
-from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions, duration
+from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions
 from services.notify.core.play_schema import NEVER, REQUEST, PlayFile, StepFile, Stop, Trigger
 from services.notify.core.playbook import FOREVER, Play, Step, StopCondition
 from shared.definitions import At, Loaded, Mistake, nearest
+from shared.durations import Duration
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
 _KINDS = {
@@ -65,13 +66,12 @@ def _play(loaded: Loaded[PlayFile], report: ReportMistake, offered: Offered) -> 
 
 
 def _step(step: StepFile, at: At, report: ReportMistake, offered: Offered) -> Step:
-    after, expires = _length(step.after, (*at, "after"), report), _length(step.expires, (*at, "expires"), report)
-    if expires == timedelta():
+    if not step.expires:
         report((*at, "expires"), "a step that expires at once is never sent")
     channel = _channel(step.channel, (*at, "channel"), report, offered.channels)
     when = conditions(step.when, (*at, "when"), report, offered.names)
     unless = conditions(step.unless, (*at, "unless"), report, offered.names)
-    return Step(step.step_name, after, channel, step.template, step.subject, expires, when, unless)
+    return Step(step.step_name, step.after, channel, step.template, step.subject, step.expires, when, unless)
 
 
 def _channel(name: str, at: At, report: ReportMistake, channels: Channels) -> ChannelTraits:
@@ -96,14 +96,13 @@ def _given(entry: Trigger | Stop) -> list[tuple[str, str]]:
 def _cooldown(text: str, report: ReportMistake) -> timedelta | None:
     if not text:
         return None
-    return FOREVER if text == NEVER else _length(text, ("cooldown",), report)
-
-
-def _length(text: str, at: At, report: ReportMistake) -> timedelta:
-    length = duration(text)
-    if length is None:
-        report(at, f"'{text}' is not a duration: write 30m, 12h, 7d or 2w")
-    return length or timedelta()
+    if text == NEVER:
+        return FOREVER
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        report(("cooldown",), f"{error}, or never")
+        return None
 
 
 def _check_numbers(play: PlayFile, report: ReportMistake) -> None:

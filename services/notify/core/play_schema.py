@@ -1,14 +1,22 @@
 """Play schema: `config/plays/*.yaml` as it is written."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import ClassVar, Literal
 
 import msgspec
 
 from shared.contracts.outreach import OutreachClass
+from shared.durations import Duration
 
 REQUEST = "request"
 NEVER = "never"
+
+
+class Delay(Duration):
+    """A duration that may be none: 0d is at once."""
+
+    shortest = timedelta()
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,12 +57,12 @@ class StepFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     RENAMED: ClassVar[Mapping[str, str]] = {"guard": "when"}
 
-    after: str
+    after: Delay
     channel: str
     template: str
     name: str = ""
     subject: str = ""
-    expires: str = "7d"
+    expires: Delay = Delay(days=7)
     when: list[str] = []
     unless: list[str] = []
 
