@@ -1,7 +1,6 @@
 """What do these tests start from? The shipped definitions, and messages told in a few words."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,12 @@ from services.advocacy.core.definitions import Definitions
 from services.advocacy.core.reducer import apply
 from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.advocacy.loading import load_definitions
-from shared.contracts.evidence import Evidence
-from shared.contracts.lifecycle import (
-    ClockAdvanced,
-    ContactChanged,
-    FactObserved,
-    FlagChanged,
-    HealthChanged,
-    LifecycleMessage,
-    MilestoneReached,
-    SignalRaised,
-    Snapshot,
-    StageChanged,
-)
+from shared.contracts.lifecycle import LifecycleMessage, Snapshot
+from tests.make import LifecycleMessages
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 CONFIG = Path(__file__).parents[3] / "config"
 SHIPPED = load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", SURVEY_KINDS)
-WHY = Evidence("rule", "v1", "because")
 
 
 def day(number: float) -> datetime:
@@ -36,56 +23,60 @@ def day(number: float) -> datetime:
 
 
 class Story:
-    """One account's messages, numbered as they are told."""
+    """One account's messages by day, with the snapshot that the messages before lead to."""
 
     def __init__(self, account: str = "acme", *, history: bool = False) -> None:
         self.account = account
-        self.history = history
-        self.seq = count(1)
         self.messages: list[LifecycleMessage] = []
-        self.seen: dict[str, Any] = {"stage": "onboarding", "band": "green", "score": 90.0, "flags": [], "metrics": {}}
+        self.snapshot: dict[str, Any] = {
+            "stage": "onboarding",
+            "band": "green",
+            "score": 90.0,
+            "flags": [],
+            "metrics": {},
+        }
+        self._build = LifecycleMessages(account, history=history)
 
-    def _tell(self, kind: type, number: float, **values: Any) -> "Story":
-        seq = next(self.seq)
-        about = {"id": f"{self.account}-{seq}", "account": self.account, "seq": seq}
-        when = {"at": day(number), "decided_at": day(number), "history": self.history}
-        self.messages.append(kind(**about, **when, **values))
+    def _add(self, message: LifecycleMessage) -> "Story":
+        self.messages.append(message)
         return self
 
-    def _shown(self, kind: type, number: float, **values: Any) -> "Story":
-        return self._tell(kind, number, evidence=WHY, snapshot=Snapshot(entered_at=day(number), **self.seen), **values)
+    def _now(self, number: float) -> Snapshot:
+        return Snapshot(entered_at=day(number), **self.snapshot)
 
     def stage(self, number: float, stage: str) -> "Story":
-        previous, self.seen["stage"] = self.seen["stage"], stage
-        return self._shown(StageChanged, number, previous=previous if self.messages else None, stage=stage)
+        previous, self.snapshot["stage"] = self.snapshot["stage"], stage
+        previous = previous if self.messages else None
+        return self._add(self._build.stage(day(number), stage, previous, snapshot=self._now(number)))
 
     def signal(self, number: float, signal: str) -> "Story":
-        return self._shown(SignalRaised, number, signal=signal)
+        return self._add(self._build.signal(day(number), signal, snapshot=self._now(number)))
 
     def health(self, number: float, band: str, score: float | None) -> "Story":
-        self.seen |= {"band": band, "score": score}
-        return self._shown(HealthChanged, number, previous="unknown", band=band, score=score, coverage=1.0)
+        self.snapshot |= {"band": band, "score": score}
+        return self._add(self._build.health(day(number), band, score, snapshot=self._now(number)))
 
     def flag(self, number: float, flag: str, *, raised: bool = True) -> "Story":
-        self.seen["flags"] = [flag] if raised else []
-        return self._shown(FlagChanged, number, flag=flag, raised=raised)
+        self.snapshot["flags"] = [flag] if raised else []
+        return self._add(self._build.flag(day(number), flag, raised=raised, snapshot=self._now(number)))
 
     def milestone(self, number: float, milestone: str) -> "Story":
-        return self._shown(MilestoneReached, number, milestone=milestone, reached_at=day(number))
+        return self._add(self._build.milestone(day(number), milestone, snapshot=self._now(number)))
 
     def metric(self, number: float, name: str, value: float) -> "Story":
-        self.seen["metrics"] = {**self.seen["metrics"], name: value}
-        return self._shown(SignalRaised, number, signal="something")
+        self.snapshot["metrics"] = {**self.snapshot["metrics"], name: value}
+        return self.signal(number, "something")
 
     def contact(self, number: float, user: str, email: str = "", role: str = "admin", **values: Any) -> "Story":
-        return self._tell(ContactChanged, number, user=user, email=email or f"{user}@acme.example", role=role, **values)
+        email = email or f"{user}@acme.example"
+        return self._add(self._build.contact(day(number), user, email=email, role=role, **values))
 
     def fact(self, number: float, fact: str, user: str | None = None, **properties: Any) -> "Story":
         event = f"event-{self.account}-{fact}-{number}"
-        return self._tell(FactObserved, number, fact=fact, event=event, user=user, properties=properties)
+        return self._add(self._build.fact(day(number), fact, event=event, user=user, properties=properties))
 
     def clock(self, number: float, *, live: bool) -> "Story":
-        return self._tell(ClockAdvanced, number, live=live)
+        return self._add(self._build.clock(day(number), live=live))
 
 
 def told(story: Story, definitions: Definitions = SHIPPED, account: Account | None = None) -> tuple[Account, list[Any]]:
