@@ -1,7 +1,7 @@
 """Builders for tests: accounts' messages and usage events, a clock that a test moves, a migrated storage, waiting.
 
 The one dialect for events: usage events as the services publish them (`usage_event`), bodies as SDKs post them (`track`,
-`group`, `identify`), and an account's lifecycle messages, numbered in order (`LifecycleMessages`).
+`group`), and an account's lifecycle messages, numbered in order (`LifecycleMessages`).
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from shared.contracts.usage import UsageEvent
 from shared.failures import Retry
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
-from tests.make import NOON, eventually, migrated_storage
+from tests.make import eventually, migrated_storage, usage_event
 
 TOPIC = USAGE_RAW.name
 
@@ -121,7 +121,7 @@ async def test_bounds_tell_begin_and_end_of_every_partition(opened: Storage) -> 
 
 
 def event(account: str, number: int) -> UsageEvent:
-    return UsageEvent(f"{account}-{number}", account, "track", "x", NOON, NOON, "test")
+    return usage_event(f"{account}-{number}", account)
 
 
 async def test_what_a_transaction_emits_is_read_in_order_with_a_sequence_without_gaps(opened: Storage) -> None:

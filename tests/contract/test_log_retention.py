@@ -9,11 +9,10 @@ from shared.bus.embedded import RETENTION, LogRetention
 from shared.bus.protocol import ProducerRecord
 from shared.bus.tables import log_block
 from shared.contracts.topics import USAGE, USAGE_RAW
-from shared.contracts.usage import UsageEvent
 from shared.service.ownership import advance_cursor, claim_partition
 from shared.storage import Storage
 from tests.conftest import embedded
-from tests.make import NOON, FakeClock, migrated_storage
+from tests.make import NOON, FakeClock, migrated_storage, usage_event
 
 
 async def topics(opened: Storage) -> list[str]:
@@ -26,7 +25,7 @@ async def test_only_what_is_old_and_read_by_every_group_goes_and_the_archive_sta
     async with migrated_storage(embedded(tmp_path)) as opened:
         await opened.bus.publish(USAGE_RAW.name, [ProducerRecord(b"k", b"v")])
         async with opened.database.transaction() as tx:
-            tx.emit(USAGE, [UsageEvent("1", "acme", "track", "x", NOON, NOON, "test")])
+            tx.emit(USAGE, [usage_event("1")])
         retention = LogRetention(opened.database, clock)
         bounds = await opened.bus.bounds([USAGE_RAW.name, USAGE.name])
         async with opened.database.transaction() as tx:

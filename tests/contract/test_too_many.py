@@ -7,7 +7,6 @@ import pytest
 
 from shared.bus.protocol import ProducerRecord
 from shared.contracts.topics import USAGE, USAGE_RAW
-from shared.contracts.usage import UsageEvent
 from shared.db.protocol import Tx
 from shared.failures import Halted
 from shared.service.consumer import Consumer, PollSettings
@@ -15,7 +14,7 @@ from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.contract.effects import Effects, aside, consumer, count, effects, prepare, run_until_it_fails, until
-from tests.make import NOON, FakeClock, migrated_storage
+from tests.make import FakeClock, migrated_storage, usage_event
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
 
 
 def event(number: int) -> bytes:
-    return msgspec.json.encode(UsageEvent(str(number), "acme", "track", "x", NOON, NOON, "test"))
+    return msgspec.json.encode(usage_event(str(number)))
 
 
 async def keep(tx: Tx, batch: MessageBatch) -> None:

@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from services.lifecycle.core.clock import advance
 from services.lifecycle.core.compile import plan_of
 from services.lifecycle.core.definition.model import Definition
@@ -17,6 +15,7 @@ from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.usage import UsageEvent
 from shared.definitions import load
+from tests.make import usage_event
 
 DEFAULT = Path(__file__).parents[3] / "config/lifecycle.yaml"
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -35,9 +34,7 @@ def plan_from(folder: Path, text: str) -> Plan:
 
 
 def event(name: str, at: datetime, number: int = 0, **more: Any) -> UsageEvent:
-    properties = msgspec.Raw(msgspec.json.encode(more.pop("properties", {})))
-    fields = {"id": f"e{number}", "account": "acme", "type": "track", "source": "test", **more}
-    return UsageEvent(name=name, at=at, received_at=at, properties=properties, **fields)
+    return usage_event(more.pop("id", f"e{number}"), name=name, at=at, **more)
 
 
 class World:

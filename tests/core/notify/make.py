@@ -13,22 +13,12 @@ from services.notify.core.play_schema import Audience, Stop, Trigger
 from services.notify.core.playbook import Play, Playbook, Step, StopCondition
 from services.notify.core.state import Account
 from shared.contracts.advocacy import OutreachRequested
-from shared.contracts.evidence import Evidence
-from shared.contracts.lifecycle import (
-    ClockAdvanced,
-    ContactChanged,
-    FactObserved,
-    FlagChanged,
-    MilestoneReached,
-    SignalRaised,
-    Snapshot,
-    StageChanged,
-)
+from shared.contracts.lifecycle import Snapshot
 from shared.expr import Expr
+from tests.make import LifecycleMessages
 
 DAY = timedelta(days=1)
 MONDAY = datetime(2025, 3, 3, 12, tzinfo=UTC)
-WHY = Evidence("rule", "version", "because")
 
 CAPS = (
     Cap("day", 1, DAY, account=False, classes=frozenset(), topics=frozenset()),
@@ -98,6 +88,7 @@ class Story:
         self.book = playbook
         self.account = Account(account)
         self.planned: list[Decision] = []
+        self._build = LifecycleMessages(account, id_prefix="m")
 
     def tell(self, *messages: Message) -> list[Decision]:
         before = len(self.planned)
@@ -112,67 +103,46 @@ class Story:
         return planned
 
     @property
-    def next_seq(self) -> int:
-        return self.account.seq + 1
+    def build(self) -> LifecycleMessages:
+        """The builder of the next message: the account says which number that one has."""
+        self._build.seq = self.account.seq
+        return self._build
 
     def person(self, user: str = "ann", when: float = 0, **more: Any) -> list[Decision]:
-        more = {"email": f"{user}@acme.test", "name": user.title()} | more
-        return self.tell(ContactChanged(**self._head(when, more), user=user, **more))
+        fields = {"email": f"{user}@acme.test", "name": user.title()} | more
+        return self.tell(self.build.contact(at(when), user, **fields))
 
     def stage(self, stage: str, when: float = 0, previous: str | None = None, **more: Any) -> list[Decision]:
-        return self.tell(
-            StageChanged(
-                **self._head(when, more), previous=previous, stage=stage, evidence=WHY, snapshot=self._seen(stage, more)
-            )
-        )
+        return self.tell(self.build.stage(at(when), stage, previous, **_with_snapshot(stage, more)))
 
     def signal(self, signal: str = "hello", when: float = 0, stage: str = "adoption", **more: Any) -> list[Decision]:
-        head = self._head(when, more)
-        return self.tell(SignalRaised(**head, signal=signal, evidence=WHY, snapshot=self._seen(stage, more)))
+        return self.tell(self.build.signal(at(when), signal, **_with_snapshot(stage, more)))
 
     def flag(self, flag: str, raised: bool, when: float = 0, stage: str = "adoption", **more: Any) -> list[Decision]:
-        head, flags = self._head(when, more), [flag] if raised else []
-        snapshot = self._seen(stage, more | {"flags": flags})
-        return self.tell(FlagChanged(**head, flag=flag, raised=raised, evidence=WHY, snapshot=snapshot))
+        fields = _with_snapshot(stage, more | {"flags": [flag] if raised else []})
+        return self.tell(self.build.flag(at(when), flag, raised=raised, **fields))
 
     def milestone(self, milestone: str, when: float = 0, stage: str = "adoption", **more: Any) -> list[Decision]:
-        head = self._head(when, more)
-        snapshot = self._seen(stage, more | {"milestones": {milestone: at(when)}})
-        message = MilestoneReached(
-            **head,
-            milestone=milestone,
-            reached_at=at(when),
-            evidence=WHY,
-            snapshot=snapshot,
-            corrected=more.get("corrected", False),
-        )
-        return self.tell(message)
+        fields = _with_snapshot(stage, more | {"milestones": {milestone: at(when)}})
+        return self.tell(self.build.milestone(at(when), milestone, **fields))
 
     def fact(self, fact: str, when: float = 0) -> list[Decision]:
-        return self.tell(FactObserved(**self._head(when), fact=fact, event="e"))
+        return self.tell(self.build.fact(at(when), fact))
 
     def clock(self, when: float, *, live: bool) -> list[Decision]:
-        return self.tell(ClockAdvanced(**self._head(when), live=live))
+        return self.tell(self.build.clock(at(when), live=live))
 
     def request(self, play: str, user: str = "ann", when: float = 0, **more: Any) -> list[Decision]:
         more = {"outreach_class": "survey", "link": "https://x.test/s"} | more
         moment = {"id": f"r{play}{user}{when}", "account": self.account.id, "at": at(when), "decided_at": at(when)}
         return self.tell(OutreachRequested(**moment, user=user, play=play, **more))
 
-    def _head(self, when: float, more: dict[str, Any] | None = None) -> dict[str, Any]:
-        seq, history = self.next_seq, (more or {}).pop("history", False)
-        return {
-            "id": f"m{seq}",
-            "account": self.account.id,
-            "seq": seq,
-            "at": at(when),
-            "decided_at": at(when),
-            "history": history,
-        }
 
-    def _seen(self, stage: str, more: dict[str, Any]) -> Snapshot:
-        known = {"flags", "band", "score", "metrics", "traits", "milestones"}
-        return Snapshot(stage, at(0), **{key: value for key, value in more.items() if key in known})
+def _with_snapshot(stage: str, more: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a message: what a snapshot has among them is said by the snapshot."""
+    of_snapshot = {"flags", "band", "score", "metrics", "traits", "milestones"}
+    snapshot = Snapshot(stage, at(0), **{key: value for key, value in more.items() if key in of_snapshot})
+    return {key: value for key, value in more.items() if key not in of_snapshot} | {"snapshot": snapshot}
 
 
 def sent(planned: Iterable[Decision]) -> list[tuple[str, str | None]]:

@@ -11,14 +11,12 @@ from shared.contracts.topics import USAGE
 from shared.contracts.usage import UsageEvent
 from tests.conftest import Deployment
 from tests.core.advocacy.advocacy_making import day
-from tests.make import eventually
+from tests.make import eventually, usage_event
 from tests.service.advocacy.voices import Voices, voices
 
 
 def event(number: float, kind: Any, name: str = "", **properties: Any) -> UsageEvent:
-    raw = msgspec.Raw(msgspec.json.encode(properties))
-    head = {"id": f"e{number}{kind}", "account": "acme", "user": "ann", "source": "test"}
-    return UsageEvent(type=kind, name=name, at=day(number), received_at=day(number), properties=raw, **head)
+    return usage_event(f"e{number}{kind}", type=kind, name=name, at=day(number), user="ann", properties=properties)
 
 
 async def use(heard: Voices, *events: UsageEvent) -> None:

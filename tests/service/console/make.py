@@ -16,6 +16,7 @@ from shared.keys import Credentials, Keys, credentials
 from shared.service.context import ServiceContext
 from shared.settings import Settings
 from tests.journey.road import Road, road
+from tests.make import group, track
 
 HOSTILE = "a/<script>alert(1)</script>?x=1#\"'&"
 SLY = "<img src=x>?y=%2F#z\"'&.."
@@ -63,11 +64,11 @@ async def browser(running: Road, settings: Settings) -> AsyncIterator[Browser]:
 async def told(running: Road) -> None:
     """An account, and two with names made to hurt; an answer with a comment; a record that is no event."""
     events = [
-        group(BOB, "Bob & Sons"),
+        named(BOB, "Bob & Sons"),
         used(BOB, 1),
-        group(HOSTILE, HOSTILE),
+        named(HOSTILE, HOSTILE),
         used(HOSTILE, 2),
-        group(SLY, SLY),
+        named(SLY, SLY),
         used(SLY, 3),
         event(BOB, "nps_answered", score=9, comment="<b>love</b> it"),
         {**event(BOB, "core_use"), "type": "track", "event": ""},
@@ -79,28 +80,16 @@ async def told(running: Road) -> None:
 
 
 def event(account: str, name: str, **properties: Any) -> dict[str, Any]:
-    return {
-        "type": "track",
-        "event": name,
-        "userId": f"{account}-user",
-        "messageId": f"{account}-{name}-{len(properties)}",
-        "context": {"groupId": account},
-        "properties": properties,
-    }
+    message_id = f"{account}-{name}-{len(properties)}"
+    return track(name, f"{account}-user", account, messageId=message_id, properties=properties)
 
 
 def used(account: str, number: int) -> dict[str, Any]:
     return {**event(account, "report_created"), "messageId": f"{account}-used-{number}"}
 
 
-def group(account: str, name: str) -> dict[str, Any]:
-    return {
-        "type": "group",
-        "userId": f"{account}-user",
-        "groupId": account,
-        "messageId": f"{account}-group",
-        "traits": {"name": name, "seats": 5},
-    }
+def named(account: str, name: str) -> dict[str, Any]:
+    return group(account, f"{account}-user", traits={"name": name, "seats": 5})
 
 
 def address(account: str) -> str:

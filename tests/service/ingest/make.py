@@ -18,11 +18,11 @@ from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from shared.keys import credentials
 from shared.settings import Settings
-from tests.make import FakeClock, eventually
+from tests.make import FakeClock, eventually, track
 from waymark import migrations
 from waymark.assembly import Assembly, assembled
 
-ANN = {"type": "track", "event": "Report Exported", "userId": "ann", "context": {"groupId": "acme"}}
+ANN = {name: value for name, value in track("Report Exported", account="acme").items() if name != "messageId"}
 
 
 class FromTheStart:

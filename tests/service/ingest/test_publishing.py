@@ -7,6 +7,7 @@ import msgspec
 from shared.bus.protocol import ProducerRecord
 from shared.contracts.topics import USAGE_RAW
 from shared.contracts.usage import UsageEvent
+from tests import make
 from tests.make import NOON
 from tests.service.ingest.make import ANN, Site, at, facts
 
@@ -15,12 +16,11 @@ HOUR = timedelta(hours=1)
 
 def track(name: str, user: str = "ann", ago: timedelta = timedelta(0), **more: object) -> dict[str, object]:
     """A track event that names no account."""
-    event = {"type": "track", "event": name, "userId": user, "messageId": name, "timestamp": at(NOON - ago)}
-    return event | more
+    return make.track(name, user, at=NOON - ago, **more)
 
 
-def group(name: str, user: str = "ann", ago: timedelta = timedelta(0), number: str = "g") -> dict[str, object]:
-    return {"type": "group", "groupId": name, "userId": user, "messageId": number, "timestamp": at(NOON - ago)}
+def group(account: str, ago: timedelta = timedelta(0), number: str = "g") -> dict[str, object]:
+    return make.group(account, at=NOON - ago, messageId=number)
 
 
 async def test_a_posted_event_is_published_as_it_was_meant(site: Site) -> None:

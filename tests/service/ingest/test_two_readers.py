@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,13 +16,13 @@ from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import scaled
-from tests.make import NOON, FakeClock, migrated_storage
+from tests.make import NOON, FakeClock, group, migrated_storage, track
 
-TRACK = {"type": "track", "event": "x", "userId": "ann", "messageId": "track"}
-GROUP = {"type": "group", "groupId": "acme", "userId": "ann", "messageId": "group"}
+TRACK = track("x", messageId="track")
+GROUP = group("acme", messageId="group")
 
 
-def arriving(part: int, event: dict[str, str]) -> MessageBatch:
+def arriving(part: int, event: dict[str, Any]) -> MessageBatch:
     record = Record(0, 0, int(NOON.timestamp() * 1000), b"", msgspec.json.encode(event), b"")
     return MessageBatch(USAGE_RAW, part, 0, [canonical_event(record)])
 
@@ -35,7 +36,7 @@ async def take(opened: Storage, batch: MessageBatch) -> None:
 @pytest.mark.parametrize("known_before", [False, True])
 @pytest.mark.parametrize("events", [(TRACK, GROUP), (GROUP, TRACK)])
 async def test_no_event_is_left_waiting_for_what_is_known(
-    request: pytest.FixtureRequest, tmp_path: Path, events: tuple[dict[str, str], dict[str, str]], *, known_before: bool
+    request: pytest.FixtureRequest, tmp_path: Path, events: tuple[dict[str, Any], dict[str, Any]], *, known_before: bool
 ) -> None:
     first, second = events
     async with migrated_storage(scaled(request, tmp_path)) as opened:

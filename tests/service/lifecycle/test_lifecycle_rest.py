@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Deployment
 from tests.journey.road import Road, road
-from tests.make import NOON, FakeClock, eventually
+from tests.make import NOON, FakeClock, eventually, track
 
 CLOCK_START = NOON
 
@@ -25,16 +25,9 @@ async def on(deployment: Deployment, clock: FakeClock) -> AsyncIterator[Road]:
 
 
 async def used(on: Road, clock: FakeClock, *accounts: str) -> None:
+    fields = {"at": clock.now(), "properties": {"feature": "reports"}}
     batch = [
-        {
-            "type": "track",
-            "event": "Feature Used",
-            "userId": f"{name}-ann",
-            "messageId": f"{name}-{clock.now().isoformat()}",
-            "timestamp": clock.now().isoformat(),
-            "context": {"groupId": name},
-            "properties": {"feature": "reports"},
-        }
+        track("Feature Used", f"{name}-ann", name, messageId=f"{name}-{clock.now().isoformat()}", **fields)
         for name in accounts
     ]
     assert (await on.http.post("/v1/batch", json={"batch": batch}, auth=(on.write_key, ""))).status_code == 200

@@ -25,7 +25,6 @@ from services.notify.wiring import build, definition
 from shared.bus.blocks import decode_block
 from shared.bus.producer import partition_of
 from shared.bus.tables import log_block
-from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot, StageChanged
 from shared.contracts.outreach import OutreachMessage
 from shared.contracts.topics import LIFECYCLE, OUTREACH
@@ -36,39 +35,31 @@ from shared.service.context import ServiceContext
 from shared.service.processor import MessageBatch
 from shared.settings import Settings
 from shared.storage import Storage
-from tests.make import FakeClock, migrated_storage
+from tests.make import FakeClock, LifecycleMessages, migrated_storage
 
 MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
-WHY = Evidence("rule", "version", "because")
 
 
-class Tale:
-    """One account's messages, numbered."""
+class Customer:
+    """Messages of an account with one contact, from the day on which it is seen first."""
 
     def __init__(self, account: str = "acme", *, history: bool = False) -> None:
-        self.account = account
-        self.history = history
-        self.seq = 0
+        self.build = LifecycleMessages(account, history=history)
 
     def person(self, user: str = "ann", **more: Any) -> ContactChanged:
-        known = {"email": f"{user}@acme.test", "name": f"{user.title()} Lee", "role": "admin"} | more
-        return ContactChanged(**self._head(MONDAY), user=user, **known)
+        fields = {"email": f"{user}@acme.test", "name": f"{user.title()} Lee", "role": "admin"} | more
+        return self.build.contact(MONDAY, user, **fields)
 
     def onboarding(self, at: datetime = MONDAY) -> StageChanged:
-        seen = Snapshot("onboarding", at, traits={"name": "Acme", "csm": "Kim"})
-        return StageChanged(**self._head(at), previous=None, stage="onboarding", evidence=WHY, snapshot=seen)
+        snapshot = Snapshot("onboarding", at, traits={"name": "Acme", "csm": "Kim"})
+        return self.build.stage(at, "onboarding", snapshot=snapshot)
 
     def clock(self, at: datetime, *, live: bool = True) -> ClockAdvanced:
-        return ClockAdvanced(**self._head(at), live=live)
+        return self.build.clock(at, live=live)
 
     def begin(self) -> list[LifecycleMessage]:
         return [self.person(), self.onboarding()]
-
-    def _head(self, at: datetime) -> dict[str, Any]:
-        self.seq += 1
-        head = {"id": f"{self.account}-{self.seq}", "account": self.account, "seq": self.seq}
-        return {**head, "at": at, "decided_at": at, "history": self.history}
 
 
 class Office:
@@ -126,7 +117,7 @@ class Office:
 
     async def welcomed(self, name: str = "acme") -> dict[str, Any]:
         """An account whose welcome mail is planned."""
-        await self.take(*Tale(name).begin())
+        await self.take(*Customer(name).begin())
         await self.time()
         return await self.row(step="welcome_hello", account=name)
 

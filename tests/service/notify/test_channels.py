@@ -19,7 +19,7 @@ from services.notify.tables import delivery
 from shared.definitions import DefinitionError
 from tests.conftest import Deployment
 from tests.service.notify.doors import Mailbox, mail_server
-from tests.service.notify.make import Office, Tale, office
+from tests.service.notify.make import Customer, Office, office
 
 HOUR = timedelta(hours=1)
 PLAY = """\
@@ -87,7 +87,7 @@ async def coop(deployment: Deployment, tmp_path: Path, pigeon: Pigeon) -> AsyncI
 
 
 async def planned(here: Office) -> dict[str, Any]:
-    await here.take(*Tale().begin())
+    await here.take(*Customer().begin())
     await here.time()
     return await here.row(play="note")
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.keys import credentials
 from tests.conftest import Deployment
-from tests.service.notify.make import DAY, MONDAY, Office, Tale, office
+from tests.service.notify.make import DAY, MONDAY, Customer, Office, office
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ async def here(deployment: Deployment) -> AsyncIterator[Office]:
 
 
 async def test_the_outbox_shows_the_newest_first_page_by_page(here: Office) -> None:
-    tale = Tale()
-    await here.take(*tale.begin(), tale.clock(MONDAY + 15 * DAY))
+    customer = Customer()
+    await here.take(*customer.begin(), customer.clock(MONDAY + 15 * DAY))
     whole = (await here.http.get("/v1/outbox")).json()["items"]
     assert [row["at"] for row in whole] == sorted((row["at"] for row in whole), reverse=True)
     pages, cursor = [], ""
@@ -49,8 +49,8 @@ async def test_one_delivery_shows_what_would_go(here: Office) -> None:
 
 
 async def test_a_task_is_listed_until_it_is_done(here: Office) -> None:
-    tale = Tale()
-    await here.take(*tale.begin(), tale.clock(MONDAY + 14 * DAY + DAY))
+    customer = Customer()
+    await here.take(*customer.begin(), customer.clock(MONDAY + 14 * DAY + DAY))
     (task,) = (await here.http.get("/v1/tasks")).json()["items"]
     assert (task["step"], task["status"]) == ("welcome_task_no_value", "opened")
     assert (await here.state()).open_tasks

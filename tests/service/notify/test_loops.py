@@ -16,7 +16,7 @@ from shared.settings import Settings
 from tests.conftest import Deployment
 from tests.make import eventually
 from tests.service.notify.doors import Mailbox, mail_server
-from tests.service.notify.make import Office, Tale, defined_in, office
+from tests.service.notify.make import Customer, Office, defined_in, office
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def here(deployment: Deployment, box: Mailbox) -> AsyncIterator[Office]:
 async def test_the_log_leads_to_a_mail(here: Office, box: Mailbox) -> None:
     service = build(here.context, defined_in(here.context.settings.config))
     for name in ("acme", "beta"):
-        records = [ProducerRecord(name.encode(), msgspec.json.encode(message)) for message in Tale(name).begin()]
+        records = [ProducerRecord(name.encode(), msgspec.json.encode(message)) for message in Customer(name).begin()]
         await here.context.bus.publish(LIFECYCLE.name, records)
     work = [*(consumer.run for consumer in service.consumers), *service.loops.values()]
     tasks = [asyncio.ensure_future(one()) for one in work]

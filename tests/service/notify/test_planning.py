@@ -9,7 +9,7 @@ from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.outreach import OutreachRecorded
 from shared.contracts.topics import ADVOCACY
 from tests.conftest import Deployment
-from tests.service.notify.make import DAY, MONDAY, Office, Tale, office
+from tests.service.notify.make import DAY, MONDAY, Customer, Office, office
 
 
 @pytest.fixture
@@ -19,8 +19,13 @@ async def here(deployment: Deployment) -> AsyncIterator[Office]:
 
 
 def story() -> list[Any]:
-    tale = Tale()
-    return [*tale.begin(), tale.clock(MONDAY + 3 * DAY), tale.person("bob"), tale.clock(MONDAY + 8 * DAY)]
+    customer = Customer()
+    return [
+        *customer.begin(),
+        customer.clock(MONDAY + 3 * DAY),
+        customer.person("bob"),
+        customer.clock(MONDAY + 8 * DAY),
+    ]
 
 
 def asked(user: str = "ann", request: str = "r1") -> OutreachRequested:
@@ -64,8 +69,8 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_what_is_not_sent_is_a_row_with_its_reason(here: Office) -> None:
-    tale = Tale()
-    await here.take(tale.person(unsubscribed=True), tale.onboarding())
+    customer = Customer()
+    await here.take(customer.person(unsubscribed=True), customer.onboarding())
     await here.time()
     row = await here.row(step="welcome_hello")
     assert (row["status"], row["reason"], row["text"]) == ("skipped", "unsubscribed", "")
@@ -75,7 +80,7 @@ async def test_what_is_not_sent_is_a_row_with_its_reason(here: Office) -> None:
 async def test_every_plan_is_told_once(here: Office) -> None:
     for _ in range(2):
         await here.take(*story())
-    await here.take(Tale().clock(MONDAY))
+    await here.take(Customer().clock(MONDAY))
     assert await _told(here) == [
         ("welcome_hello", "previewed", None),
         ("welcome_first_use", "previewed", None),
@@ -99,8 +104,8 @@ async def test_a_budget_that_is_spent_defers_the_next_mail(here: Office) -> None
 
 async def test_a_request_before_the_account_is_known_waits_for_its_person(here: Office) -> None:
     await here.take(asked(), topic=ADVOCACY)
-    tale = Tale()
-    await here.take(tale.person(), tale.clock(MONDAY))
+    customer = Customer()
+    await here.take(customer.person(), customer.clock(MONDAY))
     await here.time()
     assert (await here.row(play="nps_invite"))["status"] == "previewed"
 

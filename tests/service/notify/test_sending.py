@@ -14,7 +14,7 @@ from services.notify.tables import delivery
 from shared.contracts.outreach import OutreachRecorded
 from tests.conftest import Deployment
 from tests.service.notify.doors import Mailbox, mail_server
-from tests.service.notify.make import DAY, Office, Tale, office
+from tests.service.notify.make import DAY, Customer, Office, office
 
 HOUR = timedelta(hours=1)
 
@@ -83,8 +83,8 @@ async def test_in_preview_nothing_leaves_not_even_what_waits(here: Office, box: 
 
 
 async def test_history_is_never_sent_even_when_released(here: Office, box: Mailbox) -> None:
-    tale = Tale(history=True)
-    await here.take(*tale.begin(), tale.clock(here.clock.now() + DAY))
+    customer = Customer(history=True)
+    await here.take(*customer.begin(), customer.clock(here.clock.now() + DAY))
     row = await here.row(step="welcome_hello")
     assert (row["status"], row["history"]) == ("previewed", True)
     answer = await here.http.post(f"/v1/outbox/{row['id']}/release")
@@ -141,8 +141,8 @@ async def test_a_webhook_in_doubt_is_repeated_with_its_id(here: Office) -> None:
 
 
 async def test_a_name_cannot_break_a_header(here: Office, box: Mailbox) -> None:
-    tale = Tale()
-    await here.take(tale.person(name="Ann\r\nBcc: all@acme.test"), tale.onboarding())
+    customer = Customer()
+    await here.take(customer.person(name="Ann\r\nBcc: all@acme.test"), customer.onboarding())
     await here.time()
     await here.sends().send()
     (mail,) = box.mails
