@@ -5,11 +5,16 @@ BIN := $(VENV)/bin
 WORKERS ?= 2  # each starts servers of its own where its tests need them
 .DEFAULT_GOAL := help
 
-$(VENV)/.run: requirements.lock pyproject.toml
+LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q
+
+# What builds the project is locked too, but stands beside the environment and not in it
+$(VENV)/.run: requirements.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Waymark needs Python 3.11 or newer; set PYTHON=python3.x")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -rf $(VENV)/build
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --target $(VENV)/build -r requirements-build.lock
+	PYTHONPATH=$(CURDIR)/$(VENV)/build $(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
@@ -60,9 +65,10 @@ servers-down: $(VENV)/.dev ## stop them
 env: ## generate .env with fresh secrets for docker compose
 	sh deploy/make-env.sh
 
-lock: ## lock the dependencies with hashes (needs uv)
-	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o requirements.lock
-	uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o requirements-dev.lock
+lock: ## lock the dependencies with hashes: to run, to develop, to build (needs uv)
+	$(LOCK) -o requirements.lock pyproject.toml
+	$(LOCK) -o requirements-dev.lock --extra dev pyproject.toml
+	$(LOCK) -o requirements-build.lock --group build -c requirements-dev.lock
 
 clean: ## remove what was generated, the demo's data too
 	rm -rf $(VENV) .waymark .mypy_cache .ruff_cache .pytest_cache .hypothesis

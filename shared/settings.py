@@ -3,10 +3,13 @@
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BUNDLED_CONFIG = Path(__file__).parents[1] / "config"
+"""The definitions that come with Waymark: in a checkout its folder `config`, in a wheel a copy of that."""
 
 
 class Settings(BaseSettings):
@@ -20,7 +23,8 @@ class Settings(BaseSettings):
     )
     config: Path = Field(
         Path("config"),
-        description="folder of `lifecycle.yaml`, `plays/`, `surveys/`, `templates/`, `budget.yaml`, `referrals.yaml`",
+        description="folder of `lifecycle.yaml`, `plays/`, `surveys/`, `templates/`, `budget.yaml`, `referrals.yaml`; "
+        "where it is unset and no folder `config` is here, one process on SQLite takes those that come with Waymark",
     )
     database_url: str | None = Field(
         None,
@@ -77,6 +81,13 @@ class Settings(BaseSettings):
     notify_url: str | None = Field(None, description="where the console finds notify; unset: this host and port")
     advocacy_url: str | None = Field(None, description="where the console finds advocacy; unset: this host and port")
     log_format: Literal["text", "json"] = Field("text", description="form of the log on standard error")
+
+    @model_validator(mode="after")
+    def _find_definitions(self) -> Self:
+        """Whoever tries Waymark out has no definitions yet. A deployment that lost its own must not run on ours."""
+        if "config" not in self.model_fields_set and self.embedded and not self.config.exists():
+            self.config = BUNDLED_CONFIG
+        return self
 
     @property
     def embedded(self) -> bool:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from shared.clock import Clock, SystemClock
 from shared.keys import credentials
-from shared.settings import Settings
+from shared.settings import BUNDLED_CONFIG, Settings
 from shared.shutdown import BUDGET
 from waymark.importing import ImportResult, Target, import_file
 from waymark.serving import served
@@ -27,6 +27,10 @@ async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
     """Run services until SIGINT or SIGTERM."""
     async with served(settings, names, clock) as (_, server):
         _settled()
+        if settings.config == BUNDLED_CONFIG:
+            sys.stderr.write(
+                f"waymark: definitions are those that come with Waymark, {BUNDLED_CONFIG}: copy and change them\n"
+            )
         sys.stderr.write(f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n")
         await until_stopped(server)
     _leave()

@@ -131,3 +131,19 @@ def test_the_image_is_installed_by_hash_runs_without_root_and_starts_no_shell() 
     assert "--require-hashes" in DOCKERFILE
     assert re.search(r"^USER [1-9]\d*", DOCKERFILE, re.MULTILINE)
     assert set(starts) == {"["}
+
+
+def test_build_tools_are_locked_but_neither_run_nor_in_the_image() -> None:
+    locks = {kind: (ROOT / f"requirements{kind}.lock").read_text("utf8") for kind in ("", "-dev", "-build")}
+
+    assert "hatchling==" in locks["-build"]
+    for tool in ("hatchling==", "editables==", "trove-classifiers=="):
+        assert tool not in locks[""] + locks["-dev"]
+    for text in locks.values():
+        assert not re.search(r"https?://|--(?:extra-)?index-url|--find-links", text)
+        pinned = re.findall(r"^[a-z].*$\n.*$", text, re.MULTILINE)
+        assert len(pinned) > 5
+        assert all("==" in lines and "--hash=sha256:" in lines for lines in pinned)
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert "/opt/build" not in last
+    assert "/opt/wheels" not in last

@@ -28,7 +28,8 @@ BUS = "bus"
 OWNERS = ("ingest", "lifecycle", "notify", "advocacy")
 """Services with tables of their own."""
 _FOLDER = Path(__file__).parent
-_ROOT = _FOLDER.parent.parent
+_ROOT = Path(bus_tables.__file__).parents[2]
+"""The folder of `shared` and `services`: in a wheel not that of `waymark`."""
 _one_at_a_time = threading.Lock()
 """Alembic's `context` is one for the process."""
 
