@@ -7,21 +7,22 @@ string that follows its field in the model, of an object its class's docstring.
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
 from services.advocacy.core.definitions import Referrals, Survey
+from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.lifecycle.core.definition.model import Definition
 from services.notify.channels.table import CHANNELS
 from services.notify.core.budget import BudgetFile
-from services.notify.core.play_schema import PlayFile, StepFile
+from services.notify.core.play_schema import PlayFile
 from services.notify.definition import CompanyFile
 from shared import contracts
 from shared.contracts.topics import TOPICS, Topic
@@ -38,18 +39,22 @@ _DURATION = Annotated[str, msgspec.Meta(pattern="^\\d{1,4}[mhdw]$", description=
 
 
 class DefinitionFile(NamedTuple):
-    """A kind of file in `config/`: where files of it stand, what one may contain, and the page that explains it."""
+    """A kind of file in `config/`: where files of it stand, what one may contain, and the page that explains it.
+
+    `choices`: keys whose values come from a table of ours (`StepFile.channel`), with the names in it.
+    """
 
     name: str
     files: str
     model: type[msgspec.Struct]
     page: str
+    choices: Mapping[str, Iterable[str]] = MappingProxyType({})
 
 
 DEFINITION_FILES = (
     DefinitionFile("lifecycle", "lifecycle.yaml", Definition, "lifecycle.md"),
-    DefinitionFile("play", "plays/*.yaml", PlayFile, "plays.md"),
-    DefinitionFile("survey", "surveys/*.yaml", Survey, "surveys.md"),
+    DefinitionFile("play", "plays/*.yaml", PlayFile, "plays.md", {"StepFile.channel": CHANNELS}),
+    DefinitionFile("survey", "surveys/*.yaml", Survey, "surveys.md", {"Survey.kind": SURVEY_KINDS}),
     DefinitionFile("referrals", "referrals.yaml", Referrals, "referrals.md"),
     DefinitionFile("budget", "budget.yaml", BudgetFile, "budget.md"),
     DefinitionFile("house", "templates/house.yaml", CompanyFile, "templates.md"),
@@ -70,8 +75,9 @@ def definition_schema(file: DefinitionFile) -> dict[str, Any]:
         for key, text in described.get(name, {}).items():
             if key in part.get("properties", {}):
                 part["properties"][key]["description"] = text
-    if file.model is PlayFile:
-        parts[StepFile.__name__]["properties"]["channel"] = {"enum": [*CHANNELS]}
+    for place, choices in file.choices.items():
+        name, _, key = place.partition(".")
+        parts[name]["properties"][key]["enum"] = list(choices)
     return {"$schema": _DIALECT, "title": file.files, **reference, "$defs": parts}
 
 

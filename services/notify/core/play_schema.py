@@ -50,10 +50,7 @@ class Audience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StepFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One message or task, `after` the play began. `name` tells two steps with one template apart.
-
-    `channel` is one of the channels there are (`channels/table.py`).
-    """
+    """One message or task, `after` the play began. `name` tells two steps with one template apart."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {"guard": "when"}
 
