@@ -1,7 +1,7 @@
 """Decisions: the rows and messages that functions of the core return beside the new state of an account."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -11,6 +11,7 @@ from services.advocacy.core.referral import Code, Referral
 from shared.contracts.advocacy import AdvocateOptedIn, AskStatus, ReferralConverted, RewardBooked, SurveyAnswered
 from shared.contracts.evidence import Value
 from shared.contracts.outreach import OutreachClass, OutreachStatus
+from shared.machine import StatusMachine
 
 Purpose = Literal["survey", "referral"]
 """What a person is invited to; `invitations.py` has the descriptor of each."""
@@ -89,6 +90,14 @@ class FactRejected(DecisionBase, frozen=True, kw_only=True):
     fact: str
     event: str
     reason: str
+
+
+DELIVERY_REPORT: StatusMachine[OutreachStatus] = StatusMachine(
+    "reported delivery",
+    get_args(OutreachStatus),
+    {status: () if status == "sent" else get_args(OutreachStatus) for status in get_args(OutreachStatus)},
+)
+"""An invitation that was sent stays sent; any other report may follow any other one."""
 
 
 class ReversalRequired(DecisionBase, frozen=True, kw_only=True):

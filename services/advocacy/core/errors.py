@@ -3,7 +3,7 @@
 from typing import Literal
 
 RejectionKind = Literal["closed", "invalid", "forbidden", "unknown"]
-"""Which page or HTTP status answers: closed 410, invalid 422 (ask for it once more), forbidden 409, unknown 404."""
+"""closed: too late; invalid: ask for it once more; forbidden: the status does not allow it; unknown: no link or code of ours."""
 
 
 class Rejected(Exception):  # noqa: N818  it is an answer to a person, not a fault

@@ -1,7 +1,7 @@
 """Rewards and their double-entry ledger, in minor units: every transaction sums to zero."""
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal, assert_never, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -28,14 +28,18 @@ REWARD: StatusMachine[RewardStatus] = StatusMachine(
 
 EXPENSE = "expense:referral_rewards"
 
-LEDGER_ACCOUNT: dict[RewardStatus, str] = {
-    "pending": "liability:rewards_pending",
-    "held": "liability:rewards_held",
-    "payable": "liability:rewards_payable",
-    "paid": "assets:payouts",
-    "reversed": EXPENSE,
-}
-"""The ledger account that carries a reward's credit while it has this status."""
+
+def ledger_account(status: RewardStatus) -> str:
+    """The ledger account that carries a reward's credit while it has this status."""
+    match status:
+        case "pending" | "held" | "payable":
+            return f"liability:rewards_{status}"
+        case "paid":
+            return "assets:payouts"
+        case "reversed":
+            return EXPENSE
+        case _:
+            assert_never(status)
 
 
 class Reward(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
@@ -138,7 +142,7 @@ def _book(reward: Reward, now: datetime) -> list[Booking | RewardBooked]:
 
 def transition_reward(reward: Reward, to: RewardStatus, at: datetime) -> Booking:
     """The one way a reward's status changes. Raises IllegalTransition where the table does not allow it."""
-    transaction = _transaction(reward, LEDGER_ACCOUNT[reward.status], to, at)
+    transaction = _transaction(reward, ledger_account(reward.status), to, at)
     return Booking(replace(reward, status=REWARD.transition(reward.status, to)), transaction)
 
 
@@ -169,5 +173,5 @@ def _transaction(reward: Reward, debit: str, to: RewardStatus, at: datetime) -> 
         status=to,
         at=at,
         currency=reward.currency,
-        entries=(Entry(debit, reward.amount), Entry(LEDGER_ACCOUNT[to], -reward.amount)),
+        entries=(Entry(debit, reward.amount), Entry(ledger_account(to), -reward.amount)),
     )

@@ -6,7 +6,7 @@ code is made to be passed on: none of these routes takes a key. Every rejection 
 
 import asyncio
 from collections.abc import Awaitable
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter
@@ -32,7 +32,6 @@ from shared.service.context import ServiceContext
 
 _MAX_FORM_BYTES = 64 * 1024
 _FORM_SECONDS = 15.0
-_STATUS: dict[RejectionKind, int] = {"closed": 410, "unknown": 404, "forbidden": 409, "invalid": 422}
 
 
 class PageContext(NamedTuple):
@@ -188,7 +187,21 @@ async def _page(context: PageContext, page: Awaitable[Response]) -> Response:
     try:
         return await page
     except Rejected as error:
-        return _response(rendering.closed(context.product, error.reason), _STATUS[error.kind])
+        return _response(rendering.closed(context.product, error.reason), _http_status(error.kind))
+
+
+def _http_status(kind: RejectionKind) -> int:
+    match kind:
+        case "closed":
+            return 410
+        case "unknown":
+            return 404
+        case "forbidden":
+            return 409
+        case "invalid":
+            return 422
+        case _:
+            assert_never(kind)
 
 
 def _response(text: str, status: int = 200) -> Response:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, assert_never
 from uuid import UUID
 
 import msgspec
@@ -44,8 +44,6 @@ SurveyName = Annotated[str, Path(pattern=r"^[^\x00]{1,200}$")]
 Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
 """A value of a cursor. PostgreSQL stores no NUL."""
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
-_MOVES: dict[Move, RewardStatus] = {"approve": "held", "pay": "paid", "reverse": "reversed"}
 
 
 def router(context: ServiceContext, definitions: Definitions) -> APIRouter:
@@ -135,7 +133,19 @@ def _add_rewards(routes: APIRouter, context: ServiceContext) -> None:
     @routes.post("/rewards/{reward}/{move}", tags=["referrals"], dependencies=[admin])
     async def move_reward(reward: UUID, move: Move) -> RewardView:
         """Let a pending reward out of review (approve), note that a payable one was paid, or take one back (reverse)."""
-        return _reward_view(await _move_reward(context, str(reward), _MOVES[move]))
+        return _reward_view(await _move_reward(context, str(reward), _status_after(move)))
+
+
+def _status_after(move: Move) -> RewardStatus:
+    match move:
+        case "approve":
+            return "held"
+        case "pay":
+            return "paid"
+        case "reverse":
+            return "reversed"
+        case _:
+            assert_never(move)
 
 
 async def _move_reward(context: ServiceContext, reward_id: str, to: RewardStatus) -> Reward:

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Row, select, update
 
 from services.advocacy.core.decisions import (
+    DELIVERY_REPORT,
     Answer,
     Decision,
     DeliveryReported,
@@ -17,13 +18,14 @@ from services.advocacy.core.decisions import (
     SurveyWithheld,
 )
 from services.advocacy.core.referral import Code
-from services.advocacy.store.layouts import INVITATIONS
 from services.advocacy.tables import answer, invitation, note
 from shared.contracts.advocacy import NoteKind
+from shared.db.layouts import Layouts
 from shared.db.protocol import Read, Tx
 from shared.ids import derived
 
 _i = invitation.c
+INVITATIONS = Layouts(Invitation, 1)
 
 
 async def save(tx: Tx, decisions: Sequence[Decision]) -> None:
@@ -62,10 +64,10 @@ async def _close(tx: Tx, closed: InvitationClosed) -> None:
 
 
 async def _record_delivery(tx: Tx, report: DeliveryReported) -> None:
-    """What was sent stays sent, whatever another step of the play reports later."""
-    unsent = _i.delivery_status.is_(None) | (_i.delivery_status != "sent")
+    """The report of another step of the play may come later: the machine says whether it changes the status."""
+    allowed = _i.delivery_status.is_(None) | _i.delivery_status.in_(sorted(DELIVERY_REPORT.before(report.status)))
     values = {"delivery_status": report.status, "delivery_reason": report.reason}
-    await tx.run(update(invitation).where(_i.id == report.id, unsent).values(values))
+    await tx.run(update(invitation).where(_i.id == report.id, allowed).values(values))
 
 
 def _invitation_row(invited: Invitation) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from services.advocacy.core.decisions import Answer
 from services.advocacy.core.ledger import Reward
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.store.invitations import answer_of
-from services.advocacy.store.layouts import CODES, REFERRALS, REWARDS
+from services.advocacy.store.referrals import CODES, REFERRALS
+from services.advocacy.store.rewards import REWARDS
 from services.advocacy.tables import answer, code, invitation, ledger_entry, note, referral, reward
 from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
 from shared.db.protocol import Read
@@ -134,8 +135,8 @@ async def rewards_of(read: Read, referral_ids: Collection[str]) -> dict[str, lis
 
 async def advocates(read: Read, after: str, limit: int) -> list[tuple[Code, dict[str, int]]]:
     """Codes that somebody holds, by code, and how many referrals of each status each of them brought."""
-    held = select(code.c.body).where(code.c.code > after, code.c.account_id.is_not(None))
-    rows = await read.all(held.order_by(code.c.code).limit(limit))
+    found = select(code.c.body).where(code.c.code > after, code.c.account_id.is_not(None))
+    rows = await read.all(found.order_by(code.c.code).limit(limit))
     codes = [CODES.decode(row.body) for row in rows]
     counts = select(referral.c.code, referral.c.status, func.count().label("number"))
     brought: dict[str, dict[str, int]] = {each.code: {} for each in codes}

@@ -6,7 +6,7 @@ Locks are taken in one order: codes, then referrers, then rewards. The lock of a
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Self, assert_never
+from typing import Any, Self, assert_never
 
 from sqlalchemy import select, update
 
@@ -16,12 +16,22 @@ from services.advocacy.core.definitions import Referrals
 from services.advocacy.core.ledger import REWARD, Booking, transition_reward
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.store import invitations, rewards
-from services.advocacy.store.layouts import CODES, REFERRALS
 from services.advocacy.tables import code, referral, referrer
 from shared.contracts.advocacy import ReferralConverted, RewardBooked
+from shared.db.layouts import Layouts, renamed
 from shared.db.protocol import Read, Tx
 
 _c, _r = code.c, referral.c
+_rename_in_signup = renamed(born="first_seen_at")
+
+
+def rename_in_signup(plain: dict[str, Any]) -> dict[str, Any]:
+    """An upcaster of what has a sign-up: layout 2 has the field's name of when the account was first seen."""
+    return {**plain, "signup": _rename_in_signup(plain["signup"])} if plain.get("signup") else plain
+
+
+CODES = Layouts(Code, 1)
+REFERRALS = Layouts(Referral, 2, {1: rename_in_signup})
 
 
 async def load_codes_for_update(tx: Tx, codes: Collection[str]) -> dict[str, Code | None]:
@@ -40,10 +50,10 @@ async def lock_referrers(tx: Tx, accounts: Collection[str]) -> None:
     await tx.among(select(referrer.c.account_id).with_for_update(), referrer.c.account_id, accounts)
 
 
-async def save_code(tx: Tx, held: Code) -> None:
+async def save_code(tx: Tx, issued: Code) -> None:
     """Write the code with its holder. The caller has locked it."""
-    values = {"account_id": held.account, "user_id": held.user, "issued_at": held.issued_at, "body": CODES.encode(held)}
-    await tx.run(update(code).where(_c.code == held.code).values(values))
+    values = {"account_id": issued.account, "user_id": issued.user, "issued_at": issued.issued_at}
+    await tx.run(update(code).where(_c.code == issued.code).values(**values, body=CODES.encode(issued)))
 
 
 async def load_code(read: Read, text: str) -> Code | None:
@@ -97,8 +107,8 @@ class ReferralProcessor:
         """With everything locked that these decisions touch."""
         touching = [each for each in decisions if isinstance(each, Code | Referral)]
         codes = await load_codes_for_update(tx, {_code_in(each) for each in touching})
-        held = [each for each in touching if isinstance(each, Code)] + [each for each in codes.values() if each]
-        await lock_referrers(tx, {each.account for each in held})
+        issued = [each for each in touching if isinstance(each, Code)] + [each for each in codes.values() if each]
+        await lock_referrers(tx, {each.account for each in issued})
         return cls(tx, rules, now, codes)
 
     def is_free(self, new: Code) -> bool:
@@ -125,10 +135,10 @@ class ReferralProcessor:
         return await self._evaluate(merge_facts(await load_by_account(self._tx, observed.account), observed))
 
     async def _evaluate(self, row: Referral) -> list[Published]:
-        held = self._codes[row.signup.code]
-        booked = await rewards.count_booked(self._tx, held.account, row.cap_month) if held else 0
-        after, decisions = evaluate(row, held, booked, self._rules, self._now)
-        await save(self._tx, after, held.account if held else None)
+        code = self._codes[row.signup.code]
+        booked = await rewards.count_booked(self._tx, code.account, row.cap_month) if code else 0
+        after, decisions = evaluate(row, code, booked, self._rules, self._now)
+        await save(self._tx, after, code.account if code else None)
         published: list[Published] = []
         for decision in decisions:
             match decision:

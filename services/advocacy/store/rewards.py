@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 
 from services.advocacy.core.ledger import Booking, Reward, Transaction
-from services.advocacy.store.layouts import REWARDS
 from services.advocacy.tables import ledger_entry, reward
+from shared.db.layouts import Layouts
 from shared.db.protocol import Tx
 
 _c = reward.c
+REWARDS = Layouts(Reward, 1)
 
 
 async def book(tx: Tx, bookings: Sequence[Booking]) -> None:

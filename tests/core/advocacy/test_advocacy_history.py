@@ -12,7 +12,7 @@ from services.advocacy.core.asks import decline
 from services.advocacy.core.decisions import Invitation
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.reducer import advance, apply, timer
-from services.advocacy.store.layouts import ACCOUNTS
+from services.advocacy.store.accounts import ACCOUNTS
 
 USERS = st.sampled_from(["ann", "bob", "cleo"])
 WORDS = st.one_of(

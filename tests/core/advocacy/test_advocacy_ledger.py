@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from services.advocacy.core.attribution import evaluate
 from services.advocacy.core.ledger import (
     EXPENSE,
-    LEDGER_ACCOUNT,
     REWARD,
     Booking,
     Entry,
     Reward,
     Transaction,
     due_transitions,
+    ledger_account,
     transition_reward,
 )
 from services.advocacy.core.referral import Code, Payment, Referral, Signup
@@ -121,7 +121,7 @@ class Books(RuleBasedStateMachine):
             for entry in one.entries:
                 balance[entry.account] += entry.amount
         for reward in self.rewards.values():
-            balance[LEDGER_ACCOUNT[reward.status]] += reward.amount
+            balance[ledger_account(reward.status)] += reward.amount
             balance[EXPENSE] -= reward.amount
         assert not any(balance.values())
 

@@ -11,7 +11,7 @@ from services.advocacy.core.decisions import DeliveryReported, Invitation, Surve
 from services.advocacy.core.definitions import Trigger
 from services.advocacy.core.invitations import outreach_request
 from services.advocacy.core.reducer import advance, apply, next_due, timer
-from services.advocacy.store.layouts import ACCOUNTS
+from services.advocacy.store.accounts import ACCOUNTS
 from shared.contracts.outreach import ConsentChanged, OutreachRecorded
 from shared.durations import Duration
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from services.advocacy.core.invitations import page_address
 from services.advocacy.handlers import Handlers
-from services.advocacy.store.layouts import REFERRALS
+from services.advocacy.store.referrals import REFERRALS
 from services.advocacy.tables import referral, reward
 from shared.contracts.topics import LIFECYCLE
 from shared.db.protocol import Tx
