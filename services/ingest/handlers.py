@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import Row
 
 from services.ingest import store
 from services.ingest.core.account_resolution import Membership, resolve, unanimous_accounts, users_to_lock
@@ -16,7 +14,7 @@ from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Parked
 from shared.service import dead_letters
-from shared.service.dead_letters import InvalidRecord
+from shared.service.dead_letters import DeadLetter, InvalidRecord
 from shared.service.processor import MessageBatch
 
 GROUP = "ingest"
@@ -43,18 +41,18 @@ class Handlers:
 async def redrive(tx: Tx, ids: Sequence[str], now: datetime) -> int:
     """Process parked records again; those that are still invalid are parked anew. Returns how many were taken."""
     await store.rotate_dedupe_window(tx, now)
-    rows = await _take_parked(tx, ids, now)
-    for row in rows:
-        event = await _event_or_park(tx, row, now)
-        if event is not None and await _is_first(tx, row, event, now):
-            await _publish_or_park(tx, row.partition, [event], now)
-    return len(rows)
+    taken = await _take_parked(tx, ids, now)
+    for parked in taken:
+        event = await _event_or_park(tx, parked, now)
+        if event is not None and await _is_first(tx, parked, event, now):
+            await _publish_or_park(tx, parked.partition.number, [event], now)
+    return len(taken)
 
 
-async def _is_first(tx: Tx, row: Row[Any], event: CanonicalEvent, now: datetime) -> bool:
+async def _is_first(tx: Tx, parked: DeadLetter, event: CanonicalEvent, now: datetime) -> bool:
     """The key of a record that waited for its account was inserted on arrival; any other may have a copy meanwhile."""
-    batch = ~_batch_number(row.offset, row.partition)
-    return bool(row.waits_for or await store.insert_new_keys(tx, [event.dedupe_key], batch, now))
+    batch = ~_batch_number(parked.record.offset, parked.partition.number)
+    return bool(parked.waits_for or await store.insert_new_keys(tx, [event.dedupe_key], batch, now))
 
 
 async def _publish_or_park(tx: Tx, partition: int, events: Sequence[CanonicalEvent], now: datetime) -> None:
@@ -84,9 +82,9 @@ async def _save_and_redrive_waiting(tx: Tx, changed: dict[str, Membership], now:
     """Save changed memberships, and publish the parked events that waited for them, in the order of their times."""
     while changed:
         await store.save_memberships(tx, changed)
-        rows = await _take_parked(tx, await _waiting_for(tx, changed), now)
-        valid = [(row, await _event_or_park(tx, row, now)) for row in rows]
-        events = [msgspec.structs.replace(event, user_id=row.waits_for) for row, event in valid if event is not None]
+        taken = await _take_parked(tx, await _waiting_for(tx, changed), now)
+        valid = [(parked.waits_for, await _event_or_park(tx, parked, now)) for parked in taken]
+        events = [msgspec.structs.replace(event, user_id=user_id) for user_id, event in valid if event is not None]
         events.sort(key=lambda event: (event.at, event.id))
         resolution = resolve(events, await _with_locked(tx, events, changed, now))
         tx.emit(USAGE, resolution.resolved)
@@ -102,22 +100,21 @@ async def _with_locked(
 
 
 async def _waiting_for(tx: Tx, changed: dict[str, Membership]) -> list[str]:
-    waiting = [await dead_letters.waiting_for(tx, GROUP, users) for users in store.chunks(sorted(changed))]
-    return [row.id for rows in waiting for row in rows]
+    waiting = [await dead_letters.ids_waiting_for(tx, GROUP, users) for users in store.chunks(sorted(changed))]
+    return [dead_letter_id for ids in waiting for dead_letter_id in ids]
 
 
-async def _take_parked(tx: Tx, ids: Sequence[str], now: datetime) -> list[Row[Any]]:
-    rows = [row for some in store.chunks(ids) for row in await dead_letters.take(tx, GROUP, some, now)]
-    return sorted(rows, key=lambda row: (row.parked_at, row.partition, row.offset))
+async def _take_parked(tx: Tx, ids: Sequence[str], now: datetime) -> list[DeadLetter]:
+    parked = [one for some in store.chunks(ids) for one in await dead_letters.take(tx, GROUP, some, now)]
+    return sorted(parked, key=lambda one: (one.parked_at, one.partition.number, one.record.offset))
 
 
-async def _event_or_park(tx: Tx, row: Row[Any], now: datetime) -> CanonicalEvent | None:
+async def _event_or_park(tx: Tx, parked: DeadLetter, now: datetime) -> CanonicalEvent | None:
     """The parked record's event; None when it is still invalid, and is parked anew."""
-    record = dead_letters.record_of(row)
     try:
-        return canonical_event(record)
+        return canonical_event(parked.record)
     except Parked as why:
-        await dead_letters.add(tx, GROUP, Partition(row.topic, row.partition), [InvalidRecord(record, why)], now)
+        await dead_letters.add(tx, GROUP, parked.partition, [InvalidRecord(parked.record, why)], now)
         return None
 
 

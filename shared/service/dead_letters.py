@@ -17,6 +17,7 @@ from shared.failures import Failure, Parked
 from shared.ids import derived
 
 _ID_NAMESPACE = "parked"  # ids that exist are derived from it
+_c = dead_letter.c
 MAX_CONSECUTIVE = 50
 WINDOW = 1000
 MAX_IN_WINDOW = WINDOW // 20
@@ -28,6 +29,18 @@ class InvalidRecord(NamedTuple):
 
     record: Record
     error: Failure
+
+
+class DeadLetter(NamedTuple):
+    """A stored record, as it was read, and why it could not be processed. `waits_for`: the id whose arrival redrives it."""
+
+    id: str
+    partition: Partition
+    record: Record
+    reason: str
+    detail: str
+    waits_for: str
+    parked_at: datetime
 
 
 async def add(tx: Tx, group: str, partition: Partition, invalid: Iterable[InvalidRecord], now: datetime) -> None:
@@ -54,35 +67,34 @@ def _row(group: str, partition: Partition, record: Record, error: Failure, now: 
     }
 
 
-async def waiting_for(read: Read, group: str, subjects: Sequence[str]) -> Sequence[Row[Any]]:
-    """Open dead letters that wait for one of these to become known, oldest first."""
-    c = dead_letter.c
-    return await read.all(
-        select(dead_letter)
-        .where(c.consumer_group == group, c.waits_for.in_(subjects), c.waits_for != "", c.redriven_at.is_(None))
-        .order_by(c.parked_at, c.partition, c.offset)
+async def ids_waiting_for(read: Read, group: str, subjects: Sequence[str]) -> Sequence[str]:
+    """Open dead letters that wait for one of these ids, oldest first."""
+    rows = await read.all(
+        select(_c.id)
+        .where(_c.consumer_group == group, _c.waits_for.in_(subjects), _c.waits_for != "", _c.redriven_at.is_(None))
+        .order_by(_c.parked_at, _c.partition, _c.offset)
     )
+    return [row.id for row in rows]
 
 
-async def list_open(read: Read, group: str, reason: str | None, after: str, limit: int) -> Sequence[Row[Any]]:
+async def list_open(read: Read, group: str, reason: str | None, after: str, limit: int) -> Sequence[DeadLetter]:
     """Dead letters not yet redriven, by id."""
-    c = dead_letter.c
-    statement = select(dead_letter).where(c.consumer_group == group, c.redriven_at.is_(None), c.id > after)
+    statement = select(dead_letter).where(_c.consumer_group == group, _c.redriven_at.is_(None), _c.id > after)
     if reason:
-        statement = statement.where(c.reason == reason)
-    return await read.all(statement.order_by(c.id).limit(limit))
+        statement = statement.where(_c.reason == reason)
+    return [_dead_letter(row) for row in await read.all(statement.order_by(_c.id).limit(limit))]
 
 
-async def take(tx: Tx, group: str, ids: Sequence[str], now: datetime) -> Sequence[Row[Any]]:
+async def take(tx: Tx, group: str, ids: Sequence[str], now: datetime) -> Sequence[DeadLetter]:
     """Mark these as redriven and return those that were open: each is returned once."""
-    c = dead_letter.c
-    open_rows = update(dead_letter).where(c.consumer_group == group, c.id.in_(ids), c.redriven_at.is_(None))
-    return await tx.all(open_rows.values(redriven_at=now).returning(*c))
+    open_rows = update(dead_letter).where(_c.consumer_group == group, _c.id.in_(ids), _c.redriven_at.is_(None))
+    return [_dead_letter(row) for row in await tx.all(open_rows.values(redriven_at=now).returning(*_c))]
 
 
-def record_of(row: Row[Any]) -> Record:
-    """The record as it was read."""
-    return Record(row.offset, -1, row.timestamp, row.key, row.value, row.meta)
+def _dead_letter(row: Row[Any]) -> DeadLetter:
+    partition = Partition(row.topic, row.partition)
+    record = Record(row.offset, -1, row.timestamp, row.key, row.value, row.meta)
+    return DeadLetter(row.id, partition, record, row.reason, row.detail, row.waits_for, row.parked_at)
 
 
 class DeadLetterLimitExceeded(Exception):  # noqa: N818  not a failure yet: the processor looks for the record at fault

@@ -142,11 +142,10 @@ class BatchProcessor:
         """Handle a dead letter once more, in a transaction of its own: 1, or 0 when it fails and stays open."""
         try:
             async with self._database.transaction() as tx:
-                for row in await dead_letters.take(tx, self._group, [dead_letter_id], self._clock.now()):
-                    message = self._decoders[row.topic].decode(dead_letters.record_of(row))
-                    await self._handler(
-                        tx, MessageBatch(self._topics[row.topic], row.partition, ~row.offset, [message])
-                    )
+                for taken in await dead_letters.take(tx, self._group, [dead_letter_id], self._clock.now()):
+                    topic, number = taken.partition
+                    message = self._decoders[topic].decode(taken.record)
+                    await self._handler(tx, MessageBatch(self._topics[topic], number, ~taken.record.offset, [message]))
                     return 1
         except Exception as error:
             if is_infrastructure(error):

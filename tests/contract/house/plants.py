@@ -25,6 +25,7 @@ SHIPPED = "What ships imports nothing that does not"
 PURE = "Contracts and cores do no I/O"
 TOLD = "Contracts and cores are told the time"
 OFFLINE = "Handlers and stores reach no network"
+BUS, RUNTIME = "Inside the bus", "Inside the service runtime"
 INSIDE = {service: f"Inside {service}" for service in SERVICES}
 
 _NEIGHBOURS = [
@@ -67,6 +68,12 @@ PLANTS = [
     ),
     Plant(OFFLINE, {"services.notify.handlers": "import services.notify.effects", "services.notify.effects": ""}),
     Plant(OFFLINE, {"services.lifecycle.store": "import shared.planted", "shared.planted": "import httpx2"}),
+    *_each(BUS, "shared.bus.outbox", "import shared.bus.relay", "import shared.bus.embedded"),
+    *_each(BUS, "shared.bus.embedded", "import shared.bus.kafka"),
+    *_each(BUS, "shared.bus.utils", ""),
+    *_each(RUNTIME, "shared.service.processor", "import shared.service.consumer"),
+    *_each(RUNTIME, "shared.service.dead_letters", "import shared.service.ownership"),
+    *_each(RUNTIME, "shared.service.utils", ""),
     *_STRAYS,
     *_each(INSIDE["ingest"], "services.ingest.core.planted", "import services.ingest.http"),
     *_each(INSIDE["ingest"], "services.ingest.tables", "import services.ingest.store"),
