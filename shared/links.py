@@ -48,7 +48,7 @@ class Links:
 
     def read(self, purpose: str, token: str, now: datetime) -> dict[str, str]:
         """Whom it is about. Raises BadLink."""
-        version, kid, payload, mac = self._parts(token)
+        version, kid, payload, mac = self._fields_of(token)
         expected = self._mac(kid, purpose, payload) if kid in self._secrets else ""
         if version != _VERSION or not expected or not hmac.compare_digest(expected.encode(), mac.encode()):
             raise BadLink
@@ -62,7 +62,7 @@ class Links:
         return _text(hmac.digest(key, f"{purpose}|{_VERSION}.{kid}.{payload}".encode(), sha256))
 
     @staticmethod
-    def _parts(token: str) -> list[str]:
+    def _fields_of(token: str) -> list[str]:
         parts = token.split(".") if len(token) <= _LONGEST and token.isascii() else []
         if len(parts) != 4:
             raise BadLink

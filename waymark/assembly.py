@@ -22,7 +22,7 @@ from services.notify.wiring import wire as wire_notify
 from shared.clock import Clock
 from shared.http import health, problem
 from shared.http.app import ServiceMount
-from shared.http.bodies import Held, Whole
+from shared.http.bodies import BodyBuffer, BodyMemoryLimit
 from shared.http.health import Health
 from shared.keys import load
 from shared.service.context import Service, ServiceContext
@@ -119,7 +119,7 @@ def _root(services: Sequence[Service]) -> Starlette:
         return JSONResponse({"status": "alive", "services": [service.name for service in services]})
 
     routes = [route for service in services for route in service.root]
-    mounts = [ServiceMount(f"/{service.name}", app=Whole(service.app)) for service in services]
-    app = Starlette(routes=[Route("/livez", livez), *routes, *mounts], middleware=[Middleware(Held)])
+    mounts = [ServiceMount(f"/{service.name}", app=BodyBuffer(service.app)) for service in services]
+    app = Starlette(routes=[Route("/livez", livez), *routes, *mounts], middleware=[Middleware(BodyMemoryLimit)])
     app.router.redirect_slashes = False
     return app

@@ -23,7 +23,7 @@ from shared.bus.protocol import Bus, ProducerRecord, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE_RAW
 from shared.failures import Parked, Refused
-from shared.http.bodies import MIB, Patience, header, whole
+from shared.http.bodies import MIB, BodyTimeouts, header, read_body
 from shared.http.problem import from_error, problem
 from shared.keys import Key, Keys
 
@@ -96,12 +96,17 @@ class CaptureApi:
     """The routes that take events to the raw log."""
 
     def __init__(
-        self, bus: Bus, keys: Keys, clock: Clock, patience: Patience | None = None, fair_share: FairShare | None = None
+        self,
+        bus: Bus,
+        keys: Keys,
+        clock: Clock,
+        timeouts: BodyTimeouts | None = None,
+        fair_share: FairShare | None = None,
     ) -> None:
         self._bus = bus
         self._keys = keys
         self._clock = clock
-        self._patience = patience or Patience()
+        self._patience = timeouts or BodyTimeouts()
         self._fair_share = fair_share or FairShare()
 
     def routes(self) -> list[Route]:
@@ -201,9 +206,9 @@ def gunzip(body: bytes) -> bytes:
     return plain
 
 
-async def _read_body(request: Request, patience: Patience) -> bytes:
+async def _read_body(request: Request, timeouts: BodyTimeouts) -> bytes:
     """The body. Raises Refused: 413 beyond 10 MiB as sent or 20 MiB inflated, 408 when it is slow, 400 for broken gzip."""
-    body = await whole(request.scope, request.receive, _MAX_BODY, patience)
+    body = await read_body(request.scope, request.receive, _MAX_BODY, timeouts)
     return gunzip(body) if body[:2] == _GZIP_MAGIC else body
 
 

@@ -14,7 +14,7 @@ from services.ingest.http import CaptureApi, FairShare
 from shared.bus.producer import Size
 from shared.bus.protocol import ProducerRecord
 from shared.failures import Retry
-from shared.http.bodies import Patience
+from shared.http.bodies import BodyTimeouts
 from shared.keys import Keys
 from tests.conftest import scaled
 from tests.make import FakeClock, eventually
@@ -47,8 +47,8 @@ class SlowLog:
         await self.may.wait()
 
 
-def app(error: Exception, patience: Patience | None = None) -> Starlette:
-    return Starlette(routes=CaptureApi(NoLog(error), KEYS, FakeClock(), patience).routes())  # type: ignore[arg-type]
+def app(error: Exception, timeouts: BodyTimeouts | None = None) -> Starlette:
+    return Starlette(routes=CaptureApi(NoLog(error), KEYS, FakeClock(), timeouts).routes())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ async def test_a_database_that_is_down_is_not_our_error(
         assert [event.id for event in await site.published()] == ["meanwhile"]
 
 
-@pytest.mark.parametrize("patience", [Patience(piece=0.2), Patience(whole=0.2)])
-async def test_a_body_that_does_not_come_is_not_waited_for(patience: Patience) -> None:
-    async with listening(app(Retry("never asked"), patience)) as port:
+@pytest.mark.parametrize("timeouts", [BodyTimeouts(piece=0.2), BodyTimeouts(whole=0.2)])
+async def test_a_body_that_does_not_come_is_not_waited_for(timeouts: BodyTimeouts) -> None:
+    async with listening(app(Retry("never asked"), timeouts)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         async with asyncio.timeout(10):

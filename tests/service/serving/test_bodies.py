@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from shared.clock import SystemClock
-from shared.http.bodies import MIB, Held, Patience, Whole
+from shared.http.bodies import MIB, BodyBuffer, BodyMemoryLimit, BodyTimeouts
 from shared.keys import credentials
 from tests.conftest import embedded
 from tests.make import eventually
@@ -76,7 +76,7 @@ def post(length: int) -> bytes:
 
 
 async def test_a_body_that_is_too_large_is_told_so_over_a_wire() -> None:
-    async with listening(Whole(hello, 1000)) as port, client(port) as wordy:
+    async with listening(BodyBuffer(hello, 1000)) as port, client(port) as wordy:
         with suppress(ConnectionError):
             await wordy.say(post(1_000_000) + bytes(1_000_000))
         heard = await wordy.hear(b'"code":"too_large"')
@@ -84,14 +84,14 @@ async def test_a_body_that_is_too_large_is_told_so_over_a_wire() -> None:
 
 
 async def test_a_body_announced_too_large_need_not_come() -> None:
-    async with listening(Whole(hello, 1000)) as port, client(port) as honest:
+    async with listening(BodyBuffer(hello, 1000)) as port, client(port) as honest:
         await honest.say(post(1001))
         assert (await honest.hear(b'"code":"too_large"')).startswith(b"HTTP/1.1 413 ")
 
 
-@pytest.mark.parametrize("patience", [Patience(piece=0.2), Patience(60, 0.2)])
-async def test_a_body_that_does_not_come_is_not_waited_for(patience: Patience) -> None:
-    async with listening(Whole(hello, patience=patience)) as port, client(port) as slow:
+@pytest.mark.parametrize("timeouts", [BodyTimeouts(piece=0.2), BodyTimeouts(60, 0.2)])
+async def test_a_body_that_does_not_come_is_not_waited_for(timeouts: BodyTimeouts) -> None:
+    async with listening(BodyBuffer(hello, timeouts=timeouts)) as port, client(port) as slow:
         await slow.say(post(100) + b"{")
         heard = await slow.rest()
     assert heard.startswith(b"HTTP/1.1 408 ")
@@ -104,7 +104,7 @@ async def test_a_route_begins_when_its_body_is_here() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": message["body"]})
 
-    async with listening(Whole(echo)) as port, client(port) as friend:
+    async with listening(BodyBuffer(echo)) as port, client(port) as friend:
         await friend.say(post(4) + b"wh")
         await asyncio.sleep(0)
         await friend.say(b"ol")
@@ -118,7 +118,7 @@ async def together(clients: list[Client], size: int) -> None:
 
 async def test_all_bodies_together_hold_only_so_much() -> None:
     answered, begun = asyncio.Event(), []
-    app = Held(Whole(waiting(answered, lambda: begun.append(1))), most=2500)
+    app = BodyMemoryLimit(BodyBuffer(waiting(answered, lambda: begun.append(1))), most=2500)
     async with listening(app) as port, client(port) as one, client(port) as two, client(port) as three:
         await together([one, two], 1000)
 
@@ -138,7 +138,11 @@ async def test_all_bodies_together_hold_only_so_much() -> None:
 
 
 async def test_an_announcement_locks_nobody_out() -> None:
-    async with listening(Held(Whole(hello), most=2500)) as port, client(port) as liar, client(port) as friend:
+    async with (
+        listening(BodyMemoryLimit(BodyBuffer(hello), most=2500)) as port,
+        client(port) as liar,
+        client(port) as friend,
+    ):
         await liar.say(post(1_000_000))
         async with asyncio.timeout(PATIENCE):
             await together([friend], 2000)
