@@ -1,16 +1,16 @@
-"""Does a mistake in a definition say where it is and what was meant?"""
+"""A mistake in a definition has its line, and a suggestion where there is one."""
 
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from advocacy_making import CONFIG, SHIPPED
 
 from services.advocacy.core.definitions import Definitions, Vocabulary
 from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.advocacy.loading import load_definitions
 from shared.definitions import DefinitionError
+from tests.core.advocacy.make import CONFIG, SHIPPED
 
 NPS = """\
 name: nps

@@ -1,4 +1,4 @@
-"""How does a test hear advocacy? The service alone on its log: messages in, pages and REST over HTTP, messages out."""
+"""The running service: advocacy alone on its log, with messages in, pages and REST over HTTP, messages out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +15,7 @@ from shared.bus.protocol import Bounds, Bus, Partition, ProducerRecord
 from shared.contracts.topics import ADVOCACY, LIFECYCLE, OUTREACH, Topic
 from shared.db.protocol import Database, Read
 from shared.settings import Settings
-from tests.core.advocacy.advocacy_making import Story, day
+from tests.core.advocacy.make import Story, day
 from tests.journey.road import Road, road
 from tests.make import FakeClock, eventually
 
@@ -26,7 +26,7 @@ class Listener:
     """Reads everything that advocacy publishes, from the beginning."""
 
     def __init__(self, bus: Bus) -> None:
-        self.heard: dict[tuple[Partition, int], Any] = {}
+        self.messages: dict[tuple[Partition, int], Any] = {}
         """By place: whoever is assigned anew reads from the beginning again."""
         self._bus = bus
         self._at: dict[Partition, int] = {}
@@ -42,7 +42,7 @@ class Listener:
         async with self._bus.reader("listener", [ADVOCACY.name], self) as reader:
             while True:
                 for batch in await reader.poll(1000, 0.1):
-                    self.heard |= {(batch.partition, one.offset): _read(one.value) for one in batch.records}
+                    self.messages |= {(batch.partition, one.offset): _read(one.value) for one in batch.records}
                     self._at[batch.partition] = batch.end
 
     async def has_all(self) -> bool:
@@ -50,7 +50,7 @@ class Listener:
         return all(self._at.get(partition, -1) >= bound.end for partition, bound in bounds.items())
 
 
-class Voices(NamedTuple):
+class RunningAdvocacy(NamedTuple):
     """The running service, its clock, and who hears what it says."""
 
     road: Road
@@ -61,25 +61,25 @@ class Voices(NamedTuple):
     def database(self) -> Database:
         return self.road.assembly.contexts["advocacy"].database
 
-    async def tell(self, *stories: Story) -> None:
+    async def publish_stories(self, *stories: Story) -> None:
         """Publish what these stories say that was not published yet, and wait until it was taken."""
-        await self.say(LIFECYCLE, [message for story in stories for message in story.messages])
+        await self.publish(LIFECYCLE, [message for story in stories for message in story.messages])
         for story in stories:
             story.messages.clear()
 
-    async def say(self, topic: Topic, messages: Sequence[Any]) -> None:
+    async def publish(self, topic: Topic, messages: Sequence[Any]) -> None:
         records = [ProducerRecord(one.account.encode(), msgspec.json.encode(one)) for one in messages]
         await self.road.assembly.contexts["advocacy"].bus.publish(topic.name, records)
         await self.road.wait_until_idle()
 
-    async def outreach(self, *messages: Any) -> None:
-        await self.say(OUTREACH, messages)
+    async def publish_outreach(self, *messages: Any) -> None:
+        await self.publish(OUTREACH, messages)
 
-    async def heard(self, kind: type) -> list[Any]:
+    async def published(self, kind: type) -> list[Any]:
         """Messages of this kind that advocacy published, by account in order."""
         await self.road.wait_until_idle()
         await eventually(self.listener.has_all)
-        told = [one for _, one in sorted(self.listener.heard.items(), key=itemgetter(0)) if isinstance(one, kind)]
+        told = [one for _, one in sorted(self.listener.messages.items(), key=itemgetter(0)) if isinstance(one, kind)]
         return sorted(told, key=attrgetter("account"))
 
     async def rows(self, table: Table) -> list[Any]:
@@ -105,13 +105,15 @@ async def everything(read: Read) -> dict[str, list[Any]]:
 
 
 @asynccontextmanager
-async def voices(settings: Settings, at: float = 0, names: Sequence[str] = ("advocacy",)) -> AsyncIterator[Voices]:
+async def running_advocacy(
+    settings: Settings, at: float = 0, names: Sequence[str] = ("advocacy",)
+) -> AsyncIterator[RunningAdvocacy]:
     """Advocacy alone (or with these), on the day of that number."""
     clock = FakeClock(day(at))
     async with road(settings, names, clock) as running:
         listener = Listener(running.assembly.contexts["advocacy"].bus)
         task = asyncio.create_task(listener.listen())
-        yield Voices(running, clock, listener)
+        yield RunningAdvocacy(running, clock, listener)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

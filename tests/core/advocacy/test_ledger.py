@@ -1,10 +1,9 @@
-"""Does the money always add up, whatever is done in whatever order?"""
+"""The ledger sums to zero whatever is done in whatever order."""
 
 from collections import Counter
 from typing import get_args
 
 import pytest
-from advocacy_making import SHIPPED, day
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -25,6 +24,7 @@ from services.advocacy.core.ledger import (
 from services.advocacy.core.referral import Code, Payment, Referral, Signup
 from shared.contracts.advocacy import RewardStatus
 from shared.machine import IllegalTransition
+from tests.core.advocacy.make import SHIPPED, day
 
 RULES = SHIPPED.referrals
 STATUSES = sorted(get_args(RewardStatus))

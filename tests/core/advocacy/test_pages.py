@@ -1,4 +1,4 @@
-"""Are the hosted pages plain, safe, and right without a script?"""
+"""Hosted pages are plain, safe, and work without a script."""
 
 import re
 from base64 import b64encode
@@ -7,10 +7,10 @@ from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
-from advocacy_making import SHIPPED, day
 
 from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.advocacy.pages import rendering
+from tests.core.advocacy.make import SHIPPED, day
 
 NPS = SHIPPED.survey("nps")
 REWARDS = SHIPPED.referrals.rewards

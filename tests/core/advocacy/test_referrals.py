@@ -1,9 +1,8 @@
-"""Which referrals count, and does it matter what we hear first?"""
+"""Attribution: which referrals count, whatever is known first."""
 
 from itertools import permutations
 
 import pytest
-from advocacy_making import SHIPPED, Story, day, of, told
 from msgspec.structs import replace
 
 from services.advocacy.core.attribution import evaluate, merge_facts
@@ -12,6 +11,7 @@ from services.advocacy.core.definitions import Referrals
 from services.advocacy.core.ledger import Booking
 from services.advocacy.core.referral import Code, Referral, company_domains, normalise_email, record_click
 from shared.contracts.advocacy import AdvocateOptedIn, ReferralConverted, RewardBooked
+from tests.core.advocacy.make import SHIPPED, Story, apply_story, day, of_type
 
 RULES = SHIPPED.referrals
 CODE = Code(
@@ -27,7 +27,7 @@ def referred(email: str = "kim@newco.example", at: float = 30, **more: object) -
 def judged(story: Story, code: Code | None = CODE, rules: Referrals = RULES, cap: int = 0) -> tuple[Referral, list]:
     """Settle after every fact, as the shell does."""
     row, decisions = None, []
-    for seen in of(told(story)[1], Referral):
+    for seen in of_type(apply_story(story)[1], Referral):
         row, more = evaluate(merge_facts(row, seen), code, cap, rules, day(99))
         decisions += more
     assert row
@@ -41,14 +41,14 @@ def test_a_signup_with_a_code_is_attributed():
 
 def test_the_first_paid_invoice_converts_it_and_books_both_rewards():
     row, decisions = judged(referred().fact(60, "invoice_paid", amount=120.0).fact(90, "invoice_paid", amount=120.0))
-    (told_referrer,) = of(decisions, ReferralConverted)
-    rewards = [booking.reward for booking in of(decisions, Booking)]
+    (told_referrer,) = of_type(decisions, ReferralConverted)
+    rewards = [booking.reward for booking in of_type(decisions, Booking)]
     assert (told_referrer.account, told_referrer.referred_account, told_referrer.at) == ("acme", "newco", day(60))
     assert [(one.side, one.account, one.amount, one.status) for one in rewards] == [
         ("referrer", "acme", 5000, "pending"),
         ("referred", "newco", 2500, "pending"),
     ]
-    assert [message.reward for message in of(decisions, RewardBooked)] == [one.id for one in rewards]
+    assert [message.reward for message in of_type(decisions, RewardBooked)] == [one.id for one in rewards]
     assert (row.status, row.converted_at, row.cap_month) == ("converted", day(60), "2026-03")
 
 
@@ -104,29 +104,29 @@ def test_the_window_counts_from_the_last_click_before_the_signup():
 
 def test_a_click_after_the_attribution_takes_nothing_away():
     row, _ = judged(referred(at=80), record_click(CODE, day(50)))
-    paid = of(told(referred(at=80).fact(90, "invoice_paid", amount=9.0))[1], Referral)[-1]
+    paid = of_type(apply_story(referred(at=80).fact(90, "invoice_paid", amount=9.0))[1], Referral)[-1]
     assert evaluate(merge_facts(row, paid), record_click(CODE, day(85)), 0, RULES, day(99))[0].status == "converted"
 
 
 def test_over_the_cap_the_referrer_gets_nothing_and_the_new_customer_their_part():
     story = referred().fact(60, "invoice_paid", amount=9.0)
     _, decisions = judged(story, cap=RULES.rewards.per_referrer_per_month)
-    assert [booking.reward.side for booking in of(decisions, Booking)] == ["referred"]
-    assert of(decisions, ReferralConverted)
+    assert [booking.reward.side for booking in of_type(decisions, Booking)] == ["referred"]
+    assert of_type(decisions, ReferralConverted)
 
 
 def test_a_side_worth_nothing_has_no_reward():
     one_sided = replace(RULES, rewards=replace(RULES.rewards, referred=0))
     _, decisions = judged(referred().fact(60, "invoice_paid", amount=9.0), rules=one_sided)
-    assert [booking.reward.side for booking in of(decisions, Booking)] == ["referrer"]
+    assert [booking.reward.side for booking in of_type(decisions, Booking)] == ["referrer"]
 
 
 def test_a_refund_within_the_hold_takes_it_back_and_a_later_one_does_not():
     story = referred().fact(60, "invoice_paid", amount=9.0)
     soon, decisions = judged(story.fact(70, "invoice_refunded"))
-    assert (soon.status, len(of(decisions, ReversalRequired))) == ("reversed", 1)
+    assert (soon.status, len(of_type(decisions, ReversalRequired))) == ("reversed", 1)
     late, decisions = judged(referred().fact(60, "invoice_paid", amount=9.0).fact(95, "invoice_refunded"))
-    assert (late.status, of(decisions, ReversalRequired)) == ("converted", [])
+    assert (late.status, of_type(decisions, ReversalRequired)) == ("converted", [])
 
 
 def test_settling_again_changes_nothing():
@@ -135,21 +135,21 @@ def test_settling_again_changes_nothing():
 
 
 def test_a_signup_without_a_code_is_named_with_its_event():
-    _, decisions = told(Story("newco").stage(0, "onboarding").fact(1, "referred_signup", email="a@b.example"))
-    assert [one.reason for one in of(decisions, FactRejected)] == ["no referral_code"]
+    _, decisions = apply_story(Story("newco").stage(0, "onboarding").fact(1, "referred_signup", email="a@b.example"))
+    assert [one.reason for one in of_type(decisions, FactRejected)] == ["no referral_code"]
 
 
 def test_an_account_is_referred_once():
     again = referred().fact(31, "referred_signup", "kim", referral_code="ZZZZZZZ")
-    assert [row.signup.code for row in of(told(again)[1], Referral)] == ["ABC2DEF"]
+    assert [row.signup.code for row in of_type(apply_story(again)[1], Referral)] == ["ABC2DEF"]
 
 
 def test_a_code_an_earlier_tool_gave_out_is_known_and_not_published():
     story = Story(history=True).stage(0, "advocacy").contact(0, "ann")
-    account, decisions = told(story.fact(3, "referral_code_issued", "ann", referral_code="DEMO-1"))
-    (code,) = of(decisions, Code)
+    account, decisions = apply_story(story.fact(3, "referral_code_issued", "ann", referral_code="DEMO-1"))
+    (code,) = of_type(decisions, Code)
     assert (code.code, code.imported, code.history, account.codes) == ("DEMO1", True, True, {"ann": "DEMO1"})
-    assert not of(decisions, AdvocateOptedIn)
+    assert not of_type(decisions, AdvocateOptedIn)
 
 
 @pytest.mark.parametrize("email", ["kim@newco.example", "bob@acme.example"])
@@ -160,7 +160,7 @@ def test_whatever_is_heard_first_it_ends_the_same(email: str):
         "refunded": referred(email).fact(60, "invoice_paid", amount=9.0).fact(70, "invoice_refunded"),
     }
     for story in seen.values():
-        rows = of(told(story)[1], Referral)
+        rows = of_type(apply_story(story)[1], Referral)
         ends = {ended(order, rows) for order in permutations([*range(len(rows)), "code"]) if in_order(order)}
         assert len(ends) == 1
 
@@ -178,7 +178,7 @@ def ended(order: tuple, rows: list[Referral]) -> tuple[str, int]:
         row = row if step == "code" else merge_facts(row, rows[step])
         if row:
             row, decisions = evaluate(row, code, 0, RULES, day(99))
-            balance += len(of(decisions, ReferralConverted)) - len(of(decisions, ReversalRequired))
+            balance += len(of_type(decisions, ReferralConverted)) - len(of_type(decisions, ReversalRequired))
     assert row
     return row.status, balance
 

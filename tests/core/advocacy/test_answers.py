@@ -1,20 +1,22 @@
-"""What counts as an answer?"""
+"""Answers: the scale, the comment, and changing an answer until the survey closes."""
 
 import pytest
-from advocacy_making import SHIPPED, Story, day, of, told
 
 from services.advocacy.core.decisions import Answer, FactRejected, Invitation
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.reducer import record_answer
 from services.advocacy.core.survey_kinds import MAX_COMMENT_LENGTH, SURVEY_KINDS, parse_submission, preselected_score
 from shared.contracts.advocacy import SurveyAnswered
+from tests.core.advocacy.make import SHIPPED, Story, apply_story, day, of_type
 
 NPS = SURVEY_KINDS["nps"]
 
 
 def invited(*, history: bool = False):
-    account, decisions = told(Story(history=history).stage(0, "onboarding").contact(1, "ann").signal(5, "renewal_120"))
-    return account, of(decisions, Invitation)[0]
+    account, decisions = apply_story(
+        Story(history=history).stage(0, "onboarding").contact(1, "ann").signal(5, "renewal_120")
+    )
+    return account, of_type(decisions, Invitation)[0]
 
 
 def test_an_answer_is_kept_published_and_remembered():
@@ -81,19 +83,19 @@ def test_csat_is_another_kind_on_its_own_scale():
 
 
 def test_an_answer_from_elsewhere_is_recorded_and_not_published_again():
-    _, decisions = told(
+    _, decisions = apply_story(
         Story(history=True).stage(0, "adoption").fact(3, "nps_answered", "ann", score=9.0, comment="hi")
     )
-    (row,) = of(decisions, Answer)
+    (row,) = of_type(decisions, Answer)
     assert (row.user, row.score, row.comment, row.imported, row.history) == ("ann", 9, "hi", True, True)
-    assert not of(decisions, SurveyAnswered)
+    assert not of_type(decisions, SurveyAnswered)
 
 
 def test_an_answer_from_elsewhere_that_is_none_is_named_with_its_event():
-    _, decisions = told(Story().stage(0, "adoption").fact(3, "nps_answered", "ann", score=12.0))
-    (refused,) = of(decisions, FactRejected)
+    _, decisions = apply_story(Story().stage(0, "adoption").fact(3, "nps_answered", "ann", score=12.0))
+    (refused,) = of_type(decisions, FactRejected)
     assert (refused.event, refused.fact) == ("event-acme-nps_answered-3", "nps_answered")
-    assert not of(decisions, Answer)
+    assert not of_type(decisions, Answer)
 
 
 def test_an_older_answer_never_replaces_a_newer_one():
@@ -103,5 +105,5 @@ def test_an_older_answer_never_replaces_a_newer_one():
     late.messages = (
         Story().stage(0, "a").stage(0, "a").stage(0, "a").fact(6, "nps_answered", "ann", score=1.0).messages[-1:]
     )
-    account, _ = told(late, account=account)
+    account, _ = apply_story(late, account=account)
     assert account.scores["ann"]["nps"].score == 9

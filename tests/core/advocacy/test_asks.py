@@ -1,9 +1,8 @@
-"""Whom do we ask to refer others, and when do we stop?"""
+"""Requests to refer others: who is asked, and when a request is withdrawn."""
 
 from collections.abc import Callable
 
 import pytest
-from advocacy_making import SHIPPED, Story, day, of, promoter, told
 from msgspec.structs import replace
 
 from services.advocacy.core.account import Account, LastScore
@@ -16,16 +15,17 @@ from services.advocacy.core.reducer import advance, record_answer
 from services.advocacy.core.referral import Code
 from services.advocacy.core.survey_kinds import Submission
 from shared.contracts.advocacy import AdvocateOptedIn
+from tests.core.advocacy.make import SHIPPED, Story, apply_story, day, of_type, promoter
 
 RULES = SHIPPED.referrals
 
 
 def asks(decisions: list) -> list[Invitation]:
-    return [one for one in of(decisions, Invitation) if one.purpose == "referral"]
+    return [one for one in of_type(decisions, Invitation) if one.purpose == "referral"]
 
 
 def asked() -> tuple[Account, Invitation]:
-    account, decisions = told(promoter().stage(200, "advocacy"))
+    account, decisions = apply_story(promoter().stage(200, "advocacy"))
     return account, asks(decisions)[0]
 
 
@@ -36,7 +36,7 @@ def test_a_promoter_of_a_healthy_old_account_is_asked_on_entering_advocacy():
 
 
 def test_the_candidate_signal_asks_too():
-    _, decisions = told(promoter().signal(200, "advocate_candidate"))
+    _, decisions = apply_story(promoter().signal(200, "advocate_candidate"))
     assert len(asks(decisions)) == 1
 
 
@@ -55,19 +55,19 @@ def test_the_candidate_signal_asks_too():
     ],
 )
 def test_each_rule_alone_stops_the_ask_and_says_why(story: Story, reason: str):
-    account, decisions = told(story)
+    account, decisions = apply_story(story)
     assert not asks(decisions)
     assert any(reason in said for said in reasons_not_to_ask(account, RULES.ask))
 
 
 def test_a_candidate_is_asked_when_the_last_obstacle_goes():
     story = promoter().flag(190, "at_risk").signal(200, "advocate_candidate").flag(210, "at_risk", raised=False)
-    _, decisions = told(story)
+    _, decisions = apply_story(story)
     assert [ask.at for ask in asks(decisions)] == [day(210)]
 
 
 def test_time_alone_may_lift_the_last_obstacle():
-    account, decisions = told(promoter().stage(175, "advocacy"))
+    account, decisions = apply_story(promoter().stage(175, "advocacy"))
     assert not asks(decisions)
     _, decisions = advance(account, day(300), SHIPPED)
     assert [ask.at for ask in asks(decisions)] == [day(180)]
@@ -75,7 +75,7 @@ def test_time_alone_may_lift_the_last_obstacle():
 
 def test_after_an_ask_the_account_rests_for_ninety_days():
     story = promoter().stage(200, "advocacy").fact(280, "nps_answered", "ann", score=9.0)
-    account, decisions = told(story.signal(285, "advocate_candidate"))
+    account, decisions = apply_story(story.signal(285, "advocate_candidate"))
     assert len(asks(decisions)) == 1
     _, decisions = advance(account, day(400), SHIPPED)
     assert [ask.at for ask in asks(decisions)] == [day(290)]
@@ -94,7 +94,7 @@ def test_who_holds_a_code_already_is_not_asked_again():
 def test_the_keenest_and_latest_promoter_is_asked():
     story = promoter().contact(171, "bob").contact(171, "cleo")
     story.fact(172, "nps_answered", "bob", score=9.0).fact(173, "nps_answered", "cleo", score=10.0)
-    _, decisions = told(story.stage(200, "advocacy"))
+    _, decisions = apply_story(story.stage(200, "advocacy"))
     assert [ask.user for ask in asks(decisions)] == ["cleo"]
 
 
@@ -111,8 +111,8 @@ def test_the_keenest_and_latest_promoter_is_asked():
     ],
 )
 def test_an_ask_that_is_out_is_withdrawn_at_once_when_the_account_falls(fall: Callable[[Story], Story], reason: str):
-    account, decisions = told(fall(promoter().stage(200, "advocacy")))
-    (closed,) = of(decisions, InvitationClosed)
+    account, decisions = apply_story(fall(promoter().stage(200, "advocacy")))
+    (closed,) = of_type(decisions, InvitationClosed)
     assert (closed.id, closed.status, closed.reason, closed.at) == (
         asks(decisions)[0].id,
         "withdrawn",
@@ -127,13 +127,13 @@ def test_an_unhappy_answer_on_our_own_page_withdraws_the_ask():
     account, ask = asked()
     invitation = replace(ask, id="s", purpose="survey", name="nps")
     account, decisions = record_answer(account, invitation, None, Submission(2, ""), SHIPPED, day(201))
-    assert [closed.status for closed in of(decisions, InvitationClosed)] == ["withdrawn"]
+    assert [closed.status for closed in of_type(decisions, InvitationClosed)] == ["withdrawn"]
 
 
 def test_opting_in_gives_a_code_and_tells_of_it():
     account, ask = asked()
     account, decisions = opt_in(account, ask.id, RULES, day(202))
-    (code,), (message,) = of(decisions, Code), of(decisions, AdvocateOptedIn)
+    (code,), (message,) = of_type(decisions, Code), of_type(decisions, AdvocateOptedIn)
     assert code.code == message.code == account.codes["ann"] == derive_code("acme", "ann")
     assert (code.email, code.domains, code.issued_at) == ("ann@acme.example", ("acme.example",), day(202))
     assert opt_in(account, ask.id, RULES, day(220)) == (account, [])
@@ -143,7 +143,7 @@ def test_a_code_somebody_holds_is_answered_with_the_next_one():
     account, ask = asked()
     _, first = opt_in(account, ask.id, RULES, day(202))
     _, second = opt_in(account, ask.id, RULES, day(202), attempt=1)
-    assert of(first, Code)[0].code != of(second, Code)[0].code
+    assert of_type(first, Code)[0].code != of_type(second, Code)[0].code
 
 
 def test_declining_gives_a_hundred_and_eighty_days_of_peace():
@@ -152,7 +152,7 @@ def test_declining_gives_a_hundred_and_eighty_days_of_peace():
     assert decline(account, ask.id, day(206)) == (account, [])
     late = Story()
     late.messages = promoter().stage(1, "x").stage(1, "x").fact(380, "nps_answered", "ann", score=10.0).messages[-1:]
-    account, decisions = told(late, account=account)
+    account, decisions = apply_story(late, account=account)
     assert not asks(decisions)
     assert reasons_not_to_ask(account, RULES.ask) == ["declined within 180 days"]
     _, decisions = advance(account, day(400), SHIPPED)
@@ -163,7 +163,7 @@ def test_who_declined_may_still_change_their_mind_while_it_is_open():
     account, ask = asked()
     account, _ = decline(account, ask.id, day(201))
     account, decisions = opt_in(account, ask.id, RULES, day(202))
-    assert of(decisions, Code)
+    assert of_type(decisions, Code)
     with pytest.raises(Rejected, match="accepted"):
         decline(account, ask.id, day(203))
 
@@ -181,7 +181,7 @@ def test_an_ask_nobody_made_is_refused():
 
 
 def test_an_ask_of_an_imported_past_is_planned_marked_and_cannot_be_taken_up():
-    account, decisions = told(promoter(history=True).stage(200, "advocacy"))
+    account, decisions = apply_story(promoter(history=True).stage(200, "advocacy"))
     (ask,) = asks(decisions)
     assert ask.history
     with pytest.raises(Rejected):
@@ -190,7 +190,7 @@ def test_an_ask_of_an_imported_past_is_planned_marked_and_cannot_be_taken_up():
 
 def test_referrals_can_be_switched_off():
     off = Definitions(SHIPPED.surveys, replace(RULES, enabled=False), SHIPPED.kinds, SHIPPED.versions)
-    _, decisions = told(promoter().stage(200, "advocacy"), off)
+    _, decisions = apply_story(promoter().stage(200, "advocacy"), off)
     assert not asks(decisions)
 
 

@@ -1,9 +1,8 @@
-"""Is the history the same however it is cut, and does nobody get asked too often, whatever happens?"""
+"""Properties of any history: how it is cut changes nothing, and nobody is asked too often."""
 
 from datetime import timedelta
 from itertools import pairwise
 
-from advocacy_making import SHIPPED, Story, day, told
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from services.advocacy.core.decisions import Invitation
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.reducer import advance, apply, timer
 from services.advocacy.store.accounts import ACCOUNTS
+from tests.core.advocacy.make import SHIPPED, Story, apply_story, day
 
 USERS = st.sampled_from(["ann", "bob", "cleo"])
 WORDS = st.one_of(
@@ -62,7 +62,7 @@ def declined(account: Account) -> Account:
 
 @given(STREAMS, st.booleans())
 def test_no_survey_reaches_a_person_twice_in_thirty_days_nor_the_same_in_ninety(stream: list, ordered: bool):
-    _, decisions = told(spoken(stream, sorted_by_time=ordered))
+    _, decisions = apply_story(spoken(stream, sorted_by_time=ordered))
     surveys = invitations(decisions, "survey")
     assert len({one.id for one in surveys}) == len(surveys)
     for user in {one.user for one in surveys}:
@@ -74,7 +74,7 @@ def test_no_survey_reaches_a_person_twice_in_thirty_days_nor_the_same_in_ninety(
 @given(STREAMS, st.sets(st.integers(0, 60)), st.booleans())
 def test_cutting_the_stream_or_waking_by_a_timer_changes_nothing(stream: list, cuts: set[int], timers: bool):
     story = spoken(stream)
-    whole, expected = told(story)
+    whole, expected = apply_story(story)
     account, decisions = Account(id="acme"), []
     for number, message in enumerate(story.messages):
         if number in cuts:
@@ -89,7 +89,7 @@ def test_cutting_the_stream_or_waking_by_a_timer_changes_nothing(stream: list, c
 
 @given(STREAMS, DAYS, DAYS)
 def test_time_may_pass_in_any_number_of_steps(stream: list, one: float, two: float):
-    account, _ = told(spoken(stream))
+    account, _ = apply_story(spoken(stream))
     halfway, early = advance(account, account.clock + timedelta(days=one * 5), SHIPPED)
     end = account.clock + timedelta(days=(one + two) * 5)
     after, late = advance(halfway, end, SHIPPED)
@@ -99,9 +99,9 @@ def test_time_may_pass_in_any_number_of_steps(stream: list, one: float, two: flo
 @given(STREAMS)
 def test_hearing_everything_twice_changes_nothing(stream: list):
     story = spoken(stream)
-    once, decisions = told(story)
+    once, decisions = apply_story(story)
     story.messages = [message for message in story.messages for _ in range(2)]
-    assert told(story) == (once, decisions)
+    assert apply_story(story) == (once, decisions)
 
 
 @given(STREAMS)
@@ -110,11 +110,11 @@ def test_an_imported_past_never_plans_anything_for_the_living(stream: list):
     story.messages = [
         type(m)(**{f: getattr(m, f) for f in m.__struct_fields__} | {"history": True}) for m in story.messages
     ]
-    account, decisions = told(story)
+    account, decisions = apply_story(story)
     assert all(one.history for one in decisions if isinstance(one, Invitation))
     assert timer(account, SHIPPED) is None
 
 
 def test_the_clock_never_runs_backwards():
-    account, _ = told(Story().stage(10, "onboarding").stage(5, "adoption"))
+    account, _ = apply_story(Story().stage(10, "onboarding").stage(5, "adoption"))
     assert account.clock == day(10)

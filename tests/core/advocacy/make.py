@@ -1,4 +1,4 @@
-"""What do these tests start from? The shipped definitions, and messages told in a few words."""
+"""Builders for the core of advocacy: the shipped definitions, and one account's messages by day."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,7 +79,9 @@ class Story:
         return self._add(self._build.clock(day(number), live=live))
 
 
-def told(story: Story, definitions: Definitions = SHIPPED, account: Account | None = None) -> tuple[Account, list[Any]]:
+def apply_story(
+    story: Story, definitions: Definitions = SHIPPED, account: Account | None = None
+) -> tuple[Account, list[Any]]:
     """The account after the whole story, and everything decided on the way."""
     account = account or Account(id=story.account)
     decisions: list[Decision] = []
@@ -89,7 +91,7 @@ def told(story: Story, definitions: Definitions = SHIPPED, account: Account | No
     return account, decisions
 
 
-def of(decisions: list[Any], kind: type) -> list[Any]:
+def of_type(decisions: list[Any], kind: type) -> list[Any]:
     return [decision for decision in decisions if isinstance(decision, kind)]
 
 

@@ -1,4 +1,4 @@
-"""What may a company set, and what is it told when it set something wrong?"""
+"""Definition files of a company: settings that the pages follow, and mistakes by line."""
 
 import shutil
 from pathlib import Path
@@ -9,8 +9,8 @@ from services.advocacy.loading import definitions, product
 from shared.definitions import DefinitionError
 from shared.settings import Settings
 from tests.conftest import ROOT, Deployment
-from tests.core.advocacy.advocacy_making import Story
-from tests.service.advocacy.voices import voices
+from tests.core.advocacy.make import Story
+from tests.service.advocacy.make import running_advocacy
 
 
 @pytest.fixture
@@ -25,11 +25,13 @@ def also(file: Path, text: str) -> None:
 
 async def test_a_codes_link_leads_to_the_companys_signup(deployment: Deployment, config: Path) -> None:
     also(config / "referrals.yaml", "signup_url: https://app.example.com/join?plan=pro")
-    async with voices(deployment.settings.model_copy(update={"config": config})) as heard:
-        await heard.tell(Story().stage(0, "retention").fact(1, "referral_code_issued", "ann", referral_code="ANN-7"))
+    async with running_advocacy(deployment.settings.model_copy(update={"config": config})) as advocacy:
+        await advocacy.publish_stories(
+            Story().stage(0, "retention").fact(1, "referral_code_issued", "ann", referral_code="ANN-7")
+        )
         for answer in (
-            await heard.get(f"{heard.road.url}/advocacy/c/ann7"),
-            await heard.post(f"{heard.road.url}/advocacy/c/ann7"),
+            await advocacy.get(f"{advocacy.road.url}/advocacy/c/ann7"),
+            await advocacy.post(f"{advocacy.road.url}/advocacy/c/ann7"),
         ):
             assert answer.status_code == 303
             assert answer.headers["location"] == "https://app.example.com/join?plan=pro&referral_code=ANN7"

@@ -1,4 +1,4 @@
-"""Does it matter how the log is cut, or who comes first? The same messages give the same rows."""
+"""How the log is cut into batches, and which of two transactions is first, changes no row."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,9 +21,9 @@ from shared.links import Links
 from shared.service.processor import MessageBatch
 from shared.storage import Storage
 from tests.conftest import Deployment
-from tests.core.advocacy.advocacy_making import SHIPPED, Story, promoter
+from tests.core.advocacy.make import SHIPPED, Story, promoter
 from tests.make import FakeClock, migrated_storage
-from tests.service.advocacy.voices import everything, surveyed
+from tests.service.advocacy.make import everything, surveyed
 
 
 @pytest.fixture
