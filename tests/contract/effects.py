@@ -1,4 +1,4 @@
-"""What do tests of a consumer watch? Rows that a handler writes, one a record, and failures where a test wants them."""
+"""Consumer test harness: a handler that writes a row for each record, and fails where a test says so."""
 
 import asyncio
 from collections.abc import Sequence
@@ -73,8 +73,8 @@ async def ids(opened: Storage) -> list[int]:
         return [row.id for row in await view.all(select(effects.c.id).order_by(effects.c.id))]
 
 
-async def aside(opened: Storage) -> Sequence[tuple[bytes, str, str]]:
-    """What was parked, in order: value, reason, detail."""
+async def dead_letters(opened: Storage) -> Sequence[tuple[bytes, str, str]]:
+    """The dead letters, in order: value, reason, detail."""
     async with opened.database.snapshot() as view:
         rows = await view.all(select(dead_letter).order_by(dead_letter.c.partition, dead_letter.c.offset))
     return [(row.value, row.reason, row.detail) for row in rows]

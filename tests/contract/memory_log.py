@@ -1,4 +1,4 @@
-"""A log in memory, and readers of it that misbehave as real ones do: what does the consumer make of them?"""
+"""In-memory log with readers that misbehave as real ones do: wrong positions, silence, markers, lost records."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +13,7 @@ ONLY = Partition(USAGE_RAW.name, 0)
 class MemoryBus:
     """One partition of one topic.
 
-    `wrong` is where its readers stand until somebody seeks (None: where they were told). Once somebody has claimed it,
+    `wrong` is where its readers stand until somebody seeks (None: where the listener says). Once somebody has claimed it,
     it loses what stands before `loses`. From `silent` on its readers hand out nothing; `markers` follow the last record.
     """
 
@@ -41,9 +41,9 @@ class MemoryBus:
 
     @asynccontextmanager
     async def reader(self, group: str, topics: Sequence[str], listener: RebalanceListener) -> AsyncIterator[Reader]:  # noqa: ARG002
-        told = (await listener.on_assigned(await self.bounds(topics)))[ONLY]
+        start = (await listener.on_assigned(await self.bounds(topics)))[ONLY]
         self.records = [record for record in self.records if record.offset >= self.loses]
-        yield MemoryReader(self, told if self.wrong is None else self.wrong)
+        yield MemoryReader(self, start if self.wrong is None else self.wrong)
 
     async def bounds(self, topics: Sequence[str]) -> dict[Partition, Bounds]:  # noqa: ARG002
         self.asked += 1

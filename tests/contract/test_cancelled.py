@@ -1,4 +1,4 @@
-"""What does a cancelled caller leave behind? Nothing: no connection, no lock, no open transaction; on both deployments."""
+"""Cancellation: a cancelled caller leaves no connection, no lock and no open transaction behind, on both deployments."""
 
 import asyncio
 import subprocess

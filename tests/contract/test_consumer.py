@@ -1,4 +1,4 @@
-"""What does a consumer promise? Every record's effect once, whatever fails in between; on both deployments."""
+"""Consumer: every record has its effect once, whatever fails in between, on both deployments."""
 
 import asyncio
 from collections.abc import AsyncIterator

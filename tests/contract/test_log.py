@@ -1,4 +1,4 @@
-"""What does a log promise? The same suite for the log in the database and for Kafka."""
+"""Log protocol: one suite for the log in the database and for Kafka."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

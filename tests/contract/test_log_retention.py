@@ -1,4 +1,4 @@
-"""What goes from the embedded log, and what never does?"""
+"""Log retention: what is deleted from the embedded log, and what never is."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How much is in memory at once? As many records as asked for, and no more bytes than we can hold."""
+"""Memory bounds: no more records than asked for, and no more bytes than fit, are in memory at once."""
 
 import asyncio
 import random  # noqa: TID251  bytes that no compression makes smaller, seeded
@@ -72,16 +72,16 @@ async def test_what_waits_to_be_written_is_bounded_in_bytes_and_freed_when_it_is
     async def flush(_topic: str, _records: list[ProducerRecord]) -> None:
         await gate.wait()
 
-    gather = GroupCommit(flush, Size(1000, 100))
+    group_commit = GroupCommit(flush, Size(1000, 100))
 
     def two() -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(gather.publish("t", [ProducerRecord(b"k", b"x" * 39)])) for _ in range(2)]
+        return [asyncio.create_task(group_commit.publish("t", [ProducerRecord(b"k", b"x" * 39)])) for _ in range(2)]
 
     waiting = two()
     await asyncio.sleep(0)
     with pytest.raises(Retry, match="too much is waiting"):
-        await gather.publish("t", [ProducerRecord(b"k", b"x" * 39)])
+        await group_commit.publish("t", [ProducerRecord(b"k", b"x" * 39)])
     gate.set()
     await asyncio.gather(*waiting)
-    await gather.publish("t", [ProducerRecord(b"k", b"x" * 500)])
+    await group_commit.publish("t", [ProducerRecord(b"k", b"x" * 500)])
     await asyncio.gather(*two())

@@ -1,4 +1,4 @@
-"""What does an outage park? Nothing, however it shows; and what a record breaks is never taken for an outage."""
+"""Outages: none of them makes a dead letter, and no error of a record is mistaken for an outage."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ from shared.service.processor import MessageBatch
 from shared.service.supervisor import SupervisedLoop
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
-from tests.contract.effects import Effects, aside, consumer, count, ids, prepare, publish, until
+from tests.contract.effects import Effects, consumer, count, dead_letters, ids, prepare, publish, until
 from tests.make import eventually, migrated_storage
 
 WORLD = {
@@ -232,7 +232,7 @@ async def test_as_the_real_postgresql_says_it(opened: Storage, statements: list[
 async def test_a_nul_character_is_the_records_fault_and_stops_nobody(opened: Storage) -> None:
     await opened.bus.publish(USAGE_RAW.name, [ProducerRecord(b"k", b"w-1-a\x00b"), ProducerRecord(b"k", b"w-2")])
     await until(opened, 1, consumer(opened, Effects()))
-    assert [(value, reason) for value, reason, _ in await aside(opened)] == [(b"w-1-a\x00b", "handler_failed")]
+    assert [(value, reason) for value, reason, _ in await dead_letters(opened)] == [(b"w-1-a\x00b", "handler_failed")]
 
 
 class Slow(Effects):
@@ -259,20 +259,20 @@ async def test_a_database_that_goes_away_in_the_middle_parks_nothing_and_repeats
         await publish(opened_store, 0, 1500)
         effect = Slow()
         reading = consumer(opened_store, effect, limit=20)
-        kept = asyncio.create_task(SupervisedLoop("g", reading.run).run())
+        supervised = asyncio.create_task(SupervisedLoop("g", reading.run).run())
 
         async def under_way() -> bool:
             return effect.batches > 10
 
         async def done() -> bool:
-            assert not kept.done()
+            assert not supervised.done()
             return await count(opened_store) >= 1500
 
         await eventually(under_way)
         await asyncio.to_thread(postgres.kill if how == "kill" else lambda: postgres.stop(how))  # type: ignore[arg-type]
         await asyncio.to_thread(postgres.start)
         await eventually(done)
-        kept.cancel()
-        await asyncio.gather(kept, return_exceptions=True)
+        supervised.cancel()
+        await asyncio.gather(supervised, return_exceptions=True)
         assert await ids(opened_store) == list(range(1500))
-        assert await aside(opened_store) == []
+        assert await dead_letters(opened_store) == []

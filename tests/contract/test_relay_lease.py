@@ -1,4 +1,4 @@
-"""Who carries the log when its relay stops? Another one, at once: the lease is given back."""
+"""Relay lease: when a relay stops another one continues at once, since the lease is given back."""
 
 import asyncio
 from pathlib import Path
@@ -21,11 +21,11 @@ async def test_a_relay_that_stops_gives_its_lease_back(request: pytest.FixtureRe
     until = select(relay_lease.c.expires_at).where(relay_lease.c.service == "ingest")
     async with assembled(settings, ["ingest"], FakeClock()) as assembly:
 
-        async def taken() -> bool:
+        async def acquired() -> bool:
             async with assembly.contexts["ingest"].database.snapshot() as read:
                 return bool((await read.scalar(until) or NOON) > NOON)
 
-        await eventually(taken)
+        await eventually(acquired)
     async with migrated_storage(settings, owner="another") as opened, opened.database.snapshot() as read:
         assert await read.scalar(until) == NOON
 

@@ -1,4 +1,4 @@
-"""How soon are the partitions of a process that died somebody else's? After the session that the operator has set."""
+"""Session timeout: after it the partitions of a process that died go to other members of its group."""
 
 import asyncio
 import sys

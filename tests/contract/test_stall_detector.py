@@ -1,4 +1,4 @@
-"""Does anybody notice a reader that has fallen silent? And is nobody taken for silent who only has nothing to say?"""
+"""Stall detector: a reader that returns nothing is replaced only if the log has more."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""May time run ahead of the messages? Only when the log itself says that there are none."""
+"""Timers: they run ahead of the messages only where the log itself says that there are none."""
 
 import asyncio
 from collections.abc import Sequence

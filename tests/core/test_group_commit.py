@@ -1,4 +1,4 @@
-"""How much may wait for the log? So many records, so many bytes: beyond, everybody is told to come again."""
+"""Group commit: the number and bytes of pending records are bounded; beyond, publishers are told to retry later."""
 
 import asyncio
 from collections.abc import Sequence

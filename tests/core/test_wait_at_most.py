@@ -1,4 +1,4 @@
-"""Does a loop that waits for news hear that it should stop, even when both come at once?"""
+"""Waiting for an append: a loop that is cancelled in the moment of an append still stops."""
 
 import asyncio
 

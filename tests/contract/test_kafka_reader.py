@@ -1,4 +1,4 @@
-"""What does a reader on Kafka make of an assignment? Its owner's place, measured against a log that goes on meanwhile."""
+"""Kafka reader: assignments start at the listener's cursor, measured against a log that grows meanwhile."""
 
 from collections.abc import Sequence
 from typing import Any

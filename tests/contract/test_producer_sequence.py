@@ -1,4 +1,4 @@
-"""What does a reader make of its producer's own sequence? Repetitions are dropped, a hole stops it."""
+"""Producer sequence: a consumer drops repeated records, and halts at a hole."""
 
 import pytest
 

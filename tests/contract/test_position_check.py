@@ -1,4 +1,4 @@
-"""Is a record ever skipped? Not by a reader that stands in the wrong place, nor by a claim of yesterday."""
+"""Position check: no record is skipped, neither by a misplaced reader nor by an outdated claim."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

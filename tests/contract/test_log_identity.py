@@ -1,4 +1,4 @@
-"""Is it still the log that we read? One that was made anew, or truncated and filled again, stops the reader."""
+"""Log identity: a log that was recreated, or truncated and filled anew, halts the consumer."""
 
 from pathlib import Path
 
@@ -100,14 +100,14 @@ async def test_a_cursor_without_a_hash_or_moved_by_hand_is_believed(
         await publish_others(opened, 0, READ + 60)
         async with opened.database.transaction() as tx:
             await tx.run(update(consumer_cursor).values(cursor))
-        again = READ - 3 * opened.bus.partitions(USAGE_RAW.name) if "next_offset" in cursor else 0
-        await until(opened, READ + 60 + again, consumer(opened, Effects(), "two"))
+        reread = READ - 3 * opened.bus.partitions(USAGE_RAW.name) if "next_offset" in cursor else 0
+        await until(opened, READ + 60 + reread, consumer(opened, Effects(), "two"))
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize(("kept", "halts"), [(0, False), (5, True)])
+@pytest.mark.parametrize(("left", "halts"), [(0, False), (5, True)])
 async def test_retention_shorter_than_the_outage_halts_but_a_log_that_only_forgot_what_was_read_does_not(
-    request: pytest.FixtureRequest, tmp_path: Path, kept: int, halts: bool
+    request: pytest.FixtureRequest, tmp_path: Path, left: int, halts: bool
 ) -> None:
     one = Deployment("scaled", scaled(request, tmp_path))
     async with migrated_storage(one.settings) as opened:
@@ -120,13 +120,13 @@ async def test_retention_shorter_than_the_outage_halts_but_a_log_that_only_forgo
         [part] = [tp.number for tp, bound in bounds.items() if bound.end]
         here = TopicPartition(one.settings.topic_prefix + USAGE_RAW.name, part)
         async with admin_of(one) as admin:
-            await admin.delete_records({here: RecordsToDelete(before_offset=10 + kept)})
-        again = consumer(opened, Effects(), "two")
+            await admin.delete_records({here: RecordsToDelete(before_offset=10 + left)})
+        second = consumer(opened, Effects(), "two")
         if halts:
             with pytest.raises(Halted, match=r"at 10 of .* which holds 15 to 30"):
-                await run_until_it_fails(again)
+                await run_until_it_fails(second)
         else:
-            await until(opened, 30, again)
+            await until(opened, 30, second)
 
 
 def test_every_field_of_a_record_is_in_its_fingerprint() -> None:
