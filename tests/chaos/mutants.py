@@ -132,7 +132,8 @@ def _drawn(*cause: Any) -> str:
 
 
 async def _changed_by_anybody(tx: Any, record: Any, to: str, **values: Any) -> bool:
-    return await tx.run(update(delivery).where(delivery.c.id == record.id).values(status=to, **values)) == 1
+    moved = values if to == record.status else {"status": to, **values}
+    return await tx.run(update(delivery).where(delivery.c.id == record.id).values(moved)) == 1
 
 
 async def _unasked_by_lease(self: Any, tx: Any, record: Any, now: Any) -> bool:
