@@ -5,6 +5,8 @@ is wrong becomes a `DefinitionError` naming file, line, what is wrong and what w
 
 A struct whose keys were renamed says so: `RENAMED: ClassVar[Mapping[str, str]] = {"rest": "cooldown"}`. A file that still
 has the old key gets the mistake "'rest' is now 'cooldown'" at its line.
+
+Of several structs with a tag one may be the default: `DEFAULT_KIND: ClassVar[bool] = True`. A value that names no kind is of it.
 """
 
 import difflib
@@ -85,6 +87,7 @@ def load(path: Path, model: type[T]) -> Loaded[T]:
     lines: dict[At, int] = {(): 1}
     if node is not None and (mistakes := list(_walk(node, (), lines, file))):
         raise DefinitionError(mistakes)
+    _name_default_kinds(inspect.type_info(model), plain)
     if renamed := [Mistake(file, _line(lines, at), problem) for at, problem in _renamed(model, plain)]:
         raise DefinitionError(renamed)
     try:
@@ -155,6 +158,15 @@ def _depth(node: yaml.Node | None, level: int = 1) -> None:
 def _renamed(model: Any, plain: Any) -> Iterator[tuple[At, str]]:
     """The renamed keys under a value, each with what it is called now."""
     return _old_keys(inspect.type_info(model), plain, ())
+
+
+def _name_default_kinds(kind: inspect.Type, plain: Any) -> None:
+    """Write the kind into values that name none, where a struct is the default of several (`DEFAULT_KIND`)."""
+    for one in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
+        if isinstance(one, inspect.StructType) and isinstance(plain, dict) and getattr(one.cls, "DEFAULT_KIND", False):
+            plain.setdefault(one.tag_field, one.tag)
+        for step, inner in _inner(one, plain):
+            _name_default_kinds(inner, plain[step])
 
 
 def _old_keys(kind: inspect.Type, plain: Any, at: At) -> Iterator[tuple[At, str]]:

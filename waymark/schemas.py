@@ -41,7 +41,7 @@ _DURATION = Annotated[str, msgspec.Meta(pattern="^\\d{1,4}[mhdw]$", description=
 class DefinitionFile(NamedTuple):
     """A kind of file in `config/`: where files of it stand, what one may contain, and the page that explains it.
 
-    `choices`: keys whose values come from a table of ours (`StepFile.channel`), with the names in it.
+    `choices`: keys whose values come from a table of ours (`MessageStepFile.channel`), with the names in it.
     """
 
     name: str
@@ -53,7 +53,7 @@ class DefinitionFile(NamedTuple):
 
 DEFINITION_FILES = (
     DefinitionFile("lifecycle", "lifecycle.yaml", Definition, "lifecycle.md"),
-    DefinitionFile("play", "plays/*.yaml", PlayFile, "plays.md", {"StepFile.channel": CHANNELS}),
+    DefinitionFile("play", "plays/*.yaml", PlayFile, "plays.md", {"MessageStepFile.channel": CHANNELS}),
     DefinitionFile("survey", "surveys/*.yaml", Survey, "surveys.md", {"Survey.kind": SURVEY_KINDS}),
     DefinitionFile("referrals", "referrals.yaml", Referrals, "referrals.md"),
     DefinitionFile("budget", "budget.yaml", BudgetFile, "budget.md"),
@@ -75,6 +75,9 @@ def definition_schema(file: DefinitionFile) -> dict[str, Any]:
         for key, text in described.get(name, {}).items():
             if key in part.get("properties", {}):
                 part["properties"][key]["description"] = text
+    for struct in _structs(file.model, set()):
+        if getattr(struct, "DEFAULT_KIND", False):
+            parts[struct.__name__]["required"].remove(struct.__struct_config__.tag_field)
     for place, choices in file.choices.items():
         name, _, key = place.partition(".")
         parts[name]["properties"][key]["enum"] = list(choices)

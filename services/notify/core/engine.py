@@ -14,7 +14,7 @@ from services.notify.core.account_view import Message, condition_values, fold, t
 from services.notify.core.budget import still_counting
 from services.notify.core.consent import TRANSACTIONAL
 from services.notify.core.decision import Decision, delivery_id
-from services.notify.core.playbook import PRIORITY, Play, Playbook, Step, StopCondition
+from services.notify.core.playbook import PRIORITY, MessageStep, Play, Playbook, Step, StopCondition
 from services.notify.core.policy import Case, Verdict, judge, recipients
 from services.notify.core.state import (
     MAX_REQUEST_IDS,
@@ -40,6 +40,7 @@ from shared.contracts.lifecycle import Message as FromLifecycle
 
 Result = tuple[Account, list[Decision]]
 Due = tuple[Run, PendingStep]
+FiredMessage = tuple[Playbook, Play, MessageStep, datetime]
 
 _NO_STEP_CHANNEL = "email"
 """The channel in decisions about steps that are not in the playbook: part of their derived ids, so it never changes."""
@@ -166,8 +167,14 @@ def _run(play: Play, occurrence: str, at: datetime, request: Request | None = No
 def _pending(step: Step, at: datetime, request: Request | None) -> PendingStep:
     due = at + step.after
     latest = [due + step.expires, *([request.expires_at] if request and request.expires_at else [])]
-    user = request.user if request and step.channel.reaches_customer else None
+    user = request.user if request and _addresses_customer(step) else None
     return PendingStep(step.name, due, min(latest), user)
+
+
+def _addresses_customer(step: Step) -> bool:
+    match step:
+        case MessageStep():
+            return step.channel.reaches_customer
 
 
 # Stopping: a run ends early when a stop of its play stands in the account, or is in the message.
@@ -241,25 +248,29 @@ def _fire(account: Account, run: Run, pending: PendingStep, book: Playbook) -> R
     step = play.step(pending.step) if play else None
     if play is None or step is None:
         return account, [_decision(account, run, pending, Verdict("skip", "play_changed"), at)]
+    match step:
+        case MessageStep():
+            return _fire_message(account, run, pending, (book, play, step, at))
+
+
+def _fire_message(account: Account, run: Run, pending: PendingStep, fired: FiredMessage) -> Result:
+    """Each person the message addresses is judged."""
+    _, play, step, _ = fired
     decisions: list[Decision] = []
     for user in _users(account, play, step, pending):
         one = replace(pending, user=user, awaiting_contact=False)
-        account = _decide(account, run, one, (book, play, step, at), decisions)
+        account = _decide(account, run, one, fired, decisions)
     return account, decisions
 
 
-def _users(account: Account, play: Play, step: Step, pending: PendingStep) -> list[str | None]:
+def _users(account: Account, play: Play, step: MessageStep, pending: PendingStep) -> list[str | None]:
     if pending.user is not None or not step.channel.reaches_customer:
         return [pending.user]
     return [*recipients(account, play, step)] or [None]
 
 
 def _decide(
-    account: Account,
-    run: Run,
-    pending: PendingStep,
-    fired: tuple[Playbook, Play, Step, datetime],
-    decisions: list[Decision],
+    account: Account, run: Run, pending: PendingStep, fired: FiredMessage, decisions: list[Decision]
 ) -> Account:
     book, play, step, at = fired
     delivery = delivery_id(play.name, account.id, run.occurrence, step.name, pending.user, step.channel.name)
@@ -273,7 +284,7 @@ def _decide(
     return _remember(account, decision, step, book)
 
 
-def _remember(account: Account, decision: Decision, step: Step, book: Playbook) -> Account:
+def _remember(account: Account, decision: Decision, step: MessageStep, book: Playbook) -> Account:
     """Its cooldown, its budget entry, its open task. A held-out account cools down as if it had been contacted."""
     if decision.send or decision.reason == "holdout":
         account = replace(account, last_contacted=account.last_contacted | {decision.play: decision.at})
@@ -337,7 +348,8 @@ def _decision(
     values: Mapping[str, Value] = _NO_VALUES,
 ) -> Decision:
     """The decision on one step of a run. Without play and step: they are not in the playbook any more."""
-    channel = step.channel.name if step else _NO_STEP_CHANNEL
+    message = step if isinstance(step, MessageStep) else None
+    channel = message.channel.name if message else _NO_STEP_CHANNEL
     return Decision(
         id=delivery_id(run.play, account.id, run.occurrence, pending.step, pending.user, channel),
         account=account.id,
@@ -348,8 +360,8 @@ def _decision(
         channel=channel,
         outreach_class=play.class_ if play else "transactional",
         topic=play.topic if play else "",
-        template=step.template if step else "",
-        subject=step.subject if step else "",
+        template=message.template if message else "",
+        subject=message.subject if message else "",
         user=pending.user,
         at=at,
         expires_at=pending.expires_at,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from services.notify.core.channels import CAUTIOUS, Channels, ChannelTraits, anybody
 from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions
-from services.notify.core.play_schema import NEVER, REQUEST, PlayFile, StepFile, Stop, Trigger
-from services.notify.core.playbook import FOREVER, Play, Step, StopCondition
+from services.notify.core.play_schema import NEVER, REQUEST, MessageStepFile, PlayFile, StepFile, Stop, Trigger
+from services.notify.core.playbook import FOREVER, MessageStep, Play, Step, StopCondition
 from shared.definitions import At, Loaded, Mistake, nearest
 from shared.durations import Duration
 
@@ -66,12 +66,20 @@ def _play(loaded: Loaded[PlayFile], report: ReportMistake, offered: Offered) -> 
 
 
 def _step(step: StepFile, at: At, report: ReportMistake, offered: Offered) -> Step:
+    match step:
+        case MessageStepFile():
+            return _message_step(step, at, report, offered)
+
+
+def _message_step(step: MessageStepFile, at: At, report: ReportMistake, offered: Offered) -> MessageStep:
     if not step.expires:
         report((*at, "expires"), "a step that expires at once is never sent")
+    if step.template not in offered.templates:
+        report((*at, "template"), f"no template '{step.template}'", nearest(step.template, offered.templates))
     channel = _channel(step.channel, (*at, "channel"), report, offered.channels)
     when = conditions(step.when, (*at, "when"), report, offered.names)
     unless = conditions(step.unless, (*at, "unless"), report, offered.names)
-    return Step(step.step_name, step.after, channel, step.template, step.subject, step.expires, when, unless)
+    return MessageStep(step.step_name, step.after, channel, step.template, step.subject, step.expires, when, unless)
 
 
 def _channel(name: str, at: At, report: ReportMistake, channels: Channels) -> ChannelTraits:
@@ -123,9 +131,6 @@ def _check_names(play: PlayFile, report: ReportMistake, offered: Offered) -> Non
         report(("name",), f"'{play.name}' is not readable: small letters, digits and _, 2 to 41 of them")
     steps = [step.step_name for step in play.steps]
     for index, step in enumerate(play.steps):
-        if step.template not in offered.templates:
-            where = ("steps", index, "template")
-            report(where, f"no template '{step.template}'", nearest(step.template, offered.templates))
         if step.step_name in steps[:index]:
             report(("steps", index), f"two steps are called '{step.step_name}': give one a name of its own")
     for at, kind, word in _mentioned(play, report):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from services.notify.core.budget import Budget
 from services.notify.core.channels import Channels, ChannelTraits
@@ -25,8 +25,8 @@ PRIORITY: tuple[OutreachClass, ...] = (
 FOREVER = timedelta.max
 
 
-class Step(NamedTuple):
-    """A step, checked."""
+class MessageStep(NamedTuple):
+    """A step that sends a message or opens a task, checked."""
 
     name: str
     after: timedelta
@@ -36,6 +36,10 @@ class Step(NamedTuple):
     expires: timedelta
     when: tuple[Expr, ...] = ()
     unless: tuple[Expr, ...] = ()
+
+
+Step: TypeAlias = MessageStep
+"""A step of any kind. Every kind has a name and is due some time after the run began."""
 
 
 class StopCondition(NamedTuple):

@@ -9,7 +9,7 @@ from services.notify.core.account_view import condition_values
 from services.notify.core.budget import allowed_from, exceeded_cap
 from services.notify.core.consent import TRANSACTIONAL, has_declined
 from services.notify.core.decision import Decision, Reason
-from services.notify.core.playbook import Play, Playbook, Step
+from services.notify.core.playbook import MessageStep, Play, Playbook
 from services.notify.core.state import Account, BudgetEntry, Contact
 from shared.contracts.evidence import Value
 from shared.expr import Expr
@@ -25,7 +25,7 @@ class Case(NamedTuple):
     account: Account
     book: Playbook
     play: Play
-    step: Step
+    step: MessageStep
     user: str | None
     delivery: str
     at: datetime
@@ -65,7 +65,7 @@ def recheck(
     """Whether an earlier decision to send still stands, just before sending."""
     play = book.plays.get(decision.play)
     step = play.step(decision.step) if play else None
-    if decision.history or play is None or step is None:
+    if decision.history or play is None or not isinstance(step, MessageStep):
         return Verdict("skip", "history" if decision.history else "play_changed")
     step = step._replace(channel=book.channels.get(decision.channel, step.channel))  # the play may have changed since
     if not step.channel.reaches_customer:
@@ -74,7 +74,7 @@ def recheck(
     return judge(case, checks or RECHECKS)
 
 
-def recipients(account: Account, play: Play, step: Step) -> list[str]:
+def recipients(account: Account, play: Play, step: MessageStep) -> list[str]:
     """Users the step addresses: those of the first role of the play that somebody reachable has.
 
     Those who declined come last: with nobody else, the refusal is what is recorded.
@@ -176,7 +176,7 @@ CONFIRM_CHECKS: tuple[Check, ...] = (check_consent,)
 """Made in the middle of the conversation: only a refusal of the person counts that late."""
 
 
-def _reachable(contact: Contact, step: Step) -> bool:
+def _reachable(contact: Contact, step: MessageStep) -> bool:
     return not contact.gone and step.channel.address_rule(contact)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from services.notify.core.play_schema import REQUEST
-from services.notify.core.playbook import Play, Playbook
+from services.notify.core.playbook import MessageStep, Play, Playbook, Step
 from services.notify.handlers.consent import ConsentGiven, record_consent
 from services.notify.http.models import (
     ConsentView,
@@ -85,16 +85,7 @@ def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts) ->
 
 
 def _play(play: Play, counts: dict[str, int]) -> PlayView:
-    steps = [
-        StepView(
-            name=step.name,
-            channel=step.channel.name,
-            template=step.template,
-            after=step.after.total_seconds(),
-            expires=step.expires.total_seconds(),
-        )
-        for step in play.steps
-    ]
+    steps = [_step(step) for step in play.steps]
     return PlayView(
         name=play.name,
         description=play.description,
@@ -105,6 +96,18 @@ def _play(play: Play, counts: dict[str, int]) -> PlayView:
         steps=steps,
         counts=counts,
     )
+
+
+def _step(step: Step) -> StepView:
+    match step:
+        case MessageStep():
+            return StepView(
+                name=step.name,
+                channel=step.channel.name,
+                template=step.template,
+                after=step.after.total_seconds(),
+                expires=step.expires.total_seconds(),
+            )
 
 
 def _trigger(play: Play) -> str:

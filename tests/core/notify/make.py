@@ -10,7 +10,7 @@ from services.notify.core.budget import Budget, Cap, QuietHours
 from services.notify.core.decision import Decision
 from services.notify.core.engine import advance, apply
 from services.notify.core.play_schema import Audience, Stop, Trigger
-from services.notify.core.playbook import Play, Playbook, Step, StopCondition
+from services.notify.core.playbook import MessageStep, Play, Playbook, Step, StopCondition
 from services.notify.core.state import Account
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.lifecycle import Snapshot
@@ -44,7 +44,9 @@ def budget(caps: Iterable[Cap] = CAPS, quiet: QuietHours | None = None) -> Budge
 
 def step(after: float = 0, channel: Any = "email", template: str = "hello", expires: float = 7, **more: Any) -> Step:
     when = tuple(map(Expr, more.pop("when", ())))
-    return Step(more.pop("name", template), after * DAY, CHANNELS.traits[channel], template, "", expires * DAY, when)
+    return MessageStep(
+        more.pop("name", template), after * DAY, CHANNELS.traits[channel], template, "", expires * DAY, when
+    )
 
 
 def play(name: str = "hello", on: Trigger | None = None, steps: Iterable[Step] = (), **more: Any) -> Play:

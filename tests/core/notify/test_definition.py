@@ -114,6 +114,17 @@ def test_an_old_key_gives_a_mistake_that_names_the_new_one(config: Path, file: s
     assert mistakes(config) == [told]
 
 
+def test_a_step_may_name_its_kind_and_is_a_message_where_it_names_none(config: Path):
+    plain = load_plays(config, CHANNELS.traits).playbook.plays["welcome"].steps
+    file = config / "plays/welcome.yaml"
+    text = file.read_text("utf8")
+    file.write_text(text.replace("{after: 2d,", "{kind: message, after: 2d,"), "utf8")
+    named = load_plays(config, CHANNELS.traits).playbook.plays["welcome"].steps
+    assert [step.name for step in named] == [step.name for step in plain]
+    file.write_text(text.replace("{after: 2d,", "{kind: massage, after: 2d,"), "utf8")
+    assert mistakes(config) == ["plays/welcome.yaml:13: Invalid value 'massage'"]
+
+
 def test_all_mistakes_of_all_files_are_told_at_once(config: Path):
     (config / "plays/other.yaml").write_text("name: wrong\n", "utf8")
     (config / "budget.yaml").write_text((config / "budget.yaml").read_text("utf8").replace("1d}", "one day}"), "utf8")

@@ -21,6 +21,7 @@ class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Mail(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="mail"):
     """One member of a union, of which only the one that is meant is asked for renamed keys."""
 
+    DEFAULT_KIND: ClassVar[bool] = True
     RENAMED: ClassVar[Mapping[str, str]] = {"text": "template"}
     template: str = ""
 
@@ -67,6 +68,13 @@ def test_a_key_that_only_another_kind_renamed_is_fine(tmp_path: Path):
     file = tmp_path / "file.yaml"
     file.write_text("name: x\nsteps: [{kind: note, text: hello}]\n")
     assert load(file, File).value.steps == [Note("hello")]
+
+
+def test_a_value_that_names_no_kind_is_of_the_default_one(tmp_path: Path):
+    file = tmp_path / "file.yaml"
+    file.write_text("name: x\nsteps: [{template: hello}, {kind: note, text: hello}, {}]\n")
+    assert load(file, File).value.steps == [Mail("hello"), Note("hello"), Mail()]
+    assert mistakes(tmp_path, "name: x\nsteps: [{text: x}]\n") == ["file.yaml:2: 'text' is now 'template'"]
 
 
 @pytest.mark.parametrize(
