@@ -1,1 +1,1 @@
-"""Are the promises kept when the world falls apart? Real processes, real servers, faults, and one checker."""
+"""Chaos: real processes on real servers, faults, and one checker of every promise."""

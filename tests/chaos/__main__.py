@@ -1,4 +1,4 @@
-"""Do the promises hold while everything fails? `python -m tests.chaos`, or `make chaos`."""
+"""Chaos runner: every promise checked while everything fails. `python -m tests.chaos`, or `make chaos`."""
 
 import argparse
 import asyncio
@@ -16,8 +16,7 @@ from tests.chaos.checker import judged, write
 from tests.chaos.collect import collected
 from tests.chaos.profile import Deployment, Profile
 from tests.chaos.progress import say
-from tests.chaos.reread import reread
-from tests.chaos.run import Running, became_quiet, churn, running
+from tests.chaos.run import Running, became_idle, inject_faults, reread_log, running
 
 _SHARES: dict[str, dict[Deployment, float]] = {
     "scaled": {"scaled": 1.0},
@@ -39,7 +38,7 @@ def arguments() -> argparse.Namespace:
 
 
 async def main(asked: argparse.Namespace, folder: Path) -> bool:
-    """Each deployment in turn; whether all went well. Told to stop, it tidies up before it goes."""
+    """Each deployment in turn; whether all went well. PublishedMessage to stop, it tidies up before it goes."""
     this = asyncio.current_task()
     assert this is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
@@ -52,24 +51,24 @@ async def one(profile: Profile, folder: Path) -> bool:
     """One deployment. What did not become quiet is judged all the same: the table may say why."""
     say(f"\n{profile.deployment}: {profile.seconds:.0f} s of faults, seed {profile.seed}")
     async with running(profile, folder) as on:
-        await churn(on, profile)
+        await inject_faults(on, profile)
         _report(on, profile)
-        calm = await became_quiet(on)
-        stopped = await on.stage.fleet.stop_all()
+        idle = await became_idle(on)
+        stopped = await on.targets.fleet.stop_all()
         evidence = await collected(on.world, folder)
-        if calm:
-            evidence.sends_after_reread = await reread(on, folder)
+        if idle:
+            evidence.sends_after_reread = await reread_log(on, folder)
         write(evidence, folder)
     if not stopped:
         say("NOT STOPPED: a process had to be killed")
-    return all([judged(evidence), calm, stopped])
+    return all([judged(evidence), idle, stopped])
 
 
 def _report(on: Running, profile: Profile) -> None:
-    say(on.stage.tally.table(profile.seconds / 60))
+    say(on.targets.counts.table(profile.seconds / 60))
     did = ", ".join(f"{what} {count}" for what, count in sorted(on.customers.did.items()))
     say(f"{on.client.accepted:,} events accepted, {on.client.tried_again} posts repeated; customers: {did}")
-    ended = ", ".join(f"{what} {count}" for what, count in sorted(on.stage.fleet.gave_up.items()))
+    ended = ", ".join(f"{what} {count}" for what, count in sorted(on.targets.fleet.gave_up.items()))
     say(f"ended by themselves (slot:exit code): {ended or 'none'}")
 
 

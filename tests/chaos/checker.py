@@ -1,4 +1,4 @@
-"""Were the promises kept? `python -m tests.chaos.checker FOLDER` judges the evidence of a run that was kept."""
+"""Checker: judges the evidence of a kept run: `python -m tests.chaos.checker FOLDER`."""
 
 import sys
 from pathlib import Path

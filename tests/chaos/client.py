@@ -1,4 +1,4 @@
-"""How does a product's SDK post? In batches, and again with the same ids until somebody answers 200."""
+"""Client: posts like a product's SDK, in batches, and repeats a batch with the same ids until it is answered 200."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What is the evidence of a run? Read from the log, the stores and the sinks' journals, while the servers are still up."""
+"""Collecting the evidence of a run from the log, the stores and the sinks' journals, while the servers are up."""
 
 import json
 from collections.abc import Iterator
@@ -9,28 +9,27 @@ from services.lifecycle.layouts import LAYOUTS
 from services.notify.core.decision import Decision, decode_decision
 from services.notify.wiring import definition
 from shared.settings import Settings
+from tests.chaos.backlog import GROUPS
 from tests.chaos.evidence import (
     Cap,
-    Carried,
     Consent,
     Entry,
     Event,
     Evidence,
     Move,
     Partition,
+    PublishedMessage,
     Reward,
     Send,
     Span,
-    Told,
+    TopicRecord,
 )
 from tests.chaos.journal import lines
 from tests.chaos.profile import COMPANY
-from tests.chaos.reading import archive, seen
-from tests.chaos.replay import replayed
+from tests.chaos.replay import archive, replayed
 from tests.chaos.run import ACCEPTED, ALLOWED, POSTED
-from tests.chaos.settled import GROUPS
 from tests.chaos.sinks import HOOKS, MAILS
-from tests.chaos.witness import CONSENT, CURSOR, LAST_WORD
+from tests.chaos.witness import CONFIRMED, CONSENT, CURSOR, observations
 from tests.chaos.world import World
 
 _COUNTED = "amount:counted::1"
@@ -54,7 +53,7 @@ async def collected(world: World, folder: Path) -> Evidence:
 async def _cursors(world: World, found: Evidence) -> None:
     services = dict.fromkeys(service for service, _ in GROUPS.values())
     for service in services if world.name == "scaled" else ["ingest"]:
-        async for _, _, (group, topic, part, was, now, epoch) in seen(world, service, CURSOR):
+        async for _, _, (group, topic, part, was, now, epoch) in observations(world.stores, service, CURSOR):
             if was != now:
                 found.moves.append(Move(Partition(group, topic, part), was, now, epoch))
     bounds = await world.bounds()
@@ -74,9 +73,9 @@ async def _events(world: World, found: Evidence) -> None:
     async for _, _, event in archive(world):
         found.archive.append(Event(event.id, event.account))
     for service in dict.fromkeys(OWN_LOGS.values()) if world.name == "scaled" else ["ingest"]:
-        for row in await world.books.rows(service, "SELECT * FROM dead_letter WHERE redriven_at IS NULL"):
+        for row in await world.stores.rows(service, "SELECT * FROM dead_letter WHERE redriven_at IS NULL"):
             found.parked.add(_parked(row))
-    for row in await world.books.rows("lifecycle", "SELECT id, seq, state FROM lifecycle_account"):
+    for row in await world.stores.rows("lifecycle", "SELECT id, seq, state FROM lifecycle_account"):
         account = LAYOUTS.decode(row["state"])
         counted = account.series.get(_COUNTED)
         found.counted[row["id"]] = int(sum(counted.days) if counted else 0) + len(account.contacts)
@@ -90,24 +89,24 @@ def _parked(row: Any) -> str:
 
 
 async def _messages(world: World, found: Evidence) -> None:
-    for row in await world.books.rows("lifecycle", "SELECT account_id, seq, body FROM lifecycle_decision"):
-        found.messages.append(Told(row["account_id"], row["seq"], json.loads(row["body"])["id"]))
+    for row in await world.stores.rows("lifecycle", "SELECT account_id, seq, body FROM lifecycle_decision"):
+        found.messages.append(PublishedMessage(row["account_id"], row["seq"], json.loads(row["body"])["id"]))
 
 
 async def _topics(world: World, found: Evidence) -> None:
     for topic in OWN_LOGS:
         async for record in world.records(topic):
             value = json.loads(record.value)
-            told = Told(value["account"], value["seq"], value["id"]) if topic == "lifecycle.v1" else None
-            found.carried.append(Carried(topic, record.part, record.offset, record.seq, value["id"], told))
+            message = PublishedMessage(value["account"], value["seq"], value["id"]) if topic == "lifecycle.v1" else None
+            found.records.append(TopicRecord(topic, record.part, record.offset, record.seq, value["id"], message))
 
 
 async def _sends(world: World, folder: Path, found: Evidence) -> None:
-    rows = await world.books.rows("notify", "SELECT id, decision FROM notify_delivery")
+    rows = await world.stores.rows("notify", "SELECT id, decision FROM notify_delivery")
     known = {row["id"]: decode_decision(row["decision"]) for row in rows}
     for channel, name in (("email", MAILS), ("webhook", HOOKS)):
         found.sends += _sent(channel, lines(folder / name), known)
-    async for _, what, body in seen(world, "notify", LAST_WORD, CONSENT):
+    async for _, what, body in observations(world.stores, "notify", CONFIRMED, CONSENT):
         found.consents.append(_consent(what, body))
 
 
@@ -126,7 +125,7 @@ def _sent(channel: str, journal: Iterator[Any], known: dict[str, Decision]) -> I
 
 
 def _consent(what: str, body: list[Any]) -> Consent:
-    if what == LAST_WORD:
+    if what == CONFIRMED:
         delivery, account, user, topic, outreach_class = body
         return Consent(account, user or "", "last word", topic, outreach_class, delivery)
     account, user, topic, granted = body
@@ -135,9 +134,9 @@ def _consent(what: str, body: list[Any]) -> Consent:
 
 async def _money(world: World, found: Evidence) -> None:
     statement = "SELECT transaction_id, reward_id, ledger_account, amount, currency FROM advocacy_ledger_entry"
-    for row in await world.books.rows("advocacy", statement):
+    for row in await world.stores.rows("advocacy", statement):
         found.entries.append(Entry(*dict(row).values()))
-    for row in await world.books.rows("advocacy", "SELECT id, referral_id, side FROM advocacy_reward"):
+    for row in await world.stores.rows("advocacy", "SELECT id, referral_id, side FROM advocacy_reward"):
         found.rewards.append(Reward(*dict(row).values()))
 
 

@@ -1,4 +1,4 @@
-"""What do people do with the mail they get? They answer, recommend, refer, leave and come back, over real HTTP."""
+"""Customers: people who act on their mail over real HTTP: they answer, recommend, refer, leave and come back."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What is looked at after a run? Plain data, whether it comes from real servers or from the simulation."""
+"""Evidence: plain data that is judged after a run, whether it comes from real servers or from the simulation."""
 
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -35,7 +35,7 @@ class Event(NamedTuple):
     account: str
 
 
-class Told(NamedTuple):
+class PublishedMessage(NamedTuple):
     """One lifecycle message: its place among the account's messages, and its id."""
 
     account: str
@@ -43,7 +43,7 @@ class Told(NamedTuple):
     id: str
 
 
-class Carried(NamedTuple):
+class TopicRecord(NamedTuple):
     """One record of a topic as it lies there. `seq` is its place in its producer's own log."""
 
     topic: str
@@ -51,7 +51,7 @@ class Carried(NamedTuple):
     offset: int
     seq: int
     id: str
-    told: Told | None = None
+    message: PublishedMessage | None = None
     """For `lifecycle.v1`: what it says."""
 
 
@@ -135,9 +135,9 @@ class Evidence:
     parked: set[str] = field(default_factory=set)
     allowed: set[str] = field(default_factory=set)
     counted: dict[str, int] = field(default_factory=dict)
-    messages: list[Told] = field(default_factory=list)
+    messages: list[PublishedMessage] = field(default_factory=list)
     last_seq: dict[str, int] = field(default_factory=dict)
-    carried: list[Carried] = field(default_factory=list)
+    records: list[TopicRecord] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
     sends_after_reread: int = 0
     """How many messages left while notify read its whole log once more."""

@@ -1,39 +1,63 @@
-"""What can happen? Every kind of fault, how often a minute, and how it is done."""
+"""Faults: every kind with its rate a minute and how it is done, the plan that a seed draws, and what has struck."""
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import NamedTuple
+from random import Random
+from typing import Literal, NamedTuple
 
 import asyncpg
 
 from deploy.servers import Kafka, Postgres
-from tests.chaos import moods
-from tests.chaos.books import Books
+from tests.chaos import sinks
+from tests.chaos.crash_points import ACCEPTED, AFTER, INSIDE, NO_RETURN, signal_of
 from tests.chaos.fleet import Fleet, Slot
-from tests.chaos.points import ACCEPTED, AFTER, INSIDE, NO_RETURN, signal_of
-from tests.chaos.sinking import Sinks
-from tests.chaos.tally import Tally
+from tests.chaos.sinks import Sinks
+from tests.chaos.stores import Stores
+
+
+class FaultCounts:
+    """Counts, by kind."""
+
+    def __init__(self) -> None:
+        self.kinds: Counter[str] = Counter()
+
+    def count(self, kind: str) -> None:
+        self.kinds[kind] += 1
+
+    @property
+    def total(self) -> int:
+        return self.kinds.total()
+
+    def __str__(self) -> str:
+        return ", ".join(f"{kind} {count}" for kind, count in sorted(self.kinds.items()))
+
+    def table(self, minutes: float) -> str:
+        rows = [f"{count:6}  {count / minutes:6.1f}  {kind}" for kind, count in self.kinds.most_common()]
+        last = f"{self.total:6}  {self.total / minutes:6.1f}  all"
+        return "\n".join([" count  a minute  fault", *rows, last])
+
 
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy", "lifecycle")
 """Who is hit, in turn: lifecycle more often, it has the most replicas."""
 
 
-class Stage(NamedTuple):
+class FaultTargets(NamedTuple):
     """Everything a fault can get at. `session` is how long a group waits for a member that does not answer."""
 
     fleet: Fleet
     sinks: Sinks
-    books: Books
-    tally: Tally
+    stores: Stores
+    counts: FaultCounts
     session: float
     servers: asyncio.Lock
     kafka: Kafka | None = None
     postgres: Postgres | None = None
 
 
-class Blow(NamedTuple):
+class PlannedFault(NamedTuple):
     """One fault as planned: two numbers decide whom it hits and how hard."""
 
     at: float
@@ -42,44 +66,44 @@ class Blow(NamedTuple):
     force: float
 
 
-Do = Callable[[Stage, Blow], Awaitable[None]]
+Do = Callable[[FaultTargets, PlannedFault], Awaitable[None]]
 
 
-def _victim(stage: Stage, blow: Blow, *services: str) -> Slot | None:
+def _victim(targets: FaultTargets, fault: PlannedFault, *services: str) -> Slot | None:
     """The longest alive of the service whose turn it is; or of whichever has somebody."""
     among = services or SERVICES
-    turn = blow.pick % len(among)
+    turn = fault.pick % len(among)
     for service in among[turn:] + among[:turn]:
-        if alive := stage.fleet.alive(service):
+        if alive := targets.fleet.alive(service):
             return alive[0]
     return None
 
 
-async def _kill(stage: Stage, blow: Blow) -> None:
-    victim = _victim(stage, blow)
-    if victim and stage.fleet.send(victim, signal.SIGKILL):
-        stage.tally.struck(blow.kind)
+async def _kill(targets: FaultTargets, fault: PlannedFault) -> None:
+    victim = _victim(targets, fault)
+    if victim and targets.fleet.send(victim, signal.SIGKILL):
+        targets.counts.count(fault.kind)
 
 
 def _arm(*services: str) -> Do:
     """The exit itself counts, when it comes."""
 
-    async def arm(stage: Stage, blow: Blow) -> None:
-        if victim := _victim(stage, blow, *services):
-            stage.fleet.send(victim, signal_of(blow.kind))
+    async def arm(targets: FaultTargets, fault: PlannedFault) -> None:
+        if victim := _victim(targets, fault, *services):
+            targets.fleet.send(victim, signal_of(fault.kind))
 
     return arm
 
 
 def _freeze(least: float, *, beyond_session: bool) -> Do:
-    async def freeze(stage: Stage, blow: Blow) -> None:
-        victim = _victim(stage, blow)
-        if victim is None or not stage.fleet.send(victim, signal.SIGSTOP):
+    async def freeze(targets: FaultTargets, fault: PlannedFault) -> None:
+        victim = _victim(targets, fault)
+        if victim is None or not targets.fleet.send(victim, signal.SIGSTOP):
             return
         victim.frozen = True
-        stage.tally.struck(blow.kind)
-        await asyncio.sleep(least + blow.force + (stage.session + 1 if beyond_session else 0))
-        stage.fleet.send(victim, signal.SIGCONT)
+        targets.counts.count(fault.kind)
+        await asyncio.sleep(least + fault.force + (targets.session + 1 if beyond_session else 0))
+        targets.fleet.send(victim, signal.SIGCONT)
         victim.frozen = False
 
     return freeze
@@ -93,64 +117,64 @@ def _cut(share: float) -> Do:
         f"WHERE application_name = 'waymark' AND datname = current_database(){chosen}"
     )
 
-    async def cut(stage: Stage, blow: Blow) -> None:
+    async def cut(targets: FaultTargets, fault: PlannedFault) -> None:
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            if (await stage.books.rows("public", statement))[0]["n"]:
-                stage.tally.struck(blow.kind)
+            if (await targets.stores.rows("public", statement))[0]["n"]:
+                targets.counts.count(fault.kind)
 
     return cut
 
 
-def _on_server(of: Callable[[Stage], Kafka | Postgres | None], hurt: Callable[..., None]) -> Do:
+def _on_server(of: Callable[[FaultTargets], Kafka | Postgres | None], hurt: Callable[..., None]) -> Do:
     """One server is away at a time, and the next is hurt when all are well again."""
 
-    async def away(stage: Stage, blow: Blow) -> None:
-        server = of(stage)
+    async def away(targets: FaultTargets, fault: PlannedFault) -> None:
+        server = of(targets)
         if server is None:
             return
-        async with stage.servers:
+        async with targets.servers:
             await asyncio.to_thread(hurt, server)
-            stage.tally.struck(blow.kind)
-            await asyncio.sleep(blow.force)
+            targets.counts.count(fault.kind)
+            await asyncio.sleep(fault.force)
             await asyncio.to_thread(server.start)
 
     return away
 
 
-async def _pause_broker(stage: Stage, blow: Blow) -> None:
-    if stage.kafka is None:
+async def _pause_broker(targets: FaultTargets, fault: PlannedFault) -> None:
+    if targets.kafka is None:
         return
-    async with stage.servers:
-        stage.kafka.pause()
-        stage.tally.struck(blow.kind)
-        await asyncio.sleep(0.5 + 2 * blow.force)
-        stage.kafka.resume()
+    async with targets.servers:
+        targets.kafka.pause()
+        targets.counts.count(fault.kind)
+        await asyncio.sleep(0.5 + 2 * fault.force)
+        targets.kafka.resume()
 
 
-async def _rebalance(stage: Stage, blow: Blow) -> None:
+async def _rebalance(targets: FaultTargets, fault: PlannedFault) -> None:
     """A replica more, or one less; the first of each service stays."""
-    others = [slot for slot in stage.fleet.slots.values() if slot != stage.fleet.of(slot.service)[0]]
+    others = [slot for slot in targets.fleet.slots.values() if slot != targets.fleet.of(slot.service)[0]]
     if not others:
         return
-    slot = others[blow.pick % len(others)]
+    slot = others[fault.pick % len(others)]
     if slot.wanted:
-        stage.fleet.stop(slot)
+        targets.fleet.stop(slot)
     else:
-        stage.fleet.start(slot)
-    stage.tally.struck(blow.kind)
+        targets.fleet.start(slot)
+    targets.counts.count(fault.kind)
 
 
-async def _mood(stage: Stage, blow: Blow) -> None:
+async def _misbehave(targets: FaultTargets, fault: PlannedFault) -> None:
     """The message it strikes counts."""
-    stage.sinks.order(blow.kind)
+    targets.sinks.order(fault.kind)
 
 
-def _kafka(stage: Stage) -> Kafka | None:
-    return stage.kafka
+def _kafka(targets: FaultTargets) -> Kafka | None:
+    return targets.kafka
 
 
-def _postgres(stage: Stage) -> Postgres | None:
-    return stage.postgres
+def _postgres(targets: FaultTargets) -> Postgres | None:
+    return targets.postgres
 
 
 class Kind(NamedTuple):
@@ -161,7 +185,7 @@ class Kind(NamedTuple):
     embedded: float = 0.0
 
 
-KINDS: dict[str, Kind] = {
+FAULT_KINDS: dict[str, Kind] = {
     "kill -9": Kind(_kill, 14, 8),
     INSIDE: Kind(_arm(), 9, 8),
     AFTER: Kind(_arm(), 7, 6),
@@ -177,13 +201,46 @@ KINDS: dict[str, Kind] = {
     "postgres crashed": Kind(_on_server(_postgres, lambda server: server.stop("immediate")), 1),
     "postgres restarted": Kind(_on_server(_postgres, Postgres.stop), 0.5),
     "rebalance": Kind(_rebalance, 5),
-    moods.HANGS: Kind(_mood, 3, 3),
-    moods.DROPS: Kind(_mood, 5, 7),
-    moods.LATER: Kind(_mood, 9, 12),
-    moods.NEVER: Kind(_mood, 5, 7),
-    moods.SLOW: Kind(_mood, 4, 6),
-    moods.FAILS: Kind(_mood, 9, 12),
-    moods.LATE: Kind(_mood, 0.7, 0.7),
-    moods.SILENT: Kind(_mood, 0.7, 0.7),
-    moods.RESET: Kind(_mood, 7, 10),
+    sinks.HANGS: Kind(_misbehave, 3, 3),
+    sinks.DROPS: Kind(_misbehave, 5, 7),
+    sinks.LATER: Kind(_misbehave, 9, 12),
+    sinks.NEVER: Kind(_misbehave, 5, 7),
+    sinks.SLOW: Kind(_misbehave, 4, 6),
+    sinks.FAILS: Kind(_misbehave, 9, 12),
+    sinks.LATE: Kind(_misbehave, 0.7, 0.7),
+    sinks.SILENT: Kind(_misbehave, 0.7, 0.7),
+    sinks.RESET: Kind(_misbehave, 7, 10),
 }
+
+
+def plan_faults(seed: int, deployment: Literal["scaled", "embedded"], seconds: float) -> list[PlannedFault]:
+    """Each kind at its own rate, at moments the seed draws: they overlap as they like."""
+    random = Random(f"{seed}:{deployment}")
+    faults = []
+    for kind, rates in FAULT_KINDS.items():
+        rate = getattr(rates, deployment)
+        many = _whole(rate * seconds / 60, random)
+        faults += [
+            PlannedFault(random.uniform(0, seconds), kind, random.randrange(1000), random.random()) for _ in range(many)
+        ]
+    return sorted(faults)
+
+
+def _whole(expected: float, random: Random) -> int:
+    return int(expected) + (random.random() < expected % 1)
+
+
+async def inject(plan: list[PlannedFault], targets: FaultTargets) -> None:
+    """The whole plan, each fault at its time; then wait for those that last."""
+    begun = asyncio.get_running_loop().time()
+    under_way: set[asyncio.Task[None]] = set()
+    try:
+        for fault in plan:
+            await asyncio.sleep(begun + fault.at - asyncio.get_running_loop().time())
+            task = asyncio.create_task(FAULT_KINDS[fault.kind].do(targets, fault), name=fault.kind)
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+    finally:
+        if under_way:
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*under_way)

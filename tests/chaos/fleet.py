@@ -1,4 +1,4 @@
-"""Which service processes are there, and who starts them again? As an orchestrator would: at once, for ever."""
+"""Fleet: the slots of service processes; a process that ends is started again at once, as an orchestrator would."""
 
 import asyncio
 import os
@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.nursery import Nursery
-from tests.chaos.orders import Order, Told
-from tests.chaos.points import POINTS
+from tests.chaos.crash_points import POINTS
+from tests.chaos.process_pool import ProcessEvent, ProcessPool, StartProcess
 
 _MOMENT = 0.2
 _MOST_BACKOFF = 4.0
@@ -29,7 +28,7 @@ class Slot:
     pid: int | None = None
     starting: bool = False
     frozen: bool = False
-    born: float = 0.0
+    started_at: float = 0.0
     failed: int = 0
     """How often in a row it gave up by itself."""
 
@@ -39,51 +38,51 @@ class Slot:
 
 
 class Fleet:
-    """Every slot. `struck` hears of each planted exit that happened."""
+    """Every slot. `on_crash_point` is called for each planted exit that happened."""
 
     def __init__(
-        self, slots: Sequence[Slot], environment: dict[str, str], folder: Path, struck: Callable[[str], None]
+        self, slots: Sequence[Slot], environment: dict[str, str], folder: Path, on_crash_point: Callable[[str], None]
     ) -> None:
         self.slots = {slot.name: slot for slot in slots}
         self.gave_up: Counter[str] = Counter()
         """Ends that nobody ordered, by slot and exit code: a service whose servers are away at its start."""
         self._environment = environment
         self._folder = folder
-        self._struck = struck
-        self._nursery: Nursery | None = None
-        self._again: set[asyncio.Task[None]] = set()
+        self._on_crash_point = on_crash_point
+        self._pool: ProcessPool | None = None
+        self._restarts: set[asyncio.Task[None]] = set()
 
-    def born_in(self, nursery: Nursery) -> None:
-        self._nursery = nursery
+    def use(self, process_pool: ProcessPool) -> None:
+        self._pool = process_pool
 
-    def heard(self, told: Told) -> None:
-        """A birth or a death."""
-        slot = self.slots[told.name]
-        if told.status is None:
-            slot.pid, slot.born = told.pid, _now()
+    def on_event(self, event: ProcessEvent) -> None:
+        """A start or an exit."""
+        slot = self.slots[event.name]
+        if event.status is None:
+            slot.pid, slot.started_at = event.pid, _now()
             return
         slot.pid, slot.starting, slot.frozen = None, False, False
-        if told.status in _NAMES:
-            self._struck(_NAMES[told.status])
-        elif told.status > 0:
-            self.gave_up[f"{told.name}:{told.status}"] += 1
-        slot.failed = slot.failed + 1 if told.status == 1 else 0
+        if event.status in _NAMES:
+            self._on_crash_point(_NAMES[event.status])
+        elif event.status > 0:
+            self.gave_up[f"{event.name}:{event.status}"] += 1
+        slot.failed = slot.failed + 1 if event.status == 1 else 0
         if slot.wanted:
-            self._later(slot, min(_MOST_BACKOFF, 2.0 ** (slot.failed - 1)) if slot.failed else _MOMENT)
+            self._restart_after(slot, min(_MOST_BACKOFF, 2.0 ** (slot.failed - 1)) if slot.failed else _MOMENT)
 
     def start(self, slot: Slot) -> None:
         slot.wanted = True
-        if slot.pid is None and not slot.starting and self._nursery is not None:
+        if slot.pid is None and not slot.starting and self._pool is not None:
             slot.starting = True
             own = {"WAYMARK_PORT": str(slot.port)}
             log = str(self._folder / f"{slot.name}.log")
-            self._nursery.start(Order(slot.name, list(slot.services), {**self._environment, **own}, log))
+            self._pool.start(StartProcess(slot.name, list(slot.services), {**self._environment, **own}, log))
 
     def alive(self, service: str | None = None) -> list[Slot]:
         """Slots with a process that is not frozen, those of one service or of all; the longest alive first."""
         found = [slot for slot in self.slots.values() if slot.pid and not slot.frozen]
         found = [slot for slot in found if service is None or service in slot.services]
-        return sorted(found, key=lambda slot: slot.born)
+        return sorted(found, key=lambda slot: slot.started_at)
 
     def of(self, service: str) -> list[Slot]:
         return [slot for slot in self.slots.values() if service in slot.services]
@@ -119,15 +118,15 @@ class Fleet:
             return True
         return False
 
-    def _later(self, slot: Slot, pause: float) -> None:
-        async def again() -> None:
+    def _restart_after(self, slot: Slot, pause: float) -> None:
+        async def restart() -> None:
             await asyncio.sleep(pause)
             if slot.wanted:
                 self.start(slot)
 
-        task = asyncio.create_task(again())
-        self._again.add(task)
-        task.add_done_callback(self._again.discard)
+        task = asyncio.create_task(restart())
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
 
 
 def _now() -> float:

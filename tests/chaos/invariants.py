@@ -1,10 +1,34 @@
-"""What must be true, whatever happened? Each promise as a function of the evidence; a check that saw nothing has failed."""
+"""Invariants: each promise as a function of the evidence; a check that had nothing to look at has failed."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
-from tests.chaos.evidence import Carried, Consent, Evidence, Send, Told
-from tests.chaos.verdict import Verdict
+from tests.chaos.evidence import Consent, Evidence, PublishedMessage, Send, TopicRecord
+
+_SHOWN = 5
+
+
+class Verdict(NamedTuple):
+    """How many things were looked at, and which of them are wrong."""
+
+    code: str
+    promise: str
+    checked: int
+    broken: list[str]
+
+    @property
+    def kept(self) -> bool:
+        """A check that had nothing to look at proves nothing."""
+        return self.checked > 0 and not self.broken
+
+    def __str__(self) -> str:
+        state = "kept" if self.kept else "BROKEN" if self.broken else "NOTHING TO CHECK"
+        first = "".join(f"\n      {one}" for one in self.broken[:_SHOWN])
+        return (
+            f"{self.code:>4}  {state:<8} {self.promise}: {self.checked:,} checked, {len(self.broken):,} broken{first}"
+        )
+
 
 TRANSACTIONAL = "transactional"
 EVERYTHING = "*"
@@ -66,8 +90,8 @@ def contiguous(evidence: Evidence) -> Found:
 
 
 def _gaps(evidence: Evidence) -> Iterator[str]:
-    for account, told in _by_account(evidence.messages).items():
-        seqs = sorted(one.seq for one in told)
+    for account, messages in _by_account(evidence.messages).items():
+        seqs = sorted(one.seq for one in messages)
         if seqs != list(range(1, len(seqs) + 1)):
             yield f"{account}: messages {seqs[:20]}"
         if evidence.last_seq.get(account) != len(seqs):
@@ -76,12 +100,12 @@ def _gaps(evidence: Evidence) -> Iterator[str]:
 
 def in_order(evidence: Evidence) -> Found:
     """Topics hold everything, in order, once a reader has dropped what a relay repeated."""
-    return len(evidence.carried), _disordered(evidence)
+    return len(evidence.records), _disordered(evidence)
 
 
 def _disordered(evidence: Evidence) -> Iterator[str]:
-    seen: list[Told] = []
-    for place, records in _by_partition(evidence.carried).items():
+    seen: list[PublishedMessage] = []
+    for place, records in _by_partition(evidence.records).items():
         ids: list[str] = []
         for record in records:
             if record.seq < len(ids):
@@ -91,7 +115,7 @@ def _disordered(evidence: Evidence) -> Iterator[str]:
             if record.seq > len(ids):
                 yield f"{place}: {len(ids)} is missing before {record.seq}"
             ids += [""] * (record.seq - len(ids)) + [record.id]
-            seen += [record.told] if record.told else []
+            seen += [record.message] if record.message else []
     published = _by_account(seen)
     decided = _by_account(evidence.messages)
     for account in sorted(published.keys() | decided.keys()):
@@ -202,16 +226,16 @@ def nothing_parked_by_outage(evidence: Evidence) -> Found:
     return len(evidence.posted), (f"{name} was parked" for name in wrong)
 
 
-def _by_account(told: Iterable[Told]) -> dict[str, list[Told]]:
-    found: dict[str, list[Told]] = defaultdict(list)
-    for one in told:
+def _by_account(messages: Iterable[PublishedMessage]) -> dict[str, list[PublishedMessage]]:
+    found: dict[str, list[PublishedMessage]] = defaultdict(list)
+    for one in messages:
         found[one.account].append(one)
     return found
 
 
-def _by_partition(carried: Iterable[Carried]) -> dict[tuple[str, int], list[Carried]]:
-    found: dict[tuple[str, int], list[Carried]] = defaultdict(list)
-    for record in sorted(carried, key=lambda one: (one.topic, one.part, one.offset)):
+def _by_partition(records: Iterable[TopicRecord]) -> dict[tuple[str, int], list[TopicRecord]]:
+    found: dict[tuple[str, int], list[TopicRecord]] = defaultdict(list)
+    for record in sorted(records, key=lambda one: (one.topic, one.part, one.offset)):
         found[record.topic, record.part].append(record)
     return found
 

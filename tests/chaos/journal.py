@@ -1,4 +1,4 @@
-"""How is something written down so that a crash forgets nothing of it? A line of JSON, on the disk before anybody hears of it."""
+"""Journal: lines of JSON that a crash does not lose, and a tail of them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Would we notice? Each guard of the product taken out, one at a time, and the invariants that must break then."""
+"""Mutants: each guard of the product taken out, one at a time, and the invariants that must break then."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,7 +23,24 @@ from shared.bus.tables import log_end
 from shared.db.postgres import PostgresDatabase
 from shared.db.sqlite import SqliteDatabase
 from shared.service import consumer, ownership, processor
-from tests.chaos.planting import replaced
+
+
+class MissingAttributeError(Exception):
+    """The product has no such attribute any more: the plant must follow it."""
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """`owner.name` is `value` in this block."""
+    if name not in vars(owner):
+        raise MissingAttributeError(f"{owner!r} has no '{name}'")
+    before = vars(owner)[name]
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
 
 Plant = Callable[[ExitStack], None]
 HALTED = "halted"

@@ -1,4 +1,4 @@
-"""What is asked of a run? Minutes, a seed, a deployment, and how its processes are set up."""
+"""Profile: minutes, seed and deployment of a run, and the settings of its processes."""
 
 import base64
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from deploy.servers.ports import HOST, free_port
 from tests.chaos.fleet import Slot
-from tests.chaos.sinking import Sinks
+from tests.chaos.sinks import Sinks
 from waymark.assembly import WIRES
 
 COMPANY = Path(__file__).parent / "company"

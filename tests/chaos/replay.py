@@ -1,8 +1,8 @@
-"""Does the archive tell the same story again? The pure core, fed with what each account read, in the order it read it."""
+"""Replay: the pure core fed with the archive, each account in the order in which it was read, must give the same state."""
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -16,14 +16,14 @@ from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.wiring import plan
+from shared.bus.blocks import decode_block
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.outreach import OutreachMessage
 from shared.contracts.usage import UsageEvent
 from shared.settings import Settings
 from tests.chaos.evidence import Replayed
 from tests.chaos.profile import COMPANY
-from tests.chaos.reading import archive, seen
-from tests.chaos.witness import ACCOUNT, CURSOR
+from tests.chaos.witness import ACCOUNT, CURSOR, observations
 from tests.chaos.world import World
 
 _USAGE = "usage.v1"
@@ -31,6 +31,22 @@ _FEEDBACK: dict[str, Any] = {"outreach.v1": OutreachMessage, "advocacy.v1": Advo
 _DAY = timedelta(days=1)
 _WHENEVER = datetime(2000, 1, 1, tzinfo=UTC)
 """When it was decided is no part of the state."""
+
+
+_usage = msgspec.json.Decoder(UsageEvent).decode
+
+
+async def archive(world: World) -> AsyncIterator[tuple[int, int, UsageEvent]]:
+    """Every archived event: partition, place, event."""
+    places = await world.stores.rows(
+        "ingest",
+        "SELECT partition, base_offset FROM log_block WHERE topic = 'usage.v1' ORDER BY partition, base_offset",
+    )
+    for place in places:
+        where = f"topic = 'usage.v1' AND partition = {place['partition']} AND base_offset = {place['base_offset']}"
+        [row] = await world.stores.rows("ingest", f"SELECT block FROM log_block WHERE {where}")
+        for offset, record in enumerate(decode_block(row["block"]), place["base_offset"]):
+            yield place["partition"], offset, _usage(record.value)
 
 
 class Touch(NamedTuple):
@@ -57,14 +73,14 @@ async def replayed(world: World) -> dict[str, Replayed]:
     """Every account's state and decisions, as they are and as they come again."""
     touches, events = await _touches(world), await _events(world)
     rules = plan(Settings(config=COMPANY))
-    told = defaultdict(list)
-    for row in await world.books.rows(
+    message_ids = defaultdict(list)
+    for row in await world.stores.rows(
         "lifecycle", "SELECT account_id, body FROM lifecycle_decision ORDER BY account_id, seq"
     ):
-        told[row["account_id"]].append(msgspec.json.decode(row["body"])["id"])
+        message_ids[row["account_id"]].append(msgspec.json.decode(row["body"])["id"])
     live = {
-        row["id"]: _hash(row["state"], told[row["id"]])
-        for row in await world.books.rows("lifecycle", "SELECT id, state FROM lifecycle_account")
+        row["id"]: _hash(row["state"], message_ids[row["id"]])
+        for row in await world.stores.rows("lifecycle", "SELECT id, state FROM lifecycle_account")
     }
     return {
         name: Replayed(live.get(name, "unknown"), _again(name, touches.get(name, []), events, rules))
@@ -76,7 +92,7 @@ async def _touches(world: World) -> dict[str, list[Touch]]:
     """A transaction moves or holds a cursor before it writes accounts: that says what it had read."""
     causes: dict[int, tuple[str, int, int]] = {}
     touches: dict[str, list[Touch]] = defaultdict(list)
-    async for tx, what, body in seen(world, "lifecycle", CURSOR, ACCOUNT):
+    async for tx, what, body in observations(world.stores, "lifecycle", CURSOR, ACCOUNT):
         if what == CURSOR:
             _, topic, _, was, now, _ = body
             causes[tx] = topic, was, now
@@ -104,14 +120,14 @@ async def _events(world: World) -> Events:
 
 def _again(name: str, touches: list[Touch], events: Events, rules: Plan) -> str:
     account: Account | None = None
-    told: list[str] = []
+    message_ids: list[str] = []
     for touch in touches:
         if touch.was == touch.now and account is not None:
-            told += (one.id for one in advance(account, touch.until, rules, _WHENEVER))
+            message_ids += (one.id for one in advance(account, touch.until, rules, _WHENEVER))
         for event in _piece(events.get((touch.topic, name), []), touch):
             account = account or begin(name, event.at)
-            told += (one.id for one in fold(account, event, rules, _WHENEVER))
-    return _hash(LAYOUTS.encode(account), told) if account is not None else "nothing"
+            message_ids += (one.id for one in fold(account, event, rules, _WHENEVER))
+    return _hash(LAYOUTS.encode(account), message_ids) if account is not None else "nothing"
 
 
 def _piece(events: list[Placed], touch: Touch) -> Iterator[UsageEvent]:
@@ -121,9 +137,9 @@ def _piece(events: list[Placed], touch: Touch) -> Iterator[UsageEvent]:
         start += 1
 
 
-def _hash(state: bytes, told: list[str]) -> str:
+def _hash(state: bytes, message_ids: list[str]) -> str:
     digest = sha256(state)
-    for name in told:
+    for name in message_ids:
         digest.update(name.encode())
     return digest.hexdigest()[:24]
 

@@ -1,4 +1,4 @@
-"""What is one run? The services on their servers, the stream and the customers, the faults; then quiet, and the evidence."""
+"""Run: services on their servers, the stream and the customers, the faults; then idle, and the evidence."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,29 +8,27 @@ from pathlib import Path
 from random import Random
 
 from shared.clock import SystemClock
-from tests.chaos import profile as of
+from tests.chaos import profile as settings_of
+from tests.chaos.backlog import backlog, describe
 from tests.chaos.client import Client
 from tests.chaos.customers import Customers
-from tests.chaos.faults import Stage
+from tests.chaos.faults import FaultCounts, FaultTargets, inject, plan_faults
 from tests.chaos.fleet import Fleet
-from tests.chaos.journal import Journal, Tail
-from tests.chaos.nursery import nursery
+from tests.chaos.journal import Journal, Tail, lines
+from tests.chaos.process_pool import process_pool
 from tests.chaos.profile import Profile
 from tests.chaos.progress import progress, say
-from tests.chaos.schedule import planned, strike
-from tests.chaos.settled import told, waiting
-from tests.chaos.sinking import sinks
-from tests.chaos.sinks import MAILS
+from tests.chaos.sinks import HOOKS, MAILS, run_sinks
+from tests.chaos.stores import Stores
 from tests.chaos.stream import Stream
-from tests.chaos.tally import Tally
 from tests.chaos.world import Scaled, World, embedded, scaled
 
-_QUIET = 150.0
-_TWICE = 2
+_IDLE_SECONDS = 150.0
+_IDLE_CHECKS = 2
 POSTED, ACCEPTED, ALLOWED = "posted.jsonl", "accepted.jsonl", "allowed.jsonl"
 
 
-class NotQuietError(Exception):
+class NotIdleError(Exception):
     """Something waits for ever."""
 
 
@@ -39,7 +37,7 @@ class Running:
     """Everything that runs."""
 
     world: World
-    stage: Stage
+    targets: FaultTargets
     client: Client
     stream: Stream
     customers: Customers
@@ -48,83 +46,114 @@ class Running:
 @asynccontextmanager
 async def running(profile: Profile, folder: Path) -> AsyncIterator[Running]:
     """All of it, and whatever happens nothing of it afterwards."""
-    tally, data = Tally(), folder / "data"
+    counts, data = FaultCounts(), folder / "data"
     data.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         world: World = await stack.enter_async_context(_WORLDS[profile.deployment](folder))
-        both = await stack.enter_async_context(sinks(folder, tally.struck))
-        told_all = {**of.environment(folder, both), **world.environment}
-        fleet = Fleet(of.slots(profile.deployment), told_all, folder, tally.struck)
-        born = await stack.enter_async_context(nursery(folder, profile.mutant, fleet.heard))
-        fleet.born_in(born)
+        both = await stack.enter_async_context(run_sinks(folder, counts.count))
+        environment = {**settings_of.environment(folder, both), **world.environment}
+        fleet = Fleet(settings_of.slots(profile.deployment), environment, folder, counts.count)
+        pool = await stack.enter_async_context(process_pool(folder, profile.mutant, fleet.on_event))
+        fleet.use(pool)
         servers = (world.kafka, world.postgres) if isinstance(world, Scaled) else ()
-        stage = Stage(fleet, both, world.books, tally, of.SESSION, asyncio.Lock(), *servers)
+        targets = FaultTargets(fleet, both, world.stores, counts, settings_of.SESSION, asyncio.Lock(), *servers)
         client, stream, customers = _outside(profile, folder, fleet)
         stack.push_async_callback(client.close)
-        yield Running(world, stage, client, stream, customers)
+        yield Running(world, targets, client, stream, customers)
 
 
 def _outside(profile: Profile, folder: Path, fleet: Fleet) -> tuple[Client, Stream, Customers]:
     """Who acts on the product from outside."""
 
-    def chance(of_whom: str) -> Random:
-        return Random(f"{profile.seed}:{profile.deployment}:{of_whom}")
+    def random_of(name: str) -> Random:
+        return Random(f"{profile.seed}:{profile.deployment}:{name}")
 
     def ports(service: str) -> list[int]:
         return [slot.port for slot in fleet.of(service) if slot.wanted]
 
     posted, accepted = Journal(folder / POSTED, sync=False), Journal(folder / ACCEPTED, sync=False)
-    client = Client(lambda: ports("ingest"), of.WRITE_KEY, posted, accepted, chance("client"))
+    client = Client(lambda: ports("ingest"), settings_of.WRITE_KEY, posted, accepted, random_of("client"))
     allowed = Journal(folder / ALLOWED, sync=False)
-    stream = Stream(client, chance("stream"), SystemClock(), allowed, profile.rate)
-    return client, stream, Customers(Tail(folder / MAILS), stream, ports, of.ADMIN_KEY, chance("customers"))
+    stream = Stream(client, random_of("stream"), SystemClock(), allowed, profile.rate)
+    return client, stream, Customers(Tail(folder / MAILS), stream, ports, settings_of.ADMIN_KEY, random_of("customers"))
 
 
-async def churn(on: Running, profile: Profile) -> None:
+async def inject_faults(on: Running, profile: Profile) -> None:
     """The faults, while everybody works; then people answer the mail that was still to come."""
-    fleet = on.stage.fleet
+    fleet = on.targets.fleet
     for slot in fleet.slots.values():
         if slot.wanted:
             fleet.start(slot)
-    plan = planned(profile.seed, profile.deployment, profile.seconds)
+    plan = plan_faults(profile.seed, profile.deployment, profile.seconds)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(on.stream.run())
         tasks.create_task(on.customers.run())
-        watching = tasks.create_task(progress(on.world, on.stage, on.client))
-        await strike(plan, on.stage)
-        on.stage.sinks.behave()
+        watching = tasks.create_task(progress(on.world, on.targets, on.client))
+        await inject(plan, on.targets)
+        on.targets.sinks.behave()
         for slot in fleet.slots.values():
             fleet.start(slot)
         on.stream.draws = False
         watching.cancel()
-        await became_quiet(on)
+        await became_idle(on)
         on.customers.stopped = on.stream.stopped = True
 
 
-async def quiet(on: Running, seconds: float = _QUIET) -> None:
-    """Until nothing waits anywhere, seen twice. Raises NotQuietError, saying what waits."""
-    calm, found = 0, dict[str, int]()
+async def wait_until_idle(on: Running, seconds: float = _IDLE_SECONDS) -> None:
+    """Until nothing waits anywhere, seen twice. Raises NotIdleError, saying what waits."""
+    idle, found = 0, dict[str, int]()
     deadline = asyncio.get_running_loop().time() + seconds
-    while calm < _TWICE:
+    while idle < _IDLE_CHECKS:
         try:
-            found = await waiting(on.world)
-            calm = 0 if found else calm + 1
+            found = await backlog(on.world)
+            idle = 0 if found else idle + 1
         except Exception as error:  # noqa: BLE001  a server may be on its way up
-            found, calm = {repr(error): 1}, 0
+            found, idle = {repr(error): 1}, 0
         if asyncio.get_running_loop().time() > deadline:
-            raise NotQuietError(told(found))
-        say(f"  quiet? {told(found)}")
+            raise NotIdleError(describe(found))
+        say(f"  idle? {describe(found)}")
         await asyncio.sleep(3)
 
 
-async def became_quiet(on: Running) -> bool:
+async def became_idle(on: Running) -> bool:
     """Whether it did; if not, it is said what waits."""
     try:
-        await quiet(on)
-    except NotQuietError as error:
-        say(f"NOT QUIET: {error}")
+        await wait_until_idle(on)
+    except NotIdleError as error:
+        say(f"NOT IDLE: {error}")
         return False
     return True
+
+
+_TOPICS = ("lifecycle.v1", "advocacy.v1")
+
+
+async def reread_log(on: Running, folder: Path) -> int:
+    """How many messages left that were not waiting to leave anyway."""
+    before, open_ones = _sent(folder), await _open(on.world.stores)
+    await _to_the_beginning(on)
+    for slot in on.targets.fleet.of("notify"):
+        on.targets.fleet.start(slot)
+    await wait_until_idle(on)
+    await on.targets.fleet.stop_all()
+    return sum(name not in open_ones for name in _sent(folder)[len(before) :])
+
+
+async def _to_the_beginning(on: Running) -> None:
+    for (topic, part), span in (await on.world.bounds()).items():
+        if topic in _TOPICS:
+            here = f"consumer_group = 'notify' AND topic = '{topic}' AND partition = {part}"
+            back = f"UPDATE consumer_cursor SET next_offset = {span.begin}, next_sequence = 0 WHERE {here}"
+            await on.world.stores.run("notify", back)
+
+
+async def _open(stores: Stores) -> set[str]:
+    rows = await stores.rows("notify", "SELECT id FROM notify_delivery WHERE status IN ('pending', 'sending')")
+    return {row["id"] for row in rows}
+
+
+def _sent(folder: Path) -> list[str]:
+    return [line["delivery"] for name in (MAILS, HOOKS) for line in lines(folder / name)]
 
 
 _WORLDS = {"scaled": scaled, "embedded": embedded}

@@ -1,4 +1,4 @@
-"""Which events are posted? The lives of some hundred accounts, drawn from the seed, with repetitions and with mistakes."""
+"""Stream: the events of some hundred accounts, drawn from the seed, with repetitions and with mistakes."""
 
 import asyncio
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Stream:
         self._queue: asyncio.Queue[list[Event]] = asyncio.Queue(_WAITING)
         self._number = 0
         self._accounts: list[str] = []
-        self._born = 0
+        self._count = 0
 
     async def run(self) -> None:
         """Until stopped, and then until everything made is safe."""
@@ -79,8 +79,8 @@ class Stream:
         return [self.use(account) for _ in range(self._chance.randrange(1, 8))]
 
     def _next_account(self) -> int:
-        self._born += 1
-        return self._born
+        self._count += 1
+        return self._count
 
     def _begin(self, account: str, days: int) -> Iterator[Event]:
         """An account whose first days are past already: time has something to do for it."""

@@ -6,18 +6,18 @@ import pytest
 
 from tests.chaos.evidence import (
     Cap,
-    Carried,
     Consent,
     Entry,
     Event,
     Evidence,
     Move,
     Partition,
+    PublishedMessage,
     Replayed,
     Reward,
     Send,
     Span,
-    Told,
+    TopicRecord,
 )
 from tests.chaos.invariants import INVARIANTS, Verdict, verdicts
 
@@ -35,7 +35,7 @@ def passed(occasion: str, user: str = "ann") -> Consent:
 
 def good() -> Evidence:
     """Two events and a wrong one, two messages, a mail and a webhook that came twice, a no and a yes, one referral."""
-    told = [Told("acme", 1, "m1"), Told("acme", 2, "m2")]
+    messages = [PublishedMessage("acme", 1, "m1"), PublishedMessage("acme", 2, "m2")]
     return Evidence(
         moves=[Move(READ, 0, 1, 1), Move(READ, 1, 2, 2)],
         spans={READ: Span(0, 2)},
@@ -45,12 +45,12 @@ def good() -> Evidence:
         parked={"bad"},
         allowed={"bad"},
         counted={"acme": 2},
-        messages=told,
+        messages=messages,
         last_seq={"acme": 2},
-        carried=[
-            Carried("lifecycle.v1", 0, 0, 0, "m1", told[0]),
-            Carried("lifecycle.v1", 0, 1, 0, "m1", told[0]),
-            Carried("lifecycle.v1", 0, 2, 1, "m2", told[1]),
+        records=[
+            TopicRecord("lifecycle.v1", 0, 0, 0, "m1", messages[0]),
+            TopicRecord("lifecycle.v1", 0, 1, 0, "m1", messages[0]),
+            TopicRecord("lifecycle.v1", 0, 2, 1, "m2", messages[1]),
         ],
         sends=[mail("one"), mail("hook", channel="webhook"), mail("hook", channel="webhook", at=5.0)],
         caps=[Cap("two a day", 2, DAY, account=False, classes=frozenset(), topics=frozenset())],
@@ -108,32 +108,32 @@ def never_posted(run: Evidence) -> None:
 
 
 def a_number_missing(run: Evidence) -> None:
-    run.messages[1] = Told("acme", 3, "m2")
+    run.messages[1] = PublishedMessage("acme", 3, "m2")
 
 
 def a_number_twice(run: Evidence) -> None:
-    run.messages[1] = Told("acme", 1, "m2")
+    run.messages[1] = PublishedMessage("acme", 1, "m2")
 
 
 def another_last_number(run: Evidence) -> None:
     run.last_seq["acme"] = 1
 
 
-def never_carried(run: Evidence) -> None:
-    run.carried.pop()
+def never_relayed(run: Evidence) -> None:
+    run.records.pop()
 
 
 def out_of_order(run: Evidence) -> None:
-    first, _, second = run.carried
-    run.carried = [second._replace(offset=0, seq=0), first._replace(offset=1, seq=1)]
+    first, _, second = run.records
+    run.records = [second._replace(offset=0, seq=0), first._replace(offset=1, seq=1)]
 
 
 def a_hole_in_the_topic(run: Evidence) -> None:
-    run.carried = run.carried[2:]
+    run.records = run.records[2:]
 
 
 def another_content(run: Evidence) -> None:
-    run.carried[1] = run.carried[1]._replace(id="m9")
+    run.records[1] = run.records[1]._replace(id="m9")
 
 
 def mailed_twice(run: Evidence) -> None:
@@ -187,7 +187,7 @@ BAD: dict[str, list[Callable[[Evidence], None]]] = {
     "I2": [a_loss],
     "I3": [twice_archived, twice_counted, never_posted],
     "I4": [a_number_missing, a_number_twice, another_last_number],
-    "I5": [never_carried, out_of_order, a_hole_in_the_topic, another_content],
+    "I5": [never_relayed, out_of_order, a_hole_in_the_topic, another_content],
     "I6": [mailed_twice, under_another_id],
     "I7": [flooded],
     "I8": [money_from_nowhere, rewarded_twice, never_booked],

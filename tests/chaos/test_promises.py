@@ -1,4 +1,4 @@
-"""Does docs/promises.md name what there is? Every invariant, every mutant, and nothing else."""
+"""docs/promises.md names every invariant and every mutant, and nothing else."""
 
 import re
 

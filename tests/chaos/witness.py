@@ -1,13 +1,15 @@
-"""What did the database see? Triggers outside the product note what is written, in the order of the locks it is written under.
+"""Witness: triggers outside the product that record what is written, in the order of the locks it is written under.
 
 `seen_id` is drawn while the row in question is locked, so for one cursor or one account it is the order of the commits.
 """
 
+import json
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-from tests.chaos.books import Books
+from tests.chaos.stores import Stores
 
-CURSOR, ACCOUNT, LAST_WORD, CONSENT = "cursor", "account", "last_word", "consent"
+CURSOR, ACCOUNT, CONFIRMED, CONSENT = "cursor", "account", "last_word", "consent"
 
 
 class Witness(NamedTuple):
@@ -27,8 +29,8 @@ _CURSOR = Witness(
     ("NEW.consumer_group", "NEW.topic", "NEW.partition", "OLD.next_offset", "NEW.next_offset", "NEW.epoch"),
 )
 _ACCOUNT = Witness(ACCOUNT, "lifecycle_account", ("INSERT", "UPDATE"), ("NEW.id", "NEW.clock", "NEW.next_due"))
-_LAST_WORD = Witness(
-    LAST_WORD,
+_CONFIRMED = Witness(
+    CONFIRMED,
     "notify_delivery",
     ("UPDATE",),
     ("NEW.id", "NEW.account", 'NEW."user"', "NEW.topic", "NEW.outreach_class"),
@@ -43,7 +45,7 @@ _CONSENT = Witness(
 WITNESSES: dict[str, tuple[Witness, ...]] = {
     "ingest": (_CURSOR,),
     "lifecycle": (_CURSOR, _ACCOUNT),
-    "notify": (_CURSOR, _LAST_WORD, _CONSENT),
+    "notify": (_CURSOR, _CONFIRMED, _CONSENT),
     "advocacy": (_CURSOR,),
 }
 """Who looks where."""
@@ -56,13 +58,13 @@ _TABLES = {
 }
 
 
-async def install(books: Books) -> None:
+async def install(stores: Stores) -> None:
     """Every witness, in every service's store."""
     for service, witnesses in WITNESSES.items():
-        await books.run(service, _TABLES[books.dialect])
+        await stores.run(service, _TABLES[stores.dialect])
         for one in witnesses:
-            for statement in _STATEMENTS[books.dialect](one):
-                await books.run(service, statement)
+            for statement in _STATEMENTS[stores.dialect](one):
+                await stores.run(service, statement)
 
 
 def _on_postgres(one: Witness) -> list[str]:
@@ -90,3 +92,20 @@ def _on_sqlite(one: Witness) -> list[str]:
 
 
 _STATEMENTS: dict[str, Any] = {"postgresql": _on_postgres, "sqlite": _on_sqlite}
+
+
+async def observations(stores: Stores, service: str, *what: str) -> AsyncIterator[tuple[int, str, list[Any]]]:
+    """What the witness of a service noted, in order: transaction, what, and the columns."""
+    names = ", ".join(f"'{name}'" for name in what)
+    last, rows = 0, list[Any]()
+    while rows or not last:
+        rows = list(
+            await stores.rows(
+                service,
+                f"SELECT seen_id, tx, what, body FROM chaos_seen WHERE seen_id > {last} AND what IN ({names}) "
+                "ORDER BY seen_id LIMIT 20000",
+            )
+        )
+        for row in rows:
+            yield row["tx"], row["what"], json.loads(row["body"])
+        last = rows[-1]["seen_id"] if rows else last or 1

@@ -17,17 +17,17 @@ from shared.bus.tables import dead_letter, log_block
 from shared.contracts.topics import LIFECYCLE, USAGE, USAGE_RAW
 from tests.chaos.evidence import (
     Cap,
-    Carried,
     Consent,
     Entry,
     Event,
     Evidence,
     Move,
     Partition,
+    PublishedMessage,
     Reward,
     Send,
     Span,
-    Told,
+    TopicRecord,
 )
 from tests.simulation.client import Client
 from tests.simulation.host import playbook
@@ -103,8 +103,8 @@ async def _archive(town: Town, found: Evidence) -> None:
     found.counted = {name: _counted(account) + uncounted[name] for name, account in states.items()}
     for topic, part, offset, seq, value in await _records(town, blocks):
         said = _ANY.decode(value)
-        told = Told(said["account"], said["seq"], said["id"]) if topic == LIFECYCLE.name else None
-        found.carried.append(Carried(topic, part, offset, seq, said["id"], told))
+        told = PublishedMessage(said["account"], said["seq"], said["id"]) if topic == LIFECYCLE.name else None
+        found.records.append(TopicRecord(topic, part, offset, seq, said["id"], told))
 
 
 async def _records(town: Town, blocks: Any) -> list[tuple[str, int, int, int, bytes]]:
@@ -133,7 +133,7 @@ async def _states(town: Town) -> dict[str, Account]:
 async def _decided(town: Town, found: Evidence) -> None:
     decision = lifecycle.decision
     for row in await rows(town, "lifecycle", select(decision).order_by(decision.c.account_id, decision.c.seq)):
-        found.messages.append(Told(row.account_id, row.seq, _ANY.decode(row.body)["id"]))
+        found.messages.append(PublishedMessage(row.account_id, row.seq, _ANY.decode(row.body)["id"]))
     found.last_seq = {name: account.seq for name, account in (await _states(town)).items() if account.seq}
 
 

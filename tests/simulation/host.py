@@ -26,7 +26,7 @@ from shared.service.context import Service, ServiceContext
 from shared.service.processor import Decode, Handler, MessageBatch
 from shared.settings import Settings
 from shared.storage import Storage
-from tests.chaos.planting import replaced
+from tests.chaos.mutants import replaced
 from tests.simulation.bus import FakeBus
 from tests.simulation.cluster import Cluster
 from tests.simulation.database import FakeDatabase, Server

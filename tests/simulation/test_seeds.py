@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from tests.chaos.mutants import COVERED, MUTANTS, planted
-from tests.chaos.planting import Gone, replaced
+from tests.chaos.mutants import COVERED, MUTANTS, MissingAttributeError, planted, replaced
 from tests.conftest import ROOT
 
 
@@ -57,7 +56,7 @@ def test_a_plant_is_undone(name: str) -> None:
 
 
 def test_a_plant_says_when_there_is_nothing_to_replace() -> None:
-    with pytest.raises(Gone), replaced(sys, "no_such_guard", None):
+    with pytest.raises(MissingAttributeError), replaced(sys, "no_such_guard", None):
         pass
 
 

@@ -1,6 +1,6 @@
-"""Who gives birth to service processes? One process that has imported everything once, and forks on command.
+"""Fork server: one process that has imported everything once, and forks the service processes on command.
 
-A line of JSON on its standard input is an order, a line on its standard output says who was born or died. It has one
+A line of JSON on its standard input is an order, a line on its standard output reports a start or an exit. It has one
 thread and no event loop: what is forked is clean.
 """
 
@@ -18,31 +18,30 @@ import msgspec
 
 from shared.clock import SystemClock
 from shared.settings import Settings
-from tests.chaos import doomed
-from tests.chaos.mortal import die_with
-from tests.chaos.orders import Order, Told
+from tests.chaos import crash_points
+from tests.chaos.process_pool import ProcessEvent, StartProcess, exit_with_parent
 from waymark.commands import serve
 from waymark.serving import event_loop
 
-_MOST_LOG = 1_000_000
+_MAX_LOG = 1_000_000
 _FAILED = 1
 
 
 def main(parent: int, mutant: str) -> None:
-    die_with(parent)
-    doomed.plant()
+    exit_with_parent(parent)
+    crash_points.install()
     with ExitStack() as planted:  # held as long as we live: let go, it would undo the mutant
         if mutant:
             from tests.chaos.mutants import MUTANTS  # noqa: PLC0415  only a run with a mutant needs them
 
             MUTANTS[mutant].plant(planted)
-        doomed.listen()
+        crash_points.listen()
         gc.collect()
         gc.freeze()
-        _serve_orders()
+        _take_orders()
 
 
-def _serve_orders() -> None:
+def _take_orders() -> None:
     alarm, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
@@ -52,7 +51,7 @@ def _serve_orders() -> None:
         ready, _, _ = select.select([0, alarm], [], [])
         if alarm in ready:
             os.read(alarm, 4096)
-        _bury(names)
+        _reap(names)
         if 0 not in ready:
             continue
         piece = os.read(0, 65536)
@@ -60,37 +59,37 @@ def _serve_orders() -> None:
             return
         *orders, waiting = (waiting + piece).split(b"\n")
         for order in orders:
-            _fork(msgspec.json.decode(order, type=Order), names)
+            _fork(msgspec.json.decode(order, type=StartProcess), names)
 
 
-def _bury(names: dict[int, str]) -> None:
+def _reap(names: dict[int, str]) -> None:
     with suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            _tell(Told(names.pop(pid), pid, os.waitstatus_to_exitcode(status)))
+            _report(ProcessEvent(names.pop(pid), pid, os.waitstatus_to_exitcode(status)))
 
 
-def _fork(order: Order, names: dict[int, str]) -> None:
+def _fork(order: StartProcess, names: dict[int, str]) -> None:
     parent = os.getpid()
     pid = os.fork()
     if pid:
         names[pid] = order.name
-        _tell(Told(order.name, pid))
+        _report(ProcessEvent(order.name, pid))
         return
     try:
-        _live(order, parent)
-    except BaseException:  # noqa: BLE001  whatever ended it, the child must not return into the zygote's loop
+        _serve(order, parent)
+    except BaseException:  # noqa: BLE001  whatever ended it, the child must not return into the fork server's loop
         traceback.print_exc()
         os._exit(_FAILED)
     os._exit(0)
 
 
-def _live(order: Order, parent: int) -> None:
+def _serve(order: StartProcess, parent: int) -> None:
     """The product as `waymark run` starts it, from here on."""
     os.setpgid(0, 0)
-    die_with(parent)
+    exit_with_parent(parent)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _log_to(Path(order.log))
@@ -101,7 +100,7 @@ def _live(order: Order, parent: int) -> None:
 
 def _log_to(file: Path) -> None:
     """A log that has grown makes room: two of them are kept."""
-    if file.exists() and file.stat().st_size > _MOST_LOG:
+    if file.exists() and file.stat().st_size > _MAX_LOG:
         file.replace(file.with_suffix(".old"))
     log = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -110,7 +109,7 @@ def _log_to(file: Path) -> None:
     os.dup2(log, 2)
 
 
-def _tell(what: Told) -> None:
+def _report(what: ProcessEvent) -> None:
     os.write(1, msgspec.json.encode(what) + b"\n")
 
 

@@ -1,9 +1,9 @@
-"""Has everything arrived everywhere? Asked of the log and the stores, not of the product."""
+"""Backlog: everything that waits in the log and the stores, asked past the product."""
 
 import time
 
 from shared.bus.protocol import Partition
-from tests.chaos.books import Books, moment
+from tests.chaos.stores import Stores, moment
 from tests.chaos.world import World
 
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -16,17 +16,17 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Every group: the service that keeps its cursors, and what it reads."""
 
 
-async def waiting(world: World) -> dict[str, int]:
+async def backlog(world: World) -> dict[str, int]:
     """Everything that waits, by what it waits for; empty when all is quiet."""
     found = await _unread(world)
     now = int(time.time() * 1e6)
     for service in ("ingest", "lifecycle", "notify", "advocacy"):
         if world.name == "scaled":
-            rows = await world.books.rows(service, "SELECT sum(next_offset - relayed_offset) AS n FROM log_end")
+            rows = await world.stores.rows(service, "SELECT sum(next_offset - relayed_offset) AS n FROM log_end")
             found[f"{service} outbox"] = int(rows[0]["n"] or 0)
         if service != "ingest":
-            found[f"{service} due"] = await _count(world.books, service, _due(world.books, service, now))
-    found["sends"] = await _count(world.books, "notify", _sends(world.books, now))
+            found[f"{service} due"] = await _count(world.stores, service, _due(world.stores, service, now))
+    found["sends"] = await _count(world.stores, "notify", _sends(world.stores, now))
     return {name: count for name, count in found.items() if count}
 
 
@@ -41,26 +41,25 @@ async def _unread(world: World) -> dict[str, int]:
 
 
 async def _cursors(world: World, group: str, service: str) -> dict[Partition, int]:
-    rows = await world.books.rows(
+    rows = await world.stores.rows(
         service, f"SELECT topic, partition, next_offset FROM consumer_cursor WHERE consumer_group = '{group}'"
     )
     return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
-def _due(books: Books, service: str, now: int) -> str:
-    replaying = "held" if service == "advocacy" else "replaying"
-    return f"{service}_account WHERE {moment(books, 'next_due')} <= {now} AND NOT {replaying}"
+def _due(stores: Stores, service: str, now: int) -> str:
+    return f"{service}_account WHERE {moment(stores, 'next_due')} <= {now} AND NOT replaying"
 
 
-def _sends(books: Books, now: int) -> str:
-    pending = f"status = 'pending' AND {moment(books, 'not_before')} <= {now + 60_000_000}"
+def _sends(stores: Stores, now: int) -> str:
+    pending = f"status = 'pending' AND {moment(stores, 'not_before')} <= {now + 60_000_000}"
     return f"notify_delivery WHERE status = 'sending' OR ({pending})"
 
 
-async def _count(books: Books, service: str, what: str) -> int:
-    rows = await books.rows(service, f"SELECT count(*) AS n FROM {what}")
+async def _count(stores: Stores, service: str, what: str) -> int:
+    rows = await stores.rows(service, f"SELECT count(*) AS n FROM {what}")
     return int(rows[0]["n"])
 
 
-def told(found: dict[str, int]) -> str:
+def describe(found: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(found.items())) or "nothing waits"

@@ -1,4 +1,4 @@
-"""What stands in the services' stores? The harness's own way in, past the product."""
+"""Stores of the services: the harness's own access to their databases, past the product."""
 
 import asyncio
 import sqlite3
@@ -11,7 +11,7 @@ import asyncpg
 Rows = Sequence[Mapping[str, Any]]
 
 
-class Books(Protocol):
+class Stores(Protocol):
     """Every service's store. Statements are plain SQL without parameters that both databases understand."""
 
     dialect: str
@@ -21,7 +21,7 @@ class Books(Protocol):
     async def run(self, service: str, statement: str) -> None: ...
 
 
-class PostgresBooks:
+class PostgresStores:
     """A schema a service."""
 
     dialect = "postgresql"
@@ -44,7 +44,7 @@ class PostgresBooks:
         return await asyncpg.connect(self._dsn, timeout=10, command_timeout=120, server_settings=settings)
 
 
-class SqliteBooks:
+class SqliteStores:
     """One file for all."""
 
     dialect = "sqlite"
@@ -68,6 +68,6 @@ class SqliteBooks:
             connection.close()
 
 
-def moment(books: Books, column: str) -> str:
+def moment(stores: Stores, column: str) -> str:
     """A time column as microseconds since 1970, as an expression."""
-    return column if books.dialect == "sqlite" else f"(extract(epoch FROM {column}) * 1000000)::bigint"
+    return column if stores.dialect == "sqlite" else f"(extract(epoch FROM {column}) * 1000000)::bigint"

@@ -1,4 +1,4 @@
-"""Do the parts of the chaos do what the run takes for granted? Those that can be seen without a server."""
+"""The chaos harness itself: what the run takes for granted, as far as no server is needed."""
 
 import asyncio
 import os
@@ -20,19 +20,16 @@ from shared.bus.protocol import Bounds, Partition
 from shared.service.ownership import advance_cursor, claim_partition, lock_cursor
 from shared.settings import Settings
 from shared.storage import open_storage
-from tests.chaos import moods
+from tests.chaos import sinks
 from tests.chaos.checker import read, write
-from tests.chaos.faults import KINDS
+from tests.chaos.faults import FAULT_KINDS, plan_faults
 from tests.chaos.journal import Journal, Tail, lines
-from tests.chaos.mortal import command
+from tests.chaos.process_pool import child_command
 from tests.chaos.profile import COMPANY, slots
-from tests.chaos.reading import seen
-from tests.chaos.schedule import planned
-from tests.chaos.sinking import sinks
-from tests.chaos.sinks import HOOKS, MAILS
+from tests.chaos.sinks import HOOKS, MAILS, run_sinks
 from tests.chaos.stream import Stream
 from tests.chaos.test_invariants import good
-from tests.chaos.witness import CURSOR
+from tests.chaos.witness import CURSOR, observations
 from tests.chaos.world import embedded
 from tests.make import NOON, FakeClock, eventually
 
@@ -40,17 +37,17 @@ MAIL = b"From: a@b.example\r\nMessage-ID: <d1@b.example>\r\n\r\nsee http://x.exa
 
 
 def test_the_same_seed_plans_the_same_faults() -> None:
-    assert planned(7, "scaled", 300) == planned(7, "scaled", 300) != planned(8, "scaled", 300)
+    assert plan_faults(7, "scaled", 300) == plan_faults(7, "scaled", 300) != plan_faults(8, "scaled", 300)
 
 
 @pytest.mark.parametrize("deployment", ["scaled", "embedded"])
 def test_a_minute_has_more_than_ninety_faults(deployment: str) -> None:
-    assert len(planned(1, deployment, 300)) > 5 * 90  # type: ignore[arg-type]
+    assert len(plan_faults(1, deployment, 300)) > 5 * 90  # type: ignore[arg-type]
 
 
 def test_every_kind_is_planned_somewhere() -> None:
-    both = Counter(blow.kind for name in ("scaled", "embedded") for blow in planned(1, name, 600))  # type: ignore[arg-type]
-    assert both.keys() == KINDS.keys()
+    both = Counter(fault.kind for name in ("scaled", "embedded") for fault in plan_faults(1, name, 600))  # type: ignore[arg-type]
+    assert both.keys() == FAULT_KINDS.keys()
 
 
 def test_every_service_has_a_replica_that_may_leave() -> None:
@@ -93,22 +90,22 @@ async def sent(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mood", "fails", "accepted"),
+    ("misbehaviour", "fails", "accepted"),
     [
         ("", None, 1),
-        (moods.SLOW, None, 1),
-        (moods.DROPS, SMTPServerDisconnected, 1),
-        (moods.LATER, SMTPRecipientsRefused, 0),
-        (moods.NEVER, SMTPResponseException, 0),
+        (sinks.SLOW, None, 1),
+        (sinks.DROPS, SMTPServerDisconnected, 1),
+        (sinks.LATER, SMTPRecipientsRefused, 0),
+        (sinks.NEVER, SMTPResponseException, 0),
     ],
 )
 async def test_the_mail_server_writes_down_what_it_accepts_before_it_answers(
-    tmp_path: Path, mood: str, fails: type[Exception] | None, accepted: int
+    tmp_path: Path, misbehaviour: str, fails: type[Exception] | None, accepted: int
 ) -> None:
     struck: list[str] = []
-    async with sinks(tmp_path, struck.append) as both:
-        if mood:
-            both.order(mood)
+    async with run_sinks(tmp_path, struck.append) as both:
+        if misbehaviour:
+            both.order(misbehaviour)
             await asyncio.sleep(0.1)
         if fails is None:
             await sent(both.mail_port)
@@ -117,21 +114,23 @@ async def test_the_mail_server_writes_down_what_it_accepts_before_it_answers(
                 await sent(both.mail_port)
         found = list(lines(tmp_path / MAILS))
 
-        async def told() -> bool:
-            return struck == ([mood] if mood else [])
+        async def reported() -> bool:
+            return struck == ([misbehaviour] if misbehaviour else [])
 
-        await eventually(told)
+        await eventually(reported)
     assert [one["delivery"] for one in found] == ["d1"] * accepted
     assert all(one["links"] == ["http://x.example/advocacy/s/token"] for one in found)
 
 
-@pytest.mark.parametrize(("mood", "status", "accepted"), [("", 204, 1), (moods.FAILS, 500, 0), (moods.RESET, None, 1)])
+@pytest.mark.parametrize(
+    ("misbehaviour", "status", "accepted"), [("", 204, 1), (sinks.FAILS, 500, 0), (sinks.RESET, None, 1)]
+)
 async def test_the_webhook_receiver_writes_down_what_it_takes_before_it_answers(
-    tmp_path: Path, mood: str, status: int | None, accepted: int
+    tmp_path: Path, misbehaviour: str, status: int | None, accepted: int
 ) -> None:
-    async with sinks(tmp_path, lambda _: None) as both, httpx2.AsyncClient() as http:
-        if mood:
-            both.order(mood)
+    async with run_sinks(tmp_path, lambda _: None) as both, httpx2.AsyncClient() as http:
+        if misbehaviour:
+            both.order(misbehaviour)
             await asyncio.sleep(0.1)
         try:
             answer = await http.post(f"http://{HOST}:{both.hook_port}/", headers={"webhook-id": "d1"}, content=b"{}")
@@ -153,7 +152,7 @@ async def test_the_witness_sees_every_move_of_a_cursor(tmp_path: Path) -> None:
             claim = await claim_partition(tx, "lifecycle", place, Bounds(0, 9), "test", NOON)
             assert await advance_cursor(tx, "lifecycle", place, claim, claim._replace(next_offset=5), NOON)
             assert await lock_cursor(tx, "lifecycle", place, claim.epoch, NOON)
-        noted = [body async for _, _, body in seen(world, "lifecycle", CURSOR)]
+        noted = [body async for _, _, body in observations(world.stores, "lifecycle", CURSOR)]
     assert [tuple(body) for body in noted] == [
         ("lifecycle", "usage.v1", 0, 0, 0, 1),
         ("lifecycle", "usage.v1", 0, 0, 5, 1),
@@ -163,9 +162,7 @@ async def test_the_witness_sees_every_move_of_a_cursor(tmp_path: Path) -> None:
 
 async def test_a_child_dies_with_its_parent() -> None:
     """The parent starts a child that binds itself to it, tells who it is, and is killed."""
-    child = (
-        "import sys,time;from tests.chaos.mortal import die_with;die_with({});print('bound',flush=True);time.sleep(60)"
-    )
+    child = "import sys,time;from tests.chaos.process_pool import exit_with_parent;exit_with_parent({});print('bound',flush=True);time.sleep(60)"
     parent = (
         "import os,subprocess,sys;"
         f"code={child!r}.format(os.getpid());"
@@ -186,7 +183,7 @@ async def test_a_child_dies_with_its_parent() -> None:
 
 
 def test_a_module_is_started_with_its_parents_id_first() -> None:
-    assert command("tests.chaos.sinks", "there") == [
+    assert child_command("tests.chaos.sinks", "there") == [
         sys.executable,
         "-m",
         "tests.chaos.sinks",
