@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test check fast chaos simulate bench servers servers-down lock env reference clean
+.PHONY: help demo up test check fast coverage audit verify chaos simulate bench servers servers-down lock env reference diagram clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,23 @@ fast: $(VENV)/.dev ## the tests that need no server
 chaos: $(VENV)/.dev ## faults on real servers, then one checker of every promise (CHAOS_MINUTES=5 CHAOS_SEED= ARGS=)
 	$(BIN)/python -m tests.chaos $(ARGS)
 
+coverage: $(VENV)/.dev ## how much of the cores their own tests run; fails below COVERAGE=90 percent
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/core/demo --ignore=tests/core/importing --cov --cov-fail-under=$(or $(COVERAGE),90) tests/core
+
+audit: $(VENV)/.run ## known vulnerabilities of what is locked (fetches pip-audit into a place of its own)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install -q --disable-pip-version-check "pip-audit>=2.9,<3"
+	for lock in requirements.lock requirements-dev.lock requirements-build.lock; do $(VENV)/audit/bin/pip-audit --disable-pip --require-hashes -r $$lock || exit 1; done
+
+verify: ## everything in its long form: a night on a quiet machine
+	$(MAKE) check
+	REQUIRE_SERVERS=1 $(MAKE) test
+	$(MAKE) coverage
+	$(MAKE) simulate SEEDS=2000
+	$(MAKE) demo ONCE=1
+	CHAOS_MINUTES=120 $(MAKE) chaos
+	$(MAKE) bench
+
 check: $(VENV)/.dev ## style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,6 +69,9 @@ simulate: $(VENV)/.dev ## the product through simulated trouble, seed by seed in
 
 bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
+
+diagram: $(VENV)/.run ## the stage machine of config/lifecycle.yaml as Mermaid text
+	@$(BIN)/waymark diagram
 
 reference: $(VENV)/.dev ## write the JSON Schemas and the generated parts of docs/reference anew
 	$(BIN)/python -m tests.docs.reference

@@ -89,6 +89,13 @@ def demo(
 
 
 @app.command()
+def diagram() -> None:
+    """Print the stage machine of the definitions as Mermaid text."""
+    settings = _settings()
+    _guarded(lambda: typer.echo(commands.stage_diagram(settings)))
+
+
+@app.command()
 def keys() -> None:
     """Show this installation's own keys (they are secrets)."""
     commands.show_keys(_settings())

@@ -12,6 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from services.lifecycle.core.explain import diagram
+from services.lifecycle.wiring import plan
 from shared.clock import Clock, SystemClock
 from shared.keys import credentials
 from shared.settings import BUNDLED_CONFIG, Settings
@@ -128,6 +130,11 @@ def _report(done: ImportResult) -> None:
         )
     if not done.live:
         print("  the accounts' clocks stay where the file ended; --live hands them to the wall clock")
+
+
+def stage_diagram(settings: Settings) -> str:
+    """The stage machine of the definitions, as Mermaid text."""
+    return diagram(plan(settings))
 
 
 def show_keys(settings: Settings) -> None:
