@@ -90,6 +90,9 @@ PLANTS = [
     Plant(
         INSIDE["notify"], {"services.notify.store": "import services.notify.handlers", "services.notify.handlers": ""}
     ),
+    *_each("Inside notify's core", "services.notify.core.state", "from services.notify.core import engine"),
+    *_each("Inside notify's core", "services.notify.core.budget", "import services.notify.core.channels"),
+    *_each("Inside notify's core", "services.notify.core.utils", ""),
     *_each(INSIDE["advocacy"], "services.advocacy.core.planted", "import services.advocacy.loading"),
     Plant(
         INSIDE["advocacy"],

@@ -1,4 +1,4 @@
-"""Does a play do what its file says, when, and to whom?"""
+"""Plays engine: a play does what its file says, at its time, to the people it names."""
 
 from datetime import timedelta
 

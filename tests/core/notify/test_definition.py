@@ -1,4 +1,4 @@
-"""Are the files right, and is every mistake found with its line?"""
+"""Definition of plays, budget and templates: every mistake is found with its line."""
 
 import shutil
 from pathlib import Path

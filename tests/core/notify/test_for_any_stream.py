@@ -1,4 +1,4 @@
-"""What holds whatever happens to an account?"""
+"""Properties of the plays engine that hold for any stream of messages."""
 
 import msgspec
 from hypothesis import given, settings

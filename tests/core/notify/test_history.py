@@ -1,4 +1,4 @@
-"""Does a replay of last year plan what would have gone out, and send none of it?"""
+"""Replayed history: decisions show what would have gone out, and none of it can be sent."""
 
 from services.notify.core.engine import next_due
 from services.notify.core.play_schema import Trigger

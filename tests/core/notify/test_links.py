@@ -1,4 +1,4 @@
-"""Can nobody make, change or reuse a link of ours?"""
+"""Signed links: nobody else can make, change or reuse one."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Is the next allowed minute right, also when the clocks change?"""
+"""Quiet hours: the next allowed minute, also when the clocks change."""
 
 from datetime import UTC, datetime, time
 

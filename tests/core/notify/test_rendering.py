@@ -1,4 +1,4 @@
-"""Do texts say what they should, and can nothing in them do harm?"""
+"""Rendering: texts say what they should, and nothing in them can do harm."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Do the plays we ship do right by a customer?"""
+"""The shipped plays do right by a customer."""
 
 from pathlib import Path
 

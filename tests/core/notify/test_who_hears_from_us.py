@@ -1,4 +1,4 @@
-"""Is everything that is not sent told, with the reason?"""
+"""Policy: everything that is not sent is recorded with its reason."""
 
 from services.notify.core.consent import apply_consent
 from services.notify.core.delivery import forget_contact, record_contact

@@ -1,4 +1,4 @@
-"""Does mail arrive once, whole, and with nothing in its headers that we did not put there?"""
+"""Email channel: mail arrives once, whole, and with nothing in its headers that we did not put there."""
 
 from datetime import UTC, datetime
 from typing import Any

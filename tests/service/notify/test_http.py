@@ -1,4 +1,4 @@
-"""What does notify answer? Lists, one delivery, mode, tasks, plays and consents."""
+"""REST API of notify: lists, one delivery, mode, tasks, plays and consents."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Does it run by itself? What is in the log leads to mail, with nobody but the loops at work."""
+"""The running service: messages in the log lead to mail, with only the loops at work."""
 
 import asyncio
 import shutil

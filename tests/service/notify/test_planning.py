@@ -1,4 +1,4 @@
-"""What is planned, and is it planned once? On both databases."""
+"""Planning: every decision is written once, on both databases."""
 
 from collections.abc import AsyncIterator
 from typing import Any

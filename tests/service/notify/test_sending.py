@@ -1,4 +1,4 @@
-"""What leaves the house, and how often? Once, or in doubt and then never again."""
+"""Sending: a delivery leaves once, or is in doubt and then never sent again."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What becomes of a delivery when its process stops? Nothing that was not said is lost or late, nothing said is said twice."""
+"""Stopping: a delivery not yet confirmed is given back at once, a confirmed one is finished or in doubt, never sent twice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""Does a webhook arrive signed, and does it never reach where it must not?"""
+"""Webhook channel: a delivery arrives signed, and never reaches where it must not."""
 
 import asyncio
 import json

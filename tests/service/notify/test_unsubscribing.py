@@ -1,4 +1,4 @@
-"""Does no mean no? The page in every mail, and what a press on its button does."""
+"""Unsubscribing: the page that every mail links to, and what its button does."""
 
 from collections.abc import AsyncIterator
 
