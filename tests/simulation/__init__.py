@@ -1,1 +1,1 @@
-"""Does the product keep its promises whatever goes wrong, and whenever? The same code in virtual time, seed by seed."""
+"""Simulation: the product's own code in virtual time, seed by seed, against every promise."""

@@ -1,4 +1,4 @@
-"""Does it hold for these seeds? `python -m tests.simulation --seeds N [--first K] [--seed S] [--mutant NAME] [--trace]`."""
+"""Simulation runner: `python -m tests.simulation --seeds N [--first K] [--seed S] [--mutant NAME] [--trace]`."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ def _pinned() -> None:
 
 def main() -> int:
     _pinned()
-    from tests.simulation.show import show  # noqa: PLC0415  only in the process with the hash seed
+    from tests.simulation.report import show  # noqa: PLC0415  only in the process with the hash seed
 
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, default=20)

@@ -1,4 +1,4 @@
-"""How does one process reach the cluster? As `shared/bus/kafka.py` does, over a line that fails."""
+"""Fake bus of one process: reaches the cluster as `shared/bus/kafka.py` does, over a line that fails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""What goes wrong, and how often? Drawn from the seed; some seeds are calm in one way and wild in another."""
+"""Chance: the faults and their rates, drawn from the seed; some seeds are calm in one way and wild in another."""
 
 import random  # noqa: TID251  seeded: the seed is the run
 from collections import Counter

@@ -1,4 +1,4 @@
-"""How does the product post? Through ingest's own door, again and again until it was told that the events are safe."""
+"""Client: posts through ingest's own capture API, and repeats a post until it is accepted."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What time is it? Where the run began, what its loop has waited, and what was slept through in one go."""
+"""Clock: the start of the run, plus the time its loop has waited, plus the hours it leapt over."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""How does a Kafka cluster behave, as far as we rest on it? Ordered partitions, groups that are dealt anew, and outages."""
+"""Fake Kafka cluster, as far as the product depends on it: ordered partitions, rebalanced groups, and outages."""
 
 import asyncio
 from collections import Counter

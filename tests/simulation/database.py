@@ -1,4 +1,4 @@
-"""How can a database fail? One SQLite file a service, behind a line that drops statements, commits and answers.
+"""Fake database: one SQLite file a service, behind a line that drops statements, commits and answers.
 
 Write transactions queue at the file's one lock: races for row locks are for the real PostgreSQL of tests/chaos.
 """

@@ -1,4 +1,4 @@
-"""How is a simulated process put together? As `waymark/assembly.py` does it, on lines to fake servers."""
+"""Host: a simulated process put together as `waymark/assembly.py` does it, on lines to fake servers."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How does a day pass in a second? An event loop whose clock jumps to the next timer; nothing ever waits."""
+"""Virtual loop: an event loop whose clock jumps to the next timer; nothing ever waits."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How does a member of a group read? Like aiokafka: records may come before its owner has claimed their partition."""
+"""Member of a consumer group: reads like aiokafka; records may come before their partition was claimed."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
-"""Who breaks things? Processes die, freeze and come back; databases and brokers go away; groups are dealt anew."""
+"""Nemesis: kills, freezes and restarts processes, takes databases and brokers away, rebalances groups."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from tests.simulation.deployment import SimulatedDeployment
 from tests.simulation.process import Process
-from tests.simulation.town import Town
 
 _SESSION = 4.0
 _IDLE_IN_TRANSACTION = 2.0
@@ -21,14 +21,14 @@ _TABLES = (
 class Nemesis:
     """`run` strikes until it is cancelled; `heal` puts everything right."""
 
-    def __init__(self, town: Town) -> None:
-        self._town = town
-        self._chance = town.chance
-        self._every = town.chance.one((1.0, 2.0, 5.0))
+    def __init__(self, deployment: SimulatedDeployment) -> None:
+        self._deployment = deployment
+        self._chance = deployment.chance
+        self._every = deployment.chance.one((1.0, 2.0, 5.0))
         self._busy: set[asyncio.Task[None]] = set()
-        town.sinks.freeze = self._freeze_now
+        deployment.sinks.freeze = self._freeze_now
         here: list[Callable[[], Awaitable[None]]] = [self._kill, self._kill, self._freeze, self._freeze, self._stop]
-        there = [] if town.embedded else [self._deal, self._deal, self._brokers_down]
+        there = [] if deployment.embedded else [self._deal, self._deal, self._brokers_down]
         self._strikes = [*here, self._database_down, self._table_sick, self._table_sick, *there]
 
     async def run(self) -> None:
@@ -40,7 +40,7 @@ class Nemesis:
         """Whoever died comes back; the group notices later that he was gone."""
         while True:
             await asyncio.sleep(0.2)
-            for name in self._town.bury():
+            for name in self._deployment.reap():
                 self._start(self._come_back(name))
 
     async def heal(self) -> None:
@@ -54,14 +54,16 @@ class Nemesis:
         task.add_done_callback(self._busy.discard)
 
     async def _come_back(self, name: str) -> None:
-        dead = next(host.process for host in reversed(self._town.past) if host.process.name == name)
+        dead = next(host.process for host in reversed(self._deployment.past) if host.process.name == name)
         await asyncio.sleep(self._chance.up_to(_SESSION))
-        self._town.start(name)
+        self._deployment.start(name)
         await asyncio.sleep(self._chance.up_to(_SESSION))
-        self._town.cluster.expel(dead)
+        self._deployment.cluster.expel(dead)
 
     def _victim(self) -> Process | None:
-        able = [host.process for host in self._town.hosts.values() if host.process.alive and not host.process.frozen]
+        able = [
+            host.process for host in self._deployment.hosts.values() if host.process.alive and not host.process.frozen
+        ]
         return self._chance.one(able) if able else None
 
     async def _kill(self) -> None:
@@ -74,7 +76,7 @@ class Nemesis:
         victim = self._victim()
         if victim is not None:
             self._chance.noted("stopped", victim.name)
-            await self._town.hosts[victim.name].stop()
+            await self._deployment.hosts[victim.name].stop()
 
     def _freeze_now(self, victim: Process) -> None:
         self._start(self._freeze(victim))
@@ -90,46 +92,46 @@ class Nemesis:
         since, members = asyncio.get_running_loop().time(), None
         while asyncio.get_running_loop().time() < until and victim.alive:
             await asyncio.sleep(0.5)
-            for server in self._town.servers.values():
+            for server in self._deployment.servers.values():
                 await server.drop(victim, _IDLE_IN_TRANSACTION)
             if members is None and asyncio.get_running_loop().time() - since > _SESSION:
-                members = self._town.cluster.expel(victim)
-        self._town.trace.say("thawed", victim.name)
+                members = self._deployment.cluster.expel(victim)
+        self._deployment.trace.say("thawed", victim.name)
         victim.thaw()
         await asyncio.sleep(self._chance.up_to(_SESSION / 2))
         for member in members or []:
             if victim.alive and not member.closed:
-                self._town.cluster.join(member)
+                self._deployment.cluster.join(member)
 
     async def _deal(self) -> None:
-        groups = self._town.cluster.groups()
+        groups = self._deployment.cluster.groups()
         if groups:
             group = self._chance.one(groups)
             self._chance.noted("dealt anew", group)
-            self._town.cluster.deal(group)
+            self._deployment.cluster.deal(group)
 
     async def _database_down(self) -> None:
-        server = self._chance.one(list(self._town.servers.values()))
+        server = self._chance.one(list(self._deployment.servers.values()))
         if not server.down:
             self._chance.noted("database down", server.name)
             server.down = True
             await asyncio.sleep(self._chance.up_to(6))
             server.down = False
-            self._town.trace.say("database up", server.name)
+            self._deployment.trace.say("database up", server.name)
 
     async def _table_sick(self) -> None:
         """Rows of one table find no room, while all others do: no record is at fault for that."""
         service, table = self._chance.one(_TABLES)
-        server = self._town.server(service)
+        server = self._deployment.server(service)
         server.sick = table
         self._chance.noted("table takes no rows", server.name)
         await asyncio.sleep(self._chance.up_to(3))
         server.sick = ""
 
     async def _brokers_down(self) -> None:
-        if not self._town.cluster.down:
+        if not self._deployment.cluster.down:
             self._chance.noted("brokers down", "cluster")
-            self._town.cluster.down = True
+            self._deployment.cluster.down = True
             await asyncio.sleep(self._chance.up_to(6))
-            self._town.cluster.down = False
-            self._town.trace.say("brokers up", "cluster")
+            self._deployment.cluster.down = False
+            self._deployment.trace.say("brokers up", "cluster")

@@ -1,4 +1,4 @@
-"""What is a process here? The tasks it started; it can be killed or frozen at any await, and then touches nothing any more."""
+"""Process: the tasks it started; it can be killed or frozen at any await, and then touches nothing any more."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -52,7 +52,7 @@ class Process:
         return list(self._tasks)
 
     async def gate(self) -> None:
-        """Before anything that touches the world: are we alive, and not frozen?"""
+        """Before anything that touches the workload: are we alive, and not frozen?"""
         while self.alive and self.frozen:
             await self._running.wait()
         if not self.alive:

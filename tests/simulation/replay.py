@@ -1,4 +1,4 @@
-"""Does the same story give the same account again? Everything that touched it, in the order of the commits, through the pure core."""
+"""Replay: everything that touched an account, in the order of the commits, through the pure core once more."""
 
 from datetime import datetime
 from functools import cache

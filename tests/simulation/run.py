@@ -1,4 +1,4 @@
-"""What happens in one run? A fortnight of trouble, then healing, then the evidence."""
+"""Run: a fortnight of faults, then healing, then the evidence."""
 
 import asyncio
 import tempfile
@@ -16,16 +16,16 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Verdict, verdicts
 from tests.simulation.chance import Chance
 from tests.simulation.client import Client
-from tests.simulation.files import Templates
-from tests.simulation.gathering import gathered
+from tests.simulation.collect import collected
+from tests.simulation.customers import Customers
+from tests.simulation.database_templates import DatabaseTemplates
+from tests.simulation.deployment import SimulatedDeployment
+from tests.simulation.idle import wait_until_idle
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.nemesis import Nemesis
-from tests.simulation.people import People
 from tests.simulation.process import owned
-from tests.simulation.quiet import quiet
-from tests.simulation.town import Town
 from tests.simulation.trace import Trace
-from tests.simulation.world import World
+from tests.simulation.workload import Workload
 
 _DAYS = 9
 _PATIENCE = timedelta(hours=30)
@@ -50,7 +50,7 @@ class Report(NamedTuple):
         return not (self.halted or self.stuck or self.unhandled or any(one.broken for one in self.verdicts))
 
 
-def run(seed: int, templates: Templates, *, show: bool = False) -> Report:
+def run(seed: int, templates: DatabaseTemplates, *, show: bool = False) -> Report:
     """One seed."""
     loop = VirtualLoop()
     loop.set_task_factory(owned)
@@ -66,54 +66,56 @@ def run(seed: int, templates: Templates, *, show: bool = False) -> Report:
 
 
 async def _run(
-    seed: int, folder: Path, templates: Templates, chance: Chance, trace: Trace, unhandled: list[str]
+    seed: int, folder: Path, templates: DatabaseTemplates, chance: Chance, trace: Trace, unhandled: list[str]
 ) -> Report:
-    town = Town(chance.random.random() < _EMBEDDED, folder, templates, chance, trace)
-    began = town.clock.now()
-    world, client = World(chance, town.clock), Client(chance, trace)
-    nemesis = Nemesis(town)
-    for name in town.names:
-        town.start(name)
+    deployment = SimulatedDeployment(chance.random.random() < _EMBEDDED, folder, templates, chance, trace)
+    began = deployment.clock.now()
+    workload, client = Workload(chance, deployment.clock), Client(chance, trace)
+    nemesis = Nemesis(deployment)
+    for name in deployment.names:
+        deployment.start(name)
     tending = asyncio.ensure_future(nemesis.tend())
-    await _trouble(town, world, client, nemesis)
+    await _trouble(deployment, workload, client, nemesis)
     await nemesis.heal()
-    stuck = await quiet(town, client)
-    town.clock.hold()
-    stuck = stuck or await quiet(town, client)
-    evidence = await gathered(town, world, client)
+    stuck = await wait_until_idle(deployment, client)
+    deployment.clock.hold()
+    stuck = stuck or await wait_until_idle(deployment, client)
+    evidence = await collected(deployment, workload, client)
     tending.cancel()
     if not stuck:
-        stuck = await _reread(town, client, evidence)
+        stuck = await _reread(deployment, client, evidence)
     found = verdicts(evidence)
-    hours = (town.clock.now() - began).total_seconds() / 3600
-    await town.close()
-    return Report(seed, found, town.halted(), stuck, unhandled, chance.faults, trace.kinds["commit"], hours, trace)
+    hours = (deployment.clock.now() - began).total_seconds() / 3600
+    await deployment.close()
+    return Report(
+        seed, found, deployment.halted(), stuck, unhandled, chance.faults, trace.kinds["commit"], hours, trace
+    )
 
 
-async def _trouble(town: Town, world: World, client: Client, nemesis: Nemesis) -> None:
-    """People use the product, and everything breaks; the nights pass in a leap."""
+async def _trouble(deployment: SimulatedDeployment, workload: Workload, client: Client, nemesis: Nemesis) -> None:
+    """Customers use the product, and everything breaks; the nights pass in a leap."""
     breaking = asyncio.ensure_future(nemesis.run())
-    people, began, requests = People(town), town.clock.now(), set[asyncio.Task[None]]()
-    while (town.clock.now() - began).days < _DAYS:
-        for _ in range(town.chance.random.randint(1, 4)):
-            _also(requests, client.post(town.running("ingest"), world.batch(), town.clock.now()))
-            await asyncio.sleep(town.chance.up_to(1.0))
-        if town.chance.random.random() < 0.5:
-            await people.act()
-        _also(requests, client.again(town.running("ingest")))
-        await asyncio.sleep(town.chance.up_to(3.0))
-        _leap(town, client)
+    customers, began, requests = Customers(deployment), deployment.clock.now(), set[asyncio.Task[None]]()
+    while (deployment.clock.now() - began).days < _DAYS:
+        for _ in range(deployment.chance.random.randint(1, 4)):
+            _also(requests, client.post(deployment.running("ingest"), workload.batch(), deployment.clock.now()))
+            await asyncio.sleep(deployment.chance.up_to(1.0))
+        if deployment.chance.random.random() < 0.5:
+            await customers.act()
+        _also(requests, client.again(deployment.running("ingest")))
+        await asyncio.sleep(deployment.chance.up_to(3.0))
+        _leap(deployment, client)
     breaking.cancel()
     if requests:
         await asyncio.wait(requests)
 
 
-def _leap(town: Town, client: Client) -> None:
+def _leap(deployment: SimulatedDeployment, client: Client) -> None:
     """Hours pass; not many while somebody still waits to be told that events are safe: the window is a week."""
-    hours, since = town.chance.one((0.1, 4, 9, 16, 26)), client.waits_since()
-    long = since is not None and town.clock.now() - since > _PATIENCE
-    town.clock.leap(0.1 if long else hours)
-    town.trace.say("leapt", "clock", town.clock.now().isoformat())
+    hours, since = deployment.chance.one((0.1, 4, 9, 16, 26)), client.waits_since()
+    long = since is not None and deployment.clock.now() - since > _PATIENCE
+    deployment.clock.leap(0.1 if long else hours)
+    deployment.trace.say("leapt", "clock", deployment.clock.now().isoformat())
 
 
 def _also(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
@@ -122,24 +124,24 @@ def _also(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> No
     task.add_done_callback(tasks.discard)
 
 
-async def _reread(town: Town, client: Client, evidence: Evidence) -> list[str]:
+async def _reread(deployment: SimulatedDeployment, client: Client, evidence: Evidence) -> list[str]:
     """Notify reads its whole log once more. The clock stands still already: what falls due by itself has left."""
-    before = len(town.sinks.journal)
-    for name in [name for name, host in town.hosts.items() if "notify" in host.services]:
-        await town.hosts[name].stop()
-    for _ in town.bury():
+    before = len(deployment.sinks.journal)
+    for name in [name for name, host in deployment.hosts.items() if "notify" in host.services]:
+        await deployment.hosts[name].stop()
+    for _ in deployment.reap():
         pass
-    async with town.server("notify").file.transaction() as tx:
+    async with deployment.server("notify").file.transaction() as tx:
         await tx.run(
             text(f"UPDATE consumer_cursor SET next_offset = 0, next_sequence = 0 WHERE consumer_group = '{NOTIFY}'")
         )
-    for name in town.names:
-        if name not in town.hosts:
-            town.start(name)
-    for host in list(town.past):
-        town.cluster.expel(host.process)
-    stuck = await quiet(town, client)
-    evidence.sends_after_reread = len(town.sinks.journal) - before
+    for name in deployment.names:
+        if name not in deployment.hosts:
+            deployment.start(name)
+    for host in list(deployment.past):
+        deployment.cluster.expel(host.process)
+    stuck = await wait_until_idle(deployment, client)
+    evidence.sends_after_reread = len(deployment.sinks.journal) - before
     return stuck
 
 

@@ -1,4 +1,4 @@
-"""What is at the other end of a mail or a webhook? Somebody who writes down what they accept before they answer, if they do."""
+"""Sinks: fake mail server and webhook receiver, which write down what they accept before they answer, if they do."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Do the promises hold for a few seeds, is a seed the same run each time, and would a missing guard be noticed?"""
+"""A few seeds keep the promises, a seed is the same run each time, and a missing guard is noticed."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Does time pass without waiting, and always in the same way?"""
+"""Virtual time passes without waiting, and always in the same way."""
 
 import asyncio
 import time

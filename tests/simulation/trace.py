@@ -1,4 +1,4 @@
-"""What happened, in order? A numbered list that the same seed gives again, word for word."""
+"""Trace: a numbered list of what happened, which the same seed gives again, word for word."""
 
 from collections import Counter
 from collections.abc import Callable

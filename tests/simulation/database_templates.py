@@ -1,4 +1,4 @@
-"""Where do the databases come from? Migrated once, then copied for every run; triggers in them note what is to be judged."""
+"""Database templates: migrated once, then copied for every run; triggers in them record what is judged."""
 
 import shutil
 import sqlite3
@@ -31,7 +31,7 @@ END;
 """
 
 
-class Templates:
+class DatabaseTemplates:
     """Empty databases with every table, one a set of services."""
 
     def __init__(self, folder: Path) -> None:

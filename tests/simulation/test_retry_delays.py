@@ -1,4 +1,4 @@
-"""How long does a loop wait after a failure? Told in virtual time."""
+"""The delay of a loop after a failure, in virtual time."""
 
 import asyncio
 from itertools import pairwise

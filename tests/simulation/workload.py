@@ -1,4 +1,4 @@
-"""What do the product and its people do? A fortnight of a few accounts, drawn from the seed."""
+"""Workload: a fortnight of a few accounts and their users, drawn from the seed."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -13,14 +13,14 @@ _WINDOW = timedelta(days=2)
 
 
 class Customer(NamedTuple):
-    """An account and its people. `lead` posts before anybody said where they belong."""
+    """An account and its customers. `lead` posts before anybody said where they belong."""
 
     name: str
     users: tuple[str, ...]
     lead: str
 
 
-class World:
+class Workload:
     """Makes batches of events. `posted`, and what of it is meant to be set aside."""
 
     def __init__(self, chance: Chance, clock: Clock) -> None:
@@ -91,13 +91,13 @@ class World:
 
 
 _MIX: list[tuple[float, Any]] = [
-    (0.02, World._poison),  # noqa: SLF001  this file's own table
-    (0.10, World._invoice),  # noqa: SLF001
-    (0.14, World._code),  # noqa: SLF001
-    (0.20, World._referred),  # noqa: SLF001
-    (0.26, lambda world, customer, user: world._track(customer.name, user, "goal_reached")),  # noqa: SLF001
-    (0.30, lambda world, customer, user: world._identify(customer, user)),  # noqa: SLF001
-    (0.34, lambda world, customer, _user: world._use(customer.lead, None)),  # noqa: SLF001
+    (0.02, Workload._poison),  # noqa: SLF001  this file's own table
+    (0.10, Workload._invoice),  # noqa: SLF001
+    (0.14, Workload._code),  # noqa: SLF001
+    (0.20, Workload._referred),  # noqa: SLF001
+    (0.26, lambda workload, customer, user: workload._track(customer.name, user, "goal_reached")),  # noqa: SLF001
+    (0.30, lambda workload, customer, user: workload._identify(customer, user)),  # noqa: SLF001
+    (0.34, lambda workload, customer, _user: workload._use(customer.lead, None)),  # noqa: SLF001
 ]
 
 

@@ -1,4 +1,4 @@
-"""What do people do with what they get? They unsubscribe, come back, and answer."""
+"""Customers: they unsubscribe, come back, and answer."""
 
 from sqlalchemy import select
 
@@ -14,39 +14,41 @@ from shared.contracts.topics import LIFECYCLE
 from shared.db.errors import is_infrastructure
 from shared.failures import Refused
 from shared.service.context import ServiceContext
-from tests.simulation.gathering import rows
+from tests.simulation.collect import rows
+from tests.simulation.deployment import SimulatedDeployment
 from tests.simulation.host import Host
-from tests.simulation.town import Town
 
 
-class People:
+class Customers:
     """Each does something at a running process, as the HTTP routes do; when it fails, they give up."""
 
-    def __init__(self, town: Town) -> None:
-        self._town = town
-        self._chance = town.chance
-        town.sinks.meanwhile = self._meanwhile
+    def __init__(self, deployment: SimulatedDeployment) -> None:
+        self._deployment = deployment
+        self._chance = deployment.chance
+        deployment.sinks.meanwhile = self._meanwhile
 
     async def act(self) -> None:
         """One of them does one thing."""
         kind = self._chance.one((self._unsubscribe, self._answer, self._answer, self._come_back))
-        hosts = self._town.running("advocacy" if kind == self._answer else "notify")
+        hosts = self._deployment.running("advocacy" if kind == self._answer else "notify")
         if hosts:
             host = self._chance.one(hosts)
             host.process.spawn(_tried(kind(host)), "person")
 
     def _meanwhile(self) -> None:
         """Somebody says no while mail to them is under way."""
-        if hosts := self._town.running("notify"):
+        if hosts := self._deployment.running("notify"):
             host = self._chance.one(hosts)
             host.process.spawn(_tried(self._unsubscribe(host, ("sending",))), "person")
 
     async def _unsubscribe(self, host: Host, on_its_way: tuple[str, ...] = ("pending", "sending")) -> None:
         context = host.contexts["notify"]
         everything = self._chance.random.random() < 0.4
-        recent = self._town.sinks.journal[-6:]
+        recent = self._deployment.sinks.journal[-6:]
         waiting = select(delivery.c.id).where(delivery.c.status.in_(on_its_way)).order_by(delivery.c.id)
-        known = [row.id for row in await rows(self._town, "notify", waiting)] or [line.delivery for line in recent]
+        known = [row.id for row in await rows(self._deployment, "notify", waiting)] or [
+            line.delivery for line in recent
+        ]
         if known:
             name = self._chance.one(known)
             async with context.database.transaction() as tx:
@@ -54,7 +56,7 @@ class People:
 
     async def _come_back(self, host: Host) -> None:
         context = host.contexts["notify"]
-        declined = await rows(self._town, "notify", select(consent).where(consent.c.granted.is_(False)))
+        declined = await rows(self._deployment, "notify", select(consent).where(consent.c.granted.is_(False)))
         if declined:
             row = self._chance.one(declined)
             given = ConsentGiven(row.account, row.user, row.topic, granted=True, source="link")
@@ -64,7 +66,7 @@ class People:
     async def _answer(self, host: Host) -> None:
         context, handlers = host.contexts["advocacy"], host.services["advocacy"].consumers[0].handlers  # type: ignore[attr-defined]
         every = await rows(
-            self._town, "advocacy", select(invitation.c.id, invitation.c.purpose).order_by(invitation.c.id)
+            self._deployment, "advocacy", select(invitation.c.id, invitation.c.purpose).order_by(invitation.c.id)
         )
         if not every:
             return

@@ -1,4 +1,4 @@
-"""What runs where in this run? Databases, the cluster, and the processes, which may die and come back."""
+"""Simulated deployment: its databases, the cluster, and the processes, which may die and come back."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tests.simulation.chance import Chance
 from tests.simulation.clock import Clock, Skewed
 from tests.simulation.cluster import Cluster
 from tests.simulation.database import Server
-from tests.simulation.files import Templates
+from tests.simulation.database_templates import DatabaseTemplates
 from tests.simulation.host import Host
 from tests.simulation.process import Process
 from tests.simulation.sinks import Sinks
@@ -21,10 +21,12 @@ _PARTS = 3
 _OFF = 1.5
 
 
-class Town:
+class SimulatedDeployment:
     """`hosts` are the processes that run, by name; a name without a host is down."""
 
-    def __init__(self, embedded: bool, folder: Path, templates: Templates, chance: Chance, trace: Trace) -> None:
+    def __init__(
+        self, embedded: bool, folder: Path, templates: DatabaseTemplates, chance: Chance, trace: Trace
+    ) -> None:
         self.embedded = embedded
         self.chance = chance
         self.trace = trace
@@ -59,7 +61,7 @@ class Town:
         """Processes of this service that are alive."""
         return [host for host in self.hosts.values() if service in host.services and host.process.alive]
 
-    def bury(self) -> Iterator[str]:
+    def reap(self) -> Iterator[str]:
         """Names of processes that died since the last look."""
         for name, host in list(self.hosts.items()):
             if not host.process.alive:
