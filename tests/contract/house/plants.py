@@ -26,6 +26,7 @@ PURE = "Contracts and cores do no I/O"
 TOLD = "Contracts and cores are told the time"
 OFFLINE = "Handlers and stores reach no network"
 BUS, RUNTIME = "Inside the bus", "Inside the service runtime"
+ADVOCACY_CORE = "Inside advocacy's core"
 INSIDE = {service: f"Inside {service}" for service in SERVICES}
 
 _NEIGHBOURS = [
@@ -94,6 +95,9 @@ PLANTS = [
     *_each("Inside notify's core", "services.notify.core.budget", "import services.notify.core.channels"),
     *_each("Inside notify's core", "services.notify.core.utils", ""),
     *_each(INSIDE["advocacy"], "services.advocacy.core.planted", "import services.advocacy.loading"),
+    *_each(ADVOCACY_CORE, "services.advocacy.core.referral", "import services.advocacy.core.account"),
+    *_each(ADVOCACY_CORE, "services.advocacy.core.surveys", "import services.advocacy.core.asks"),
+    Plant(ADVOCACY_CORE, {"services.advocacy.core.utils": ""}),
     Plant(
         INSIDE["advocacy"],
         {"services.advocacy.http": "import services.advocacy.wiring", "services.advocacy.wiring": ""},
