@@ -11,6 +11,7 @@ _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"(?<!\!)\[[^\]\n]*\]\(([^)\s]+)\)")
 _PATH = re.compile(r"(?:[\w.*-]+/)+(?:[\w*-]+\.\w+)?|[\w-]+\.(?:py|md|ya?ml|toml|lock|txt|j2|html|css|sql|sh)")
+_NEW = re.compile(r"^Write `[^`]+`:$", re.MULTILINE)  # a how-to says what to write
 _HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
 _NOT_OF_A_SLUG = re.compile(r"[^\w\- ]")
 _ALL = tracked()
@@ -23,7 +24,7 @@ PAGES = [path for path in _ALL if path.suffix == ".md" and path.parts[0] != "con
 
 def paths(text: str) -> set[str]:
     """Paths in `code` outside fenced blocks. Routes, topics and commands are none."""
-    named = {span.strip().partition(":")[0] for span in _SPAN.findall(_FENCE.sub("", text))}
+    named = {span.strip().partition(":")[0] for span in _SPAN.findall(_NEW.sub("", _FENCE.sub("", text)))}
     return {name for name in named if _PATH.fullmatch(name) or name.partition("/")[0] in _TOPS} - {*_MADE}
 
 
