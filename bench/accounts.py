@@ -13,7 +13,7 @@ from bench.session import Session
 from bench.stream import Stream, counted
 from bench.topics import Filled, filled
 from bench.watching import between
-from services.lifecycle.wiring import plan
+from services.lifecycle.wiring import load_definition
 from shared.settings import Settings
 
 _CHANGED = "SELECT id, state FROM lifecycle.lifecycle_account WHERE clock > $1"
@@ -66,7 +66,7 @@ async def _quiet(session: Session) -> Path:
 async def _check(settings: Settings, stream: Stream, end: End) -> None:
     """No account more than there were, and each that had events has them all; those without were not decoded."""
     demand({"accounts": (await rows(settings, _COUNT))[0][0]}, {"accounts": stream.accounts})
-    changed, compiled = await rows(settings, _CHANGED, stream.at(stream.accounts - 1)), plan(settings)
+    changed, compiled = await rows(settings, _CHANGED, stream.at(stream.accounts - 1)), load_definition(settings)
     found = {row["id"]: kept(row["state"], compiled) for row in changed}
     verify(End(found, {row["id"]: 1 for row in await rows(settings, _ACTIVE)}), end)
 

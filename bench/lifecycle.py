@@ -22,10 +22,10 @@ from bench.stream import FEATURES, told
 from bench.topics import Filled, ends, values
 from bench.watching import Mark, between, watch
 from deploy.servers.ports import free_port
+from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.explain import snapshot_of
-from services.lifecycle.core.plan import Plan
 from services.lifecycle.layouts import LAYOUTS
-from services.lifecycle.wiring import plan
+from services.lifecycle.wiring import load_definition
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.contracts.topics import LIFECYCLE
 from shared.keys import credentials
@@ -120,7 +120,10 @@ async def rows(settings: Settings, sql: str, *values_of: object) -> list[Any]:
 
 async def _same_fold(settings: Settings, published: list[bytes], end: End) -> None:
     """Each account's counts, last time and one transition are what every peer must have."""
-    found, compiled = await rows(settings, "SELECT id, state FROM lifecycle.lifecycle_account"), plan(settings)
+    found, compiled = (
+        await rows(settings, "SELECT id, state FROM lifecycle.lifecycle_account"),
+        load_definition(settings),
+    )
     accounts = {row["id"]: kept(row["state"], compiled) for row in found}
     told_of = Counter(one.account for one in _stages(published) if one.stage == "active")
     verify(End(accounts, dict(told_of)), end)
@@ -128,7 +131,10 @@ async def _same_fold(settings: Settings, published: list[bytes], end: End) -> No
 
 async def _same_use(settings: Settings, published: list[bytes], end: End) -> None:
     """Each account's uses, features and last time, and that it was told once to have begun."""
-    found, compiled = await rows(settings, "SELECT id, state FROM lifecycle.lifecycle_account"), plan(settings)
+    found, compiled = (
+        await rows(settings, "SELECT id, state FROM lifecycle.lifecycle_account"),
+        load_definition(settings),
+    )
     accounts = {row["id"]: _use(row["state"], compiled) for row in found}
     wanted = {name: (kept.count, len(kept.features), kept.last) for name, kept in end.accounts.items()}
     if accounts != wanted:
@@ -142,7 +148,7 @@ def _stages(published: list[bytes]) -> list[StageChanged]:
     return [one for one in map(decode, published) if isinstance(one, StageChanged)]
 
 
-def kept(state: bytes, compiled: Plan) -> Kept:
+def kept(state: bytes, compiled: CompiledDefinition) -> Kept:
     """An account under the minimal definition, as a peer would keep it."""
     account = LAYOUTS.decode(state)
     metrics = snapshot_of(account, compiled).metrics
@@ -152,7 +158,7 @@ def kept(state: bytes, compiled: Plan) -> Kept:
     )
 
 
-def _use(state: bytes, compiled: Plan) -> tuple[int, int, str]:
+def _use(state: bytes, compiled: CompiledDefinition) -> tuple[int, int, str]:
     account = LAYOUTS.decode(state)
     metrics = snapshot_of(account, compiled).metrics
     return int(metrics["core_events_28d"] or 0), int(metrics["features_28d"] or 0), told(account.clock)

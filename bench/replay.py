@@ -8,11 +8,10 @@ import msgspec
 from peer import Job, Progress, State, done, end, job, keep, tell
 
 from bench.stream import FEATURES, told
-from services.lifecycle.core.compile import plan_of
-from services.lifecycle.core.definition.model import Definition
+from services.lifecycle.core.compiled_definition import CompiledDefinition, compile_definition
+from services.lifecycle.core.definition import Definition
 from services.lifecycle.core.explain import snapshot_of
 from services.lifecycle.core.fold import by_account, fold
-from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account, begin
 from shared.clock import SystemClock
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
@@ -23,9 +22,9 @@ MINIMAL = Path(__file__).parent / "definitions/minimal/lifecycle.yaml"
 _MOST = 50_000
 
 
-def minimal() -> Plan:
+def minimal() -> CompiledDefinition:
     """The definition that equals the peers' fold."""
-    return plan_of(load(MINIMAL, Definition))
+    return compile_definition(load(MINIMAL, Definition))
 
 
 def settled() -> None:
@@ -47,7 +46,9 @@ def main(of: Job) -> None:
     end()
 
 
-def _replayed(of: Job, lines: list[bytes], plan: Plan) -> tuple[dict[str, Account], list[LifecycleMessage]]:
+def _replayed(
+    of: Job, lines: list[bytes], plan: CompiledDefinition
+) -> tuple[dict[str, Account], list[LifecycleMessage]]:
     decode, now, progress = msgspec.json.Decoder(UsageEvent).decode, SystemClock().now(), Progress(of)
     accounts: dict[str, Account] = {}
     decided: list[LifecycleMessage] = []
@@ -75,7 +76,7 @@ def known(accounts: dict[str, Account], first: UsageEvent) -> Account:
     return account
 
 
-def shown(account: Account, plan: Plan) -> State:
+def shown(account: Account, plan: CompiledDefinition) -> State:
     """The account as a peer would keep it."""
     metrics = snapshot_of(account, plan).metrics
     counts = {feature: int(metrics[feature] or 0) for feature in FEATURES}

@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from peer import Job, Progress, done, end, job, keep, transition
 
 from bench.replay import at_once, known, minimal, settled, shown
+from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.fold import by_account, fold
-from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account
 from shared.clock import SystemClock
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
@@ -18,7 +18,7 @@ from shared.contracts.usage import UsageEvent
 Accounts = dict[str, Account]
 
 
-async def main(of: Job, plan: Plan) -> None:
+async def main(of: Job, plan: CompiledDefinition) -> None:
     """Read everything once."""
     consumer = AIOKafkaConsumer(
         of.topic,
@@ -36,7 +36,9 @@ async def main(of: Job, plan: Plan) -> None:
     end()
 
 
-async def _folded(of: Job, plan: Plan, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> Accounts:
+async def _folded(
+    of: Job, plan: CompiledDefinition, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer
+) -> Accounts:
     progress, accounts, last = Progress(of), Accounts(), False
     folded = _folding(plan, accounts)
     while not last:
@@ -49,7 +51,7 @@ async def _folded(of: Job, plan: Plan, consumer: AIOKafkaConsumer, producer: AIO
     return accounts
 
 
-def _folding(plan: Plan, accounts: Accounts) -> Callable[[Iterable[bytes]], Iterator[LifecycleMessage]]:
+def _folding(plan: CompiledDefinition, accounts: Accounts) -> Callable[[Iterable[bytes]], Iterator[LifecycleMessage]]:
     decode, now = msgspec.json.Decoder(UsageEvent).decode, SystemClock().now()
 
     def folded(values: Iterable[bytes]) -> Iterator[LifecycleMessage]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from services.lifecycle.core.explain import diagram
-from services.lifecycle.wiring import plan
+from services.lifecycle.wiring import load_definition
 from shared.clock import Clock, SystemClock
 from shared.keys import credentials
 from shared.settings import BUNDLED_CONFIG, Settings
@@ -134,7 +134,7 @@ def _report(done: ImportResult) -> None:
 
 def stage_diagram(settings: Settings) -> str:
     """The stage machine of the definitions, as Mermaid text."""
-    return diagram(plan(settings))
+    return diagram(load_definition(settings))
 
 
 def show_keys(settings: Settings) -> None:

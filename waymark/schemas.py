@@ -19,7 +19,7 @@ import msgspec
 
 from services.advocacy.core.definitions import Referrals, Survey
 from services.advocacy.core.survey_kinds import SURVEY_KINDS
-from services.lifecycle.core.definition.model import Definition
+from services.lifecycle.core.definition import Definition
 from services.notify.channels.table import CHANNELS
 from services.notify.core.budget import BudgetFile
 from services.notify.core.play_schema import PlayFile

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.lifecycle.accounts import Decided, change, repository
-from services.lifecycle.core.clock import advance
+from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.feedback import as_event
-from services.lifecycle.core.fold import by_account, fold
-from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.fold import advance, by_account, fold
 from services.lifecycle.core.state import Account, begin
 from shared.clock import Clock
 from shared.contracts.lifecycle import LifecycleMessage
@@ -24,8 +23,8 @@ FEEDBACK_GROUP = "lifecycle-feedback"
 class Handlers:
     """Applies one definition. `partition_of` gives the partition of `usage.v1` that an account's events are in."""
 
-    def __init__(self, plan: Plan, partition_of: PartitionOf, clock: Clock) -> None:
-        self._plan = plan
+    def __init__(self, compiled: CompiledDefinition, partition_of: PartitionOf, clock: Clock) -> None:
+        self._compiled = compiled
         self._partition_of = partition_of
         self.accounts = repository(partition_of)
         self._clock = clock
@@ -47,7 +46,7 @@ class Handlers:
         now = self._clock.now()
 
         def advanced(_: str, account: Account | None) -> Decided | None:
-            return Decided(account, advance(account, until, self._plan, now)) if account is not None else None
+            return Decided(account, advance(account, until, self._compiled, now)) if account is not None else None
 
         tx.emit(LIFECYCLE, await change(tx, self.accounts, ids, self._partition_of, advanced))
         return len(ids)
@@ -62,7 +61,7 @@ class Handlers:
                     if not begins or event.name == HISTORY_ENDED:
                         continue
                     account = begin(account_id, event.at)
-                messages += fold(account, event, self._plan, now)
+                messages += fold(account, event, self._compiled, now)
             return Decided(account, messages) if account is not None else None
 
         tx.emit(LIFECYCLE, await change(tx, self.accounts, by_id, partition_of, folded))

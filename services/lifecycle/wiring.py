@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from services.lifecycle.core.compile import plan_of
-from services.lifecycle.core.definition.model import Definition
-from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.compiled_definition import CompiledDefinition, compile_definition
+from services.lifecycle.core.definition import Definition
 from services.lifecycle.handlers import FEEDBACK_GROUP, GROUP, Handlers
 from services.lifecycle.http.routes import router
 from shared.bus.producer import partition_of
@@ -23,14 +22,14 @@ _POLL = PollSettings(max_records=10_000)
 """An account is written once a transaction: who is behind catches up."""
 
 
-def plan(settings: Settings) -> Plan:
+def load_definition(settings: Settings) -> CompiledDefinition:
     """The company's definition, compiled. Raises DefinitionError with every mistake."""
-    return plan_of(load(settings.config / "lifecycle.yaml", Definition))
+    return compile_definition(load(settings.config / "lifecycle.yaml", Definition))
 
 
 def wire(context: ServiceContext) -> Service:
     """Build the service."""
-    compiled = plan(context.settings)
+    compiled = load_definition(context.settings)
     usage_partitions = context.bus.partitions(USAGE.name)
     handlers = Handlers(compiled, lambda account: partition_of(account.encode(), usage_partitions), context.clock)
     usage = context.consumer(GROUP, [USAGE], handlers.usage, poll=_POLL)

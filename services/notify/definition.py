@@ -16,10 +16,10 @@ from services.notify.core.playbook import MessageStep, Play, Playbook
 from services.notify.rendering import TemplateMistake, Templates
 from services.notify.template_check import compared_metrics, template_mistakes
 from shared.contracts.evidence import Value
+from shared.contracts.lifecycle import SNAPSHOT_METRICS
 from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plain
 
 _SUFFIX = ".md.j2"
-_BUILT_IN_METRICS = frozenset({"days_in_stage", "tenure_days", "required_milestones_missing"})
 M = TypeVar("M")
 R = TypeVar("R")
 
@@ -67,7 +67,7 @@ def lifecycle_names(lifecycle: Path) -> LifecycleNames:
     file: Mapping[str, Any] = load_plain(lifecycle) or {}
     kinds = ("stages", "flags", "signals", "milestones")
     named = {kind: frozenset(map(str, file.get(kind) or ())) for kind in kinds}
-    metrics = frozenset(map(str, file.get("metrics") or ())) | _BUILT_IN_METRICS
+    metrics = frozenset(map(str, file.get("metrics") or ())) | {*SNAPSHOT_METRICS}
     return LifecycleNames(**named, metrics=metrics, facts=frozenset(map(str, file.get("facts") or ())))
 
 

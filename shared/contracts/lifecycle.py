@@ -1,4 +1,4 @@
-"""`lifecycle.v1`: what became true of an account? Published by lifecycle, keyed by account, in order.
+"""`lifecycle.v1`: the decisions about accounts, published by lifecycle, keyed by account, in order.
 
 `seq` counts an account's messages from 1 without a gap. `at` is the account's own clock; `decided_at` the wall
 clock. `history` is true while an import, not the wall clock, drives the account: consumers plan as they
@@ -16,6 +16,21 @@ Stage = str
 """A stage's name in the definition: onboarding, adoption, value_realization, expansion, retention, advocacy, churned."""
 
 Band = Literal["green", "yellow", "red", "unknown"]
+
+BuiltInMetric = Literal[
+    "stage",
+    "days_in_stage",
+    "tenure_days",
+    "days_since_progress",
+    "required_milestones_missing",
+    "health_score",
+    "health_band",
+    "health_coverage",
+]
+"""Metrics of every account that no definition declares, beside `{milestone}_reached` and each flag's name."""
+
+SNAPSHOT_METRICS: tuple[BuiltInMetric, ...] = ("days_in_stage", "tenure_days", "required_milestones_missing")
+"""The built-in metrics that a snapshot carries beside the declared ones; the others have fields of their own there."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):

@@ -11,8 +11,8 @@ from sqlalchemy import update
 from services.advocacy.store import rewards
 from services.ingest import store as ingest_store
 from services.lifecycle import handlers as lifecycle
-from services.lifecycle.core import announce, contacts, fold, health_tick, machine
-from services.lifecycle.core.clock import advance
+from services.lifecycle.core.evaluation import Evaluation
+from services.lifecycle.core.fold import advance
 from services.notify.core import engine, policy
 from services.notify.handlers import delivery as delivering
 from services.notify.store import deliveries
@@ -171,13 +171,12 @@ def _repeated(outcome: Any) -> Any:
 
 
 _lines = rewards._lines  # noqa: SLF001
-_TELLERS = (announce, contacts, fold, health_tick, machine)
-_tell = fold.tell
+_record_decision = Evaluation.record_decision
 
 
-def _skipping(turn: Any, kind: Any, **fields: Any) -> None:
-    turn.account.seq += turn.account.seq % 7 == 3
-    _tell(turn, kind, **fields)
+def _skipping(self: Any, kind: Any, **fields: Any) -> None:
+    self.account.seq += self.account.seq % 7 == 3
+    _record_decision(self, kind, **fields)
 
 
 _fold = lifecycle.fold
@@ -222,7 +221,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "sequence_skips": Mutant(
         "an account's messages are numbered without a gap",
-        _both(*(_put(one, "tell", _skipping) for one in _TELLERS)),
+        _put(Evaluation, "record_decision", _skipping),
         ("I4",),
     ),
     "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold", _by_the_wall), ("I10",)),

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from services.lifecycle.core.clock import advance
+from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.feedback import as_event
-from services.lifecycle.core.fold import fold
-from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.fold import advance, fold
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
-from services.lifecycle.wiring import plan
+from services.lifecycle.wiring import load_definition
 from shared.bus.blocks import decode_block
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.outreach import OutreachMessage
@@ -72,7 +71,7 @@ Events = dict[tuple[str, str], list[Placed]]
 async def replayed(world: World) -> dict[str, Replayed]:
     """Every account's state and decisions, as they are and as they come again."""
     touches, events = await _touches(world), await _events(world)
-    rules = plan(Settings(config=COMPANY))
+    rules = load_definition(Settings(config=COMPANY))
     message_ids = defaultdict(list)
     for row in await world.stores.rows(
         "lifecycle", "SELECT account_id, body FROM lifecycle_decision ORDER BY account_id, seq"
@@ -118,7 +117,7 @@ async def _events(world: World) -> Events:
     return found
 
 
-def _again(name: str, touches: list[Touch], events: Events, rules: Plan) -> str:
+def _again(name: str, touches: list[Touch], events: Events, rules: CompiledDefinition) -> str:
     account: Account | None = None
     message_ids: list[str] = []
     for touch in touches:

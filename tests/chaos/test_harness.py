@@ -14,7 +14,7 @@ from aiosmtplib import SMTP, SMTPRecipientsRefused, SMTPResponseException, SMTPS
 from deploy.servers.ports import HOST
 from deploy.servers.process import command_line
 from services.advocacy.loading import definitions
-from services.lifecycle.wiring import plan
+from services.lifecycle.wiring import load_definition
 from services.notify.wiring import definition
 from shared.bus.protocol import Bounds, Partition
 from shared.service.ownership import advance_cursor, claim_partition, lock_cursor
@@ -61,7 +61,7 @@ def test_every_service_has_a_replica_that_may_leave() -> None:
 
 def test_the_company_can_be_loaded() -> None:
     settings = Settings(config=COMPANY)
-    assert plan(settings).version
+    assert load_definition(settings).version
     assert definition(settings).playbook.plays
     assert definitions(settings).surveys
 

@@ -22,8 +22,8 @@ from bench.rows import GROUPS, REFERENCE, ROWS, chosen
 from bench.statistics import Figure, figures, percentile, ratio
 from bench.stream import FEATURES, Stream, day_to_come, expected, written
 from bench.watching import Mark, between
-from services.lifecycle.core.compile import plan_of
-from services.lifecycle.core.definition.model import Definition
+from services.lifecycle.core.compiled_definition import compile_definition
+from services.lifecycle.core.definition import Definition
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
@@ -102,7 +102,7 @@ def folded_by_the_peers() -> End:
 
 
 def folded_by_the_core() -> End:
-    plan = plan_of(load(MINIMAL / "lifecycle.yaml", Definition))
+    plan = compile_definition(load(MINIMAL / "lifecycle.yaml", Definition))
     accounts: dict[str, Account] = {}
     made: dict[str, int] = {}
     for line in map(written, STREAM):

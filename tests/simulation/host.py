@@ -47,7 +47,7 @@ SETTINGS = Settings(
 _KEYS = Keys([("write", "product", KEY)])
 _SIGNED = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _notify = cache(partial(definition, SETTINGS))
-_plan, _advocacy = cache(partial(lifecycle.plan, SETTINGS)), cache(partial(advocacy.definitions, SETTINGS))
+_plan, _advocacy = cache(partial(lifecycle.load_definition, SETTINGS)), cache(partial(advocacy.definitions, SETTINGS))
 """Read once a run of many seeds: the company does not change."""
 
 

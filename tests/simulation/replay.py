@@ -5,20 +5,19 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from services.lifecycle.core.clock import advance
+from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.feedback import as_event
-from services.lifecycle.core.fold import fold
-from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.fold import advance, fold
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
-from services.lifecycle.wiring import plan
+from services.lifecycle.wiring import load_definition
 from shared.contracts.topics import USAGE
 from shared.contracts.usage import UsageEvent
 from tests.chaos.evidence import Replayed
 from tests.simulation.clock import START
 from tests.simulation.host import SETTINGS
 
-_plan = cache(lambda: plan(SETTINGS))
+_plan = cache(lambda: load_definition(SETTINGS))
 
 
 def replayed(live: dict[str, Account], journal: list[list[Any]]) -> dict[str, Replayed]:
@@ -31,7 +30,7 @@ def replayed(live: dict[str, Account], journal: list[list[Any]]) -> dict[str, Re
     }
 
 
-def _commit(again: dict[str, Account], notes: list[Any], of: Plan) -> None:
+def _commit(again: dict[str, Account], notes: list[Any], of: CompiledDefinition) -> None:
     batches = [note for note in notes if note[0] == "batch"]
     touched = [note for note in notes if note[0] == "accounts"]
     for _, topic, messages, _ in batches:
@@ -42,7 +41,7 @@ def _commit(again: dict[str, Account], notes: list[Any], of: Plan) -> None:
             _pass_time(again[name], clock, of)
 
 
-def _take(again: dict[str, Account], topic: str, message: Any, of: Plan) -> None:
+def _take(again: dict[str, Account], topic: str, message: Any, of: CompiledDefinition) -> None:
     event: UsageEvent | None = message if topic == USAGE.name else as_event(message)
     if event is None:
         return
@@ -53,7 +52,7 @@ def _take(again: dict[str, Account], topic: str, message: Any, of: Plan) -> None
     fold(again[event.account], event, of, START)
 
 
-def _pass_time(account: Account, until: datetime, of: Plan) -> None:
+def _pass_time(account: Account, until: datetime, of: CompiledDefinition) -> None:
     """Time moves at midnights only: the account's clock after the turn says up to which."""
     advance(account, until, of, START)
 

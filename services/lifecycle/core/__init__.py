@@ -1,1 +1,1 @@
-"""What is true of an account? Pure functions of (account, usage event or time, definition): see `fold.py` first."""
+"""Core of lifecycle: pure functions of (account, usage event or time, definition). Start with `fold.py`."""

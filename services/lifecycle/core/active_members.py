@@ -1,4 +1,4 @@
-"""Who (or which feature) was seen lately? A 64-bit bitmap each, and what is asked of all of them kept ready.
+"""Active members: who (or which feature) was seen lately, a 64-bit bitmap each, with the sums of all of them kept ready.
 
 Bit i of `bits` is: seen i days before `last`. `newest` counts members by the last day they were seen, so members
 active in a window are a sum over days, not over members; `pairs` counts (member, day) pairs by day.
@@ -6,11 +6,11 @@ active in a window are a sum over days, not over members; `pairs` counts (member
 
 import msgspec
 
-from services.lifecycle.core.definition.metrics import PEOPLE_DAYS
 from services.lifecycle.core.series import Series, add, take_back, window
 
-_MASK = (1 << PEOPLE_DAYS) - 1
-_KEEP = PEOPLE_DAYS
+MAX_DAYS = 64
+"""The longest window over members: a bitmap has so many bits."""
+_MASK = (1 << MAX_DAYS) - 1
 
 
 class Seen(msgspec.Struct, array_like=True, gc=False):
@@ -28,59 +28,61 @@ class ActiveMembers(msgspec.Struct, array_like=True):
     members: dict[str, Seen] = {}
 
 
-def crowd(day: int) -> ActiveMembers:
-    """Nobody yet."""
+def nobody(day: int) -> ActiveMembers:
+    """No member yet."""
     return ActiveMembers(Series(day, [0]), Series(day, [0]))
 
 
-def see(crowd: ActiveMembers, who: str, day: int, most: int) -> bool:
-    """Somebody was there on that day. False when that was known, or when the crowd is at its limit."""
-    seen = crowd.members.get(who)
+def see(active: ActiveMembers, member: str, day: int, max_members: int) -> bool:
+    """A member was there on that day. False when that was known, or when there are too many."""
+    seen = active.members.get(member)
     if seen is None:
-        if len(crowd.members) >= most:
+        if len(active.members) >= max_members:
             return False
-        crowd.members[who] = Seen(day, 1)
-        add(crowd.newest, day, 1, _KEEP)
-    elif not _mark(crowd, seen, day):
+        active.members[member] = Seen(day, 1)
+        add(active.newest, day, 1, MAX_DAYS)
+    elif not _mark(active, seen, day):
         return False
-    add(crowd.pairs, day, 1, _KEEP)
+    add(active.pairs, day, 1, MAX_DAYS)
     return True
 
 
-def _mark(crowd: ActiveMembers, seen: Seen, day: int) -> bool:
+def _mark(active: ActiveMembers, seen: Seen, day: int) -> bool:
     gap = day - seen.last
     if gap > 0:
-        take_back(crowd.newest, seen.last)
-        add(crowd.newest, day, 1, _KEEP)
-        seen.bits = (seen.bits << gap | 1) & _MASK if gap < _KEEP else 1
+        take_back(active.newest, seen.last)
+        add(active.newest, day, 1, MAX_DAYS)
+        seen.bits = (seen.bits << gap | 1) & _MASK if gap < MAX_DAYS else 1
         seen.last = day
         return True
-    bit = 1 << -gap if -gap < _KEEP else 0
+    bit = 1 << -gap if -gap < MAX_DAYS else 0
     if not bit or seen.bits & bit:
         return False
     seen.bits |= bit
     return True
 
 
-def active(crowd: ActiveMembers | None, day: int, days: int) -> int | float:
+def count_members(active: ActiveMembers | None, day: int, days: int) -> int | float:
     """Members seen in the window."""
-    return sum(window(crowd.newest, day, days)) if crowd else 0
+    return sum(window(active.newest, day, days)) if active else 0
 
 
-def pairs(crowd: ActiveMembers | None, day: int, days: int) -> int | float:
+def count_member_days(active: ActiveMembers | None, day: int, days: int) -> int | float:
     """Member-days in the window."""
-    return sum(window(crowd.pairs, day, days)) if crowd else 0
+    return sum(window(active.pairs, day, days)) if active else 0
 
 
-def remove(crowd: ActiveMembers, who: str) -> None:
-    """A member left: no window counts it among the active any more. Its past days stay counted."""
-    seen = crowd.members.pop(who, None)
-    if seen:
-        take_back(crowd.newest, seen.last)
+def remove(active: ActiveMembers, member: str) -> bool:
+    """A member left: no window counts it among the active any more. Its past days stay counted. False where it was none."""
+    seen = active.members.pop(member, None)
+    if seen is None:
+        return False
+    take_back(active.newest, seen.last)
+    return True
 
 
-def sweep(crowd: ActiveMembers, day: int) -> None:
+def drop_inactive(active: ActiveMembers, day: int) -> None:
     """Drop the members whose bitmap is empty by now."""
-    gone = [who for who, seen in crowd.members.items() if day - seen.last >= _KEEP]
-    for who in gone:
-        del crowd.members[who]
+    gone = [member for member, seen in active.members.items() if day - seen.last >= MAX_DAYS]
+    for member in gone:
+        del active.members[member]

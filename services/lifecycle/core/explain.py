@@ -1,16 +1,15 @@
-"""What does the definition look like, and what stands between an account and its next stage?"""
+"""Explanations: the definition as a diagram, what an account lacks for its next stage, where its health score comes from."""
 
 from datetime import datetime
 
 import msgspec
 
-from services.lifecycle.core.health_tick import breakdown
-from services.lifecycle.core.plan import Plan
-from services.lifecycle.core.recent_events import refs
+from services.lifecycle.core.compiled_definition import CompiledDefinition
+from services.lifecycle.core.evaluation import Evaluation
+from services.lifecycle.core.health import breakdown
+from services.lifecycle.core.recent_events import latest_events
 from services.lifecycle.core.rules import EdgeRule
 from services.lifecycle.core.state import Account
-from services.lifecycle.core.tell import snapshot
-from services.lifecycle.core.turn import Turn
 from shared.contracts.evidence import Clause, EventRef
 from shared.contracts.lifecycle import Band, Snapshot
 
@@ -42,46 +41,46 @@ class HealthDetail(msgspec.Struct, frozen=True):
     clauses: list[Clause]
 
 
-def diagram(plan: Plan) -> str:
+def diagram(compiled: CompiledDefinition) -> str:
     """The stage machine as Mermaid text, derived from the definition's edges."""
-    lines = ["stateDiagram-v2", f"    [*] --> {plan.first_stage}"]
-    for stage in plan.definition.stages:
-        lines += [f"    {stage} --> {edge.to}: {_label(edge)}" for edge in plan.out_of(stage)]
-        if stage in plan.terminal:
+    lines = ["stateDiagram-v2", f"    [*] --> {compiled.first_stage}"]
+    for stage in compiled.definition.stages:
+        lines += [f"    {stage} --> {edge.to}: {_label(edge)}" for edge in compiled.edges_out_of(stage)]
+        if stage in compiled.terminal:
             lines.append(f"    {stage} --> [*]")
     return "\n".join(lines) + "\n"
 
 
-def standing(account: Account, plan: Plan) -> list[EdgeStanding]:
+def standing(account: Account, compiled: CompiledDefinition) -> list[EdgeStanding]:
     """Every edge out of the account's stage, as things stand at its clock. Changes nothing."""
-    turn = Turn(account, plan, account.clock)
-    return [_standing(turn, edge) for edge in plan.out_of(account.stage)]
+    evaluation = Evaluation(account, compiled.metrics, account.clock)
+    return [_standing(evaluation, edge) for edge in compiled.edges_out_of(account.stage)]
 
 
-def health_detail(account: Account, plan: Plan) -> HealthDetail:
+def health_detail(account: Account, compiled: CompiledDefinition) -> HealthDetail:
     """Where the score comes from, at the account's clock."""
-    turn, health = Turn(account, plan, account.clock), account.health
-    clauses = list(breakdown(turn, plan.health)) if plan.health else []
+    evaluation, health = Evaluation(account, compiled.metrics, account.clock), account.health
+    clauses = list(breakdown(evaluation, compiled.health)) if compiled.health else []
     return HealthDetail(health.band, health.score, health.coverage, clauses)
 
 
-def snapshot_of(account: Account, plan: Plan) -> Snapshot:
+def snapshot_of(account: Account, compiled: CompiledDefinition) -> Snapshot:
     """The account with every metric, at its clock: what a page shows and a definition test asks."""
-    return snapshot(Turn(account, plan, account.clock))
+    return Evaluation(account, compiled.metrics, account.clock).snapshot()
 
 
-def _standing(turn: Turn, edge: EdgeRule) -> EdgeStanding:
+def _standing(evaluation: Evaluation, edge: EdgeRule) -> EdgeStanding:
     rule = edge.rule
     return EdgeStanding(
         rule=rule.name,
         to=edge.to,
-        holds=rule.condition.holds(turn),
-        clauses=rule.condition.clauses(turn),
-        since=turn.account.holding_since.get(rule.name),
+        holds=rule.condition.holds(evaluation),
+        clauses=rule.condition.clauses(evaluation),
+        since=evaluation.account.holding_since.get(rule.name),
         hold_days=rule.hold.days,
         dwell_days=edge.min_dwell.days,
-        days_in_stage=float(turn.day - turn.account.entered_at.toordinal()),
-        events=refs(turn.account, rule.classes),
+        days_in_stage=float(evaluation.day - evaluation.account.entered_at.toordinal()),
+        events=latest_events(evaluation.account, rule.classes),
     )
 
 

@@ -1,96 +1,131 @@
-"""What follows from one usage event? Start reading the core here.
+"""Fold: what follows for an account from one usage event, or from time alone. Start reading the core here.
 
-First whatever fell due before it (`clock.py`), then what the event leaves behind (`traces.py`, `metrics/`), then what
-it says by itself (`announce.py`), then the rules that read what it moved (`machine.py`).
+`fold` first fires the midnights that fell due before the event, then applies it (`apply_event.py`, `metrics/`), announces
+what it says by itself, and runs the rules that read what it moved (`run_rules.py`).
+
+Windows, health, holds, dwells and cooldowns move at midnight (UTC) of the account's own clock only, so time has one
+mechanism. At a shared instant the midnight comes before the event. Between midnights the clock stands at the latest event:
+`advance` in small steps is `advance` in one.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
-from services.lifecycle.core.announce import announce
-from services.lifecycle.core.clock import catch_up
+from services.lifecycle.core.active_members import drop_inactive
+from services.lifecycle.core.apply_event import announce, apply_occurrence, apply_traits, properties
+from services.lifecycle.core.changes import FIRST_SEEN, see_earlier, tick
+from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.contacts import identify
-from services.lifecycle.core.machine import enter, settle
-from services.lifecycle.core.plan import EVERYTHING, Plan
-from services.lifecycle.core.recent_events import mark, shown
-from services.lifecycle.core.router import ClassPlan
+from services.lifecycle.core.evaluation import DAY, TIME, Evaluation, Occurrence, in_utc, midnight
+from services.lifecycle.core.event_classes import CompiledEventClass
+from services.lifecycle.core.health import evaluate_health
+from services.lifecycle.core.recent_events import pack, unpack
+from services.lifecycle.core.run_rules import enter, run_rules
 from services.lifecycle.core.state import Account, PackedEvent
-from services.lifecycle.core.tell import plain_evidence, tell
-from services.lifecycle.core.traces import left_behind, properties, traits_told
-from services.lifecycle.core.turn import DAY, Hit, Turn, in_utc, midnight
 from shared.contracts.lifecycle import ClockAdvanced, LifecycleMessage
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 
-_HAPPENINGS = frozenset({"track", "page", "screen"})
+_OCCURRENCES = frozenset({"track", "page", "screen"})
+_WEEK = 7
 
 
-def fold(account: Account, event: UsageEvent, plan: Plan, decided_at: datetime) -> list[LifecycleMessage]:
-    """Fold one event into the account, in place, and say what was decided, in order.
+def fold(
+    account: Account, event: UsageEvent, compiled: CompiledDefinition, decided_at: datetime
+) -> list[LifecycleMessage]:
+    """Fold one event into the account, in place. Returns the decisions, in order.
 
     An event older than the account's clock corrects what it left behind at its own time; what follows from the
     correction is decided at the account's clock.
     """
-    turn = Turn(account, plan, decided_at)
-    at = in_utc(event.at)
-    if account.definition_version != plan.version:
-        plan.recognise(account)
+    evaluation = Evaluation(account, compiled.metrics, decided_at)
+    at = event.at
+    if at.tzinfo is not UTC:  # as most are: the question costs less than the call
+        at = in_utc(at)
+    if account.definition_version != compiled.version:
+        compiled.recognise(account)
     if account.next_due is not None and account.next_due <= at:
-        catch_up(turn, at)
+        _catch_up(evaluation, compiled, at)
     if at > account.clock:
         account.clock = at
-        turn.day = at.toordinal()
+        evaluation.day = at.toordinal()
     if event.name == HISTORY_ENDED:
-        _history_ended(turn, event)
+        _end_history(evaluation, event)
     else:
-        _happened(turn, event, at)
-    return turn.decisions
+        _happen(evaluation, compiled, event, at)
+    return evaluation.decisions
+
+
+def advance(
+    account: Account, until: datetime, compiled: CompiledDefinition, decided_at: datetime
+) -> list[LifecycleMessage]:
+    """Fire every midnight up to and including `until`, in place. In a terminal stage there is none."""
+    evaluation, until = Evaluation(account, compiled.metrics, decided_at), in_utc(until)
+    if account.next_due is not None and account.next_due <= until:
+        if account.definition_version != compiled.version:
+            compiled.recognise(account)
+        _catch_up(evaluation, compiled, until)
+    return evaluation.decisions
 
 
 def by_account(events: Iterable[UsageEvent]) -> dict[str, list[UsageEvent]]:
     """The events of each account, in their order: accounts do not look at each other."""
-    theirs: dict[str, list[UsageEvent]] = {}
+    of_account: dict[str, list[UsageEvent]] = {}
     for event in events:
-        theirs.setdefault(event.account, []).append(event)
-    return theirs
+        of_account.setdefault(event.account, []).append(event)
+    return of_account
 
 
-def _happened(turn: Turn, event: UsageEvent, at: datetime) -> None:
-    account = turn.account
+def _catch_up(evaluation: Evaluation, compiled: CompiledDefinition, until: datetime) -> None:
+    account = evaluation.account
+    while account.next_due is not None and account.next_due <= until:
+        at = account.next_due
+        evaluation.write_one(TIME, tick, at)
+        evaluation.day = at.toordinal()
+        if evaluation.day % _WEEK == 0:
+            for active in account.active_members.values():
+                drop_inactive(active, evaluation.day)
+        if compiled.health is not None:
+            evaluate_health(evaluation, compiled.health)
+        run_rules(evaluation, compiled)
+    evaluation.clear()
+
+
+def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, at: datetime) -> None:
+    account = evaluation.account
     account.replaying = event.history is not None
-    if at < account.first_seen:  # noqa: PLR1730  min() costs more than the whole line
-        account.first_seen = at
-    latest = mark(event, at)
-    hit = Hit(at, at.toordinal(), event.user or "", "", {})
-    classes: list[ClassPlan] = []
-    moved = 0
-    if event.type in _HAPPENINGS:
-        classes, moved = left_behind(turn, event, hit, latest)
+    if at < account.first_seen:
+        evaluation.write_one(FIRST_SEEN, see_earlier, at)
+    packed = pack(event, at)
+    occurrence = Occurrence(at, at.toordinal(), event.user or "", "", {})
+    announcing: list[CompiledEventClass] = []
+    if event.type in _OCCURRENCES:
+        announcing = apply_occurrence(evaluation, compiled, event, occurrence, packed)
     elif event.type == "group":
-        moved = traits_told(turn, properties(event), at, latest)
-    account.known_stores |= moved & turn.plan.knowable
+        apply_traits(evaluation, properties(event), at, packed)
+    account.known_stores |= evaluation.moved & compiled.knowable
     if not account.stage:
-        moved = _start(turn, latest)
+        _start(evaluation, compiled, packed)
     if event.type == "identify":
-        identify(turn, event, properties(event))
-    for of in classes:
-        moved |= announce(turn, of, event, hit, latest)
-    if moved:
-        settle(turn, moved)
+        identify(evaluation, event, properties(event))
+    for event_class in announcing:
+        announce(evaluation, event_class, event, occurrence, packed)
+    if evaluation.moved:
+        run_rules(evaluation, compiled)
 
 
-def _start(turn: Turn, latest: PackedEvent) -> int:
+def _start(evaluation: Evaluation, compiled: CompiledDefinition, packed: PackedEvent) -> None:
     """The account's first event: it begins where the definition's stages begin."""
-    account = turn.account
+    account = evaluation.account
     account.next_due = midnight(account.clock) + DAY
-    why = plain_evidence(turn, "first seen", "The account was seen for the first time.", [shown(latest)])
-    enter(turn, turn.plan.first_stage, why)
-    return EVERYTHING
+    why = evaluation.evidence("first seen", "The account was seen for the first time.", [unpack(packed)])
+    enter(evaluation, compiled, compiled.first_stage, why)
+    evaluation.everything_moved()
 
 
-def _history_ended(turn: Turn, event: UsageEvent) -> None:
+def _end_history(evaluation: Evaluation, event: UsageEvent) -> None:
     """The import is over: with `live`, the wall clock drives the account from here."""
-    if not turn.account.stage:
+    if not evaluation.account.stage:
         return
     live = properties(event).get("live") is True
-    turn.account.replaying = not live
-    tell(turn, ClockAdvanced, live=live)
+    evaluation.account.replaying = not live
+    evaluation.record_decision(ClockAdvanced, live=live)

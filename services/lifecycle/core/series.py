@@ -1,10 +1,13 @@
-"""How much on each day? Day buckets that need no work while nothing happens.
+"""Series: amounts by calendar day, in buckets that need no work while nothing happens.
 
 `days[-1]` belongs to `last`, the latest day with anything; what is older than `keep` days before it is dropped.
 Windows are slices, so nothing is subtracted, nothing drifts, and late events land where they belong.
 """
 
 import msgspec
+
+MAX_DAYS = 366
+"""The longest window over events."""
 
 
 class Series(msgspec.Struct, array_like=True):

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query
 
 from services.lifecycle import store
 from services.lifecycle.core import explain
+from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.funnel import figures
-from services.lifecycle.core.plan import Plan
 from services.lifecycle.core.state import Account
 from services.lifecycle.http.models import AccountRow, AccountView, Decision, Diagram, Funnel, StageFigures
 from shared.contracts import evidence
@@ -22,7 +22,7 @@ Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the 
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 
 
-def router(context: ServiceContext, plan: Plan, accounts: AccountRepository[Account]) -> APIRouter:
+def router(context: ServiceContext, compiled: CompiledDefinition, accounts: AccountRepository[Account]) -> APIRouter:
     """Every route takes a key of kind read."""
     routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(context.keys, "read"))])
 
@@ -35,9 +35,9 @@ def router(context: ServiceContext, plan: Plan, accounts: AccountRepository[Acco
         limit: Limit = 100,
     ) -> Page[AccountRow]:
         """Accounts by id, those that match every filter given."""
-        _known("stage", stage, plan.definition.stages)
+        _known("stage", stage, compiled.definition.stages)
         _known("health", health, ("green", "yellow", "red", "unknown"))
-        _known("flag", flag, plan.definition.flags)
+        _known("flag", flag, compiled.definition.flags)
         start = after(at, 1)
         async with context.database.snapshot() as read:
             rows = await store.list_accounts(read, stage, health, flag, start[0] if start else "", limit + 1)
@@ -64,7 +64,7 @@ def router(context: ServiceContext, plan: Plan, accounts: AccountRepository[Acco
             found = await accounts.load(read, account)
         if found is None:
             raise _no_account(account)
-        return _view(found, plan)
+        return _view(found, compiled)
 
     @routes.get("/funnel", tags=["funnel"])
     async def funnel() -> Funnel:
@@ -72,19 +72,19 @@ def router(context: ServiceContext, plan: Plan, accounts: AccountRepository[Acco
         async with context.database.snapshot() as read:
             accounts_seen = await store.count_accounts(read)
             visits = await store.stage_visits(read)
-        stages = [StageFigures(**stage._asdict()) for stage in figures(list(plan.definition.stages), visits)]
-        return Funnel(definition=plan.version, accounts=accounts_seen, stages=stages)
+        stages = [StageFigures(**stage._asdict()) for stage in figures(list(compiled.definition.stages), visits)]
+        return Funnel(definition=compiled.version, accounts=accounts_seen, stages=stages)
 
     @routes.get("/definition", tags=["definition"])
     async def definition() -> Diagram:
         """The stage machine as it runs now."""
-        return Diagram(definition=plan.version, mermaid=explain.diagram(plan))
+        return Diagram(definition=compiled.version, mermaid=explain.diagram(compiled))
 
     return routes
 
 
-def _view(account: Account, plan: Plan) -> AccountView:
-    shown = explain.snapshot_of(account, plan)
+def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
+    shown = explain.snapshot_of(account, compiled)
     plain: dict[str, Any] = {
         "id": account.id,
         "stage": account.stage,
@@ -97,8 +97,8 @@ def _view(account: Account, plan: Plan) -> AccountView:
         "traits": shown.traits,
         "metrics": shown.metrics,
         "milestones": shown.milestones,
-        "health": msgspec.to_builtins(explain.health_detail(account, plan)),
-        "next": msgspec.to_builtins(explain.standing(account, plan)),
+        "health": msgspec.to_builtins(explain.health_detail(account, compiled)),
+        "next": msgspec.to_builtins(explain.standing(account, compiled)),
     }
     return AccountView.model_validate(plain)
 

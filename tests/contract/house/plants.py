@@ -27,6 +27,7 @@ TOLD = "Contracts and cores are told the time"
 OFFLINE = "Handlers and stores reach no network"
 BUS, RUNTIME = "Inside the bus", "Inside the service runtime"
 ADVOCACY_CORE = "Inside advocacy's core"
+LIFECYCLE_CORE = "Inside lifecycle's core"
 INSIDE = {service: f"Inside {service}" for service in SERVICES}
 
 _NEIGHBOURS = [
@@ -87,6 +88,9 @@ PLANTS = [
         INSIDE["lifecycle"],
         {"services.lifecycle.timers": "import services.lifecycle.effects", "services.lifecycle.effects": ""},
     ),
+    *_each(LIFECYCLE_CORE, "services.lifecycle.core.evaluation", "import services.lifecycle.core.compiled_definition"),
+    *_each(LIFECYCLE_CORE, "services.lifecycle.core.rules", "from services.lifecycle.core.metrics import table"),
+    *_each(LIFECYCLE_CORE, "services.lifecycle.core.utils", ""),
     *_each(INSIDE["notify"], "services.notify.core.planted", "import services.notify.rendering"),
     Plant(
         INSIDE["notify"], {"services.notify.store": "import services.notify.handlers", "services.notify.handlers": ""}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.lifecycle.core.reason import told
+from services.lifecycle.core.rules import format_value
 from shared.contracts.evidence import Value
 from shared.expr import Expr
 
@@ -62,4 +62,4 @@ def test_an_or_holds_where_one_side_is_unknown_and_the_other_true():
     ],
 )
 def test_values_are_told_as_a_person_writes_them(value: Value, spec: str, text: str):
-    assert told(value, spec) == text
+    assert format_value(value, spec) == text

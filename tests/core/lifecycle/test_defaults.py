@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.compiled_definition import CompiledDefinition
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
-from tests.core.lifecycle.world import START, World, default_plan
+from tests.core.lifecycle.world import START, World, default_definition
 
-PLAN = default_plan()
+DEFINITION = default_definition()
 FEATURES = ("report", "export", "share")
 
 
@@ -238,16 +238,16 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
 }
 
 
-def rules(plan: Plan) -> Iterator[str]:
-    yield from (edge.rule.name for edge in plan.edges)
-    for flag in plan.flags:
-        yield from (flag.up.name, flag.down.name)
-    yield from (signal.name for signal in plan.signals)
+def rules(compiled: CompiledDefinition) -> Iterator[str]:
+    yield from (edge.rule.name for edge in compiled.edges)
+    for flag in compiled.flags:
+        yield from (flag.raise_rule.name, flag.clear_rule.name)
+    yield from (signal.name for signal in compiled.signals)
 
 
 @pytest.mark.parametrize("rule", SCENARIOS)
 def test_the_rule_fires_and_says_why(rule: str):
-    world = World(PLAN)
+    world = World(DEFINITION)
     SCENARIOS[rule](world)
     told = [one for kind in (StageChanged, FlagChanged, SignalRaised) for one in world.all(kind)]
     fired = [one.evidence for one in told if one.evidence.rule == rule]
@@ -255,15 +255,15 @@ def test_the_rule_fires_and_says_why(rule: str):
     assert all(one.reason and "{" not in one.reason for one in fired)
     assert all(one.events for one in fired), "evidence names the events behind it"
     assert all(one.clauses or "account is churned" in one.reason for one in fired)
-    assert all(one.definition == PLAN.version for one in fired)
+    assert all(one.definition == DEFINITION.version for one in fired)
 
 
 def test_every_rule_of_the_shipped_definition_has_a_scenario():
-    assert set(SCENARIOS) == set(rules(PLAN))
+    assert set(SCENARIOS) == set(rules(DEFINITION))
 
 
 def test_a_product_that_sends_usage_alone_leaves_onboarding_and_is_seen_to_fall_silent():
-    world = World(PLAN)
+    world = World(DEFINITION)
     world.use(range(30))
     world.until(60)
     assert [one.stage for one in world.all(StageChanged)] == ["onboarding", "adoption"]
@@ -271,7 +271,7 @@ def test_a_product_that_sends_usage_alone_leaves_onboarding_and_is_seen_to_fall_
 
 
 def test_a_product_with_usage_and_value_goes_as_far_as_retention():
-    world = World(PLAN)
+    world = World(DEFINITION)
     growing(world, range(100))
     assert [one.stage for one in world.all(StageChanged)] == [
         "onboarding",
@@ -282,21 +282,21 @@ def test_a_product_with_usage_and_value_goes_as_far_as_retention():
 
 
 def test_an_unused_sign_up_is_not_at_risk_but_stalled():
-    world = World(PLAN)
+    world = World(DEFINITION)
     bought(world)
     world.until(60)
     assert list(world.here.flags) == ["stalled"]
 
 
 def test_usage_after_the_cancellation_wakes_nobody():
-    world = World(PLAN)
+    world = World(DEFINITION)
     churned(world)
     world.use(range(22, 60))
     assert world.here.stage == "churned"
 
 
 def test_the_three_milestones_everybody_needs_are_there():
-    world = World(PLAN)
+    world = World(DEFINITION)
     churned(world)
     world.track(40, "value_delivered")
     reached = {one.milestone: one.reached_at - START for one in world.all(MilestoneReached)}
@@ -306,7 +306,7 @@ def test_the_three_milestones_everybody_needs_are_there():
 
 
 def test_an_urgent_ticket_holds_back_what_is_commercial():
-    world = World(PLAN)
+    world = World(DEFINITION)
     urgent(world)
     world.track(21, "limit_measured", share=0.95)
     assert not world.all(SignalRaised, signal="limit_approach")

@@ -3,16 +3,16 @@
 from datetime import timedelta
 
 from services.lifecycle.core.explain import diagram, snapshot_of, standing
-from services.lifecycle.core.recent_events import shown
+from services.lifecycle.core.recent_events import unpack
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
 from shared.ids import derived
-from tests.core.lifecycle.world import DECIDED, START, World, default_plan
+from tests.core.lifecycle.world import DECIDED, START, World, default_definition
 
-PLAN = default_plan()
+DEFINITION = default_definition()
 
 
 def onboarded() -> World:
-    world = World(PLAN)
+    world = World(DEFINITION)
     world.group(0, name="Acme", seats=4)
     world.use(range(3), "ann", "bob")
     world.track(3, "user_invited")
@@ -84,13 +84,13 @@ def test_a_milestone_names_the_event_that_reached_it():
 
 
 def test_a_late_event_stands_in_its_place_among_the_references():
-    world = World(PLAN)
+    world = World(DEFINITION)
     for day in (1, 2, 3, 9):
         world.track(day, "invoice_failed", invoice_id=day)
     world.track(5, "invoice_failed", invoice_id=5)
     world.track(0.1, "invoice_failed", invoice_id=0)
-    marks = world.here.recent_events["invoice_failed"]
-    assert [shown(mark).id for mark in marks] == ["e1", "e2", "e3", "e5", "e4"]
+    recent = world.here.recent_events["invoice_failed"]
+    assert [unpack(packed).id for packed in recent] == ["e1", "e2", "e3", "e5", "e4"]
 
 
 def test_the_snapshot_is_the_account_just_after_the_decision():
@@ -114,7 +114,7 @@ def test_messages_are_numbered_without_a_gap_and_named_by_their_number():
 def test_standing_tells_what_is_between_the_account_and_its_next_stage():
     world = onboarded()
     before = world.here.seq
-    edges = {one.rule: one for one in standing(world.here, PLAN)}
+    edges = {one.rule: one for one in standing(world.here, DEFINITION)}
     assert set(edges) == {"*->churned", "adoption->value_realization", "adoption->onboarding"}
     ahead = edges["adoption->value_realization"]
     assert ahead.holds
@@ -126,11 +126,11 @@ def test_standing_tells_what_is_between_the_account_and_its_next_stage():
 
 def test_the_snapshot_of_an_account_can_be_asked_for_at_any_time():
     world = onboarded()
-    assert snapshot_of(world.here, PLAN).stage == "adoption"
+    assert snapshot_of(world.here, DEFINITION).stage == "adoption"
 
 
 def test_the_diagram_is_drawn_from_the_edges():
-    text = diagram(PLAN)
+    text = diagram(DEFINITION)
     assert text.startswith("stateDiagram-v2\n    [*] --> onboarding\n")
     assert "    onboarding --> adoption: held 7 d\n" in text
     assert "    expansion --> retention: expansion cancelled, held 7 d\n" in text

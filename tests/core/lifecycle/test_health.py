@@ -6,7 +6,7 @@ import pytest
 
 from services.lifecycle.core.explain import health_detail
 from shared.contracts.lifecycle import HealthChanged, SignalRaised
-from tests.core.lifecycle.world import World, plan_from
+from tests.core.lifecycle.world import World, definition_from
 
 TEXT = """
 events:
@@ -44,7 +44,7 @@ health:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(plan_from(tmp_path, TEXT))
+    return World(definition_from(tmp_path, TEXT))
 
 
 def score(world: World) -> float | None:
@@ -109,15 +109,15 @@ def test_the_first_known_band_comes_at_once_and_the_next_after_three_evaluations
 
 
 def test_a_band_is_left_downwards_only_five_points_below_its_bound(world: World):
-    plan = world.plan.health
-    assert plan is not None
-    assert plan.band(75, "yellow") == "green"
-    assert plan.band(70, "green") == "green"
-    assert plan.band(69.9, "green") == "yellow"
-    assert plan.band(50, "red") == "yellow"
-    assert plan.band(45, "yellow") == "yellow"
-    assert plan.band(44.9, "green") == "red"
-    assert plan.band(49, "unknown") == "red"
+    health = world.compiled.health
+    assert health is not None
+    assert health.band(75, "yellow") == "green"
+    assert health.band(70, "green") == "green"
+    assert health.band(69.9, "green") == "yellow"
+    assert health.band(50, "red") == "yellow"
+    assert health.band(45, "yellow") == "yellow"
+    assert health.band(44.9, "green") == "red"
+    assert health.band(49, "unknown") == "red"
 
 
 def test_a_change_of_band_names_every_measure_with_its_points(world: World):
@@ -142,6 +142,6 @@ def test_rules_read_the_health_of_the_same_midnight(world: World):
 
 def test_the_detail_shows_the_same_score_as_the_account(world: World):
     world.use(range(12), name="use")
-    detail = health_detail(world.here, world.plan)
+    detail = health_detail(world.here, world.compiled)
     assert (detail.score, detail.band) == (100, "green")
     assert len(detail.clauses) == 5

@@ -16,7 +16,7 @@ from shared.contracts.lifecycle import (
     StageChanged,
 )
 from shared.contracts.usage import HISTORY_ENDED
-from tests.core.lifecycle.world import START, World, event, plan_from
+from tests.core.lifecycle.world import START, World, definition_from, event
 
 HEAD = """
 events:
@@ -53,12 +53,12 @@ Make = Callable[[str], World]
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(plan_from(tmp_path, HEAD + EDGES))
+    return World(definition_from(tmp_path, HEAD + EDGES))
 
 
 @pytest.fixture
 def with_rules(tmp_path: Path) -> Make:
-    return lambda text: World(plan_from(tmp_path, HEAD + text))
+    return lambda text: World(definition_from(tmp_path, HEAD + text))
 
 
 def stages(world: World) -> list[str]:

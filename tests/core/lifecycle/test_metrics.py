@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.lifecycle.world import World, plan_from
+from tests.core.lifecycle.world import World, definition_from
 
 HEAD = """
 events:
@@ -30,7 +30,7 @@ def measuring(tmp_path: Path) -> Make:
     """A world that measures one metric, called it."""
 
     def make(metric: str) -> World:
-        return World(plan_from(tmp_path, HEAD + f"  it: {metric}\n"))
+        return World(definition_from(tmp_path, HEAD + f"  it: {metric}\n"))
 
     return make
 
@@ -331,7 +331,7 @@ def test_tenure_and_days_in_stage_count_from_the_first_event(measuring: Make):
 
 def test_where_looks_into_the_properties(tmp_path: Path):
     text = HEAD.replace("{match: [opened]}", "{match: [opened], where: level >= 3 && kind == 'bug'}")
-    world = World(plan_from(tmp_path, text + "  it: {kind: count, of: opened, days: 7}\n"))
+    world = World(definition_from(tmp_path, text + "  it: {kind: count, of: opened, days: 7}\n"))
     for level, kind in ((3, "bug"), (1, "bug"), (9, "wish"), (None, "bug")):
         world.track(0, "opened", level=level, kind=kind)
     world.track(0, "opened")
@@ -340,7 +340,7 @@ def test_where_looks_into_the_properties(tmp_path: Path):
 
 def test_a_view_is_matched_by_its_kind_and_name(tmp_path: Path):
     text = HEAD.replace("match: [opened]", 'match: ["page:Pricing", "screen:*"]')
-    world = World(plan_from(tmp_path, text + "  it: {kind: count, of: opened, days: 7}\n"))
+    world = World(definition_from(tmp_path, text + "  it: {kind: count, of: opened, days: 7}\n"))
     for kind, name in (("page", "Pricing"), ("page", "Home"), ("screen", "Any"), ("track", "Pricing")):
         world.send(0, name, type=kind)
     assert world.metric("it") == 2
@@ -350,4 +350,4 @@ def test_invented_event_names_do_not_fill_the_memory(measuring: Make):
     world = measuring("{kind: count, of: use, days: 7}")
     for number in range(10_050):
         world.track(0, f"invented {number}")
-    assert len(world.plan.router.known) == 50
+    assert len(world.compiled.router.routes) == 50

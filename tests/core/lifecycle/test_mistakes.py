@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.definitions import DefinitionError
-from tests.core.lifecycle.world import DEFAULT, default_plan, plan_from
+from tests.core.lifecycle.world import DEFAULT, default_definition, definition_from
 
 SOUND = """\
 events:
@@ -117,10 +117,10 @@ MISTAKES = [
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, good: str, bad: str, line: int, problem: str, meant: str):
     assert SOUND.count(good) == 1
     if not problem:
-        plan_from(tmp_path, SOUND.replace(good, bad))
+        definition_from(tmp_path, SOUND.replace(good, bad))
         return
     with pytest.raises(DefinitionError) as caught:
-        plan_from(tmp_path, SOUND.replace(good, bad))
+        definition_from(tmp_path, SOUND.replace(good, bad))
     told = [(one.line, one.meant) for one in caught.value.mistakes if problem in one.problem]
     assert told[:1] == [(line, meant)], str(caught.value)
 
@@ -132,28 +132,28 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path):
         .replace("max: 50", "max: -1")
     )
     with pytest.raises(DefinitionError) as caught:
-        plan_from(tmp_path, text)
+        definition_from(tmp_path, text)
     assert [one.line for one in caught.value.mistakes] == [5, 19, 39]
 
 
 def test_a_circle_through_several_metrics_and_milestones_is_found_once(tmp_path: Path):
     text = SOUND.replace("cel: users / uses", "cel: other + 1}\n  other: {kind: formula, cel: share * 2")
     with pytest.raises(DefinitionError) as caught:
-        plan_from(tmp_path, text)
+        definition_from(tmp_path, text)
     (mistake,) = caught.value.mistakes
     assert mistake.problem == "metrics need each other in a circle: other -> share -> other"
     text = SOUND.replace("cel: users / uses", "cel: required_milestones_missing").replace(
         "required: true", "required: share > 1"
     )
     with pytest.raises(DefinitionError, match="circle"):
-        plan_from(tmp_path, text)
+        definition_from(tmp_path, text)
 
 
 def test_a_sound_definition_and_the_shipped_one_have_no_mistakes(tmp_path: Path):
-    assert plan_from(tmp_path, SOUND).first_stage == "start"
-    assert default_plan().definition.stages
+    assert definition_from(tmp_path, SOUND).first_stage == "start"
+    assert default_definition().definition.stages
 
 
 def test_the_version_changes_with_the_file(tmp_path: Path):
-    assert plan_from(tmp_path, SOUND).version != plan_from(tmp_path, SOUND + "# a word\n").version
+    assert definition_from(tmp_path, SOUND).version != definition_from(tmp_path, SOUND + "# a word\n").version
     assert DEFAULT.exists()

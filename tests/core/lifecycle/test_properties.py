@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.lifecycle.accounts import listed_columns, outline
-from services.lifecycle.core.clock import advance
+from services.lifecycle.core.compiled_definition import CompiledDefinition
+from services.lifecycle.core.evaluation import EVERYTHING
 from services.lifecycle.core.explain import snapshot_of
-from services.lifecycle.core.fold import fold
-from services.lifecycle.core.plan import EVERYTHING, Plan
-from services.lifecycle.core.rules import Touched
+from services.lifecycle.core.fold import advance, fold
+from services.lifecycle.core.rules import AffectedRules
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
 from shared.contracts.lifecycle import LifecycleMessage, MilestoneReached
 from shared.contracts.usage import UsageEvent
-from tests.core.lifecycle.world import DECIDED, START, default_plan, event
+from tests.core.lifecycle.world import DECIDED, START, default_definition, event
 
-PLAN, TWIN = default_plan(), default_plan()
+DEFINITION, TWIN = default_definition(), default_definition()
 FEW = settings(max_examples=60, deadline=None)
 
 NAMES = [
@@ -77,9 +77,11 @@ def history(steps: list[Step]) -> list[UsageEvent]:
     return events
 
 
-def folded(events: list[UsageEvent], plan: Plan = PLAN) -> tuple[Account, list[LifecycleMessage]]:
+def folded(
+    events: list[UsageEvent], compiled: CompiledDefinition = DEFINITION
+) -> tuple[Account, list[LifecycleMessage]]:
     account = begin("acme", events[0].at)
-    return account, [one for each in events for one in fold(account, each, plan, DECIDED)]
+    return account, [one for each in events for one in fold(account, each, compiled, DECIDED)]
 
 
 @FEW
@@ -91,7 +93,7 @@ def test_storing_the_account_between_batches_changes_nothing(steps: list[Step], 
     for index, each in enumerate(events):
         if index in cuts:
             account = LAYOUTS.decode(LAYOUTS.encode(account))
-        again += fold(account, each, PLAN, DECIDED)
+        again += fold(account, each, DEFINITION, DECIDED)
     assert again == told
     assert LAYOUTS.encode(account) == LAYOUTS.encode(whole)
 
@@ -106,8 +108,8 @@ def test_many_small_advances_equal_one_big_one(steps: list[Step], stops: list[in
     told, at = [], small.clock
     for stop in stops:
         at += timedelta(hours=stop)
-        told += advance(small, at, PLAN, DECIDED)
-    assert told == advance(big, end, PLAN, DECIDED)
+        told += advance(small, at, DEFINITION, DECIDED)
+    assert told == advance(big, end, DEFINITION, DECIDED)
     assert LAYOUTS.encode(small) == LAYOUTS.encode(big)
 
 
@@ -119,8 +121,8 @@ def test_a_wall_clock_that_ticks_between_events_changes_nothing(steps: list[Step
     account, again = begin("acme", events[0].at), []
     for each in events:
         while (due := account.next_due) and due <= each.at:
-            again += advance(account, due, PLAN, DECIDED)
-        again += fold(account, each, PLAN, DECIDED)
+            again += advance(account, due, DEFINITION, DECIDED)
+        again += fold(account, each, DEFINITION, DECIDED)
     assert again == told
     assert LAYOUTS.encode(account) == LAYOUTS.encode(whole)
 
@@ -151,7 +153,7 @@ def test_late_events_lead_to_the_same_milestones_and_metrics(steps: list[Step], 
     orderly, late = folded(events)[0], folded(shuffled)[0]
     assert late.clock == orderly.clock
     assert late.milestones == orderly.milestones
-    ours, theirs = snapshot_of(orderly, PLAN).metrics, snapshot_of(late, PLAN).metrics
+    ours, theirs = snapshot_of(orderly, DEFINITION).metrics, snapshot_of(late, DEFINITION).metrics
     depends_on_order = {"days_in_stage"}
     assert {name: ours[name] for name in ours.keys() - depends_on_order} == {
         name: theirs[name] for name in theirs.keys() - depends_on_order
@@ -162,7 +164,7 @@ def test_late_events_lead_to_the_same_milestones_and_metrics(steps: list[Step], 
 @given(steps=STEPS, data=st.data())
 def test_a_late_event_announces_no_milestone_twice(steps: list[Step], data: st.DataObject):
     _, told = folded(data.draw(st.permutations(history(steps))))
-    for name in PLAN.definition.milestones:
+    for name in DEFINITION.definition.milestones:
         reached = [one for one in told if isinstance(one, MilestoneReached) and one.milestone == name]
         assert [one.corrected for one in reached] == [False, *[True] * (len(reached) - 1)][: len(reached)]
         dates = [one.reached_at for one in reached]
@@ -170,18 +172,18 @@ def test_a_late_event_announces_no_milestone_twice(steps: list[Step], data: st.D
 
 
 @dataclass(frozen=True, slots=True)
-class AskingEverything(Plan):
-    """The plan without its economy: every rule is asked every time."""
+class AskingEverything(CompiledDefinition):
+    """The definition without its economy: every rule is asked every time."""
 
-    def touched(self, moved: int, stage: str, known: int = EVERYTHING) -> Touched:
-        del moved, known
-        return Plan.touched(self, EVERYTHING, stage, EVERYTHING)
+    def affected_rules(self, moved: int, stage: str, known_stores: int = EVERYTHING) -> AffectedRules:
+        del moved, known_stores
+        return CompiledDefinition.affected_rules(self, EVERYTHING, stage, EVERYTHING)
 
 
 @FEW
 @given(steps=STEPS)
 def test_asking_only_the_rules_that_something_moved_decides_the_same_as_asking_all(steps: list[Step]):
-    everything = AskingEverything(**{field.name: getattr(PLAN, field.name) for field in fields(PLAN)})
+    everything = AskingEverything(**{field.name: getattr(DEFINITION, field.name) for field in fields(DEFINITION)})
     frugal, told = folded(history(steps))
     thorough, all_told = folded(history(steps), everything)
     assert told == all_told
@@ -195,7 +197,7 @@ def test_a_state_stays_small_over_years_of_use():
             fold(
                 account,
                 event(f"feature_used:f{day}", START + timedelta(days=day, hours=user), day, user=f"u{day}-{user}"),
-                PLAN,
+                DEFINITION,
                 DECIDED,
             )
     assert len(LAYOUTS.encode(account)) < 8000
@@ -205,9 +207,9 @@ def test_a_state_stays_small_over_years_of_use():
 def test_no_properties_however_odd_stop_the_account(raw: bytes):
     account = begin("acme", START)
     odd = msgspec.structs.replace(event("nps_answered", START), properties=msgspec.Raw(raw))
-    fold(account, odd, PLAN, DECIDED)
+    fold(account, odd, DEFINITION, DECIDED)
     assert LAYOUTS.decode(LAYOUTS.encode(account)).stage == "onboarding"
-    assert snapshot_of(account, PLAN).metrics["nps"] is None
+    assert snapshot_of(account, DEFINITION).metrics["nps"] is None
 
 
 @FEW
@@ -220,10 +222,10 @@ def test_whatever_moves_what_is_listed_moves_the_outline(steps: list[Step], sile
     account = begin("acme", events[0].at)
     stood = outline(account), listed_but_clock(account)
     for each in [one for pair in zip(events, told, strict=True) for one in pair]:
-        fold(account, each, PLAN, DECIDED)
+        fold(account, each, DEFINITION, DECIDED)
         stood = held_to(stood, account)
     for day in range(silence):
-        advance(account, events[-1].at + timedelta(days=day), PLAN, DECIDED)
+        advance(account, events[-1].at + timedelta(days=day), DEFINITION, DECIDED)
         stood = held_to(stood, account)
 
 

@@ -4,12 +4,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.lifecycle.core.clock import advance
-from services.lifecycle.core.compile import plan_of
-from services.lifecycle.core.definition.model import Definition
+from services.lifecycle.core.compiled_definition import CompiledDefinition, compile_definition
+from services.lifecycle.core.definition import Definition
 from services.lifecycle.core.explain import snapshot_of
-from services.lifecycle.core.fold import fold
-from services.lifecycle.core.plan import Plan
+from services.lifecycle.core.fold import advance, fold
 from services.lifecycle.core.state import Account, begin
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage
@@ -23,14 +21,14 @@ DECIDED = datetime(2027, 1, 1, tzinfo=UTC)
 M = TypeVar("M")
 
 
-def default_plan() -> Plan:
-    return plan_of(load(DEFAULT, Definition))
+def default_definition() -> CompiledDefinition:
+    return compile_definition(load(DEFAULT, Definition))
 
 
-def plan_from(folder: Path, text: str) -> Plan:
+def definition_from(folder: Path, text: str) -> CompiledDefinition:
     file = folder / "lifecycle.yaml"
     file.write_text(text)
-    return plan_of(load(file, Definition))
+    return compile_definition(load(file, Definition))
 
 
 def event(name: str, at: datetime, number: int = 0, **more: Any) -> UsageEvent:
@@ -40,15 +38,15 @@ def event(name: str, at: datetime, number: int = 0, **more: Any) -> UsageEvent:
 class World:
     """One account. Day 0 is START; events happen at noon unless told otherwise."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, compiled: CompiledDefinition) -> None:
+        self.compiled = compiled
         self.account: Account | None = None
         self.told: list[LifecycleMessage] = []
         self.number = 0
 
     def fold(self, one: UsageEvent) -> list[LifecycleMessage]:
         self.account = self.account or begin(one.account, one.at)
-        told = fold(self.account, one, self.plan, DECIDED)
+        told = fold(self.account, one, self.compiled, DECIDED)
         self.told += told
         return told
 
@@ -68,7 +66,7 @@ class World:
                 self.track(day, name, user)
 
     def until(self, day: float) -> list[LifecycleMessage]:
-        told = advance(self.here, START + timedelta(days=day), self.plan, DECIDED)
+        told = advance(self.here, START + timedelta(days=day), self.compiled, DECIDED)
         self.told += told
         return told
 
@@ -78,7 +76,7 @@ class World:
         return self.account
 
     def metric(self, name: str) -> Value:
-        return snapshot_of(self.here, self.plan).metrics[name]
+        return snapshot_of(self.here, self.compiled).metrics[name]
 
     def all(self, kind: type[M], **fields: Any) -> list[M]:
         """What was told of this kind, with these fields."""

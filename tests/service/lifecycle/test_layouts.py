@@ -7,13 +7,13 @@ import msgspec
 
 from services.lifecycle.core.fold import fold
 from services.lifecycle.layouts import LAYOUTS
-from tests.core.lifecycle.world import DECIDED, START, World, default_plan, event
+from tests.core.lifecycle.world import DECIDED, START, World, default_definition, event
 
-PLAN = default_plan()
+DEFINITION = default_definition()
 
 
 def lived() -> World:
-    world = World(PLAN)
+    world = World(DEFINITION)
     world.use(range(20), "ann", "bob")
     world.group(20, seats=10, name="Acme")
     return world
@@ -32,7 +32,7 @@ def test_an_account_of_layout_1_forgets_what_it_knew_by_number_and_goes_on_the_s
     assert (old.definition_version, old.known_stores) == ("", 0)
     anew = lived().here
     later = event("ticket_opened", START + timedelta(days=30), 99, properties={"ticket_id": "t"})
-    assert fold(old, later, PLAN, DECIDED) == fold(anew, later, PLAN, DECIDED)
+    assert fold(old, later, DEFINITION, DECIDED) == fold(anew, later, DEFINITION, DECIDED)
     assert LAYOUTS.encode(old) == LAYOUTS.encode(anew)
 
 
@@ -41,7 +41,7 @@ def test_the_current_layout_is_numbered_whether_compressed_or_not() -> None:
     world.use(range(20), *(f"user {number}" for number in range(60)))
     assert LAYOUTS.encode(world.here)[:3] == b"\xc1\x02\0"
     assert LAYOUTS.decode(LAYOUTS.encode(world.here)) == world.here
-    short = World(PLAN)
+    short = World(DEFINITION)
     short.use(range(1))
     assert LAYOUTS.encode(short.here)[:2] == b"\xc1\x02"
     assert LAYOUTS.decode(LAYOUTS.encode(short.here)) == short.here

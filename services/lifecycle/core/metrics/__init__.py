@@ -1,1 +1,1 @@
-"""How is each kind of metric kept and read? One function a kind; `table.py` lists them."""
+"""Metric kinds: one class each, with its schema, its check, what events write for it and how it is read. `table.py` lists them."""

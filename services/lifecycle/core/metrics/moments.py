@@ -1,97 +1,180 @@
-"""What was last so? days_since, days_since_milestone, latest, open. Each answers the same in whatever order events arrive."""
+"""Metrics of the last moment: days_since, days_since_milestone, latest, open.
 
-from datetime import datetime, timedelta
+Each answers the same in whatever order events arrive.
+"""
 
-from services.lifecycle.core.definition.duration import duration
-from services.lifecycle.core.definition.metrics import DaysSince, DaysSinceMilestone, Latest, Open
-from services.lifecycle.core.metrics.part import Part, Write, Writer, days_between, scalar
-from services.lifecycle.core.state import Account, TimestampedValue
-from services.lifecycle.core.turn import Hit, Turn
+from collections.abc import Iterator
+from datetime import datetime
+
+from services.lifecycle.core.changes import MILESTONES
+from services.lifecycle.core.evaluation import Evaluation, Occurrence
+from services.lifecycle.core.findings import Findings
+from services.lifecycle.core.metrics.kind import (
+    CompiledByName,
+    CompiledMetric,
+    MetricKind,
+    StoreWrite,
+    Writer,
+    days_between,
+    scalar,
+)
+from services.lifecycle.core.schema_types import duration
+from services.lifecycle.core.state import Account, Span, TimestampedValue
 from shared.contracts.evidence import Value
+from shared.definitions import At, Mistake
 
-MOST_KEYS = 500
-
-
-def days_since(_: str, metric: DaysSince) -> Part:
-    of, first = metric.of, metric.first
-
-    def read(turn: Turn) -> float | None:
-        span = turn.account.spans.get(of)
-        return days_between(turn, span.first if first else span.last) if span else None
-
-    stores = frozenset({f"span:{of}"})
-    return Part(read, stores, (of,), needs=stores)
+MAX_KEYS = 500
 
 
-def days_since_milestone(_: str, metric: DaysSinceMilestone) -> Part:
-    def read(turn: Turn) -> float | None:
-        reached = turn.account.milestones.get(metric.of)
-        return days_between(turn, reached) if reached else None
+class DaysSince(MetricKind, frozen=True, tag="days_since"):
+    """Calendar days since the last (or with `first`, the first) event of the class."""
 
-    return Part(read, frozenset({"milestones"}))
+    of: str
+    first: bool = False
 
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        yield from find.event_class((*at, "of"), self.of)
 
-def latest(_: str, metric: Latest) -> Part:
-    store, expires = f"latest:{metric.of}:{metric.property}", duration(metric.expires) if metric.expires else None
+    def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
+        of, first = self.of, self.first
 
-    def write(account: Account, hit: Hit) -> bool:
-        value = scalar(hit.properties.get(metric.property))
-        return value is not None and _tell(account.latest, store, hit.at, value)
+        def read(evaluation: Evaluation) -> float | None:
+            span = evaluation.account.spans.get(of)
+            return days_between(evaluation, span.first if first else span.last) if span else None
 
-    def read(turn: Turn) -> Value:
-        told = turn.account.latest.get(store)
-        return told.value if told and not _expired(turn, told.at, expires) else None
-
-    stores, writes = frozenset({store}), (Write(metric.of, store, lambda _: write, properties=True),)
-    return Part(read, stores, (metric.of,), writes, needs=stores, timed=expires is not None)
+        stores = frozenset({span_store(of)})
+        return CompiledMetric(read, stores, (of,), needs=stores)
 
 
-def opened(name: str, metric: Open) -> Part:
-    store, classes = f"open:{name}", (*metric.opened, *metric.closed)
-    make = _keyed if metric.key else _netted
+class DaysSinceMilestone(MetricKind, frozen=True, tag="days_since_milestone"):
+    """Calendar days since a milestone was reached."""
 
-    def write(of: str) -> Write:
-        writer = make(store, metric.key or "", of in metric.opened)
-        return Write(of, store, lambda _: writer, properties=True)
+    of: str
 
-    def read(turn: Turn) -> float | None:
-        known = turn.account.open_items.get(store)
-        return max(0.0, float(sum(told.value for told in known.values()))) if known else None  # type: ignore[misc]
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        yield from find.milestone((*at, "of"), self.of)
 
-    stores = frozenset({store})
-    return Part(read, stores, classes, tuple(map(write, classes)), needs=stores, timed=False)
+    def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
+        of = self.of
+
+        def read(evaluation: Evaluation) -> float | None:
+            reached = evaluation.account.milestones.get(of)
+            return days_between(evaluation, reached) if reached else None
+
+        return CompiledMetric(read, frozenset({MILESTONES}))
+
+
+class Latest(MetricKind, frozen=True, tag="latest"):
+    """A property of the latest event of the class that has it, unknown again after `expires`."""
+
+    of: str
+    property: str
+    expires: str | None = None
+
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        yield from find.event_class((*at, "of"), self.of)
+        if self.expires:
+            yield from find.duration((*at, "expires"), self.expires)
+
+    def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
+        store, property_ = f"latest:{self.of}:{self.property}", self.property
+        expires = duration(self.expires).days if self.expires else None
+
+        def write(account: Account, occurrence: Occurrence) -> bool:
+            value = scalar(occurrence.properties.get(property_))
+            return value is not None and _set_later(account.latest, store, occurrence.at, value)
+
+        def read(evaluation: Evaluation) -> Value:
+            latest = evaluation.account.latest.get(store)
+            if latest is None or (expires is not None and evaluation.day - latest.at.toordinal() >= expires):
+                return None
+            return latest.value
+
+        stores, writes = frozenset({store}), (StoreWrite(self.of, store, lambda _keep: write, properties=True),)
+        return CompiledMetric(read, stores, (self.of,), writes, needs=stores, timed=expires is not None)
+
+
+class Open(MetricKind, frozen=True, tag="open"):
+    """Opened and not closed. With `key` (a ticket's id) each is counted by its latest event, else opened minus closed."""
+
+    opened: list[str]
+    closed: list[str]
+    key: str | None = None
+
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        for key, names in (("opened", self.opened), ("closed", self.closed)):
+            for index, name in enumerate(names):
+                yield from find.event_class((*at, key, index), name)
+        for name in sorted(set(self.opened) & set(self.closed)):
+            yield find.at((*at, "closed"), f"event class '{name}' both opens and closes")
+
+    def compile(self, name: str, _compiled: CompiledByName) -> CompiledMetric:
+        store, classes = f"open:{name}", (*self.opened, *self.closed)
+        make = _keyed if self.key else _netted
+
+        def store_write(of: str) -> StoreWrite:
+            writer = make(store, self.key or "", of in self.opened)
+            return StoreWrite(of, store, lambda _keep: writer, properties=True)
+
+        def read(evaluation: Evaluation) -> float | None:
+            items = evaluation.account.open_items.get(store)
+            return max(0.0, float(sum(item.value for item in items.values()))) if items else None  # type: ignore[misc]
+
+        stores = frozenset({store})
+        return CompiledMetric(read, stores, classes, tuple(map(store_write, classes)), needs=stores, timed=False)
+
+
+def span_store(event_class: str) -> str:
+    """The store of when a class was first and last seen."""
+    return f"span:{event_class}"
+
+
+def span_writer(event_class: str) -> Writer:
+    """The class's first and last time; moves what reads days when the day is another."""
+
+    def write(account: Account, occurrence: Occurrence) -> bool:
+        span, at = account.spans.get(event_class), occurrence.at
+        if span is None:
+            account.spans[event_class] = Span(at, at)
+            return True
+        if at >= span.last:
+            moved = occurrence.day != span.last.toordinal()
+            span.last = at
+            return moved
+        if at < span.first:
+            span.first = at
+            return True
+        return False
+
+    return write
 
 
 def _keyed(store: str, key: str, opens: bool) -> Writer:
     """Each key stands as its latest event says. The oldest closed ones are forgotten first."""
 
-    def write(account: Account, hit: Hit) -> bool:
-        known = account.open_items.setdefault(store, {})
-        which = str(hit.properties.get(key, ""))[:100]
-        if which not in known and len(known) >= MOST_KEYS:
-            del known[next((old for old, told in known.items() if not told.value), next(iter(known)))]
-        return _tell(known, which, hit.at, 1.0 if opens else 0.0)
+    def write(account: Account, occurrence: Occurrence) -> bool:
+        items = account.open_items.setdefault(store, {})
+        item = str(occurrence.properties.get(key, ""))[:100]
+        if item not in items and len(items) >= MAX_KEYS:
+            del items[next((old for old, state in items.items() if not state.value), next(iter(items)))]
+        return _set_later(items, item, occurrence.at, 1.0 if opens else 0.0)
 
     return write
 
 
-def _netted(store: str, _: str, opens: bool) -> Writer:
-    def write(account: Account, hit: Hit) -> bool:
-        net = account.open_items.setdefault(store, {}).setdefault("", TimestampedValue(hit.at, 0.0))
+def _netted(store: str, _key: str, opens: bool) -> Writer:
+    def write(account: Account, occurrence: Occurrence) -> bool:
+        net = account.open_items.setdefault(store, {}).setdefault("", TimestampedValue(occurrence.at, 0.0))
         net.value = float(net.value or 0) + (1.0 if opens else -1.0)
         return True
 
     return write
 
 
-def _tell(known: dict[str, TimestampedValue], key: str, at: datetime, value: Value) -> bool:
-    """The later told wins; of two at the same instant, the one that arrived last."""
-    told = known.get(key)
-    if told and told.at > at:
+def _set_later(values: dict[str, TimestampedValue], key: str, at: datetime, value: Value) -> bool:
+    """The later value wins; of two at the same instant, the one that arrived last."""
+    before = values.get(key)
+    if before and before.at > at:
         return False
-    known[key] = TimestampedValue(at, value)
-    return not told or told.value != value or told.at != at
-
-
-def _expired(turn: Turn, at: datetime, expires: timedelta | None) -> bool:
-    return expires is not None and turn.day - at.toordinal() >= expires.days
+    values[key] = TimestampedValue(at, value)
+    return not before or before.value != value or before.at != at

@@ -1,56 +1,71 @@
-"""Which kinds of metric are there, and who compiles each?"""
+"""Table of metric kinds: formula, and the union of all kinds that a definition may use.
 
-from collections.abc import Callable
-from typing import Any
+A new kind is a class with `check` and `compile` and its line in `Metric`: mypy asks for the methods of every member, and a
+class without its line is refused when this module is imported.
+"""
 
-from services.lifecycle.core.definition import metrics as kinds
-from services.lifecycle.core.definition.model import Definition
-from services.lifecycle.core.metrics import crowds, moments, traits, windows
-from services.lifecycle.core.metrics.builtin import MISSING, builtins, demands, missing
-from services.lifecycle.core.metrics.formulas import formula
-from services.lifecycle.core.metrics.part import Part
+from collections.abc import Iterator
+from typing import get_args
 
-COMPILERS: dict[type[kinds.Metric], Callable[[str, Any], Part]] = {
-    kinds.Count: windows.count,
-    kinds.Sum: windows.summed,
-    kinds.ActiveDays: windows.active_days,
-    kinds.Trend: windows.trend,
-    kinds.ActiveUsers: crowds.active_users,
-    kinds.UserDays: crowds.user_days,
-    kinds.Features: crowds.features,
-    kinds.DaysSince: moments.days_since,
-    kinds.DaysSinceMilestone: moments.days_since_milestone,
-    kinds.Latest: moments.latest,
-    kinds.Open: moments.opened,
-    kinds.Trait: traits.trait,
-    kinds.DaysUntil: traits.days_until,
-}
+from services.lifecycle.core.evaluation import Evaluation
+from services.lifecycle.core.findings import Findings
+from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind
+from services.lifecycle.core.metrics.members import ActiveUsers, Features, UserDays
+from services.lifecycle.core.metrics.moments import DaysSince, DaysSinceMilestone, Latest, Open
+from services.lifecycle.core.metrics.traits import DaysUntil, Trait
+from services.lifecycle.core.metrics.windows import ActiveDays, Count, Sum, Trend
+from shared.contracts.evidence import Value
+from shared.definitions import At, Mistake
+from shared.expr import Expr
 
 
-def compile_parts(definition: Definition) -> dict[str, Part]:
-    """Every name a condition may use. The definition is sound: `check` has found no cycle."""
-    parts = builtins(definition)
+class Formula(MetricKind, frozen=True, tag="formula"):
+    """CEL over other metrics; unknown where one it needs is unknown. Whatever moves those moves it."""
 
-    def part(name: str) -> Part:
-        if name not in parts:
-            parts[name] = compiled(name)
-        return parts[name]
+    cel: str
 
-    def compiled(name: str) -> Part:
-        if name == MISSING:
-            wanted = [of for demand in demands(definition).values() if demand for of in demand.names]
-            return missing(definition, [part(of) for of in wanted])
-        metric = definition.metrics[name]
-        if isinstance(metric, kinds.Formula):
-            return formula(metric, part)
-        return _with_setters(COMPILERS[type(metric)](name, metric), definition)
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        yield from find.condition((*at, "cel"), self.cel)
 
-    for name in (*definition.metrics, MISSING):
-        part(name)
-    return parts
+    def compile(self, _name: str, compiled: CompiledByName) -> CompiledMetric:
+        expr = Expr(self.cel)
+        inputs = [compiled(name) for name in expr.names]
+
+        def read(evaluation: Evaluation) -> Value:
+            return expr.value({name: evaluation[name] for name in expr.names})
+
+        return CompiledMetric(
+            read,
+            stores=frozenset[str]().union(*(metric.stores for metric in inputs)),
+            classes=tuple(dict.fromkeys(name for metric in inputs for name in metric.classes)),
+            needs=frozenset[str]().union(*(metric.needs for metric in inputs)) if expr.strict else frozenset(),
+            timed=any(metric.timed for metric in inputs),
+        )
 
 
-def _with_setters(part: Part, definition: Definition) -> Part:
-    """A trait may also have been set by an event: then that event is evidence."""
-    setters = [name for name, of in definition.events.items() for one in of.sets if f"trait:{one}" in part.stores]
-    return part._replace(classes=(*part.classes, *setters))
+Metric = (
+    Count
+    | Sum
+    | ActiveDays
+    | ActiveUsers
+    | UserDays
+    | Features
+    | DaysSince
+    | DaysSinceMilestone
+    | Latest
+    | Open
+    | Trait
+    | DaysUntil
+    | Trend
+    | Formula
+)
+KINDS: tuple[type[MetricKind], ...] = get_args(Metric)
+
+
+def demand_lines(kinds: tuple[type[MetricKind], ...]) -> None:
+    """Raises TypeError for a metric kind that has no line in the table."""
+    if missing := {kind.__name__ for kind in MetricKind.__subclasses__()} - {kind.__name__ for kind in kinds}:
+        raise TypeError(f"metric kinds without a line in Metric: {', '.join(sorted(missing))}")
+
+
+demand_lines(KINDS)

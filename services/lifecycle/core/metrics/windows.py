@@ -1,77 +1,125 @@
-"""How much happened in the last days? count, sum, active_days, trend."""
+"""Metrics over windows of days: count, sum, active_days, trend."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
-from services.lifecycle.core.definition.metrics import ActiveDays, Count, Sum, Trend
-from services.lifecycle.core.metrics.part import Part, Read, Write, Writer, number
-from services.lifecycle.core.series import Series, add, has, window
+from services.lifecycle.core.evaluation import Evaluation, Occurrence
+from services.lifecycle.core.findings import Findings
+from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind, StoreWrite, Writer, number
+from services.lifecycle.core.metrics.moments import span_store
+from services.lifecycle.core.series import MAX_DAYS, Series, add, has, window
 from services.lifecycle.core.state import Account
-from services.lifecycle.core.turn import Hit, Turn
+from shared.definitions import At, Mistake
 
 
-def count(_: str, metric: Count) -> Part:
-    write = _amounts(metric.of, metric.weight, metric.days, otherwise=1)
-    return Part(_total(write.store, metric.days), frozenset({write.store}), (metric.of,), (write,))
+class Count(MetricKind, frozen=True, tag="count"):
+    """Events of a class in `days`; `weight` names a property that says how many one event stands for."""
+
+    of: str
+    days: int
+    weight: str | None = None
+
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        yield from find.event_class((*at, "of"), self.of)
+        yield from find.window(at, self.days, MAX_DAYS)
+
+    def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
+        return _total(_amounts(self.of, self.weight, self.days, otherwise=1), self.days)
 
 
-def summed(_: str, metric: Sum) -> Part:
-    write = _amounts(metric.of, metric.property, metric.days, otherwise=0)
-    return Part(_total(write.store, metric.days), frozenset({write.store}), (metric.of,), (write,))
+class Sum(MetricKind, frozen=True, tag="sum"):
+    """Sum of a property of a class's events in `days`."""
+
+    of: str
+    property: str
+    days: int
+
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        yield from find.event_class((*at, "of"), self.of)
+        yield from find.window(at, self.days, MAX_DAYS)
+
+    def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
+        return _total(_amounts(self.of, self.property, self.days, otherwise=0), self.days)
 
 
-def active_days(_: str, metric: ActiveDays) -> Part:
-    write = Write(metric.of, f"days:{metric.of}", lambda keep: _mark(f"days:{metric.of}", keep), metric.days)
-    return Part(_total(write.store, metric.days), frozenset({write.store}), (metric.of,), (write,))
+class ActiveDays(MetricKind, frozen=True, tag="active_days"):
+    """Days of the last `days` on which the account had an event of the class."""
+
+    of: str
+    days: int
+
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        yield from find.event_class((*at, "of"), self.of)
+        yield from find.window(at, self.days, MAX_DAYS)
+
+    def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
+        store = f"days:{self.of}"
+        return _total(StoreWrite(self.of, store, lambda keep: _mark_day(store, keep), self.days), self.days)
 
 
-def trend(_: str, metric: Trend) -> Part:
-    recent, prior, of = metric.recent, metric.prior, metric.of
-    write = _amounts(of, metric.weight, recent + prior, otherwise=1)
+class Trend(MetricKind, frozen=True, tag="trend"):
+    """Rate in the last `recent` days over the rate in the `prior` days before, less one; unknown before both have passed."""
 
-    def read(turn: Turn) -> float | None:
-        span = turn.account.spans.get(of)
-        if span is None or turn.day - span.first.toordinal() < recent + prior:
-            return None
-        series = turn.account.series.get(write.store)
-        before = sum(window(series, turn.day - recent, prior)) / prior
-        return sum(window(series, turn.day, recent)) / recent / before - 1 if before else None
+    of: str
+    recent: int
+    prior: int
+    weight: str | None = None
 
-    return Part(read, frozenset({write.store}), (of,), (write,), needs=frozenset({f"span:{of}"}))
+    def check(self, find: Findings, at: At) -> Iterator[Mistake]:
+        yield from find.event_class((*at, "of"), self.of)
+        if not (self.recent > 0 and self.prior > 0 and self.recent + self.prior <= MAX_DAYS):
+            yield find.at(at, f"recent and prior must be positive and together at most {MAX_DAYS} days")
+
+    def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
+        recent, prior, of = self.recent, self.prior, self.of
+        write = _amounts(of, self.weight, recent + prior, otherwise=1)
+
+        def read(evaluation: Evaluation) -> float | None:
+            span = evaluation.account.spans.get(of)
+            if span is None or evaluation.day - span.first.toordinal() < recent + prior:
+                return None
+            series = evaluation.account.series.get(write.store)
+            before = sum(window(series, evaluation.day - recent, prior)) / prior
+            return sum(window(series, evaluation.day, recent)) / recent / before - 1 if before else None
+
+        return CompiledMetric(read, frozenset({write.store}), (of,), (write,), needs=frozenset({span_store(of)}))
 
 
-def _total(store: str, days: int) -> Read:
-    def read(turn: Turn) -> float:
-        return float(sum(window(turn.account.series.get(store), turn.day, days)))
+def _total(write: StoreWrite, days: int) -> CompiledMetric:
+    store = write.store
 
-    return read
+    def read(evaluation: Evaluation) -> float:
+        return float(sum(window(evaluation.account.series.get(store), evaluation.day, days)))
+
+    return CompiledMetric(read, frozenset({store}), (write.event_class,), (write,))
 
 
-def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> Write:
+def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWrite:
     """Amounts a day; events and sums of one property share their buckets between all windows."""
     store = f"amount:{of}:{weight or ''}:{otherwise}"
 
-    def make(keep: int) -> Writer:
-        def write(account: Account, hit: Hit) -> bool:
-            told = number(hit.properties.get(weight)) if weight else None
-            return _bucket(account, store, hit.day, otherwise if told is None else told, keep)
+    def make(keep_days: int) -> Writer:
+        def write(account: Account, occurrence: Occurrence) -> bool:
+            amount = number(occurrence.properties.get(weight)) if weight else None
+            return _add_amount(account, store, occurrence.day, otherwise if amount is None else amount, keep_days)
 
         return write
 
-    return Write(of, store, make, days, properties=weight is not None)
+    return StoreWrite(of, store, make, days, properties=weight is not None)
 
 
-def _bucket(account: Account, store: str, day: int, amount: float, keep: int) -> bool:
+def _add_amount(account: Account, store: str, day: int, amount: float, keep_days: int) -> bool:
     series = account.series.get(store)
     if series is None:
         account.series[store] = Series(day, [amount])
     else:
-        add(series, day, amount, keep)
+        add(series, day, amount, keep_days)
     return amount != 0
 
 
-def _mark(store: str, keep: int) -> Callable[[Account, Hit], bool]:
-    def write(account: Account, hit: Hit) -> bool:
+def _mark_day(store: str, keep_days: int) -> Writer:
+    def write(account: Account, occurrence: Occurrence) -> bool:
         series = account.series.get(store)
-        return not (series and has(series, hit.day)) and _bucket(account, store, hit.day, 1, keep)
+        known = series is not None and has(series, occurrence.day)
+        return not known and _add_amount(account, store, occurrence.day, 1, keep_days)
 
     return write

@@ -1,12 +1,12 @@
-"""What may a company say in `config/lifecycle.yaml`?"""
+"""Definition: the schema of `config/lifecycle.yaml`."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import field
 
-from services.lifecycle.core.definition.metrics import Metric
-from services.lifecycle.core.definition.strict import Strict
+from services.lifecycle.core.metrics.table import Metric
+from services.lifecycle.core.schema_types import Strict, When
 
 
 class Feature(Strict, frozen=True):
@@ -29,16 +29,6 @@ class EventClass(Strict, frozen=True):
     sets: dict[str, str] = field(default_factory=dict)
 
 
-class AnyOf(Strict, frozen=True):
-    """One of these is enough."""
-
-    any: list[str]
-
-
-When = list[str | AnyOf]
-"""CEL conditions over metrics; all must certainly hold."""
-
-
 class Milestone(Strict, frozen=True):
     """The first event of a class (`of`), or the first moment on which conditions hold (`when`).
 
@@ -58,7 +48,7 @@ class Stage(Strict, frozen=True):
 
 
 class Edge(Strict, frozen=True):
-    """A way from one stage (or some, or `*`: every one not terminal) to another. The first in the file that may fire does."""
+    """A transition from one stage (or some, or `*`: every one not terminal) to another. The first in the file that may fire does."""
 
     from_: str | list[str] = field(name="from")
     to: str
@@ -69,9 +59,23 @@ class Edge(Strict, frozen=True):
     min_dwell: str = "0d"
     name: str | None = None
 
+    @property
+    def rule_name(self) -> str:
+        """The edge's name in evidence."""
+        return self.name or f"{'|'.join(self._named_sources())}->{self.to}"
+
+    def sources(self, stages: Mapping[str, Stage]) -> list[str]:
+        """The stages it leads out of; `*` is every stage that is not terminal, but never its own target."""
+        if self.from_ == "*":
+            return [name for name, stage in stages.items() if not stage.terminal and name != self.to]
+        return self._named_sources()
+
+    def _named_sources(self) -> list[str]:
+        return [self.from_] if isinstance(self.from_, str) else self.from_
+
 
 class Flag(Strict, frozen=True):
-    """Something that may be so beside the stage. Two conditions, apart, so that it does not flutter."""
+    """A state beside the stage. It is raised and cleared by two conditions, apart, so that it does not flutter."""
 
     raise_when: When
     clear_when: When

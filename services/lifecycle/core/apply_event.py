@@ -1,0 +1,125 @@
+"""Applying an event: what it leaves in the account before anything is decided, and what it announces without any rule."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from services.lifecycle.core.changes import MILESTONES, Reached, forget_user, reach_milestone
+from services.lifecycle.core.compiled_definition import CompiledDefinition
+from services.lifecycle.core.contacts import record_departure
+from services.lifecycle.core.evaluation import Evaluation, Occurrence
+from services.lifecycle.core.event_classes import CompiledEventClass
+from services.lifecycle.core.metrics.kind import scalar
+from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
+from services.lifecycle.core.recent_events import add_recent, unpack
+from services.lifecycle.core.state import PackedEvent
+from shared.contracts.evidence import Value
+from shared.contracts.lifecycle import FactObserved, MilestoneReached
+from shared.contracts.usage import UsageEvent
+from shared.expr import Expr
+
+MAX_PROPERTIES = 50
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def apply_occurrence(
+    evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, occurrence: Occurrence, packed: PackedEvent
+) -> list[CompiledEventClass]:
+    """Fold a tracked event or a view into all that its classes keep. The classes that announce something of it."""
+    account, route = evaluation.account, compiled.router.route(event)
+    if route.properties:
+        occurrence.properties = properties(event)
+    announcing: list[CompiledEventClass] = []
+    for match in route.matches:
+        of = match.event_class
+        if of.where is not None and not _fits(of.where, occurrence):
+            continue
+        feature = match.feature
+        occurrence.feature = _feature_of(occurrence, match.feature_property) if feature is None else feature
+        evaluation.write(of.writers, occurrence)
+        add_recent(account, of.name, packed)
+        if match.announces:
+            announcing.append(of)
+    for of in announcing:
+        if of.removes_user and (user := _who_left(occurrence)):
+            evaluation.write(((compiled.user_stores, forget_user),), user)
+    return announcing
+
+
+def apply_traits(evaluation: Evaluation, traits: dict[str, Any], at: datetime, packed: PackedEvent) -> None:
+    """A group call: the account's traits."""
+    bits = evaluation.metrics.bits
+    for name, value in traits.items():
+        trait = name[:100]
+        evaluation.write(((bits.get(trait_store(trait), 0), set_trait),), GivenTrait(trait, at, value))
+    add_recent(evaluation.account, GROUP, packed)
+
+
+def announce(
+    evaluation: Evaluation, of: CompiledEventClass, event: UsageEvent, occurrence: Occurrence, packed: PackedEvent
+) -> None:
+    """Everything this class's events say by themselves: milestones, facts, people who left."""
+    for milestone in of.milestones:
+        before = evaluation.account.milestones.get(milestone)
+        if before is None or occurrence.at < before:
+            _reach(evaluation, milestone, occurrence.at, of, packed, corrected=before is not None)
+    if of.is_fact:
+        observed = _scalars(occurrence.properties)
+        evaluation.record_decision(FactObserved, fact=of.name, event=event.id, user=event.user, properties=observed)
+    if of.removes_user and (user := _who_left(occurrence)):
+        record_departure(evaluation, user)
+
+
+def properties(event: UsageEvent) -> dict[str, Any]:
+    """The customer's JSON; nothing, where it is no object."""
+    try:
+        return _decode(event.properties)
+    except msgspec.DecodeError:
+        return {}
+
+
+def _reach(
+    evaluation: Evaluation,
+    milestone: str,
+    at: datetime,
+    of: CompiledEventClass,
+    packed: PackedEvent,
+    *,
+    corrected: bool,
+) -> None:
+    """The date of a milestone is the earliest ever seen: a late event moves it back, which is announced as a correction."""
+    evaluation.write_one(MILESTONES, reach_milestone, Reached(milestone, at))
+    first, day = unpack(packed), f"{at:%Y-%m-%d}"
+    reason = (
+        f"A late event moves {milestone} back to {day}." if corrected else f"First {of.name} on {day}: {first.name}."
+    )
+    evaluation.record_decision(
+        MilestoneReached,
+        milestone=milestone,
+        reached_at=at,
+        corrected=corrected,
+        evidence=evaluation.evidence(milestone, reason, [first]),
+        snapshot=evaluation.snapshot(),
+    )
+
+
+def _who_left(occurrence: Occurrence) -> str:
+    """The person named in the event; an administrator who removes somebody is not the one who left."""
+    user = occurrence.properties.get("user_id", occurrence.properties.get("userId"))
+    return user if isinstance(user, str) and user else occurrence.user
+
+
+def _scalars(of_event: dict[str, Any]) -> dict[str, Value]:
+    """The event's own properties, as far as they are scalars."""
+    found = ((name, scalar(value)) for name, value in of_event.items())
+    return dict([(name, value) for name, value in found if value is not None][:MAX_PROPERTIES])
+
+
+def _feature_of(occurrence: Occurrence, name: str) -> str:
+    feature = occurrence.properties.get(name)
+    return feature if isinstance(feature, str) else ""
+
+
+def _fits(where: Expr, occurrence: Occurrence) -> bool:
+    return where.holds({name: scalar(occurrence.properties.get(name)) for name in where.names})

@@ -1,0 +1,233 @@
+"""Compiled definition: all that folding needs of `lifecycle.yaml`, looked up rather than worked out."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
+
+from services.lifecycle.core.changes import FIRST_SEEN, FLAGS, HEALTH, MILESTONES, STAGE, USERS
+from services.lifecycle.core.compiled_metrics import compile_metrics
+from services.lifecycle.core.definition import Definition, Edge, EventClass, Flag, Signal
+from services.lifecycle.core.definition_checks import check
+from services.lifecycle.core.evaluation import EVERYTHING, TIME, MetricIndex
+from services.lifecycle.core.event_classes import CompiledEventClass, Router, pattern
+from services.lifecycle.core.health import CompiledHealth, compile_health
+from services.lifecycle.core.metrics.kind import CompiledMetric, StoreWrite, Writer
+from services.lifecycle.core.metrics.moments import span_store, span_writer
+from services.lifecycle.core.metrics.traits import trait_setter, trait_store
+from services.lifecycle.core.rules import (
+    AffectedRules,
+    Condition,
+    EdgeRule,
+    FlagRule,
+    MilestoneRule,
+    ReasonTemplate,
+    Rule,
+    SignalRule,
+    never,
+)
+from services.lifecycle.core.schema_types import When, duration
+from services.lifecycle.core.state import Account
+from shared.contracts.lifecycle import SNAPSHOT_METRICS
+from shared.definitions import Loaded
+from shared.expr import Expr
+
+KNOWABLE = (1 << 62) - 1
+"""The stores of which an account remembers whether they were ever written: as many as an integer in MessagePack has bits."""
+_MAX_AFFECTED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledDefinition:
+    """Shared by all accounts; nothing in it depends on any (`_affected` is a cache).
+
+    `knowable` are the bits of the stores without which a metric is unknown, `user_stores` of those that count users.
+    """
+
+    definition: Definition
+    version: str
+    metrics: MetricIndex
+    knowable: int
+    user_stores: int
+    router: Router
+    milestones: tuple[MilestoneRule, ...]
+    flags: tuple[FlagRule, ...]
+    edges: tuple[EdgeRule, ...]
+    signals: tuple[SignalRule, ...]
+    health: CompiledHealth | None
+    first_stage: str
+    terminal: frozenset[str]
+    edge_names: frozenset[str]
+    _affected: dict[tuple[int, str, int], AffectedRules] = field(default_factory=dict)
+
+    def edges_out_of(self, stage: str) -> Iterable[EdgeRule]:
+        """The edges out of a stage, in the order in which they may fire."""
+        return (edge for edge in self.edges if stage in edge.sources)
+
+    def edge_names_out_of(self, stage: str) -> frozenset[str]:
+        """The rules of those edges."""
+        return frozenset(edge.rule.name for edge in self.edges_out_of(stage))
+
+    def affected_rules(self, moved: int, stage: str, known_stores: int = EVERYTHING) -> AffectedRules:
+        """The rules to ask when these stores moved, of an account in this stage of which these are known (bits)."""
+        key = (moved, stage, known_stores)
+        return self._affected.get(key) or self._find_affected(key)
+
+    def _find_affected(self, key: tuple[int, str, int]) -> AffectedRules:
+        """A rule that cannot hold has not held since the stage last moved, when it was asked: so it need not be."""
+        moved, stage, known_stores = key
+        entered, runs = moved & self.metrics.bits[STAGE], stage not in self.terminal
+
+        def asked(rule: Rule) -> bool:
+            can_hold = entered or rule.narrowed(stage, known_stores).holds is not never
+            return bool(rule.moved_by & moved) and bool(can_hold)
+
+        def narrowed(rule: Rule) -> Rule:
+            return rule.narrowed(stage, known_stores)
+
+        flags = tuple(each for each in self.flags if runs and (asked(each.raise_rule) or asked(each.clear_rule)))
+        edges = tuple(each for each in self.edges_out_of(stage) if entered or asked(each.rule))
+        signals = tuple(each for each in self.signals if runs and asked(each.rule))
+        milestones = tuple(each for each in self.milestones if asked(each.rule))
+        if len(self._affected) >= _MAX_AFFECTED:
+            self._affected.clear()
+        affected = self._affected[key] = AffectedRules(
+            milestones=tuple(replace(each, rule=narrowed(each.rule)) for each in milestones),
+            flags=tuple(
+                replace(each, raise_rule=narrowed(each.raise_rule), clear_rule=narrowed(each.clear_rule))
+                for each in flags
+            ),
+            edges=tuple(replace(each, rule=narrowed(each.rule)) for each in edges),
+            signals=tuple(replace(each, rule=narrowed(each.rule)) for each in signals),
+            idle=not (milestones or flags or edges or signals),
+        )
+        return affected
+
+    def recognise(self, account: Account) -> None:
+        """Note under which definition the account is, and which of the stores that matter were ever written for it."""
+        stores = [
+            *account.latest,
+            *account.open_items,
+            *map(span_store, account.spans),
+            *map(trait_store, account.traits),
+        ]
+        known = reduce(or_, (self.metrics.bits.get(store, 0) for store in stores), 0)
+        account.definition_version, account.known_stores = self.version, known & self.knowable
+
+
+def compile_definition(loaded: Loaded[Definition]) -> CompiledDefinition:
+    """Check the loaded file, then compile it. Raises DefinitionError with every mistake."""
+    check(loaded)
+    definition = loaded.value
+    compiler = _Compiler(definition)
+    edges = tuple(map(compiler.edge, definition.edges))
+    return CompiledDefinition(
+        definition=definition,
+        version=loaded.version,
+        metrics=MetricIndex(
+            version=loaded.version,
+            reads={name: metric.read for name, metric in compiler.metrics.items()},
+            bits=compiler.bits,
+            in_snapshot=(*definition.metrics, *SNAPSHOT_METRICS),
+        ),
+        knowable=compiler.mask(store for metric in compiler.metrics.values() for store in metric.needs) & KNOWABLE,
+        user_stores=compiler.mask(store for store in compiler.bits if store.startswith(USERS)),
+        router=Router([compiler.event_class(name, of) for name, of in definition.events.items()]),
+        milestones=tuple(compiler.milestones()),
+        flags=tuple(compiler.flag(name, flag) for name, flag in definition.flags.items()),
+        edges=edges,
+        signals=tuple(compiler.signal(name, signal) for name, signal in definition.signals.items()),
+        health=compiler.health(),
+        first_stage=next(iter(definition.stages)),
+        terminal=frozenset(name for name, stage in definition.stages.items() if stage.terminal),
+        edge_names=frozenset(edge.rule.name for edge in edges),
+    )
+
+
+class _Compiler:
+    """Metrics and bits of one definition, from which its rules are made."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.metrics = compile_metrics(definition)
+        self.bits = {store: 1 << at for at, store in enumerate(_stores(definition, self.metrics.values()))}
+
+    def mask(self, stores: Iterable[str]) -> int:
+        return sum(self.bits[store] for store in set(stores))
+
+    def needs(self, metric: str) -> int:
+        return self.mask(self.metrics[metric].needs) & KNOWABLE
+
+    def rule(self, name: str, when: When, unless: Iterable[str], hold: str, reason: str, waits: bool = False) -> Rule:
+        condition = Condition(when, unless, self.needs)
+        metrics = [self.metrics[metric] for metric in condition.names]
+        classes = dict.fromkeys(name for metric in metrics for name in metric.classes)
+        moved_by = self.mask(store for metric in metrics for store in metric.stores)
+        if waits or duration(hold) or any(metric.timed for metric in metrics):
+            moved_by |= self.bits[TIME]
+        return Rule(name, condition, ReasonTemplate(reason), duration(hold), moved_by, tuple(classes), condition.holds)
+
+    def milestones(self) -> Iterable[MilestoneRule]:
+        for name, milestone in self.definition.milestones.items():
+            if milestone.when:
+                yield MilestoneRule(name, self.rule(name, milestone.when, (), "0d", "Reached: {why}."))
+
+    def edge(self, edge: Edge) -> EdgeRule:
+        dwell = duration(edge.min_dwell)
+        rule = self.rule(edge.rule_name, edge.when, edge.unless, edge.hold, edge.reason, waits=bool(dwell))
+        return EdgeRule(rule, frozenset(edge.sources(self.definition.stages)), edge.to, dwell)
+
+    def flag(self, name: str, flag: Flag) -> FlagRule:
+        raised = self.rule(f"{name} raised", flag.raise_when, flag.raise_unless, flag.hold, flag.reason)
+        cleared = self.rule(f"{name} cleared", flag.clear_when, flag.clear_unless, flag.clear_hold, "Recovered: {why}.")
+        return FlagRule(name, raised, cleared)
+
+    def signal(self, name: str, signal: Signal) -> SignalRule:
+        cooldown = duration(signal.cooldown)
+        rule = self.rule(name, signal.when, signal.unless, signal.hold, signal.reason, waits=bool(cooldown))
+        return SignalRule(name, rule, cooldown)
+
+    def health(self) -> CompiledHealth | None:
+        health = self.definition.health
+        if health is None:
+            return None
+        measures = [measure for each in health.dimensions.values() for measure in each.measures.values()]
+        classes = dict.fromkeys(name for measure in measures for name in self.metrics[measure.metric].classes)
+        return compile_health(health, tuple(classes), self.needs)
+
+    def event_class(self, name: str, of: EventClass) -> CompiledEventClass:
+        writes = [write for metric in self.metrics.values() for write in metric.writes if write.event_class == name]
+        is_fact, removes_user = name in self.definition.facts, name == self.definition.removes_user
+        looks = bool(of.where or of.sets or is_fact or removes_user or any(write.properties for write in writes))
+        reached = (each for each, milestone in self.definition.milestones.items() if milestone.of == name)
+        return CompiledEventClass(
+            name=name,
+            pattern=pattern(of),
+            where=Expr(of.where) if of.where else None,
+            feature=of.feature,
+            writers=(
+                (self.bits[span_store(name)], span_writer(name)),
+                *self._writers(writes),
+                *((self.bits[trait_store(trait)], trait_setter(trait, source)) for trait, source in of.sets.items()),
+            ),
+            properties=looks,
+            milestones=tuple(reached),
+            is_fact=is_fact,
+            removes_user=removes_user,
+        )
+
+    def _writers(self, writes: list[StoreWrite]) -> Iterable[tuple[int, Writer]]:
+        """One writer a store, keeping as long as the most demanding metric asks."""
+        stores = {write.store: write for write in sorted(writes, key=lambda write: write.keep_days)}
+        return [(self.bits[store], write.make(write.keep_days)) for store, write in stores.items()]
+
+
+def _stores(definition: Definition, metrics: Collection[CompiledMetric]) -> list[str]:
+    """Those without which a metric is unknown come first: `KNOWABLE` are the lowest bits."""
+    needed = [store for metric in metrics for store in sorted(metric.needs)]
+    of_decisions = [TIME, STAGE, FLAGS, MILESTONES, HEALTH, FIRST_SEEN]
+    spans = map(span_store, definition.events)
+    read = [store for metric in metrics for store in sorted(metric.stores)]
+    written = [write.store for metric in metrics for write in metric.writes]
+    traits = [trait_store(trait) for of in definition.events.values() for trait in of.sets]
+    return list(dict.fromkeys([*needed, *of_decisions, *spans, *read, *written, *traits]))

@@ -1,0 +1,153 @@
+"""Evaluation: one account's metrics while an event or a midnight is decided, the changes made to it, and the decisions.
+
+What rules read is changed through `Evaluation.write` only: it records what moved, which is what `run_rules` asks the rules
+of, and drops the metrics that were read before. The functions that change an account (`changes.py`, the metric kinds) are
+handed to it and called by nobody else; tests/core/lifecycle/test_writing.py holds the code to that.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from services.lifecycle.core.state import Account
+from shared.contracts.evidence import Clause, EventRef, Evidence, Value
+from shared.contracts.lifecycle import LifecycleMessage, Snapshot
+from shared.ids import derived
+
+C = TypeVar("C")
+ReadMetric = Callable[["Evaluation"], Value]
+Change = Callable[[Account, C], bool]
+"""Changes an account, given the cause. False when nothing that rules read can have changed."""
+
+DAY = timedelta(days=1)
+EVERYTHING = -1
+"""All bits: every store may have moved, or may be known."""
+TIME = "time"
+"""The store that midnight moves."""
+
+
+class MetricIndex(NamedTuple):
+    """What an evaluation needs of the definition: how each metric is read, and the bit of each store.
+
+    A store is a part of the account's state that rules read through metrics. `in_snapshot` are the metrics that messages
+    carry, `version` is the definition's.
+    """
+
+    version: str
+    reads: dict[str, ReadMetric]
+    bits: dict[str, int]
+    in_snapshot: tuple[str, ...]
+
+
+class Occurrence(msgspec.Struct, gc=False):
+    """One event as one of its classes sees it. `day` is the proleptic ordinal of `at`."""
+
+    at: datetime
+    day: int
+    user: str
+    feature: str
+    properties: dict[str, object]
+
+
+class Evaluation(dict[str, "Value"]):
+    """The account's metrics now, each read when first asked for, and what is decided on them.
+
+    It is a dict because most of an event's cost is looking up values: one that is there costs no call. `moved` are the bits
+    of the stores that were written since the rules were last asked.
+    """
+
+    __slots__ = ("account", "day", "decided_at", "decisions", "metrics", "moved")
+
+    def __init__(self, account: Account, metrics: MetricIndex, decided_at: datetime) -> None:
+        self.account = account
+        self.metrics = metrics
+        self.decided_at = decided_at
+        self.day = account.clock.toordinal()
+        self.moved = 0
+        self.decisions: list[LifecycleMessage] = []
+
+    def __missing__(self, name: str) -> Value:
+        value = self[name] = self.metrics.reads[name](self)
+        return value
+
+    def write(self, changes: Iterable[tuple[int, Change[C]]], cause: C) -> None:
+        """Change the account: each change comes with the bits of the stores it writes, and is told the cause."""
+        account, moved = self.account, 0
+        for bits, change in changes:
+            if change(account, cause):
+                moved |= bits
+        if moved:
+            self.moved |= moved
+            self.clear()
+
+    def write_one(self, store: str, change: Change[C], cause: C) -> None:
+        """One change of one store."""
+        self.write(((self.metrics.bits[store], change),), cause)
+
+    def everything_moved(self) -> None:
+        """Every rule must be asked: the account begins, or wakes up."""
+        self.moved = EVERYTHING
+        self.clear()
+
+    def midnight(self) -> datetime:
+        """The beginning of the day: holds, dwells and cooldowns are over when they are over by then."""
+        return midnight(self.account.clock)
+
+    def record_decision(self, kind: type[LifecycleMessage], **fields: Any) -> None:
+        """The next message of the account."""
+        account = self.account
+        account.seq += 1
+        message = kind(
+            id=derived("lifecycle", account.id, account.seq),
+            account=account.id,
+            seq=account.seq,
+            at=account.clock,
+            decided_at=self.decided_at,
+            history=account.replaying,
+            **fields,
+        )
+        self.decisions.append(message)
+
+    def evidence(
+        self,
+        rule: str,
+        reason: str,
+        events: list[EventRef],
+        clauses: list[Clause] | None = None,
+        since: datetime | None = None,
+    ) -> Evidence:
+        """Why something is decided. To be asked before the state changes."""
+        return Evidence(
+            rule=rule,
+            definition=self.metrics.version,
+            reason=reason,
+            clauses=clauses or [],
+            events=events,
+            since=since,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """The account as it stands."""
+        account = self.account
+        return Snapshot(
+            stage=account.stage,
+            entered_at=account.entered_at,
+            flags=list(account.flags),
+            band=account.health.band,
+            score=account.health.score,
+            metrics={name: self[name] for name in self.metrics.in_snapshot},
+            traits={name: trait.value for name, trait in account.traits.items()},
+            milestones=dict(account.milestones),
+        )
+
+
+def midnight(at: datetime) -> datetime:
+    """The beginning of that day."""
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def in_utc(at: datetime) -> datetime:
+    """The same moment in UTC, the only zone the core computes in."""
+    return at if at.tzinfo is UTC else at.astimezone(UTC)

@@ -1,0 +1,76 @@
+"""Parts that metric kinds share: the base of their schema, the compiled metric, and values of properties."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from services.lifecycle.core.evaluation import Change, Evaluation, Occurrence, ReadMetric
+from services.lifecycle.core.schema_types import Strict
+from shared.contracts.evidence import Value
+
+Writer = Change[Occurrence]
+"""Folds an occurrence into the account. False when nothing that is read from there can have changed."""
+
+_MAX_NUMBER = 1e15
+"""Beyond this a product's number is a mistake: floats would no longer count by ones."""
+
+
+class MetricKind(Strict, frozen=True, tag_field="kind"):
+    """A kind of metric. Days are calendar days (UTC) of the account's own clock; "in 7 days" is today and the six before.
+
+    A kind has `check(find, at)`, the mistakes the types cannot find, and `compile(name, compiled)`; its line stands in
+    `table.py`.
+    """
+
+
+class StoreWrite(NamedTuple):
+    """Events of `event_class` write to `store`; `make` gets the longest `keep_days` any metric on the store asks for.
+
+    `properties`: it looks into the event's properties.
+    """
+
+    event_class: str
+    store: str
+    make: Callable[[int], Writer]
+    keep_days: int = 0
+    properties: bool = False
+
+
+class CompiledMetric(NamedTuple):
+    """A metric, ready to be read.
+
+    `stores` move it, `classes` are the events that can be shown as evidence for it. It is unknown as long as one of
+    the stores it `needs` was never written. `timed`: midnight may move it.
+    """
+
+    read: ReadMetric
+    stores: frozenset[str] = frozenset()
+    classes: tuple[str, ...] = ()
+    writes: tuple[StoreWrite, ...] = ()
+    needs: frozenset[str] = frozenset()
+    timed: bool = True
+
+
+CompiledByName = Callable[[str], CompiledMetric]
+"""The compiled metric of a name: for kinds that read other metrics."""
+
+
+def number(value: object) -> int | float | None:
+    """A property as an amount: whole where it is whole, so that state stays small; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MAX_NUMBER <= value <= _MAX_NUMBER:
+        return None
+    return int(value) if value == int(value) else value
+
+
+def scalar(value: object) -> Value:
+    """A property as a metric's value: a list counts as its length, long text is cut, an object is unknown."""
+    if value is None or isinstance(value, bool | str):
+        return value[:200] if isinstance(value, str) else value
+    if isinstance(value, list):
+        return float(len(value))
+    return float(value) if isinstance(value, int | float) and -_MAX_NUMBER <= value <= _MAX_NUMBER else None
+
+
+def days_between(evaluation: Evaluation, since: datetime) -> float:
+    """Calendar days from then to the account's today."""
+    return float(evaluation.day - since.toordinal())

@@ -1,0 +1,123 @@
+"""What rules read is changed through `Evaluation.write` only: no change without the rules that read it being asked."""
+
+import ast
+from collections.abc import Iterator
+from inspect import isfunction
+from pathlib import Path
+
+import pytest
+
+from services.lifecycle.core import changes
+from shared.contracts.lifecycle import ContactChanged, FlagChanged, MilestoneReached
+from tests.core.lifecycle.world import World, definition_from
+
+CORE = Path(changes.__file__).parent
+READ_BY_RULES = {
+    *("stage", "entered_at", "flags", "milestones", "health", "first_seen", "score", "coverage", "band"),
+    *("traits", "series", "active_members", "spans", "latest", "open_items"),
+}
+MUTATING = {"pop", "popitem", "clear", "update", "setdefault", "append", "insert", "remove", "extend", "__setitem__"}
+CHANGES = {
+    "set_trait",
+    *(name for name, each in vars(changes).items() if isfunction(each) and each.__module__ == changes.__name__),
+}
+WRITERS = {CORE / "changes.py", *(CORE / "metrics").glob("*.py")}
+"""The modules whose functions change what rules read: each is handed to `Evaluation.write`."""
+
+
+def fields_in(target: ast.AST) -> Iterator[str]:
+    """The fields on the way to what is changed, from the outside in: `account.flags[name]` is in `flags`."""
+    while isinstance(target, ast.Attribute | ast.Subscript):
+        if isinstance(target, ast.Attribute) and target.attr in READ_BY_RULES:
+            yield target.attr
+        target = target.value
+
+
+def changed_in(source: str) -> Iterator[str]:
+    """What a module changes by itself, where only `Evaluation.write` should."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign | ast.Delete):
+            yield from (field for target in node.targets for field in fields_in(target))
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            yield from fields_in(node.target)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING:
+            yield from fields_in(node.func.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CHANGES:
+            yield f"{node.func.id}()"
+
+
+@pytest.mark.parametrize("module", sorted(set(CORE.rglob("*.py")) - WRITERS), ids=lambda path: path.stem)
+def test_no_module_changes_what_rules_read_by_itself(module: Path) -> None:
+    assert not list(changed_in(module.read_text("utf8")))
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("evaluation.account.stage = 'over'", "stage"),
+        ("account.flags['quiet'] = now", "flags"),
+        ("account.health.score += 1", "score"),
+        ("del account.milestones['first']", "milestones"),
+        ("account.traits.setdefault('seats', value)", "traits"),
+        ("forget_user(account, 'ann')", "forget_user()"),
+        ("evaluation.write_one(FLAGS, raise_flag, 'quiet')", None),
+    ],
+)
+def test_a_change_by_hand_is_found(line: str, found: str | None) -> None:
+    assert next(changed_in(line), None) == found
+
+
+DEFINITION = """
+events:
+  use: {match: [used]}
+  removed: {match: [removed]}
+metrics:
+  users: {kind: active_users, of: use, days: 28}
+milestones:
+  somebody_left: {of: removed}
+stages: {start: {}}
+edges: []
+flags:
+  alone: {raise_when: [users == 1], clear_when: [users > 1], reason: "{users} user."}
+removes_user: removed
+"""
+
+
+def used_by_two(tmp_path: Path) -> World:
+    world = World(definition_from(tmp_path, DEFINITION))
+    world.track(0, "used", "ann")
+    world.track(0, "used", "bob")
+    return world
+
+
+def test_rules_that_read_users_are_asked_when_one_is_removed(tmp_path: Path) -> None:
+    world = used_by_two(tmp_path)
+    world.told.clear()
+    world.track(0.9, "removed", "boss", user_id="bob")
+    (raised,) = world.all(FlagChanged, flag="alone", raised=True)
+    assert raised.snapshot.metrics["users"] == 1
+    assert raised.evidence.clauses[0].values == {"users": 1.0}
+
+
+def test_the_snapshot_published_with_the_removal_already_counts_without_the_removed(tmp_path: Path) -> None:
+    world = used_by_two(tmp_path)
+    world.track(0.9, "removed", "boss", user_id="bob")
+    (reached,) = world.all(MilestoneReached, milestone="somebody_left")
+    assert reached.snapshot.metrics["users"] == 1
+    assert [one.user for one in world.all(ContactChanged, gone=True)] == ["bob"]
+
+
+def test_removing_somebody_unknown_asks_no_rule(tmp_path: Path) -> None:
+    world = used_by_two(tmp_path)
+    before = len(world.all(FlagChanged))
+    world.track(0.9, "removed", "boss", user_id="nobody")
+    assert len(world.all(FlagChanged)) == before
+
+
+def test_an_event_earlier_than_the_first_asks_the_rules_that_read_the_accounts_age(tmp_path: Path) -> None:
+    text = DEFINITION.replace("users == 1", "tenure_days >= 30").replace("users > 1", "tenure_days < 30")
+    world = World(definition_from(tmp_path, text))
+    world.track(40, "used")
+    assert not world.all(FlagChanged)
+    world.track(1, "other")
+    assert len(world.all(FlagChanged, flag="alone", raised=True)) == 1
