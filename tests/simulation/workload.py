@@ -13,7 +13,7 @@ _WINDOW = timedelta(days=2)
 
 
 class Customer(NamedTuple):
-    """An account and its customers. `lead` posts before anybody said where they belong."""
+    """An account and its users. `lead` posts before anybody said where they belong."""
 
     name: str
     users: tuple[str, ...]
