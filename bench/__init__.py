@@ -1,1 +1,1 @@
-"""How fast is Waymark? Both deployments as a user would run them, measured from outside: `python -m bench`."""
+"""Bench: the speed of both deployments as a user would run them, measured from outside: `python -m bench`."""

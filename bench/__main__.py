@@ -1,4 +1,4 @@
-"""How fast is Waymark here, beside what a user would pick instead? Exit code 1 when a row fails."""
+"""Bench runner: rows beside what a user would pick instead. Exit code 1 when a row fails."""
 
 import argparse
 import asyncio
@@ -11,12 +11,11 @@ from pathlib import Path
 
 from bench.machine import described, of_servers
 from bench.plan import PLANS, Plan
-from bench.report import write
+from bench.report import table, write
 from bench.rounds import Result, Turn, interleaved, say
 from bench.rows import GROUPS, Row, chosen
 from bench.session import Session
 from bench.stream import day_to_come
-from bench.table import table
 from shared.clock import SystemClock
 
 

@@ -1,18 +1,18 @@
-"""What does an event cost when so many accounts are known? They come from our service itself; each round starts from a copy."""
+"""Rows `accounts-*`: the cost of an event with so many accounts; each round starts from a copy of a filled database."""
 
 import asyncio
 from functools import partial
 from pathlib import Path
 
-from bench.endstate import End, demand, verify
-from bench.failure import Absent
+from bench.end_state import End, demand, verify
+from bench.errors import NotInPlan
 from bench.lifecycle import MINIMAL, drained, kept, migrated, rows
 from bench.plan import THRESHOLD
+from bench.progress import between
 from bench.rounds import Figures
 from bench.session import Session
 from bench.stream import Stream, counted
 from bench.topics import Filled, filled
-from bench.watching import between
 from services.lifecycle.wiring import load_definition
 from shared.settings import Settings
 
@@ -26,7 +26,7 @@ async def known(which: int, session: Session, _: int) -> Figures:
     """A round over the size of this number in the plan: the service starts cold and handles events in runs of twenty."""
     accounts = session.plan.sizes[which]
     if accounts is None:
-        raise Absent(f"the {session.plan.name} plan has no time to make a million accounts")
+        raise NotInPlan(f"the {session.plan.name} plan has no time to make a million accounts")
     servers, stream = await session.servers(), session.sessions(accounts)
     greeted: Settings = await session.once(("greeted", accounts), partial(_greeted, session, stream))
     folder = session.new("accounts")

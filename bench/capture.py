@@ -1,4 +1,4 @@
-"""What serves the row `intake-ours`? The product's own routes and Kafka producer, in one worker that does nothing besides."""
+"""Server of the row `intake-ours`: the product's own routes and Kafka producer, in one worker that does nothing besides."""
 
 import asyncio
 import gc

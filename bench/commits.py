@@ -1,4 +1,4 @@
-"""When was an event committed? Each batch names an account for the first time; the database is asked which of those it has."""
+"""Commit times of events: each batch names an account for the first time; the database is asked which of those it has."""
 
 import asyncio
 import sqlite3
@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, closing
 
 import asyncpg
 
-from bench.failure import Wrong
-from bench.order import Order
+from bench.errors import InvalidResult
+from bench.load_control import Order
 from bench.servers import dsn
 from bench.stream import name_of
 from shared.settings import Settings
@@ -34,11 +34,11 @@ class Committed:
             self.at.setdefault(self._batch_of[name], now)
 
     async def all(self, seconds: float) -> None:
-        """Wait for the rest. Raises Wrong when they do not come."""
+        """Wait for the rest. Raises InvalidResult when they do not come."""
         deadline = time.monotonic() + seconds
         while len(self.at) < self._batches:
             if time.monotonic() > deadline:
-                raise Wrong(f"{len(self.at)} of {self._batches} new accounts were committed")
+                raise InvalidResult(f"{len(self.at)} of {self._batches} new accounts were committed")
             await asyncio.sleep(_LOOK)
 
 

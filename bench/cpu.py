@@ -1,4 +1,4 @@
-"""How much processor time and memory have these processes used? As the kernel counts it; Linux only."""
+"""Processor time and memory of processes, as the kernel counts them; Linux only."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How is each deployment run? As a user would: `waymark up` on SQLite; `waymark run` for each service on Kafka and PostgreSQL."""
+"""Deployments under measurement: `waymark up` on SQLite; `waymark run` for each service on Kafka and PostgreSQL."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bench.cpu import Pids
 from bench.lifecycle import migrated
-from bench.running import just, ready, waymark
+from bench.processes import just, ready, waymark
 from bench.servers import ROOT
 from bench.session import Session
 from deploy.servers.ports import free_port

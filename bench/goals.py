@@ -1,4 +1,4 @@
-"""How far are we from the goals of speed? `python -m bench.goals RESULT.json docs/speed.md` writes the table there."""
+"""Goals of speed and the distance to them: `python -m bench.goals RESULT.json docs/speed.md` writes the table there."""
 
 import argparse
 import sys
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.report import Report, Told, read
+from bench.report import Report, RowReport, read
 from bench.statistics import Figure, figure, ratio
 
 _BEGIN, _END = "<!-- goals", "<!-- /goals -->"
 _RATE, _COST = "events/s", "cpu us/event all"
-Rows = dict[str, Told]
+Rows = dict[str, RowReport]
 Ask = Callable[[Rows], Figure | None]
 
 

@@ -1,4 +1,4 @@
-"""How many events can be taken in by one worker, with 1, 10 and 100 in a post? Every event accepted must stand in Kafka."""
+"""Rows `intake-*`: events taken in by one worker with 1, 10 and 100 in a post; every accepted event must stand in Kafka."""
 
 import os
 import sys
@@ -10,13 +10,12 @@ from typing import NamedTuple
 import msgspec
 
 from bench.cpu import Pids, spent
-from bench.endstate import demand
+from bench.end_state import demand
 from bench.lifecycle import migrated
-from bench.loading import prepared
-from bench.order import Order, Posted
+from bench.load_control import Order, Posted, prepared
 from bench.peers.venvs import PEERS, python_of, versions
+from bench.processes import environment, just, ready, running, waymark
 from bench.rounds import Figures
-from bench.running import environment, just, ready, running, waymark
 from bench.session import Session
 from bench.topics import PARTITIONS, ends, made
 from deploy.servers.ports import free_port

@@ -1,4 +1,4 @@
-"""How fast is our lifecycle service on a prefilled topic? The real process, `waymark run lifecycle`, on a fresh database."""
+"""Rows `ours-*`: the real process `waymark run lifecycle` on a prefilled topic and a fresh database."""
 
 import asyncio
 from collections import Counter
@@ -11,16 +11,16 @@ import asyncpg
 import msgspec
 
 from bench.cpu import spent
-from bench.endstate import End, Kept, demand, verify
-from bench.failure import Wrong
+from bench.end_state import End, Kept, demand, verify
+from bench.errors import InvalidResult
 from bench.plan import warm
+from bench.processes import just, waymark
+from bench.progress import Mark, between, watch
 from bench.rounds import Figures
-from bench.running import just, waymark
 from bench.servers import ROOT, Servers, dsn
 from bench.session import Session
 from bench.stream import FEATURES, told
 from bench.topics import Filled, ends, values
-from bench.watching import Mark, between, watch
 from deploy.servers.ports import free_port
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.explain import snapshot_of
@@ -95,7 +95,7 @@ async def _carried(settings: Settings) -> None:
     try:
         while await connection.fetchval(waiting):
             if loop.time() > deadline:
-                raise Wrong(f"the relay did not carry everything to Kafka within {_RELAY:.0f} s")
+                raise InvalidResult(f"the relay did not carry everything to Kafka within {_RELAY:.0f} s")
             await asyncio.sleep(0.1)
     finally:
         await connection.close()
@@ -139,7 +139,7 @@ async def _same_use(settings: Settings, published: list[bytes], end: End) -> Non
     wanted = {name: (kept.count, len(kept.features), kept.last) for name, kept in end.accounts.items()}
     if accounts != wanted:
         wrong = sum(accounts.get(name) != of for name, of in wanted.items())
-        raise Wrong(f"{wrong} of {len(wanted)} accounts differ from what was posted")
+        raise InvalidResult(f"{wrong} of {len(wanted)} accounts differ from what was posted")
     demand(Counter(one.account for one in _stages(published)), dict.fromkeys(wanted, 1))
 
 

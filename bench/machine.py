@@ -1,4 +1,4 @@
-"""What was it measured on? Cores, memory, kernel, and the versions of what matters."""
+"""Machine: cores, memory, kernel, and the versions of what matters."""
 
 import os
 import platform

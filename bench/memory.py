@@ -1,4 +1,4 @@
-"""How fast is the core alone, as a replay or a backtest uses it? Events as bytes in memory; nothing is kept but in memory."""
+"""Rows `replay*`: the core alone, as a replay or a backtest uses it, over events as bytes in memory."""
 
 import asyncio
 import sys
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from bench.endstate import End, verify
+from bench.end_state import End, verify
 from bench.peers.runner import Job, drained, kept
 from bench.peers.venvs import PEERS, python_of, versions
 from bench.plan import THRESHOLD, warm
+from bench.progress import between
 from bench.rounds import Figures
 from bench.servers import ROOT
 from bench.session import Session
 from bench.stream import Stream, written
-from bench.watching import between
 
 _TOLD = msgspec.json.Decoder(dict[str, int]).decode
 

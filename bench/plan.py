@@ -1,4 +1,4 @@
-"""How much is measured? One plan for all rows, so that they can be compared."""
+"""Plan: the sizes and rounds of a measurement, one for all rows, so that they can be compared."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What does a replay in memory cost? A process of its own: the product's decoder and core over lines that stand in memory."""
+"""Replay process: the product's decoder and core over lines that stand in memory."""
 
 import gc
 from collections import Counter

@@ -1,21 +1,75 @@
-"""How many events a second does the whole road carry without falling behind, and how old is an event when it is committed?"""
+"""Rows `road-*`: the rate that the whole way carries without falling behind, and the age of an event at its commit."""
 
 import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from statistics import median
+
+import asyncpg
 
 from bench.commits import committed
 from bench.cpu import peak, spent
 from bench.deployments import Deployed, Deployment
-from bench.failure import Wrong
-from bench.ledger import check
-from bench.loading import prepared
-from bench.order import Order, Posted
-from bench.pace import STEPS, kept_up
+from bench.end_state import demand
+from bench.errors import InvalidResult
+from bench.load_control import Order, Posted, prepared
 from bench.plan import ROAD_ACCOUNTS, SIZE, Plan, warm
-from bench.reader import watching
+from bench.progress import Mark, Watch, between, watch
 from bench.rounds import Figures
+from bench.servers import dsn
 from bench.session import Session
 from bench.statistics import percentile
-from bench.watching import Mark, Watch, between, watch
+from bench.transition_reader import watching
+from shared.settings import Settings
+
+STEPS = (1.1, 1.0, 0.9, 0.8, 0.7, 0.62, 0.55, 0.48, 0.4, 0.25)
+"""Shares of the burst rate that may be offered, the largest first."""
+_OLDEST = 1.0
+"""Seconds: of a hundred events at most one may be older when it is committed."""
+_GROWTH = 0.25
+_LATE = 1.05
+_START = 0.15
+_THIRD = 3
+
+
+def kept_up(ages: Sequence[float], planned: float, took: float) -> bool:
+    """`ages` in seconds, in the order of posting; posting was planned to take so long and took so long."""
+    third = max(1, len(ages) // _THIRD)
+    grew = median(ages[-third:]) - median(ages[:third])
+    return percentile(ages, 0.99) <= _OLDEST and grew <= _GROWTH and took <= planned * _LATE + _START
+
+
+_QUESTIONS = {
+    "accounts": ("lifecycle", "SELECT count(*) FROM lifecycle_account"),
+    "transitions": ("lifecycle", "SELECT count(*) FROM lifecycle_decision WHERE kind = 'stage_changed'"),
+    "archived": ("ingest", "SELECT coalesce(sum(next_offset), 0) FROM log_end WHERE topic = 'usage.v1'"),
+    "parked": ("ingest", "SELECT count(*) FROM dead_letter"),
+}
+
+
+async def check(settings: Settings, events: int, accounts: int) -> None:
+    """Every event archived once, none parked, each account there with its one transition. Raises InvalidResult."""
+    found = _in_the_file(settings) if settings.embedded else await _on_postgresql(settings)
+    demand(found, {"accounts": accounts, "transitions": accounts, "archived": events, "parked": 0})
+
+
+def _in_the_file(settings: Settings) -> dict[str, int]:
+    with closing(sqlite3.connect(f"file:{settings.data / 'waymark.db'}?mode=ro", uri=True)) as file:
+        return {name: int(file.execute(sql).fetchone()[0]) for name, (_, sql) in _QUESTIONS.items()}
+
+
+async def _on_postgresql(settings: Settings) -> dict[str, int]:
+    connection = await asyncpg.connect(dsn(settings.database))
+    try:
+        found = {}
+        for name, (schema, sql) in _QUESTIONS.items():
+            await connection.execute(f"SET search_path TO {schema}")
+            found[name] = int(await connection.fetchval(sql))
+        return found
+    finally:
+        await connection.close()
+
 
 _PATIENCE = 90.0
 _HALF = 0.5
@@ -65,7 +119,7 @@ class Road:
         return {"transition p50 ms": percentile(waits, 0.5) * 1000, "transition p99 ms": percentile(waits, 0.99) * 1000}
 
     async def verified(self) -> None:
-        """Raises Wrong unless every event is archived once, and every account there with its one transition."""
+        """Raises InvalidResult unless every event is archived once, and every account there with its one transition."""
         await check(self._on.settings, self._events, self._accounts)
 
     def memory(self) -> Figures:
@@ -78,7 +132,7 @@ class Road:
         self._events += order.events
         self._accounts += order.events // SIZE if order.newcomers else 0
         if posted.accepted != order.events:
-            raise Wrong(f"{posted.accepted} of {order.events} events were accepted")
+            raise InvalidResult(f"{posted.accepted} of {order.events} events were accepted")
         return posted, await self._look.until(self._events, _PATIENCE)
 
     def _paced(self, name: str, rate: float, seconds: float) -> Order:
@@ -112,5 +166,5 @@ async def _kept(road: Road, burst: float) -> Figures:
         else:
             first = middle + 1
     if best is None:
-        raise Wrong(f"not even {STEPS[-1]:.0%} of {burst:,.0f} events/s was kept up")
+        raise InvalidResult(f"not even {STEPS[-1]:.0%} of {burst:,.0f} events/s was kept up")
     return best

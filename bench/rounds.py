@@ -1,4 +1,4 @@
-"""What came of each row? Rounds of the rows take turns, so that noise meets all of them."""
+"""Rounds: the rows take turns, so that noise meets all of them."""
 
 import sys
 import traceback
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.failure import Absent, Wrong
+from bench.errors import InvalidResult, NotInPlan
 
 Figures = dict[str, float]
 
@@ -59,10 +59,10 @@ async def _attempt(turn: Turn, work: Awaitable[None], say: Callable[[str], None]
     """A row that fails says so, and gives no figure: not even those of the rounds before."""
     try:
         await work
-    except Absent as why:
+    except NotInPlan as why:
         turn.result.absent = str(why)
     except Exception as error:  # noqa: BLE001  whatever it is, the other rows are still worth having
-        turn.result.failed = str(error) if isinstance(error, Wrong) else _placed(error)
+        turn.result.failed = str(error) if isinstance(error, InvalidResult) else _placed(error)
         say(f"{turn.result.name} failed: {turn.result.failed}")
 
 

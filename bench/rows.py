@@ -1,4 +1,4 @@
-"""Which rows are there? One table: what runs, whether it survives a crash, and about how many seconds a full round takes."""
+"""Rows: one table of what runs, whether it survives a crash, and about how many seconds a full round takes."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -41,7 +41,7 @@ def _peer(name: str, survives: str, seconds: float, quick: float, peer: Peer) ->
 LIFECYCLE = (
     Row("ours-minimal", "lifecycle", f"{EXACT}, ids deduped before", 12, 9, lifecycle.minimal),
     Row("ours-shipped", "lifecycle", f"{EXACT}, ids deduped before", 13, 9, lifecycle.shipped),
-    _peer("ours-unkept", NO, 7, 5, own("unkept")),
+    _peer("ours-unkept", NO, 7, 5, own("in_memory")),
     _peer("reading", NO, 3, 2, python("reading")),
     _peer("bytewax", NO, 6, 5, python("bytewax")),
     _peer("streams-alos", REPEATS, 8, 6, streams("at_least_once")),

@@ -1,4 +1,4 @@
-"""On which Kafka and PostgreSQL? Those of WAYMARK_BUS_URL and WAYMARK_DATABASE_URL, else our own, which end with the bench."""
+"""Servers: the Kafka and PostgreSQL of WAYMARK_BUS_URL and WAYMARK_DATABASE_URL, else our own, which end with the bench."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from bench.cpu import Pids, family
-from bench.failure import Wrong
+from bench.errors import InvalidResult
 from deploy.servers import Kafka, Postgres, ServerError, start_kafka, start_postgres
 from shared.settings import Settings
 
@@ -101,7 +101,7 @@ def dsn(url: str) -> str:
 
 @asynccontextmanager
 async def servers(folder: Path) -> AsyncIterator[Servers]:
-    """Those given, or our own in this folder. Raises Wrong when they cannot be had."""
+    """Those given, or our own in this folder. Raises InvalidResult when they cannot be had."""
     database_url, bus_url = os.environ.get("WAYMARK_DATABASE_URL"), os.environ.get("WAYMARK_BUS_URL")
     if database_url and bus_url:
         yield Servers(database_url, bus_url, _standing(bus_url, database_url), own=False)
@@ -110,7 +110,7 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
         kafka = await asyncio.to_thread(start_kafka, folder)
         postgres = await asyncio.to_thread(start_postgres, folder)
     except (ServerError, OSError) as error:
-        raise Wrong(f"no Kafka and PostgreSQL here: {error}") from error
+        raise InvalidResult(f"no Kafka and PostgreSQL here: {error}") from error
     try:
         pids = {"kafka": kafka.pid or 0, "postgresql": postgres.pid or 0}
         yield Servers(postgres.url("postgres"), kafka.url, pids, own=True)

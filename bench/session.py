@@ -1,4 +1,4 @@
-"""What do the rows of one run share? Servers, started when the first row needs them, and topics, each filled once."""
+"""Session: what the rows of one run share: servers, started when the first row needs them, and topics, each filled once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench import servers
-from bench.endstate import End
+from bench.end_state import End
 from bench.plan import Plan, accounts_of
 from bench.servers import Servers
 from bench.stream import Stream, expected
@@ -45,7 +45,7 @@ class Session:
         return await self._once[key]
 
     async def servers(self) -> Servers:
-        """Raises Wrong when they cannot be had."""
+        """Raises InvalidResult when they cannot be had."""
         return await self.once("servers", self._started)  # type: ignore[no-any-return]
 
     async def servers_used(self) -> Servers | None:

@@ -1,4 +1,4 @@
-"""What do the rounds say together? Medians with their spread, and ratios of rounds that ran beside each other."""
+"""Statistics over rounds: medians with their spread, and ratios of rounds that ran beside each other."""
 
 from collections.abc import Sequence
 from statistics import median

@@ -1,4 +1,4 @@
-"""Which events stand in a prefilled `usage.v1`? The same for every runner: made from a seed, by contract, about 341 bytes each."""
+"""Stream: the events of a prefilled `usage.v1`, the same for every runner, made from a seed, about 341 bytes each."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.endstate import End, Kept
+from bench.end_state import End, Kept
 from bench.plan import THRESHOLD
 from shared.contracts.usage import UsageEvent
 

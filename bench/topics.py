@@ -1,4 +1,4 @@
-"""How do topics of the bench come, and what stands in them? Filled by the product's own sender, as ingest's relay would."""
+"""Topics of the bench, filled by the product's own sender, as ingest's relay would."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _CHUNK = 5_000
 _OURS = [topic.name for topic in TOPICS]
 
 
-class Told(msgspec.Struct, frozen=True):
+class RowReport(msgspec.Struct, frozen=True):
     """A peer's transition, as far as it is checked."""
 
     account: str
@@ -74,7 +74,7 @@ async def made(servers: Servers, name: str, parts: int = 1) -> str:
 
 async def transitions(servers: Servers, topic: str) -> dict[str, int]:
     """How often each account stands in a peer's topic; what was not committed does not count."""
-    decode = msgspec.json.Decoder(Told).decode
+    decode = msgspec.json.Decoder(RowReport).decode
     return dict(Counter(decode(value).account for value in await values(servers, topic)))
 
 

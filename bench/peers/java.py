@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from bench.failure import Wrong
+from bench.errors import InvalidResult
 from bench.peers.runner import Peer
 from bench.peers.venvs import PEERS, cache, done
 from deploy.servers.jars import OPTIONS, PLUGIN, java, maven
@@ -26,7 +26,7 @@ def streams(guarantee: str) -> Peer:
 
 
 async def _made() -> Path:
-    """The folder with jars and classes. Raises Wrong when it cannot be had."""
+    """The folder with jars and classes. Raises InvalidResult when it cannot be had."""
     sources = [_HOME / "pom.xml", _HOME / "Fold.java"]
     known = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     home = cache() / f"streams-{known}"
@@ -42,7 +42,7 @@ async def _made() -> Path:
 async def _fetched(home: Path) -> None:
     mvn = maven(os.environ)
     if mvn is None:
-        raise Wrong("there is no Maven on PATH to fetch the jars of Kafka Streams: apt-get install maven")
+        raise InvalidResult("there is no Maven on PATH to fetch the jars of Kafka Streams: apt-get install maven")
     words = [
         mvn,
         "-f",
@@ -59,5 +59,7 @@ def _javac() -> str:
     beside = Path(found).parent / "javac" if found else None
     compiler = str(beside) if beside and beside.exists() else shutil.which("javac")
     if compiler is None:
-        raise Wrong("there is no javac to compile the Kafka Streams peer: apt-get install openjdk-17-jdk-headless")
+        raise InvalidResult(
+            "there is no javac to compile the Kafka Streams peer: apt-get install openjdk-17-jdk-headless"
+        )
     return compiler

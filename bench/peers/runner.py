@@ -12,16 +12,16 @@ from typing import NamedTuple
 import msgspec
 
 from bench.cpu import Pids, family, spent
-from bench.endstate import End, Kept, verify
-from bench.failure import Wrong
+from bench.end_state import End, Kept, verify
+from bench.errors import InvalidResult
 from bench.peers.venvs import PEERS, python_of, versions
 from bench.plan import THRESHOLD, warm
+from bench.processes import stopped, tail
+from bench.progress import Mark, between
 from bench.rounds import Figures
-from bench.running import stopped, tail
 from bench.servers import ROOT
 from bench.session import Session
 from bench.topics import PARTITIONS, made, transitions
-from bench.watching import Mark, between
 
 _PATIENCE = 60.0
 _SLOWEST = 500
@@ -92,7 +92,7 @@ def own(name: str) -> Peer:
 async def drained(
     words: list[str], job: Job, folder: Path, processes: Mapping[str, Pids], path: Sequence[Path] = (PEERS,)
 ) -> tuple[Mark, Mark]:
-    """Start it, read the clocks when it says so, let it end. Raises Wrong when it breaks off."""
+    """Start it, read the clocks when it says so, let it end. Raises InvalidResult when it breaks off."""
     job = {**_NOTHING, **job, "folder": str(folder)}
     found = os.pathsep.join(map(str, path))
     environment = {**os.environ, "PYTHONPATH": found, "BENCH_JOB": msgspec.json.encode(job).decode()}
@@ -110,7 +110,7 @@ async def drained(
         async with asyncio.timeout(patience):
             return await _marks(child, int(job["events"]), processes)
     except (TimeoutError, EOFError) as error:
-        raise Wrong(f"{error or f'not done within {patience:.0f} s'}: {tail(log)}") from None
+        raise InvalidResult(f"{error or f'not done within {patience:.0f} s'}: {tail(log)}") from None
     finally:
         await stopped(child)
 

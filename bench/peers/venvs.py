@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.failure import Wrong
+from bench.errors import InvalidResult
 
 PEERS = Path(__file__).parent
 _INSTALL = 900.0
@@ -23,7 +23,7 @@ def cache(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 async def python_of(name: str) -> Path:
-    """The interpreter of this peer, its libraries installed. Raises Wrong when they cannot be."""
+    """The interpreter of this peer, its libraries installed. Raises InvalidResult when they cannot be."""
     needed = PEERS / name / "requirements.txt"
     known = hashlib.sha256(needed.read_bytes() + sys.version.encode()).hexdigest()[:12]
     home = cache() / f"{name}-{known}"
@@ -49,7 +49,7 @@ def _told(said: bytes) -> str:
 
 
 async def done(words: list[str], what: str, cwd: Path | None = None) -> str:
-    """Run a command to its end; what it said. Raises Wrong when it fails."""
+    """Run a command to its end; what it said. Raises InvalidResult when it fails."""
     child = await asyncio.create_subprocess_exec(
         *words,
         cwd=cwd,
@@ -63,7 +63,7 @@ async def done(words: list[str], what: str, cwd: Path | None = None) -> str:
     except TimeoutError:
         child.kill()
         await child.wait()
-        raise Wrong(f"could not {what} within {_INSTALL:.0f} s") from None
+        raise InvalidResult(f"could not {what} within {_INSTALL:.0f} s") from None
     if child.returncode:
-        raise Wrong(f"could not {what}: {_told(said)}")
+        raise InvalidResult(f"could not {what}: {_told(said)}")
     return said.decode(errors="replace")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import lifecycle, memory
-from bench.failure import Wrong
+from bench.errors import InvalidResult
 from bench.peers.venvs import PEERS, done
 from bench.plan import TINY
 from bench.rows import ROWS
@@ -66,7 +66,7 @@ async def test_an_honest_runner_gets_a_figure(session: Session) -> None:
     ids=["drops one event", "tells twice", "tells nothing", "breaks off"],
 )
 async def test_a_runner_that_lies_gets_none(session: Session, lie: dict[str, str], heard: str) -> None:
-    with pytest.raises(Wrong, match=heard):
+    with pytest.raises(InvalidResult, match=heard):
         await memory.drain(session, runner(session, **lie), (PEERS,))
 
 
@@ -88,5 +88,5 @@ async def test_our_service_drains_a_topic_and_is_right(
 async def test_what_cannot_be_installed_says_why_and_not_from_where() -> None:
     program = "raise SystemExit('no such version at ' + 'https:' + '//packages.example:8080/simple')"
 
-    with pytest.raises(Wrong, match=r"could not install it: no such version at \(address\)$"):
+    with pytest.raises(InvalidResult, match=r"could not install it: no such version at \(address\)$"):
         await done([sys.executable, "-c", program], "install it")

@@ -9,19 +9,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.endstate import End, Kept, verify
-from bench.failure import Absent, Wrong
+from bench.end_state import End, Kept, verify
+from bench.errors import InvalidResult, NotInPlan
 from bench.goals import GOALS, Part, into, lines, source, verdict
 from bench.lifecycle import MINIMAL, kept
-from bench.pace import kept_up
 from bench.peers import peer
 from bench.plan import FULL, PLANS, THRESHOLD
+from bench.progress import Mark, between
 from bench.report import Report, read, told
+from bench.road import kept_up
 from bench.rounds import Figures, Result, Turn, interleaved
 from bench.rows import GROUPS, REFERENCE, ROWS, chosen
 from bench.statistics import Figure, figures, percentile, ratio
 from bench.stream import FEATURES, Stream, day_to_come, expected, written
-from bench.watching import Mark, between
 from services.lifecycle.core.compiled_definition import compile_definition
 from services.lifecycle.core.definition import Definition
 from services.lifecycle.core.fold import fold
@@ -58,7 +58,7 @@ def test_the_rate_counts_what_lies_between_two_looks() -> None:
 
     assert between(first, last)["events/s"] == 100
     assert between(first, last)["cpu us/event client"] == pytest.approx(2_500)
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidResult):
         between(first, first._replace(at=11.0))
 
 
@@ -141,7 +141,7 @@ def test_a_lost_event_a_wrong_count_and_a_second_transition_are_refused() -> Non
         End(end.accounts, {name: one for name, one in end.transitions.items() if name != other}),
         End({name: of for name, of in end.accounts.items() if name != other}, end.transitions),
     ):
-        with pytest.raises(Wrong):
+        with pytest.raises(InvalidResult):
             verify(wrong, end)
 
 
@@ -157,7 +157,7 @@ def test_a_load_is_kept_up_only_when_events_do_not_get_older() -> None:
 def turn(name: str, each: Callable[[int], Awaitable[Figures]], before: str = "") -> Turn:
     async def prepare() -> str:
         if before:
-            raise Wrong(before)
+            raise InvalidResult(before)
         return "1.0"
 
     return Turn(Result(name, "lifecycle", "no"), prepare, each)
@@ -173,11 +173,11 @@ def test_rows_take_turns_and_one_that_fails_says_why_and_keeps_no_figure() -> No
     async def breaks(number: int) -> Figures:
         order.append(f"breaks {number}")
         if number == 1:
-            raise Wrong("599 events were counted of 600")
+            raise InvalidResult("599 events were counted of 600")
         return {"events/s": 2.0}
 
     async def never(_: int) -> Figures:
-        raise Absent("not in this plan")
+        raise NotInPlan("not in this plan")
 
     turns = [turn("a", sound), turn("b", breaks), turn("c", sound, "no Maven"), turn("d", never)]
     asyncio.run(interleaved(turns, 3, lambda _: None))

@@ -1,4 +1,4 @@
-"""What is under measurement? A process of ours, and how to ask it from outside."""
+"""Processes under measurement: how one of ours is started, and asked from outside."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from bench.cpu import Pids
-from bench.failure import Wrong
+from bench.errors import InvalidResult
 from bench.servers import ROOT
 from shared.settings import Settings
 
@@ -34,13 +34,13 @@ async def waymark(settings: Settings, port: int, command: Sequence[str]) -> Asyn
 
 @asynccontextmanager
 async def running(words: Sequence[str], environment: dict[str, str], log: Path) -> AsyncIterator[Process]:
-    """A process that lasts as long as the block. Raises Wrong when it ends earlier."""
+    """A process that lasts as long as the block. Raises InvalidResult when it ends earlier."""
     with log.open("wb") as out:
         child = await asyncio.create_subprocess_exec(*words, cwd=ROOT, env=environment, stdout=out, stderr=out)
     try:
         yield child
         if child.returncode is not None:
-            raise Wrong(f"{' '.join(words[1:])} ended by itself: {tail(log)}")
+            raise InvalidResult(f"{' '.join(words[1:])} ended by itself: {tail(log)}")
     finally:
         await stopped(child)
 
@@ -63,7 +63,7 @@ async def stopped(child: Process) -> None:
 
 
 async def ready(child: Process, url: str) -> None:
-    """Wait until it answers 200 there. Raises Wrong when it ends first, or takes too long."""
+    """Wait until it answers 200 there. Raises InvalidResult when it ends first, or takes too long."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _READY
     async with httpx2.AsyncClient() as http:
@@ -74,7 +74,7 @@ async def ready(child: Process, url: str) -> None:
             except httpx2.TransportError:
                 pass
             await asyncio.sleep(0.1)
-    raise Wrong(f"{url} did not get ready (exit code {child.returncode})")
+    raise InvalidResult(f"{url} did not get ready (exit code {child.returncode})")
 
 
 def environment(settings: Settings, port: int) -> dict[str, str]:

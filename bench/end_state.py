@@ -1,11 +1,11 @@
-"""Is what a runner holds at the end what it must hold? Asked before any figure is believed."""
+"""End state: what a runner holds at the end is checked before any figure is believed."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from bench.failure import Wrong
+from bench.errors import InvalidResult
 
 _SHOWN = 3
 
@@ -30,9 +30,9 @@ class End(msgspec.Struct, frozen=True):
 
 
 def verify(found: End, expected: End) -> None:
-    """Raises Wrong when one event, account or transition is missing, or there is one too many."""
+    """Raises InvalidResult when one event, account or transition is missing, or there is one too many."""
     if found.events != expected.events:
-        raise Wrong(f"{found.events} events were counted of {expected.events}")
+        raise InvalidResult(f"{found.events} events were counted of {expected.events}")
     _same("account", found.accounts, expected.accounts)
     _same("transition", found.transitions, expected.transitions)
 
@@ -42,10 +42,10 @@ def _same(what: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> N
         return
     wrong = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
     shown = "; ".join(f"{key} is {found.get(key)}, expected {expected.get(key)}" for key in wrong[:_SHOWN])
-    raise Wrong(f"{len(wrong)} {what}s differ: {shown}")
+    raise InvalidResult(f"{len(wrong)} {what}s differ: {shown}")
 
 
 def demand(found: Mapping[str, int], expected: Mapping[str, int]) -> None:
-    """The same for plain numbers. Raises Wrong."""
+    """The same for plain numbers. Raises InvalidResult."""
     if dict(found) != dict(expected):
-        raise Wrong(f"the end state is {dict(found)}, expected {dict(expected)}")
+        raise InvalidResult(f"the end state is {dict(found)}, expected {dict(expected)}")

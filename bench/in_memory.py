@@ -1,4 +1,4 @@
-"""What would our fold cost over Kafka if nothing were kept? aiokafka, our decoder, our core, a dict: what Bytewax is fairly beside."""
+"""Runner `ours-unkept`: aiokafka, our decoder and our core over a dict, without storage; a fair peer of Bytewax."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator

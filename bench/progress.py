@@ -1,4 +1,4 @@
-"""How far is lifecycle? Its own metric, looked at from outside; the clock starts when a tenth is done."""
+"""Progress of lifecycle by its own metric, seen from outside; the clock starts when a tenth is done."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import httpx2
 
 from bench.cpu import Spent, each
-from bench.failure import Wrong
+from bench.errors import InvalidResult
 
 _STEP = 0.05
 _NAME = 'waymark_handled_total{group="lifecycle"}'
@@ -27,7 +27,7 @@ def between(first: Mark, last: Mark) -> dict[str, float]:
     """The figures of what lies between."""
     events = last.handled - first.handled
     if events <= 0 or last.at <= first.at:
-        raise Wrong("everything was handled before the second look: too few events for a rate")
+        raise InvalidResult("everything was handled before the second look: too few events for a rate")
     cost = each(first.spent, last.spent, events)
     return {"events/s": events / (last.at - first.at), **cost, _TOTAL: sum(cost.values())}
 
@@ -53,7 +53,7 @@ class Watch:
         return Mark(asyncio.get_running_loop().time(), await self.handled(), self._spent())
 
     async def until(self, count: int, seconds: float) -> Mark:
-        """The moment at which that many had been handled. Raises Wrong when they never are."""
+        """The moment at which that many had been handled. Raises InvalidResult when they never are."""
         loop, found = asyncio.get_running_loop(), -1
         deadline = loop.time() + seconds
         while loop.time() < deadline:
@@ -61,7 +61,7 @@ class Watch:
             if found >= count:
                 return Mark(loop.time(), found, self._spent())
             await asyncio.sleep(_STEP)
-        raise Wrong(f"lifecycle handled {found} of {count} events within {seconds:.0f} s")
+        raise InvalidResult(f"lifecycle handled {found} of {count} events within {seconds:.0f} s")
 
 
 @asynccontextmanager

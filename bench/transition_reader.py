@@ -1,4 +1,4 @@
-"""When does a reader of `lifecycle.v1` have a transition in hand? From Kafka, or from the log in the SQLite file."""
+"""Reader of `lifecycle.v1`: the time at which a transition is in hand, from Kafka or from the log in the SQLite file."""
 
 import asyncio
 import sqlite3
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, closing
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bench.failure import Wrong
+from bench.errors import InvalidResult
 from shared.bus.blocks import decode_block
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.contracts.topics import LIFECYCLE
@@ -30,11 +30,11 @@ class Seen(dict[str, float]):
                 self.setdefault(message.account, now)
 
     async def moment(self, account: str) -> float:
-        """When that account's was. Raises Wrong when it never comes."""
+        """When that account's was. Raises InvalidResult when it never comes."""
         deadline = time.monotonic() + _PATIENCE
         while account not in self:
             if time.monotonic() > deadline:
-                raise Wrong(f"no reader of lifecycle.v1 saw {account} begin")
+                raise InvalidResult(f"no reader of lifecycle.v1 saw {account} begin")
             await asyncio.sleep(_LOOK)
         return self[account]
 
