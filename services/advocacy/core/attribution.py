@@ -1,6 +1,6 @@
 """Attribution: whether a referral counts, by its facts alone. Whichever partition is read first, the verdict is the same.
 
-To add a fraud rule, write its class and put it into FRAUD_RULES.
+To add a fraud rule, write its class and put it into FRAUD_RULES (docs/howto/add-a-fraud-rule.md).
 """
 
 from abc import ABC, abstractmethod
@@ -132,7 +132,13 @@ class OutsideWindow(FraudRule):
         return f"signed up more than {in_words(rules.attribution.within)} after the code was used" if late else ""
 
 
-FRAUD_RULES: tuple[FraudRule, ...] = (SelfReferral(), KnownAccount(), OwnEmail(), SameCompany(), OutsideWindow())
+FRAUD_RULES: tuple[FraudRule, ...] = (
+    SelfReferral(),
+    KnownAccount(),
+    OwnEmail(),
+    SameCompany(),
+    OutsideWindow(),
+)
 """Every rule, in the order in which they are asked: the first reason is the one that is shown."""
 
 

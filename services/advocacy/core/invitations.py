@@ -18,13 +18,14 @@ from shared.links import BadLink, Links
 
 
 class InvitationKind(ABC):
-    """One thing that a person can be invited to.
+    """One thing that a person can be invited to. A link is valid until the invitation closes and `link_grace` longer."""
 
-    `page` is the path of its page below `/advocacy/`. A link is valid until the invitation closes and `link_grace` longer.
-    """
-
-    page: ClassVar[str]
     link_grace: ClassVar[timedelta] = timedelta()
+
+    @property
+    @abstractmethod
+    def page(self) -> str:
+        """The path of its page below `/advocacy/`."""
 
     @abstractmethod
     def sent_by_play(

@@ -1,12 +1,12 @@
 """Survey kinds: the scale that a survey asks on, the group of each score, and the figure that sums the answers up.
 
-To add a kind, write its class and put it into SURVEY_KINDS.
+To add a kind, write its class and put it into `_KINDS` (docs/howto/add-a-survey-kind.md).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.statistics import Estimate, net, share
@@ -15,17 +15,32 @@ MAX_COMMENT_LENGTH = 2000
 
 
 class SurveyKind(ABC):
-    """One kind of survey.
+    """One kind of survey. A class attribute may stand for each of the abstract properties."""
 
-    `scores` is the scale, `low` and `high` are the labels of its ends. `fact` is the usage event with which answers that
-    were given elsewhere come in.
-    """
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name in a survey's file."""
 
-    name: ClassVar[str]
-    scores: ClassVar[range]
-    low: ClassVar[str]
-    high: ClassVar[str]
-    fact: ClassVar[str]
+    @property
+    @abstractmethod
+    def scores(self) -> range:
+        """The scale."""
+
+    @property
+    @abstractmethod
+    def low(self) -> str:
+        """The label of the scale's lower end."""
+
+    @property
+    @abstractmethod
+    def high(self) -> str:
+        """The label of the scale's upper end."""
+
+    @property
+    def fact(self) -> str:
+        """The usage event with which answers that were given elsewhere come in; lifecycle makes one of each of ours too."""
+        return f"{self.name}_answered"
 
     @abstractmethod
     def group(self, score: int) -> str:
@@ -43,7 +58,6 @@ class NPS(SurveyKind):
     scores = range(11)
     low = "Not at all likely"
     high = "Extremely likely"
-    fact = "nps_answered"
 
     def group(self, score: int) -> str:
         return "promoter" if score >= 9 else "passive" if score >= 7 else "detractor"
@@ -60,7 +74,6 @@ class CSAT(SurveyKind):
     scores = range(1, 6)
     low = "Very dissatisfied"
     high = "Very satisfied"
-    fact = "csat_answered"
 
     def group(self, score: int) -> str:
         return "satisfied" if score >= 4 else "neutral" if score == 3 else "dissatisfied"
@@ -69,7 +82,11 @@ class CSAT(SurveyKind):
         return share(sum(self.group(score) == "satisfied" for score in scores), len(scores))
 
 
-SURVEY_KINDS: Mapping[str, SurveyKind] = MappingProxyType({kind.name: kind for kind in (NPS(), CSAT())})
+_KINDS: tuple[SurveyKind, ...] = (
+    NPS(),
+    CSAT(),
+)
+SURVEY_KINDS: Mapping[str, SurveyKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
 """Every kind by its name, as `kind:` in a survey's file has it."""
 
 
