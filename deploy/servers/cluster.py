@@ -18,6 +18,7 @@ listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 200
 fsync = on
+recovery_init_sync_method = syncfs
 timezone = 'UTC'
 log_line_prefix = '%m [%p] '
 """

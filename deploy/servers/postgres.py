@@ -13,7 +13,8 @@ from deploy.servers.guard import Guard
 from deploy.servers.ports import HOST, free_port, is_free
 from deploy.servers.process import children_of, find, freeze, send, wait_gone, wait_until, zombies
 
-PATIENCE = 60
+PATIENCE = 240
+"""Seconds. After a crash the whole data directory is read and synced before it serves: on a busy disk that takes minutes."""
 
 
 def start_postgres(directory: Path, *, environ: Mapping[str, str] = os.environ) -> "Postgres":
