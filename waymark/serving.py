@@ -1,4 +1,4 @@
-"""How is it served? One uvicorn server in this process, with limits that it lacks by default."""
+"""Server: one uvicorn server in this process, with the limits of `waymark/connection.py` and our own shutdown."""
 
 import asyncio
 import errno
@@ -15,7 +15,7 @@ from shared.http.problem import problem
 from shared.settings import Settings
 from shared.shutdown import WORK, Shutdown
 from waymark.assembly import Assembly, assembled
-from waymark.connection import Limits, within
+from waymark.connection import Limits, protocol_with
 
 _STOP = 6
 """Seconds for the requests in hand when the process stops; then they are told to retry later."""
@@ -66,8 +66,8 @@ async def _drained(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
 def config(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Config:
     """How uvicorn is set up. `ws` is off: another protocol would take the connection over, and its limits with it."""
     return uvicorn.Config(
-        _told(app),
-        http=within(limits or Limits()),
+        _answer_when_stopping(app),
+        http=protocol_with(limits or Limits()),
         ws="none",
         log_level="warning",
         access_log=False,
@@ -78,7 +78,7 @@ def config(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Config:
     )
 
 
-def _told(app: ASGIApp) -> ASGIApp:
+def _answer_when_stopping(app: ASGIApp) -> ASGIApp:
     """A request cut off by the end of the process is told to retry later: uvicorn would call that an error of ours."""
 
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:

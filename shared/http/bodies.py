@@ -64,14 +64,14 @@ class BodyBuffer:
     def __init__(self, app: ASGIApp, most: int = MIB, timeouts: BodyTimeouts | None = None) -> None:
         self._app = app
         self._most = most
-        self._patience = timeouts or BodyTimeouts(whole=20.0)
+        self._timeouts = timeouts or BodyTimeouts(whole=20.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _has_body(scope):
             await self._app(scope, receive, send)
             return
         try:
-            body = await read_body(scope, receive, self._most, self._patience)
+            body = await read_body(scope, receive, self._most, self._timeouts)
         except Failure as error:
             await from_error(error)(scope, receive, send)
         else:

@@ -11,7 +11,7 @@ from tests.make import eventually
 from tests.service.serving.make import ASKED, PATIENCE, client, hello, listening, waiting
 from waymark.connection import Limits
 
-QUICK = Limits(head=0.2, linger=0.2)
+QUICK = Limits(head_seconds=0.2, close_seconds=0.2)
 SOON = b"hello"
 
 
@@ -60,7 +60,7 @@ async def test_an_empty_line_does_not_keep_a_used_connection_open(quick: int) ->
 
 
 async def test_who_asks_in_time_may_ask_again() -> None:
-    async with listening(hello, Limits(head=1.0)) as port, client(port) as quick_enough:
+    async with listening(hello, Limits(head_seconds=1.0)) as port, client(port) as quick_enough:
         for _ in range(20):
             await quick_enough.say(ASKED[:10])
             await asyncio.sleep(0.1)
@@ -72,7 +72,7 @@ async def test_a_slow_answer_is_not_a_slow_question() -> None:
     answered = asyncio.Event()
     async with listening(waiting(answered), QUICK) as port, client(port) as patient:
         await patient.say(ASKED + ASKED[:5])
-        await asyncio.sleep(QUICK.head * 2)
+        await asyncio.sleep(QUICK.head_seconds * 2)
         answered.set()
         assert (await patient.hear(b"waited for /")).startswith(b"HTTP/1.1 200 ")
 
@@ -132,7 +132,7 @@ async def test_who_does_not_read_the_answer_is_cut() -> None:
         given_up.set()
 
     given_up = asyncio.Event()
-    async with listening(flood, Limits(stalled=0.2)) as port, client(port) as deaf:
+    async with listening(flood, Limits(write_seconds=0.2)) as port, client(port) as deaf:
         await deaf.say(ASKED)
         async with asyncio.timeout(PATIENCE):
             await given_up.wait()
@@ -140,7 +140,7 @@ async def test_who_does_not_read_the_answer_is_cut() -> None:
 
 async def test_a_crowd_is_told_to_come_again_while_health_still_answers() -> None:
     begun, answered = [], asyncio.Event()
-    few = Limits(most=2, spare=2)
+    few = Limits(connections=2, spare_connections=2)
     async with (
         listening(waiting(answered, lambda: begun.append(1)), few) as port,
         client(port) as one,
@@ -167,7 +167,11 @@ async def test_a_crowd_is_told_to_come_again_while_health_still_answers() -> Non
 
 
 async def test_beyond_the_crowd_a_connection_is_cut_at_once() -> None:
-    async with listening(hello, Limits(head=60, most=1, spare=0)) as port, client(port) as one, client(port) as two:
+    async with (
+        listening(hello, Limits(head_seconds=60, connections=1, spare_connections=0)) as port,
+        client(port) as one,
+        client(port) as two,
+    ):
         await one.say(ASKED)
         await one.hear(SOON)
         assert await two.rest() == b""

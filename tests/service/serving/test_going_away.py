@@ -18,7 +18,7 @@ from tests.service.serving.make import client
 
 pytestmark = pytest.mark.servers
 ROUNDS, EACH, POOL = 25, 3, 8
-LOCKED = ("ingest.parked", "lifecycle.lifecycle_account")
+LOCKED = ("ingest.dead_letter", "lifecycle.lifecycle_account")
 OURS = text(
     "SELECT count(*) AS many, count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting,"
     " count(*) FILTER (WHERE state <> 'idle' AND pid <> pg_backend_pid()) AS busy"
