@@ -169,6 +169,7 @@ EMAIL = Channel(
     ChannelTraits(
         name="email",
         reaches_customer=True,
+        opens_task=False,
         quiet_hours=True,
         unsubscribe_footer=True,
         address_rule=has_mail_address,

@@ -16,6 +16,7 @@ TASK = Channel(
     ChannelTraits(
         name="task",
         reaches_customer=False,
+        opens_task=True,
         quiet_hours=False,
         unsubscribe_footer=False,
         address_rule=anybody,

@@ -86,6 +86,7 @@ WEBHOOK = Channel(
     ChannelTraits(
         name="webhook",
         reaches_customer=True,
+        opens_task=False,
         quiet_hours=False,
         unsubscribe_footer=False,
         address_rule=anybody,

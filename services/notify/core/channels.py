@@ -44,13 +44,15 @@ class CrashOutcomes(NamedTuple):
 class ChannelTraits(NamedTuple):
     """What a channel means for a person.
 
-    `reaches_customer`: consent, the contact budget and the preview mode apply; otherwise it is a task of our own people.
+    `reaches_customer`: consent and the contact budget apply; otherwise it is for our own people. `opens_task`: nothing
+    leaves, the record in the outbox is an open task, also in preview; a play has one at a time.
     `quiet_hours`: messages wait for the person's morning. `unsubscribe_footer`: the footer template is added, and its
     unsubscribe link is required, except in transactional messages.
     """
 
     name: str
     reaches_customer: bool
+    opens_task: bool
     quiet_hours: bool
     unsubscribe_footer: bool
     address_rule: AddressRule

@@ -290,10 +290,10 @@ def _remember(account: Account, decision: Decision, step: MessageStep, book: Pla
         account = replace(account, last_contacted=account.last_contacted | {decision.play: decision.at})
     if not decision.send:
         return account
-    if not step.channel.reaches_customer:
+    if step.channel.opens_task:
         task = OpenTask(decision.id, decision.at, decision.history)
         return replace(account, open_tasks=account.open_tasks | {decision.play: task})
-    if decision.outreach_class == TRANSACTIONAL:
+    if not step.channel.reaches_customer or decision.outreach_class == TRANSACTIONAL:
         return account
     entries = still_counting(account.budget_entries, decision.at, book.budget)
     return replace(account, budget_entries=[*entries, decision.budget_entry(decision.at)])

@@ -86,7 +86,15 @@ def _channel(name: str, at: At, report: ReportMistake, channels: Channels) -> Ch
     if name in channels:
         return channels[name]
     report(at, f"Invalid enum value '{name}'; the channels are {', '.join(channels)}", nearest(name, channels))
-    return ChannelTraits(name, True, False, False, anybody, CAUTIOUS)
+    return ChannelTraits(
+        name=name,
+        reaches_customer=True,
+        opens_task=False,
+        quiet_hours=False,
+        unsubscribe_footer=False,
+        address_rule=anybody,
+        crash_outcomes=CAUTIOUS,
+    )
 
 
 def _stop(stop: Stop, at: At, report: ReportMistake, names: LifecycleNames | None) -> StopCondition:

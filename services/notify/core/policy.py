@@ -68,8 +68,6 @@ def recheck(
     if decision.history or play is None or not isinstance(step, MessageStep):
         return Verdict("skip", "history" if decision.history else "play_changed")
     step = step._replace(channel=book.channels.get(decision.channel, step.channel))  # the play may have changed since
-    if not step.channel.reaches_customer:
-        return SEND
     case = Case(account, book, play, step, decision.user, decision.id, now, decision.expires_at)
     return judge(case, checks or RECHECKS)
 
@@ -131,10 +129,12 @@ def check_conditions(case: Case) -> Verdict | None:
 
 def check_budget(case: Case) -> Verdict | None:
     """A person has room for one more; a play has no task open that nobody has closed."""
-    if not case.step.channel.reaches_customer:
+    if case.step.channel.opens_task:
         task = case.account.open_tasks.get(case.play.name)
         still_open = task and task.delivery != case.delivery and task.at > case.at - case.book.budget.open_task
         return Verdict("skip", "open_task") if still_open else None
+    if not case.step.channel.reaches_customer:
+        return None
     exceeded = exceeded_cap(case.account.budget_entries, case.budget_entry, case.book.budget)
     return Verdict("defer", "budget", exceeded.cap, exceeded.until) if exceeded else None
 
@@ -156,8 +156,8 @@ def check_quiet_hours(case: Case) -> Verdict | None:
     budget = case.book.budget
     if budget.quiet is None or not case.step.channel.quiet_hours or case.play.class_ == TRANSACTIONAL:
         return None
-    contact = case.account.contacts[case.user or ""]
-    opens = allowed_from(case.at, contact.timezone, budget.quiet, budget.timezone)
+    contact = case.account.contacts.get(case.user or "")
+    opens = allowed_from(case.at, contact.timezone if contact else None, budget.quiet, budget.timezone)
     return Verdict("defer", "quiet_hours", until=opens) if opens > case.at else None
 
 

@@ -112,11 +112,11 @@ def _after(account: Account, decision: Decision) -> Account:
 
 
 def _first_status(decision: Decision, channels: Channels, *, live: bool) -> DeliveryStatus:
-    """Where a delivery begins. A task is for our own people, so it is opened in either mode."""
+    """Where a delivery begins. A task leaves nowhere, so it is opened in either mode."""
     if not decision.send:
         return "skipped"
     if decision.history:
         return "previewed"
-    if not channels[decision.channel].reaches_customer:
+    if channels[decision.channel].opens_task:
         return "opened"
     return "pending" if live else "previewed"

@@ -51,14 +51,15 @@ class Pigeon:
         return Receipt("accepted", reference="ring 7")
 
 
-def channel(pigeon: Pigeon, data_sent: Any = "uncertain") -> Channel:
+def channel(pigeon: Pigeon, *, reaches_customer: bool = True) -> Channel:
     traits = ChannelTraits(
         name="pigeon",
-        reaches_customer=True,
+        reaches_customer=reaches_customer,
+        opens_task=False,
         quiet_hours=False,
         unsubscribe_footer=False,
         address_rule=anybody,
-        crash_outcomes=CrashOutcomes(claimed="retry", data_sent=data_sent),
+        crash_outcomes=CrashOutcomes(claimed="retry", data_sent="uncertain"),
     )
     return Channel(traits, (), lambda _settings, _now: pigeon)
 
@@ -108,6 +109,23 @@ async def test_a_delivery_of_an_added_channel_is_sent_and_listed(coop: Office, p
     (listed,) = (await coop.http.get("/v1/outbox", params={"channel": "pigeon"})).json()["items"]
     assert (listed["status"], listed["id"]) == ("sent", row["id"])
     assert (await coop.row(id=row["id"]))["provider_ref"] == "ring 7"
+
+
+async def test_an_added_channel_to_our_own_people_is_sent_and_costs_no_budget(
+    deployment: Deployment, tmp_path: Path, pigeon: Pigeon
+) -> None:
+    table = ChannelTable(EMAIL, TASK, channel(pigeon, reaches_customer=False))
+    book = defined(deployment.settings.config, tmp_path, table)
+    async with office(deployment.settings, defined=book, channels=table) as coop:
+        row = await planned(coop)
+        assert (row["status"], row["user"]) == ("previewed", None)
+        await coop.live()
+        assert (await coop.http.post(f"/v1/outbox/{row['id']}/release")).status_code == 200
+        await coop.sends().send()
+        assert pigeon.carried == [row["id"]]
+        assert (await coop.row(id=row["id"]))["status"] == "sent"
+        state = await coop.state()
+        assert (state.budget_entries, state.open_tasks) == ([], {})
 
 
 async def test_an_added_channel_whose_sender_died_before_its_data_tries_again(coop: Office, pigeon: Pigeon) -> None:
