@@ -1,0 +1,401 @@
+"""Golden data of released layouts: they migrate, open, answer as before, go on and replay, and nothing in them is lost."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from services.lifecycle.core.compiled_definition import CompiledDefinition
+from services.lifecycle.core.feedback import as_event
+from services.lifecycle.core.fold import advance, fold
+from services.lifecycle.core.state import Account, begin
+from services.lifecycle.layouts import LAYOUTS
+from services.lifecycle.tables import account as account_table
+from services.lifecycle.tables import decision as decision_table
+from services.lifecycle.wiring import load_definition
+from shared.bus.blocks import decode_block
+from shared.bus.tables import log_block
+from shared.contracts.advocacy import AdvocacyMessage
+from shared.contracts.outreach import OutreachMessage
+from shared.contracts.topics import TOPICS, USAGE
+from shared.contracts.usage import HISTORY_ENDED, UsageEvent
+from shared.settings import Settings
+from tests.conftest import ROOT, scaled
+from tests.golden.comparison import different, lost, postgres_tables, sqlite_tables
+from tests.golden.readout import readout
+from tests.golden.release import SERVICES, database, expectation, migrated, opened, unpacked
+from tests.golden.scenario import LINK, MOMENT, settings
+from tests.journey.road import Road
+from tests.make import FakeClock, eventually
+from tests.service.notify.doors import Mailbox, mail_server
+from waymark import migrations
+from waymark.assembly import WIRES
+
+STILL = MOMENT - timedelta(days=1)
+"""A day before the data were taken: a clock at which nothing in them is due and no lease has run out."""
+
+FEEDBACK: dict[str, Any] = {"outreach.v1": OutreachMessage, "advocacy.v1": AdvocacyMessage}
+UNFINISHED = "hollowell-pharma"
+"""The account whose import has not ended."""
+
+
+def test_the_golden_data_hold_what_they_are_for() -> None:
+    found = expectation("embedded")
+    accounts, outbox = found["/lifecycle/v1/accounts"], found["/notify/v1/outbox"]
+    referrals = found["/advocacy/v1/referrals"]
+    rewards = {reward["status"] for one in referrals for reward in one["rewards"]}
+
+    stages = {"onboarding", "adoption", "value_realization", "expansion", "retention", "advocacy", "churned"}
+    assert {one["stage"] for one in accounts} == stages
+    statuses = {"previewed", "pending", "sending", "sent", "skipped", "failed", "unknown", "opened", "done"}
+    assert {one["status"] for one in outbox} == statuses
+    assert {one["status"] for one in referrals} == {"waiting", "attributed", "refused", "converted", "reversed"}
+    assert rewards >= {"held", "payable", "paid", "reversed"}
+    assert found["/advocacy/v1/asks"].keys() >= {"open", "accepted", "declined"}
+    assert len({one["reason"] for one in found["/ingest/v1/parked"]}) >= 6
+
+
+async def test_migrations_lose_no_value(golden: Settings) -> None:
+    before = sqlite_tables(database(golden))
+
+    await migrated(golden)
+
+    assert lost(before, sqlite_tables(database(golden))) == []
+    assert migrations.pending(golden, list(WIRES)) == []
+    assert migrations.drift(golden, list(WIRES)) == []
+
+
+async def test_what_is_asked_is_answered_as_before(golden: Settings) -> None:
+    await migrated(golden)
+    async with opened(golden, FakeClock(STILL)) as on:
+        found = await readout(on)
+
+    assert list(different(expectation("embedded"), found)) == []
+
+
+def active_accounts(found: dict[str, Any]) -> list[str]:
+    """Customers that the wall clock drives."""
+    accounts = found["/lifecycle/v1/accounts"]
+    return [one["id"] for one in accounts if one["stage"] != "churned" and one["id"] != UNFINISHED]
+
+
+def newcomer(day: datetime) -> list[dict[str, Any]]:
+    """Somebody signs up after the update."""
+    who = {"userId": "late-ann", "context": {"groupId": "latecomer"}, "timestamp": day.isoformat()}
+    traits = {"email": "ann@latecomer.example", "name": "Ann Lee", "role": "admin", "timezone": "UTC"}
+    return [
+        {**who, "type": "group", "messageId": "late-g", "groupId": "latecomer", "traits": {"name": "Latecomer"}},
+        {**who, "type": "identify", "messageId": "late-i", "traits": traits},
+        {**who, "type": "track", "event": "Signed Up", "messageId": "late-s"},
+    ]
+
+
+def uses(accounts: list[str], day: datetime) -> list[dict[str, Any]]:
+    """One use by each of these accounts."""
+    return [
+        {
+            "type": "track",
+            "event": "Feature Used",
+            "messageId": f"after-{account}-{day.date()}",
+            "userId": f"{account}-regular",
+            "timestamp": day.isoformat(),
+            "properties": {"feature": "reports"},
+            "context": {"groupId": account},
+        }
+        for account in accounts
+    ]
+
+
+class After:
+    """The company after the update."""
+
+    def __init__(self, on: Road, clock: FakeClock) -> None:
+        self.on, self.clock = on, clock
+
+    async def post(self, bodies: list[dict[str, Any]]) -> None:
+        answer = await self.on.http.post("/v1/batch", json={"batch": bodies}, auth=(self.on.write_key, ""))
+        assert answer.status_code == 200, answer.text
+        await self.on.wait_until_idle()
+
+    async def outbox(self) -> dict[str, dict[str, Any]]:
+        return {one["id"]: one for one in await self.on.pages("/notify/v1/outbox", limit=500)}
+
+    async def parked(self, service: str) -> dict[str, Any]:
+        return {one["id"]: one for one in await self.on.pages(f"/{service}/v1/parked", limit=500)}
+
+    async def account(self, name: str) -> Any:
+        return await self.on.get(f"/lifecycle/v1/accounts/{name}")
+
+
+@asynccontextmanager
+async def updated(golden: Settings, box: Mailbox) -> AsyncIterator[After]:
+    """The migrated data, open, an hour after they were taken, with a mail server that takes everything."""
+    clock = FakeClock(MOMENT + timedelta(hours=1))
+    async with mail_server(box) as port:
+        live = golden.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{port}")})
+        await migrated(live)
+        async with opened(live, clock) as on:
+            yield After(on, clock)
+
+
+async def test_mail_on_its_way_is_sent_once(golden: Settings) -> None:
+    before = {one["id"]: one for one in expectation("embedded")["/notify/v1/outbox"]}
+    started = {name for name, one in before.items() if one["status"] == "sending"}
+    box = Mailbox()
+    async with updated(golden, box) as after:
+
+        async def nothing_waits() -> bool:
+            # what a lost sender left is tried again after a pause
+            after.clock.move(timedelta(minutes=1))
+            return not {one["status"] for one in (await after.outbox()).values()} & {"sending", "pending"}
+
+        await eventually(nothing_waits)
+        today = await after.outbox()
+
+    mailed = Counter(str(mail["Message-ID"]).strip("<>").partition("@")[0] for mail in box.mails)
+    assert started
+    assert set(mailed.values()) == {1}
+    assert Counter(today[name]["status"] for name in started)["unknown"] == 1, (
+        "the one whose data were sent is in doubt"
+    )
+    assert {today[name]["status"] for name in mailed} == {"sent"}
+    for name, one in before.items():
+        if one["status"] not in {"sending", "pending"}:
+            assert list(different(one, today[name])) == []
+
+
+async def test_events_go_on_and_time_goes_on(golden: Settings) -> None:
+    active = active_accounts(expectation("embedded"))
+    box = Mailbox()
+    async with updated(golden, box) as after:
+        counted = {name: (await after.account(name))["metrics"]["core_events_28d"] for name in active}
+        parked = {service: set(await after.parked(service)) for service in SERVICES}
+        day = MOMENT + timedelta(hours=1)
+        await after.post([*newcomer(day), *uses(active, day)])
+        for name in active:
+            assert (await after.account(name))["metrics"]["core_events_28d"] == counted[name] + 1, name
+
+        async def welcomed() -> bool:
+            return any(mail["To"].endswith("<ann@latecomer.example>") for mail in box.mails)
+
+        await eventually(welcomed)
+        after.clock.move(timedelta(days=3))
+        await after.post(uses(active, after.clock.now()))
+
+        async def midnight_passed() -> bool:
+            driven = [one for one in states(database(golden)).values() if not one.replaying]
+            return all(one.next_due is None or one.next_due > after.clock.now() for one in driven)
+
+        await eventually(midnight_passed)
+        await after.on.wait_until_idle()
+        assert {service: set(await after.parked(service)) for service in SERVICES} == parked
+        plays = {one["play"] for name, one in (await after.outbox()).items() if one["account"] == "latecomer"}
+    assert "welcome" in plays
+
+
+async def test_what_was_parked_is_taken_up_when_its_account_is_known(golden: Settings) -> None:
+    async with updated(golden, Mailbox()) as after:
+        before = await after.parked("ingest")
+        waiting = {name for name, one in before.items() if one["about"] == "wanderer"}
+        day = MOMENT + timedelta(hours=1)
+        home = {"type": "identify", "userId": "wanderer", "messageId": "w", "timestamp": day.isoformat()}
+        await after.post([{**home, "traits": {}, "context": {"groupId": "wanderers"}}])
+        left = await after.parked("ingest")
+        answer = await after.on.http.post("/ingest/v1/parked/redrive", json={"ids": sorted(left)})
+        await after.on.wait_until_idle()
+
+        assert waiting
+        assert left.keys() == before.keys() - waiting
+        assert (await after.account("wanderers"))["metrics"]["core_events_28d"] == 1
+        assert answer.json() == {"taken": len(left)}
+        assert (await after.parked("ingest")).keys() == left.keys(), "they are as unfit as before"
+
+
+async def test_links_of_the_old_mails_still_work(golden: Settings) -> None:
+    texts = [one for path, one in expectation("embedded").items() if path.startswith("/notify/v1/outbox/")]
+    async with updated(golden, Mailbox()) as after:
+        for purpose in ("notify/u", "advocacy/s"):
+            links = [link for one in texts for link in LINK.findall(one["text"]) if link.startswith(f"/{purpose}/")]
+            answers = [(await after.on.http.get(link)).status_code for link in links]
+            assert 200 in answers, purpose
+            assert set(answers) <= {200, 410}, purpose
+
+
+async def test_an_import_that_was_under_way_comes_to_its_end(golden: Settings) -> None:
+    who = {"userId": "u1", "context": {"groupId": UNFINISHED}, "timestamp": MOMENT.isoformat(), "type": "track"}
+    ended = {**who, "event": HISTORY_ENDED, "messageId": "ended", "properties": {"live": True}, "history": "unfinished"}
+    async with updated(golden, Mailbox()) as after:
+        assert states(database(golden))[UNFINISHED].replaying
+        await after.post([ended])
+        assert not states(database(golden))[UNFINISHED].replaying
+
+
+class Kept(NamedTuple):
+    """A block of the log as it is stored: what it carries, and when it was committed."""
+
+    appended_at: Any
+    topic: str
+    block: bytes
+
+
+BLOCKS = select(log_block.c.appended_at, log_block.c.topic, log_block.c.block).order_by(*log_block.primary_key)
+
+
+def archive(blocks: list[Kept]) -> dict[str, list[UsageEvent]]:
+    """What each account was told, in the order of the commits; usage before what came back in the same moment."""
+    told: dict[str, list[UsageEvent]] = {}
+    for kept in sorted(blocks, key=lambda one: (one.appended_at, one.topic != USAGE.name)):
+        for record in decode_block(kept.block) if kept.topic in {USAGE.name, *FEEDBACK} else ():
+            if kept.topic == USAGE.name:
+                event: UsageEvent | None = msgspec.json.decode(record.value, type=UsageEvent)
+            else:
+                event = as_event(msgspec.json.decode(record.value, type=FEEDBACK[kept.topic]))
+            if event is not None:
+                told.setdefault(event.account, []).append(event)
+    return told
+
+
+def again(name: str, events: list[UsageEvent], live: Account, rules: CompiledDefinition) -> tuple[Account, list[Any]]:
+    """The account folded anew up to the midnight at which it stands, and what was decided about it."""
+    one, decided = begin(name, events[0].at), list[Any]()
+    for event in events:
+        decided += fold(one, event, rules, MOMENT)
+    if live.next_due is not None:
+        decided += advance(one, live.next_due - timedelta(days=1), rules, MOMENT)
+    return one, msgspec.json.decode(msgspec.json.encode(decided))
+
+
+def replays(
+    live: dict[str, bytes], stored: dict[str, list[Any]], blocks: list[Kept], rules: CompiledDefinition
+) -> None:
+    """Every account, from the first event of the archive: the same state, byte for byte, by the same way of stages.
+
+    What was decided at which moment is not compared: where a midnight's timer came before an evening's events, it
+    decided without them, and when timers fired is in no log.
+    """
+    told = archive(blocks)
+    assert told.keys() == live.keys()
+    for name, blob in live.items():
+        state = LAYOUTS.decode(blob)
+        replayed, decided = again(name, told[name], state, rules)
+        rules.recognise(state)
+        assert LAYOUTS.encode(replayed) == LAYOUTS.encode(state), name
+        assert stages(decided) == stages(stored[name]), name
+
+
+def stages(decided: list[dict[str, Any]]) -> list[str]:
+    """Every stage that was entered, in order."""
+    return [one["stage"] for one in decided if one["kind"] == "stage_changed"]
+
+
+def states(file: Path) -> dict[str, Account]:
+    """Every account's state in lifecycle."""
+    with closing(sqlite3.connect(file)) as read:
+        return {name: LAYOUTS.decode(blob) for name, blob in read.execute(str(STATES))}
+
+
+STATES = select(account_table.c.id, account_table.c.state)
+DECISIONS = select(decision_table.c.account_id, decision_table.c.body).order_by(*decision_table.primary_key)
+
+
+def by_account(rows: Iterable[tuple[str, bytes]]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for name, body in rows:
+        found.setdefault(name, []).append(msgspec.json.decode(body))
+    return found
+
+
+async def test_the_archive_tells_the_same_story_again(golden: Settings) -> None:
+    await migrated(golden)
+    with closing(sqlite3.connect(database(golden))) as read:
+        blocks = [Kept(*row) for row in read.execute(str(BLOCKS))]
+        live, stored = dict(read.execute(str(STATES))), by_account(read.execute(str(DECISIONS)))
+
+    replays(live, stored, blocks, load_definition(golden))
+
+    assert {kept.topic for kept in blocks} == {topic.name for topic in TOPICS}
+
+
+async def restored(url: str, script: str) -> None:
+    """Run the dump on an empty database."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.close()
+
+
+NEW_TOPIC = "UPDATE {service}.consumer_cursor SET next_off = 0, next_seq = -1, last_hash = NULL;"
+"""What docs/operations.md says where topics cannot be had any more; in the names of the layout of the dump."""
+
+
+@pytest.fixture
+async def golden_postgres(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """The dump of the scaled-out deployment in a database of its own, and a Kafka with empty topics."""
+    scaled_out = scaled(request, tmp_path)
+    name = str(scaled_out.database_url).rpartition("/")[2]
+    dsn = request.getfixturevalue("postgres").dsn(name)
+    script = unpacked("waymark.sql.xz").decode() + "".join(NEW_TOPIC.format(service=one) for one in SERVICES)
+    await restored(dsn, script)
+    more = {"database_url": scaled_out.database_url, "bus_url": scaled_out.bus_url}
+    return settings(tmp_path / "data", ROOT / "config", topic_prefix=scaled_out.topic_prefix, **more)
+
+
+def dsn_of(where: Settings) -> str:
+    return str(where.database_url).replace("+asyncpg", "")
+
+
+@pytest.mark.servers
+async def test_migrations_of_postgres_lose_no_value(golden_postgres: Settings) -> None:
+    before = await postgres_tables(dsn_of(golden_postgres), list(SERVICES))
+
+    await migrated(golden_postgres)
+
+    assert {name.partition(".")[0] for name in before} == set(SERVICES)
+    assert lost(before, await postgres_tables(dsn_of(golden_postgres), list(SERVICES))) == []
+    assert await asyncio.to_thread(migrations.pending, golden_postgres, list(WIRES)) == []
+    assert await asyncio.to_thread(migrations.drift, golden_postgres, list(WIRES)) == []
+
+
+@pytest.mark.servers
+async def test_postgres_answers_as_before_and_goes_on(golden_postgres: Settings) -> None:
+    clock = FakeClock(STILL)
+    await migrated(golden_postgres)
+    async with opened(golden_postgres, clock) as on:
+        assert list(different(expectation("scaled"), await readout(on))) == []
+
+        after, day = After(on, clock), clock.now()
+        active = active_accounts(expectation("scaled"))
+        counted = {name: (await after.account(name))["metrics"]["core_events_28d"] for name in active}
+        parked = {service: set(await after.parked(service)) for service in SERVICES}
+        await after.post(uses(active, day))
+        for name in active:
+            assert (await after.account(name))["metrics"]["core_events_28d"] == counted[name] + 1, name
+        assert {service: set(await after.parked(service)) for service in SERVICES} == parked
+
+
+@pytest.mark.servers
+async def test_the_archive_in_postgres_tells_the_same_story_again(golden_postgres: Settings) -> None:
+    await migrated(golden_postgres)
+    read = await asyncpg.connect(dsn_of(golden_postgres))
+    try:
+        blocks = []
+        for service in SERVICES:
+            await read.execute(f"SET search_path TO {service}")
+            blocks += [Kept(*row) for row in await read.fetch(str(BLOCKS))]
+        await read.execute("SET search_path TO lifecycle")
+        live, stored = dict(await read.fetch(str(STATES))), by_account(await read.fetch(str(DECISIONS)))
+    finally:
+        await read.close()
+
+    replays(live, stored, blocks, load_definition(golden_postgres))
