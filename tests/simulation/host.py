@@ -47,7 +47,10 @@ SETTINGS = Settings(
 _KEYS = Keys([("write", "product", KEY)])
 _SIGNED = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _notify = cache(partial(definition, SETTINGS))
-_plan, _advocacy = cache(partial(lifecycle.load_definition, SETTINGS)), cache(partial(advocacy.definitions, SETTINGS))
+_definition, _advocacy = (
+    cache(partial(lifecycle.load_definition, SETTINGS)),
+    cache(partial(advocacy.definitions, SETTINGS)),
+)
 """Read once a run of many seeds: the company does not change."""
 
 
@@ -119,7 +122,7 @@ class Host:
         nobody_asks = replaced(APIRouter, "add_api_route", lambda *_given, **_options: None)
         with (
             nobody_asks,
-            replaced(lifecycle, "plan", lambda _: _plan()),
+            replaced(lifecycle, "load_definition", lambda _: _definition()),
             replaced(advocacy, "definitions", lambda _: _advocacy()),
         ):
             if name == "notify":

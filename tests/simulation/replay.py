@@ -17,14 +17,14 @@ from tests.chaos.evidence import Replayed
 from tests.simulation.clock import START
 from tests.simulation.host import SETTINGS
 
-_plan = cache(lambda: load_definition(SETTINGS))
+_definition = cache(lambda: load_definition(SETTINGS))
 
 
 def replayed(live: dict[str, Account], journal: list[list[Any]]) -> dict[str, Replayed]:
     """Message by message, under a clock that stands still: neither the cuts nor the wall clock may matter."""
     again: dict[str, Account] = {}
     for notes in journal:
-        _commit(again, notes, _plan())
+        _commit(again, notes, _definition())
     return {
         name: Replayed(_hash(live.get(name)), _hash(again.get(name))) for name in sorted(live.keys() | again.keys())
     }
