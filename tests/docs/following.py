@@ -3,7 +3,8 @@
 A step of a page is a sentence ending in a colon, with a code block below it:
 
 - Write `services/notify/channels/slack.py`:
-- In `shared/settings.py`, below `webhook_secret:`: (the first line that begins so; `above` likewise)
+- In `shared/settings.py`, below `webhook_secret:`: (the first line that begins so; `above` and `instead of` likewise)
+- In `services/notify/core/engine.py`, in `_fire`, above `case MessageStep():`: (the first such line of that function)
 - At the end of `services/lifecycle/http/models.py`:
 - Try it: (a program that must end without an error)
 """
@@ -22,7 +23,7 @@ from tests.contract.house.files import ROOT
 from tests.contract.house.planting import PACKAGES
 
 _STEP = re.compile(
-    r"^(?:\d+\. )?(?P<doing>Write|In|At the end of|Try it)(?: `(?P<file>[^`]+)`)?(?:, (?P<where>below|above) `(?P<line>[^`]+)`)?:\n\n"
+    r"^(?:\d+\. )?(?P<doing>Write|In|At the end of|Try it)(?: `(?P<file>[^`]+)`)?(?:, in `(?P<function>[^`]+)`)?(?:, (?P<where>below|above|instead of) `(?P<line>[^`]+)`)?:\n\n"
     r"```\w+\n(?P<block>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -33,6 +34,7 @@ class Step(NamedTuple):
 
     doing: str
     file: str
+    function: str
     where: str
     line: str
     block: str
@@ -80,15 +82,21 @@ def follow(step: Step, folder: Path) -> None:
     indent = "" if step.doing == "At the end of" else lines[at - 1 if step.where == "below" else at]
     margin = indent[: len(indent) - len(indent.lstrip())]
     apart = ["", ""] if step.doing == "At the end of" else []
-    lines[at:at] = apart + textwrap.indent(step.block, margin).splitlines()
+    lines[at : at + (step.where == "instead of")] = apart + textwrap.indent(step.block, margin).splitlines()
     file.write_text("\n".join(lines) + "\n", "utf8")
 
 
 def _place(step: Step, lines: list[str]) -> int:
-    found = [number for number, line in enumerate(lines) if line.lstrip().startswith(step.line)]
-    if not found:
-        raise ValueError(f"no line of {step.file} begins with '{step.line}'")
-    return found[0] + (step.where == "below")
+    begin = _find(f"def {step.function}(", lines, step.file) if step.function else 0
+    return begin + _find(step.line, lines[begin:], step.file) + (step.where == "below")
+
+
+def _find(beginning: str, lines: list[str], file: str) -> int:
+    found = (number for number, line in enumerate(lines) if line.lstrip().startswith(beginning))
+    number = next(found, None)
+    if number is None:
+        raise ValueError(f"no line of {file} begins with '{beginning}'")
+    return number
 
 
 def tried(check: str, folder: Path) -> tuple[int, str]:

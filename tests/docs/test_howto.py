@@ -46,7 +46,7 @@ def test_a_page_is_read_as_steps_and_a_check(tmp_path: Path) -> None:
         "# X\n\nIn `a/b.py`, below `import x`:\n\n```python\nimport y\n```\n\nTry it:\n\n```python\npass\n```\n", "utf8"
     )
 
-    assert read(page) == HowTo([Step("In", "a/b.py", "below", "import x", "import y\n")], "pass\n")
+    assert read(page) == HowTo([Step("In", "a/b.py", "", "below", "import x", "import y\n")], "pass\n")
 
 
 def test_a_block_that_nothing_introduces_is_a_mistake(tmp_path: Path) -> None:
@@ -59,9 +59,16 @@ def test_a_block_that_nothing_introduces_is_a_mistake(tmp_path: Path) -> None:
 
 def test_a_line_is_put_where_the_page_says_with_the_margin_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("T = (\n    ONE,\n    TWO,\n)\n", "utf8")
-    follow(Step("In", "a.py", "below", "ONE", "MORE,\n"), tmp_path)
-    follow(Step("At the end of", "a.py", "", "", "U = T\n"), tmp_path)
+    follow(Step("In", "a.py", "", "below", "ONE", "MORE,\n"), tmp_path)
+    follow(Step("At the end of", "a.py", "", "", "", "U = T\n"), tmp_path)
 
     assert (tmp_path / "a.py").read_text("utf8") == "T = (\n    ONE,\n    MORE,\n    TWO,\n)\n\n\nU = T\n"
     with pytest.raises(ValueError, match="begins with 'GONE'"):
-        follow(Step("In", "a.py", "above", "GONE", ""), tmp_path)
+        follow(Step("In", "a.py", "", "above", "GONE", ""), tmp_path)
+
+
+def test_a_line_is_looked_for_in_the_function_that_the_page_names(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("def f():\n    x\n\ndef g():\n    x\n", "utf8")
+    follow(Step("In", "a.py", "g", "instead of", "x", "y\n"), tmp_path)
+
+    assert (tmp_path / "a.py").read_text("utf8") == "def f():\n    x\n\ndef g():\n    y\n"
