@@ -28,7 +28,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
     """Run services until SIGINT or SIGTERM."""
     async with served(settings, names, clock) as (_, server):
-        _settled()
+        _tune_garbage_collector()
         if settings.config == BUNDLED_CONFIG:
             sys.stderr.write(
                 f"waymark: definitions are those that come with Waymark, {BUNDLED_CONFIG}: copy and change them\n"
@@ -45,7 +45,7 @@ def _leave() -> None:
         os._exit(0)
 
 
-def _settled() -> None:
+def _tune_garbage_collector() -> None:
     """What is there now stays: the collector need not walk it again each time a batch has made some thousand objects."""
     gc.collect()
     gc.freeze()
