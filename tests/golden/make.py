@@ -22,7 +22,7 @@ from deploy.servers import Kafka, Postgres, start_kafka, start_postgres
 from deploy.servers.ports import free_port
 from tests.golden.readout import readout
 from tests.golden.scenario import played, settings
-from tests.journey.road import Road
+from tests.journey.services import RunningServices
 
 CONFIG = Path("config")
 OWNER = "golden:1"
@@ -32,7 +32,7 @@ OWNER = "golden:1"
 async def embedded(out: Path, work: Path) -> None:
     where = settings(work, CONFIG)
 
-    async def take(on: Road) -> None:
+    async def take(on: RunningServices) -> None:
         database = out / "waymark.db"
         with closing(sqlite3.connect(work / "waymark.db")) as source, closing(sqlite3.connect(database)) as copy:
             source.backup(copy)
@@ -54,7 +54,7 @@ async def scaled(out: Path, work: Path) -> None:
         url = postgres.create_database("golden")
         where = settings(work, CONFIG, database_url=url, bus_url=kafka.url)
 
-        async def take(on: Road) -> None:
+        async def take(on: RunningServices) -> None:
             text = dump(postgres)
             write(out, "scaled", await readout(on))
             pack(out / "waymark.sql.xz", text.encode())

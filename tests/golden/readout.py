@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from tests.journey.road import Road
+from tests.journey.services import RunningServices
 
 LISTS = (
     "/lifecycle/v1/accounts",
@@ -16,7 +16,7 @@ LISTS = (
 ANSWERS = ("/lifecycle/v1/funnel", "/notify/v1/mode", "/notify/v1/plays", "/advocacy/v1/surveys", "/advocacy/v1/asks")
 
 
-async def readout(on: Road) -> dict[str, Any]:
+async def readout(on: RunningServices) -> dict[str, Any]:
     """Each path and what it answered; lists whole, every page of them."""
     found: dict[str, Any] = {path: await on.pages(path, limit=500) for path in LISTS}
     found |= {path: await on.get(path) for path in ANSWERS}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.settings import Settings
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import FakeClock
 from waymark import migrations
 from waymark.assembly import WIRES
@@ -37,9 +37,9 @@ async def migrated(where: Settings) -> None:
 
 
 @asynccontextmanager
-async def opened(where: Settings, clock: FakeClock) -> AsyncIterator[Road]:
+async def opened(where: Settings, clock: FakeClock) -> AsyncIterator[RunningServices]:
     """All services, each of them ready."""
-    async with road(where, clock=clock) as on:
+    async with run_services(where, clock=clock) as on:
         for service in WIRES:
             await on.get(f"/{service}/readyz")
         yield on

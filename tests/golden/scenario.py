@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from shared.settings import Settings
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import FakeClock
 from tests.service.notify.doors import Mailbox, mail_server
 from waymark.demo.company import accounts_of
@@ -158,7 +158,7 @@ class ChoosyMailbox(Mailbox):
 class Customers:
     """The people who read the mails: what comes next when they click."""
 
-    def __init__(self, on: Road, box: Mailbox) -> None:
+    def __init__(self, on: RunningServices, box: Mailbox) -> None:
         self._on, self._box = on, box
         self._read = 0
         self._times: dict[str, int] = {}
@@ -192,7 +192,7 @@ class Customers:
 class Company:
     """One run of the scenario."""
 
-    def __init__(self, on: Road, clock: FakeClock, box: Mailbox, folder: Path) -> None:
+    def __init__(self, on: RunningServices, clock: FakeClock, box: Mailbox, folder: Path) -> None:
         self.on, self.clock, self.box, self.folder = on, clock, box, folder
         self.customers = Customers(on, box)
         self.lives = lives()
@@ -324,7 +324,7 @@ class Company:
         assert answer.status_code == 200, (path, answer.text)
 
 
-async def outline(on: Road) -> Any:
+async def outline(on: RunningServices) -> Any:
     accounts = await on.pages("/lifecycle/v1/accounts", limit=500)
     outbox = await on.pages("/notify/v1/outbox", limit=500)
     referrals = await on.pages("/advocacy/v1/referrals", limit=500)
@@ -357,11 +357,11 @@ async def hanging(port: int) -> AsyncIterator[None]:
             writer.transport.abort()
 
 
-async def played(where: Settings, port: int, take: Callable[[Road], Awaitable[None]]) -> None:
+async def played(where: Settings, port: int, take: Callable[[RunningServices], Awaitable[None]]) -> None:
     """Run the scenario; `take` copies the data while mail is on its way."""
     clock, box = FakeClock(datetime.combine(BEGIN, datetime.min.time(), UTC)), ChoosyMailbox()
     where = where.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{port}")})
-    async with road(where, clock=clock) as on:
+    async with run_services(where, clock=clock) as on:
         company = Company(on, clock, box, where.data)
         async with mail_server(box, port):
             await company.past()

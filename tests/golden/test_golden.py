@@ -35,7 +35,7 @@ from tests.golden.comparison import different, lost, postgres_tables, sqlite_tab
 from tests.golden.readout import readout
 from tests.golden.release import SERVICES, database, expectation, migrated, opened, unpacked
 from tests.golden.scenario import LINK, MOMENT, settings
-from tests.journey.road import Road
+from tests.journey.services import RunningServices
 from tests.make import FakeClock, eventually
 from tests.service.notify.doors import Mailbox, mail_server
 from waymark import migrations
@@ -119,7 +119,7 @@ def uses(accounts: list[str], day: datetime) -> list[dict[str, Any]]:
 class After:
     """The company after the update."""
 
-    def __init__(self, on: Road, clock: FakeClock) -> None:
+    def __init__(self, on: RunningServices, clock: FakeClock) -> None:
         self.on, self.clock = on, clock
 
     async def post(self, bodies: list[dict[str, Any]]) -> None:

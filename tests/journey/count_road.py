@@ -1,4 +1,4 @@
-"""Road counter: files and functions that run between a two-event post and the mail it leads to.
+"""RunningServices counter: files and functions that run between a two-event post and the mail it leads to.
 
 `python -m tests.journey.count_road` starts `waymark up` on SQLite in a folder of its own, with a mail server that takes
 everything, posts one batch of two events (who Ann is, and her first use), and counts the code under services/, shared/ and waymark/
@@ -41,7 +41,7 @@ _BATCH = [
 ]
 
 
-class Road(NamedTuple):
+class RunningServices(NamedTuple):
     """What ran: file -> number of its functions."""
 
     functions: dict[str, int]
@@ -95,7 +95,7 @@ def _inside(tree: Path, file: str) -> str:
     return path.relative_to(tree).as_posix() if path.is_relative_to(tree) else ""
 
 
-async def counted(tree: Path, folder: Path) -> Road:
+async def counted(tree: Path, folder: Path) -> RunningServices:
     """Run the product over the batch. Raises TimeoutError when no mail comes."""
     accepted = asyncio.Event()
     server = await asyncio.start_server(lambda reader, writer: _take_mail(reader, writer, accepted), "127.0.0.1", 0)
@@ -125,7 +125,7 @@ async def counted(tree: Path, folder: Path) -> Road:
             if process.returncode is None:
                 process.terminate()
             await process.wait()
-    return Road(json.loads((folder / "road.json").read_text("utf8")))
+    return RunningServices(json.loads((folder / "road.json").read_text("utf8")))
 
 
 def _environment(tree: Path, folder: Path, smtp: int, port: int) -> dict[str, str]:

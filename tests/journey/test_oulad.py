@@ -14,7 +14,7 @@ import pytest
 
 from shared.settings import Settings
 from tests.conftest import embedded, scaled
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import NOON
 
 pytestmark = pytest.mark.real_data
@@ -37,7 +37,7 @@ TOLD = (
 )
 
 
-async def story(on: Road) -> dict[str, Any]:
+async def story(on: RunningServices) -> dict[str, Any]:
     """Each account's stage, and everything decided about it, with the evidence; the wall clock's times left out."""
     accounts = await on.pages("/lifecycle/v1/accounts", limit=500)
     told = {}
@@ -47,7 +47,7 @@ async def story(on: Road) -> dict[str, Any]:
     return told
 
 
-async def outreach(on: Road) -> list[Any]:
+async def outreach(on: RunningServices) -> list[Any]:
     return await on.pages("/notify/v1/outbox", limit=500) if "notify" in on.assembly.services else []
 
 
@@ -80,7 +80,7 @@ class Told(NamedTuple):
 
 
 async def told(settings: Settings, file: Path, batch_size: int = 500) -> Told:
-    async with road(settings) as on:
+    async with run_services(settings) as on:
         done = await on.imported(file, NOON, batch_size)
         assert (done.lines, done.skipped_count, done.accounts) == (EVENTS, 0, 383)
         rows = await on.pages("/lifecycle/v1/accounts", limit=500)
@@ -124,7 +124,7 @@ def test_importing_a_second_time_changes_nothing_and_sends_nothing(where: str, r
 
 
 async def test_batches_of_another_size_change_nothing(once: Told, oulad: Path, tmp_path: Path) -> None:
-    async with road(embedded(tmp_path)) as on:
+    async with run_services(embedded(tmp_path)) as on:
         await on.imported(oulad / SAMPLE, NOON, 377)
         assert await story(on) == once.story
 

@@ -13,7 +13,7 @@ from deploy.servers.ports import free_port
 from shared.settings import Settings
 from tests.conftest import embedded, scaled
 from tests.journey.processes import Running, started, uses
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import eventually
 from waymark import migrations
 
@@ -26,7 +26,7 @@ def replica(settings: Settings) -> AbstractAsyncContextManager[Running]:
     return started(settings.model_copy(update={"port": free_port()}), "run", "lifecycle")
 
 
-async def post(on: Road, stream: list[dict[str, object]], pause: float = 0.0) -> None:
+async def post(on: RunningServices, stream: list[dict[str, object]], pause: float = 0.0) -> None:
     for start in range(0, len(stream), BATCH):
         body = {"batch": stream[start : start + BATCH], "history": "h"}
         answer = await on.http.post("/v1/batch", json=body, auth=(on.write_key, ""))
@@ -52,19 +52,19 @@ async def owns(url: str) -> bool:
     return any(name.startswith("lifecycle usage.v1[") for name in lag)
 
 
-async def asked(url: str, on: Road, path: str) -> Any:
+async def asked(url: str, on: RunningServices, path: str) -> Any:
     async with httpx2.AsyncClient(base_url=url, headers=dict(on.http.headers), timeout=30) as http:
         answer = await http.get(path)
     return answer.json() if answer.status_code == 200 else {}
 
 
-async def counts(url: str, on: Road) -> dict[str, float]:
+async def counts(url: str, on: RunningServices) -> dict[str, float]:
     """How many uses lifecycle has counted for each account, told by the replica at that address."""
     accounts = [await asked(url, on, f"/lifecycle/v1/accounts/acct{number}") for number in range(ACCOUNTS)]
     return {one["id"]: one["metrics"]["core_events_28d"] for one in accounts if one}
 
 
-async def decisions(url: str, on: Road) -> dict[str, list[Any]]:
+async def decisions(url: str, on: RunningServices) -> dict[str, list[Any]]:
     """Everything decided about each account, without the wall clock's times."""
     names = [f"acct{number}" for number in range(ACCOUNTS)]
     told = {}
@@ -78,7 +78,7 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     settings, stream = scaled(request, tmp_path / "scaled"), uses(EVENTS, ACCOUNTS)
-    async with road(settings, ["ingest"]) as on:
+    async with run_services(settings, ["ingest"]) as on:
         await asyncio.to_thread(migrations.migrate, settings, ["lifecycle"])
         async with replica(settings) as victim, replica(settings) as survivor:
             doomed, heir = victim.url, survivor.url
@@ -103,7 +103,7 @@ async def test_a_killed_replica_loses_nothing_and_repeats_nothing(
             await eventually(all_there, 240)
             assert await counts(heir, on) == {f"acct{n}": EVENTS / ACCOUNTS for n in range(ACCOUNTS)}
             after_the_kill = await decisions(heir, on)
-    async with road(embedded(tmp_path / "undisturbed"), ["ingest", "lifecycle"]) as calm:
+    async with run_services(embedded(tmp_path / "undisturbed"), ["ingest", "lifecycle"]) as calm:
         await post(calm, stream)
         await calm.wait_until_idle()
         assert after_the_kill == await decisions(calm.url, calm)

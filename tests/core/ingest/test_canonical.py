@@ -1,4 +1,4 @@
-"""What does a raw record say?"""
+"""The canonical event of a raw record."""
 
 from typing import Any
 

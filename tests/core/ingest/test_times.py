@@ -1,4 +1,4 @@
-"""When did it happen?"""
+"""The time of an event: the sender's, corrected by the sender's clock error."""
 
 from datetime import datetime, timedelta
 

@@ -16,7 +16,7 @@ from shared.contracts.topics import ADVOCACY, LIFECYCLE, OUTREACH, Topic
 from shared.db.protocol import Database, Read
 from shared.settings import Settings
 from tests.core.advocacy.make import Story, day
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import FakeClock, eventually
 
 _read = msgspec.json.Decoder(ADVOCACY.message_type).decode
@@ -53,13 +53,13 @@ class Listener:
 class RunningAdvocacy(NamedTuple):
     """The running service, its clock, and who hears what it says."""
 
-    road: Road
+    services: RunningServices
     clock: FakeClock
     listener: Listener
 
     @property
     def database(self) -> Database:
-        return self.road.assembly.contexts["advocacy"].database
+        return self.services.assembly.contexts["advocacy"].database
 
     async def publish_stories(self, *stories: Story) -> None:
         """Publish what these stories say that was not published yet, and wait until it was taken."""
@@ -69,15 +69,15 @@ class RunningAdvocacy(NamedTuple):
 
     async def publish(self, topic: Topic, messages: Sequence[Any]) -> None:
         records = [ProducerRecord(one.account.encode(), msgspec.json.encode(one)) for one in messages]
-        await self.road.assembly.contexts["advocacy"].bus.publish(topic.name, records)
-        await self.road.wait_until_idle()
+        await self.services.assembly.contexts["advocacy"].bus.publish(topic.name, records)
+        await self.services.wait_until_idle()
 
     async def publish_outreach(self, *messages: Any) -> None:
         await self.publish(OUTREACH, messages)
 
     async def published(self, kind: type) -> list[Any]:
         """Messages of this kind that advocacy published, by account in order."""
-        await self.road.wait_until_idle()
+        await self.services.wait_until_idle()
         await eventually(self.listener.has_all)
         told = [one for _, one in sorted(self.listener.messages.items(), key=itemgetter(0)) if isinstance(one, kind)]
         return sorted(told, key=attrgetter("account"))
@@ -110,7 +110,7 @@ async def running_advocacy(
 ) -> AsyncIterator[RunningAdvocacy]:
     """Advocacy alone (or with these), on the day of that number."""
     clock = FakeClock(day(at))
-    async with road(settings, names, clock) as running:
+    async with run_services(settings, names, clock) as running:
         listener = Listener(running.assembly.contexts["advocacy"].bus)
         task = asyncio.create_task(listener.listen())
         yield RunningAdvocacy(running, clock, listener)

@@ -30,8 +30,8 @@ async def test_a_codes_link_leads_to_the_companys_signup(deployment: Deployment,
             Story().stage(0, "retention").fact(1, "referral_code_issued", "ann", referral_code="ANN-7")
         )
         for answer in (
-            await advocacy.get(f"{advocacy.road.url}/advocacy/c/ann7"),
-            await advocacy.post(f"{advocacy.road.url}/advocacy/c/ann7"),
+            await advocacy.get(f"{advocacy.services.url}/advocacy/c/ann7"),
+            await advocacy.post(f"{advocacy.services.url}/advocacy/c/ann7"),
         ):
             assert answer.status_code == 303
             assert answer.headers["location"] == "https://app.example.com/join?plan=pro&referral_code=ANN7"

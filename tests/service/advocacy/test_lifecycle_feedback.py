@@ -21,8 +21,8 @@ def event(number: float, kind: Any, name: str = "", **properties: Any) -> UsageE
 
 async def use(advocacy: RunningAdvocacy, *events: UsageEvent) -> None:
     records = [ProducerRecord(one.account.encode(), msgspec.json.encode(one)) for one in events]
-    await advocacy.road.assembly.contexts["advocacy"].bus.publish(USAGE.name, records)
-    await advocacy.road.wait_until_idle()
+    await advocacy.services.assembly.contexts["advocacy"].bus.publish(USAGE.name, records)
+    await advocacy.services.wait_until_idle()
 
 
 async def test_lifecycle_sees_the_latest_answer_and_its_echo_is_not_counted(deployment: Deployment) -> None:
@@ -36,9 +36,9 @@ async def test_lifecycle_sees_the_latest_answer_and_its_echo_is_not_counted(depl
         (request,) = await advocacy.published(OutreachRequested)
         for score in (2, 9):
             await advocacy.post(request.link, score=score)
-        await advocacy.road.wait_until_idle()
-        metrics = (await advocacy.road.get("/lifecycle/v1/accounts/acme"))["metrics"]
+        await advocacy.services.wait_until_idle()
+        metrics = (await advocacy.services.get("/lifecycle/v1/accounts/acme"))["metrics"]
         assert metrics["nps"] == 9
-        echoes = await advocacy.road.pages("/lifecycle/v1/accounts/acme/history", kind="fact_observed")
+        echoes = await advocacy.services.pages("/lifecycle/v1/accounts/acme/history", kind="fact_observed")
         assert [one["properties"]["score"] for one in echoes] == [9, 2]
         assert [(row.score, row.imported) for row in await advocacy.rows(answer)] == [(9, False)]

@@ -71,10 +71,10 @@ async def test_opting_in_gives_a_code_once_and_looking_gives_none(advocacy: Runn
     (told,) = await advocacy.published(AdvocateOptedIn)
     assert (row.code, row.account_id, row.user_id) == (told.code, "acme", "ann")
     assert row.code in first.text
-    assert f"{advocacy.road.url}/advocacy/c/{row.code}" in again.text
-    (shown,) = await advocacy.road.pages("/advocacy/v1/advocates")
+    assert f"{advocacy.services.url}/advocacy/c/{row.code}" in again.text
+    (shown,) = await advocacy.services.pages("/advocacy/v1/advocates")
     assert (shown["code"], shown["referrals"]) == (row.code, {})
-    assert await advocacy.road.get("/advocacy/v1/asks") == {"accepted": 1}
+    assert await advocacy.services.get("/advocacy/v1/asks") == {"accepted": 1}
 
 
 async def test_who_got_a_code_from_an_earlier_tool_after_we_asked_keeps_that_one(advocacy: RunningAdvocacy) -> None:
@@ -132,16 +132,16 @@ async def test_an_ask_is_withdrawn_when_health_falls(advocacy: RunningAdvocacy) 
     page = await advocacy.post(link, choice="accept")
     assert page.status_code == 410
     assert "no longer open" in page.text
-    assert await advocacy.road.get("/advocacy/v1/asks") == {"withdrawn": 1}
+    assert await advocacy.services.get("/advocacy/v1/asks") == {"withdrawn": 1}
 
 
 async def test_a_code_leads_to_its_page_and_an_unknown_one_nowhere(advocacy: RunningAdvocacy) -> None:
     used = await advocate(advocacy)
-    page = await advocacy.get(f"{advocacy.road.url}/advocacy/c/{used.lower()}")
+    page = await advocacy.get(f"{advocacy.services.url}/advocacy/c/{used.lower()}")
     assert used in page.text
-    assert (await advocacy.get(f"{advocacy.road.url}/advocacy/c/NOBODYS")).status_code == 404
-    assert (await advocacy.post(f"{advocacy.road.url}/advocacy/c/{used}")).status_code == 200
-    assert (await advocacy.post(f"{advocacy.road.url}/advocacy/c/NOBODYS")).status_code == 404
+    assert (await advocacy.get(f"{advocacy.services.url}/advocacy/c/NOBODYS")).status_code == 404
+    assert (await advocacy.post(f"{advocacy.services.url}/advocacy/c/{used}")).status_code == 200
+    assert (await advocacy.post(f"{advocacy.services.url}/advocacy/c/NOBODYS")).status_code == 404
     assert [row.code for row in await advocacy.rows(code)] == [used]
 
 
@@ -184,7 +184,7 @@ async def test_whichever_is_heard_first_it_ends_the_same(advocacy: RunningAdvoca
 async def test_a_self_referral_is_refused_with_its_reason(advocacy: RunningAdvocacy) -> None:
     used = await advocate(advocacy)
     await advocacy.publish_stories(signup(used, email="bob@acme.example").fact(210, "invoice_paid", amount=9.0))
-    (shown,) = await advocacy.road.pages("/advocacy/v1/referrals")
+    (shown,) = await advocacy.services.pages("/advocacy/v1/referrals")
     assert (shown["status"], shown["reason"]) == ("refused", "the same company signed up (acme.example)")
     assert shown["rewards"] == []
     assert await advocacy.rows(reward) == []
@@ -200,19 +200,19 @@ async def test_the_ledger_sums_to_zero_through_approval_payment_and_reversal(adv
         return {row.status for row in await advocacy.rows(reward)} == {"payable"}
 
     await eventually(ripe)
-    referred = await advocacy.road.pages("/advocacy/v1/referrals", status="converted", limit=1)
+    referred = await advocacy.services.pages("/advocacy/v1/referrals", status="converted", limit=1)
     ours, theirs = referred[0]["rewards"]
     assert [ours["status"], theirs["status"], ours["side"]] == ["payable", "payable", "referrer"]
-    assert (await advocacy.road.http.post(f"/advocacy/v1/rewards/{ours['id']}/pay")).json()["status"] == "paid"
-    assert (await advocacy.road.http.post(f"/advocacy/v1/rewards/{theirs['id']}/reverse")).json()[
+    assert (await advocacy.services.http.post(f"/advocacy/v1/rewards/{ours['id']}/pay")).json()["status"] == "paid"
+    assert (await advocacy.services.http.post(f"/advocacy/v1/rewards/{theirs['id']}/reverse")).json()[
         "status"
     ] == "reversed"
-    again = await advocacy.road.http.post(f"/advocacy/v1/rewards/{ours['id']}/reverse")
+    again = await advocacy.services.http.post(f"/advocacy/v1/rewards/{ours['id']}/reverse")
     assert (again.status_code, again.json()["code"]) == (409, "forbidden_move")
-    assert (await advocacy.road.http.post(f"/advocacy/v1/rewards/{used}/approve")).status_code == 422
-    assert (await advocacy.road.http.post(f"/advocacy/v1/rewards/{UUID(int=1)}/approve")).status_code == 404
-    ledger = await advocacy.road.get("/advocacy/v1/ledger")
-    lines = await advocacy.road.pages("/advocacy/v1/ledger", limit=3)
+    assert (await advocacy.services.http.post(f"/advocacy/v1/rewards/{used}/approve")).status_code == 422
+    assert (await advocacy.services.http.post(f"/advocacy/v1/rewards/{UUID(int=1)}/approve")).status_code == 404
+    ledger = await advocacy.services.get("/advocacy/v1/ledger")
+    lines = await advocacy.services.pages("/advocacy/v1/ledger", limit=3)
     assert ledger["sum"] == sum(line["amount"] for line in lines) == 0
     stands = {one["account"]: one["amount"] for one in ledger["balances"] if one["amount"]}
     assert stands == {
@@ -223,18 +223,18 @@ async def test_the_ledger_sums_to_zero_through_approval_payment_and_reversal(adv
 
 
 async def test_a_reader_may_not_move_money(advocacy: RunningAdvocacy) -> None:
-    keys = credentials(advocacy.road.assembly.contexts["advocacy"].settings.data)
+    keys = credentials(advocacy.services.assembly.contexts["advocacy"].settings.data)
     path = f"/advocacy/v1/rewards/{UUID(int=1)}/approve"
-    answer = await advocacy.road.http.post(path, headers={"Authorization": f"Bearer {keys.read}"})
+    answer = await advocacy.services.http.post(path, headers={"Authorization": f"Bearer {keys.read}"})
     assert answer.status_code == 403
 
 
 async def test_a_refund_within_the_hold_takes_the_rewards_back(advocacy: RunningAdvocacy) -> None:
     used = await advocate(advocacy)
     await advocacy.publish_stories(signup(used).fact(210, "invoice_paid", amount=9.0).fact(215, "invoice_refunded"))
-    (shown,) = await advocacy.road.pages("/advocacy/v1/referrals")
+    (shown,) = await advocacy.services.pages("/advocacy/v1/referrals")
     assert (shown["status"], {one["status"] for one in shown["rewards"]}) == ("reversed", {"reversed"})
-    assert {one["amount"] for one in (await advocacy.road.get("/advocacy/v1/ledger"))["balances"]} == {0}
+    assert {one["amount"] for one in (await advocacy.services.get("/advocacy/v1/ledger"))["balances"]} == {0}
 
 
 async def test_a_reward_of_an_imported_past_waits_until_a_person_approves_it(advocacy: RunningAdvocacy) -> None:
@@ -242,9 +242,9 @@ async def test_a_reward_of_an_imported_past_waits_until_a_person_approves_it(adv
     comes = Story("newco", history=True).stage(9, "onboarding")
     comes.fact(10, "referred_signup", "kim", referral_code="ANN-7").fact(20, "invoice_paid", amount=9.0)
     await advocacy.publish_stories(brings.fact(2, "referral_code_issued", "ann", referral_code="ANN-7"), comes)
-    (shown,) = await advocacy.road.pages("/advocacy/v1/referrals")
+    (shown,) = await advocacy.services.pages("/advocacy/v1/referrals")
     assert [one["status"] for one in shown["rewards"]] == ["pending", "pending"]
     path = f"/advocacy/v1/rewards/{shown['rewards'][0]['id']}/approve"
-    assert (await advocacy.road.http.post(path)).json()["status"] == "held"
-    assert (await advocacy.road.http.post(path)).status_code == 409
+    assert (await advocacy.services.http.post(path)).json()["status"] == "held"
+    assert (await advocacy.services.http.post(path)).status_code == 409
     assert all(one.history for one in await advocacy.published(RewardBooked))

@@ -103,8 +103,10 @@ async def test_a_forged_link_opens_nothing(advocacy: RunningAdvocacy) -> None:
     (row,) = await advocacy.rows(invitation)
     base, _, token = link.rpartition("/")
     other = sign_token(Links(b"a guess of sixteen bytes"), "survey", row.id, day(999))
-    wrong_purpose = sign_token(Links(advocacy.road.assembly.contexts["advocacy"].secret), "referral", row.id, day(999))
-    unknown = sign_token(Links(advocacy.road.assembly.contexts["advocacy"].secret), "survey", "nobody", day(999))
+    wrong_purpose = sign_token(
+        Links(advocacy.services.assembly.contexts["advocacy"].secret), "referral", row.id, day(999)
+    )
+    unknown = sign_token(Links(advocacy.services.assembly.contexts["advocacy"].secret), "survey", "nobody", day(999))
     forged = [token[:-1] + ("A" if token[-1] != "A" else "B"), token + "A", "x", "v1...", other, wrong_purpose, unknown]
     statuses = {one: (await advocacy.post(f"{base}/{one}", score=9)).status_code for one in forged}
     assert statuses == dict.fromkeys(forged, 404)
@@ -132,7 +134,7 @@ async def test_what_makes_no_sense_is_noted_with_its_reason(advocacy: RunningAdv
     await advocacy.publish_stories(
         Story().stage(0, "adoption").fact(1, "nps_answered", "ann", score=77.0).stage(61, "expansion")
     )
-    found = {(one["kind"], one["reason"]) for one in await advocacy.road.pages("/advocacy/v1/notes", limit=1)}
+    found = {(one["kind"], one["reason"]) for one in await advocacy.services.pages("/advocacy/v1/notes", limit=1)}
     assert len(await advocacy.rows(note)) == len(found)
     assert ("fact_refused", "nps_answered: Please choose a number from 0 to 10.") in found
     assert ("survey_withheld", "day 60: no contact is known") in found
@@ -174,7 +176,7 @@ async def test_the_figures_are_those_one_gets_by_hand(advocacy: RunningAdvocacy)
     await advocacy.publish_stories(
         elsewhere.fact(1, "nps_answered", "x", score=9.0).fact(2, "nps_answered", "y", score=6.0)
     )
-    csat, nps = await advocacy.road.get("/advocacy/v1/surveys")
+    csat, nps = await advocacy.services.get("/advocacy/v1/surveys")
     assert (csat["name"], csat["score"], csat["sent"], csat["response"]) == ("csat", None, 0, None)
     assert nps["groups"] == {"promoter": 3, "passive": 1, "detractor": 2}
     assert (nps["sent"], nps["answered"], nps["imported"]) == (5, 4, 2)
@@ -190,7 +192,7 @@ async def test_the_figures_are_those_one_gets_by_hand(advocacy: RunningAdvocacy)
 
 async def test_below_five_answers_there_is_no_figure(advocacy: RunningAdvocacy) -> None:
     await advocacy.post(await invited(advocacy), score=10)
-    _, nps = await advocacy.road.get("/advocacy/v1/surveys")
+    _, nps = await advocacy.services.get("/advocacy/v1/surveys")
     assert (nps["groups"]["promoter"], nps["score"], nps["response"]) == (1, None, None)
 
 
@@ -200,26 +202,26 @@ async def test_answers_are_read_page_by_page_the_latest_first(advocacy: RunningA
         story.fact(number // 2, "nps_answered", f"u{number}", score=float(number), run=float(number))
     await advocacy.publish_stories(story)
     path = "/advocacy/v1/surveys/nps/answers"
-    items = await advocacy.road.pages(path, limit=3)
+    items = await advocacy.services.pages(path, limit=3)
     async with advocacy.database.snapshot() as read:
         stored = await read.scalar(select(func.count()).select_from(answer))
     assert len({one["id"] for one in items}) == len(items) == stored
     assert [one["at"] for one in items] == sorted((one["at"] for one in items), reverse=True)
     assert {one["group"] for one in items} == {"detractor"}
-    assert (await advocacy.road.http.get(path, params={"cursor": "WzEsMl0"})).status_code == 400
-    assert (await advocacy.road.http.get("/advocacy/v1/surveys/npps/answers")).status_code == 404
-    assert (await advocacy.road.http.get("/advocacy/v1/surveys/%00/answers")).status_code == 422
+    assert (await advocacy.services.http.get(path, params={"cursor": "WzEsMl0"})).status_code == 400
+    assert (await advocacy.services.http.get("/advocacy/v1/surveys/npps/answers")).status_code == 404
+    assert (await advocacy.services.http.get("/advocacy/v1/surveys/%00/answers")).status_code == 422
 
 
 async def test_rest_takes_a_key_and_pages_do_not(advocacy: RunningAdvocacy) -> None:
     for path in ("surveys", "surveys/nps/answers", "referrals", "advocates", "asks", "ledger", "notes", "parked"):
-        assert (await advocacy.get(f"{advocacy.road.url}/advocacy/v1/{path}")).status_code == 401
+        assert (await advocacy.get(f"{advocacy.services.url}/advocacy/v1/{path}")).status_code == 401
 
 
 async def test_a_message_nobody_can_read_is_parked_and_shown(advocacy: RunningAdvocacy) -> None:
-    await advocacy.road.assembly.contexts["advocacy"].bus.publish(LIFECYCLE.name, [ProducerRecord(b"acme", b"{}")])
-    await advocacy.road.wait_until_idle()
-    (shown,) = await advocacy.road.pages("/advocacy/v1/parked")
+    await advocacy.services.assembly.contexts["advocacy"].bus.publish(LIFECYCLE.name, [ProducerRecord(b"acme", b"{}")])
+    await advocacy.services.wait_until_idle()
+    (shown,) = await advocacy.services.pages("/advocacy/v1/parked")
     assert (shown["reason"], shown["body"]) == ("not_the_contract", "{}")
 
 

@@ -1,4 +1,4 @@
-"""Before which console do these tests sit? One road for the tests of a file; each test has a browser of its own."""
+"""Fixtures: one console with running services for the tests of a file; each test has a browser of its own."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -8,12 +8,12 @@ import pytest_asyncio
 
 from shared.settings import Settings
 from tests.conftest import embedded
-from tests.journey.road import Road
+from tests.journey.services import RunningServices
 from tests.service.console.make import Browser, browser, site
 
 
 class Site(NamedTuple):
-    road: Road
+    services: RunningServices
     settings: Settings
 
 

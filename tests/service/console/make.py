@@ -1,4 +1,4 @@
-"""What do the console's tests need? A browser that keeps cookies and says where its forms come from."""
+"""Builders for the console's tests: a browser with cookies and an origin, running services, and stubs of them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from shared.clock import SystemClock
 from shared.keys import Credentials, Keys, credentials
 from shared.service.context import ServiceContext
 from shared.settings import Settings
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import group, track
 
 HOSTILE = "a/<script>alert(1)</script>?x=1#\"'&"
@@ -25,9 +25,9 @@ ADMIN = "wm_admin_0123456789abcdef"
 
 
 class Browser(NamedTuple):
-    """A person at the console of a running road."""
+    """A person at the console of running services."""
 
-    road: Road
+    services: RunningServices
     keys: Credentials
     http: httpx2.AsyncClient
 
@@ -42,26 +42,26 @@ class Browser(NamedTuple):
         return answer.text
 
     async def post(self, path: str, origin: str | None = None, **fields: Any) -> httpx2.Response:
-        return await self.http.post(path, data=fields, headers={"Origin": origin or self.road.url})
+        return await self.http.post(path, data=fields, headers={"Origin": origin or self.services.url})
 
 
 @asynccontextmanager
-async def site(settings: Settings, names: list[str] | None = None) -> AsyncIterator[Road]:
-    """The embedded road, with some accounts on it when it is whole."""
-    async with road(settings, names) as running:
+async def site(settings: Settings, names: list[str] | None = None) -> AsyncIterator[RunningServices]:
+    """The embedded services, with some accounts when all of them run."""
+    async with run_services(settings, names) as running:
         if names is None:
-            await told(running)
+            await seed_accounts(running)
         yield running
 
 
 @asynccontextmanager
-async def browser(running: Road, settings: Settings) -> AsyncIterator[Browser]:
+async def browser(running: RunningServices, settings: Settings) -> AsyncIterator[Browser]:
     """Somebody before a running console who is not signed in."""
     async with httpx2.AsyncClient(base_url=running.url, timeout=30) as http:
         yield Browser(running, credentials(settings.data), http)
 
 
-async def told(running: Road) -> None:
+async def seed_accounts(running: RunningServices) -> None:
     """An account, and two with names made to hurt; an answer with a comment; a record that is no event."""
     events = [
         named(BOB, "Bob & Sons"),
@@ -97,7 +97,7 @@ def address(account: str) -> str:
 
 
 @asynccontextmanager
-async def alone(settings: Settings, services: Services | None = None) -> AsyncIterator[httpx2.AsyncClient]:
+async def console_alone(settings: Settings, services: Services | None = None) -> AsyncIterator[httpx2.AsyncClient]:
     """The console by itself, and somebody signed in there: it uses neither database nor log, so it is given none."""
     nothing: Any = None
     context = ServiceContext(
@@ -110,8 +110,8 @@ async def alone(settings: Settings, services: Services | None = None) -> AsyncIt
         yield http
 
 
-class Says(Services):
-    """Services that all answer with the same, whatever they are asked."""
+class StubServices(Services):
+    """Services that give the same answer to every request."""
 
     def __init__(self, settings: Settings, answer: Any, status: int = 200) -> None:
         super().__init__(settings)

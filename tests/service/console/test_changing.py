@@ -1,4 +1,4 @@
-"""What can be changed from the console, and what is never changed by looking?"""
+"""Changes from the console: only forms of an admin change anything, looking never does."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from tests.conftest import embedded
-from tests.service.console.make import BOB, Browser, Says, address, alone
+from tests.service.console.make import BOB, Browser, StubServices, address, console_alone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def everything(admin: Browser) -> list[Any]:
     paths = ("lifecycle/v1/accounts", "notify/v1/outbox", "notify/v1/mode", "advocacy/v1/surveys", "ingest/v1/parked")
-    return [await admin.road.get(f"/{path}") for path in paths]
+    return [await admin.services.get(f"/{path}") for path in paths]
 
 
 async def test_looking_at_every_page_changes_nothing(admin: Browser):
@@ -32,7 +32,7 @@ async def test_what_a_form_does_cannot_be_done_by_a_link(admin: Browser):
 async def test_an_admin_goes_live_after_a_question_and_back(admin: Browser):
     question = await admin.page("/console/mode?to=live")
     assert "Go live?" in question
-    assert (await admin.road.get("/notify/v1/mode"))["mode"] == "preview"
+    assert (await admin.services.get("/notify/v1/mode"))["mode"] == "preview"
     assert (await admin.post("/console/mode", mode="live")).headers["location"] == "/console/outbox"
     assert "messages leave the house" in await admin.page("/console/outbox")
     await admin.post("/console/mode", mode="preview")
@@ -40,11 +40,11 @@ async def test_an_admin_goes_live_after_a_question_and_back(admin: Browser):
 
 
 async def test_a_parked_record_is_shown_with_its_reason_and_tried_again(admin: Browser):
-    [parked] = (await admin.road.get("/ingest/v1/parked"))["items"]
+    [parked] = (await admin.services.get("/ingest/v1/parked"))["items"]
     text = await admin.page("/console/parked")
     assert parked["reason"].replace("_", " ") in text
     assert (await admin.post("/console/parked/redrive", ids=[parked["id"]])).status_code == 303
-    await admin.road.wait_until_idle()
+    await admin.services.wait_until_idle()
 
 
 async def test_what_the_service_refuses_is_said(admin: Browser):
@@ -59,7 +59,7 @@ async def test_what_the_service_refuses_is_said(admin: Browser):
 async def test_a_delivery_shows_its_text_and_frames_its_html(tmp_path: Path, history: bool, releasable: bool):
     mail = {"status": "previewed", "subject": "Hi & hello", "text": "a <b>", "html": "<p>a", "history": history}
     settings = embedded(tmp_path)
-    async with alone(settings, Says(settings, mail)) as http:
+    async with console_alone(settings, StubServices(settings, mail)) as http:
         text = (await http.get("/console/outbox/d%2F1")).text
         framed = await http.get("/console/outbox/d1/mail")
         listed = await http.get("/console/outbox/d1")
@@ -74,7 +74,7 @@ async def test_a_delivery_shows_its_text_and_frames_its_html(tmp_path: Path, his
 
 async def test_releasing_and_closing_ask_notify_and_come_back(tmp_path: Path):
     settings = embedded(tmp_path)
-    async with alone(settings, Says(settings, {"status": "pending"})) as http:
+    async with console_alone(settings, StubServices(settings, {"status": "pending"})) as http:
         released = await http.post("/console/outbox/d1/release")
         closed = await http.post("/console/tasks/t1/done")
     assert released.headers["location"] == "/console/outbox/d1"

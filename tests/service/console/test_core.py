@@ -1,4 +1,4 @@
-"""What do the console's pure functions make of answers?"""
+"""The console's pure functions over the services' answers."""
 
 import pytest
 

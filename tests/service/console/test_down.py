@@ -1,4 +1,4 @@
-"""What is shown when a service does not answer, or answers with something else?"""
+"""Pages while a service does not answer, or answers with something unexpected."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from deploy.servers.ports import free_port
 from tests.conftest import embedded
-from tests.service.console.make import Says, alone, browser, site
+from tests.service.console.make import StubServices, browser, console_alone, site
 
 PAGES = (
     "",
@@ -51,7 +51,7 @@ async def test_pages_of_services_that_are_down_say_so(tmp_path: Path):
 async def test_with_every_service_gone_every_page_still_answers(tmp_path: Path):
     nowhere = f"http://127.0.0.1:{free_port()}"
     urls = {f"{name}_url": nowhere for name in ("ingest", "lifecycle", "notify", "advocacy")}
-    async with alone(embedded(tmp_path).model_copy(update=urls)) as http:
+    async with console_alone(embedded(tmp_path).model_copy(update=urls)) as http:
         for page in PAGES:
             answer = await http.get(f"/console/{page}")
             assert answer.status_code == 200
@@ -64,7 +64,7 @@ async def test_with_every_service_gone_every_page_still_answers(tmp_path: Path):
 @pytest.mark.parametrize("odd", ODD, ids=str)
 async def test_answers_that_are_not_as_expected_never_break_a_page(tmp_path: Path, odd: Any):
     settings = embedded(tmp_path)
-    async with alone(settings, Says(settings, odd)) as http:
+    async with console_alone(settings, StubServices(settings, odd)) as http:
         for page in PAGES:
             answer = await http.get(f"/console/{page}")
             assert answer.status_code == 200, page
@@ -73,7 +73,7 @@ async def test_answers_that_are_not_as_expected_never_break_a_page(tmp_path: Pat
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 async def test_what_a_service_answers_instead_stands_on_the_page(tmp_path: Path, status: int):
     settings = embedded(tmp_path)
-    async with alone(settings, Says(settings, {"detail": "<not now>"}, status)) as http:
+    async with console_alone(settings, StubServices(settings, {"detail": "<not now>"}, status)) as http:
         for page in PAGES:
             answer = await http.get(f"/console/{page}")
             assert answer.status_code == 200, page

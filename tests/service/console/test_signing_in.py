@@ -1,4 +1,4 @@
-"""Who gets in, and what does every answer carry?"""
+"""Authentication of the console: who gets in, and the headers of every answer."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from tests.conftest import embedded
-from tests.service.console.make import ADMIN, Browser, alone
+from tests.service.console.make import ADMIN, Browser, console_alone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGES = (
@@ -44,7 +44,7 @@ async def test_a_read_key_gets_in_sees_no_buttons_and_changes_nothing(visitor: B
     assert "Go live" not in await reader.page("/console/outbox")
     refused = await reader.post("/console/mode", mode="live")
     assert refused.status_code == 403
-    assert (await reader.road.get("/notify/v1/mode"))["mode"] == "preview"
+    assert (await reader.services.get("/notify/v1/mode"))["mode"] == "preview"
 
 
 async def test_after_signing_in_one_is_where_one_wanted_to_be(visitor: Browser):
@@ -77,7 +77,7 @@ async def test_a_changed_cookie_does_not_get_in(admin: Browser):
     token = admin.http.cookies["waymark_console"]
     version, kid, payload, mac = token.split(".")
     for forged in (f"{version}.{kid}.{payload[:-2]}AA.{mac}", f"{version}.{kid}.{payload}.{mac[:-2]}AA", "x", ""):
-        async with httpx2.AsyncClient(base_url=admin.road.url, cookies={"waymark_console": forged}) as thief:
+        async with httpx2.AsyncClient(base_url=admin.services.url, cookies={"waymark_console": forged}) as thief:
             assert (await thief.get("/console/")).status_code == 303
 
 
@@ -94,7 +94,7 @@ async def test_the_ready_link_signs_in_and_leaves_the_key_out_of_the_address(vis
 
 
 async def test_the_ready_link_works_on_loopback_only(tmp_path: Path):
-    async with alone(embedded(tmp_path).model_copy(update={"host": "0.0.0.0"})) as http:  # noqa: S104
+    async with console_alone(embedded(tmp_path).model_copy(update={"host": "0.0.0.0"})) as http:  # noqa: S104
         answer = await http.get(f"/console/enter?key={ADMIN}")
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
@@ -104,7 +104,7 @@ async def test_a_form_from_elsewhere_does_nothing(admin: Browser):
     for headers in ({}, {"Origin": "null"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}):
         answer = await admin.http.post("/console/mode", data={"mode": "live"}, headers=headers)
         assert answer.status_code == 403
-    assert (await admin.road.get("/notify/v1/mode"))["mode"] == "preview"
+    assert (await admin.services.get("/notify/v1/mode"))["mode"] == "preview"
 
 
 async def test_every_answer_carries_the_strict_policy(admin: Browser):

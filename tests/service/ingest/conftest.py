@@ -1,4 +1,4 @@
-"""Which ingest do these tests run? Either deployment where the log matters, one process where HTTP is enough."""
+"""Fixtures: ingest on either deployment where the log matters, embedded where HTTP is enough."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Deployment, embedded
-from tests.service.ingest.make import Site, running
+from tests.service.ingest.make import RunningIngest, running
 
 
 @pytest.fixture
-async def site(deployment: Deployment) -> AsyncIterator[Site]:
+async def ingest(deployment: Deployment) -> AsyncIterator[RunningIngest]:
     async with running(deployment.settings) as found:
         yield found
 
 
 @pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Site]:
+async def embedded_ingest(tmp_path: Path) -> AsyncIterator[RunningIngest]:
     async with running(embedded(tmp_path)) as found:
         yield found

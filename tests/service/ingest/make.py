@@ -1,4 +1,4 @@
-"""What do the tests of ingest stand on? The real service, posted to by HTTP, read through the log."""
+"""Builders for ingest's tests: the running service, posted to by HTTP, read through the log."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -35,7 +35,7 @@ class FromTheStart:
         pass
 
 
-class Site:
+class RunningIngest:
     """A running ingest: what is posted to it, and what came of that."""
 
     def __init__(self, settings: Settings, assembly: Assembly, clock: FakeClock, client: httpx2.AsyncClient) -> None:
@@ -95,12 +95,12 @@ class Site:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Site]:
+async def running(settings: Settings) -> AsyncIterator[RunningIngest]:
     """Ingest alone, reached without a socket."""
     await asyncio.to_thread(migrations.migrate, settings, [GROUP])
     clock = FakeClock()
     async with assembled(settings, [GROUP], clock) as assembly, connected(assembly.app) as client:
-        yield Site(settings, assembly, clock, client)
+        yield RunningIngest(settings, assembly, clock, client)
 
 
 @asynccontextmanager

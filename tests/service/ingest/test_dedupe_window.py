@@ -1,4 +1,4 @@
-"""For how long is a duplicate one? At least seven days, whichever day of the week it is, and not for ever."""
+"""The dedupe window: a duplicate is one for at least seven days, whichever day of the week it is, and not for ever."""
 
 from datetime import timedelta
 
@@ -11,40 +11,40 @@ from shared.bus.tables import dead_letter
 from tests.conftest import Deployment
 from tests.make import NOON
 from tests.make import migrated_storage as store_of
-from tests.service.ingest.make import ANN, Site, facts
+from tests.service.ingest.make import ANN, RunningIngest, facts
 
 DAY = timedelta(days=1)
 
 
 @pytest.mark.parametrize("day", range(7))
-async def test_seven_days_later_it_is_still_a_duplicate(door: Site, day: int) -> None:
-    door.clock.move(day * DAY)
-    await door.post(ANN | {"messageId": "1"})
-    assert len(await door.published()) == 1
+async def test_seven_days_later_it_is_still_a_duplicate(embedded_ingest: RunningIngest, day: int) -> None:
+    embedded_ingest.clock.move(day * DAY)
+    await embedded_ingest.post(ANN | {"messageId": "1"})
+    assert len(await embedded_ingest.published()) == 1
     for _ in range(7):
-        door.clock.move(DAY)
-        await door.post(ANN | {"messageId": "1"}, ANN | {"messageId": f"at {door.clock.now()}"})
-    assert len(await door.published()) == 8
+        embedded_ingest.clock.move(DAY)
+        await embedded_ingest.post(ANN | {"messageId": "1"}, ANN | {"messageId": f"at {embedded_ingest.clock.now()}"})
+    assert len(await embedded_ingest.published()) == 8
 
 
-async def test_after_two_weeks_it_is_forgotten(site: Site) -> None:
-    await site.post(ANN | {"messageId": "1"})
-    await site.published()
-    site.clock.move(14 * DAY)
-    await site.post(ANN | {"messageId": "2"})
-    await site.published()
-    async with site.context.database.snapshot() as read:
+async def test_after_two_weeks_it_is_forgotten(ingest: RunningIngest) -> None:
+    await ingest.post(ANN | {"messageId": "1"})
+    await ingest.published()
+    ingest.clock.move(14 * DAY)
+    await ingest.post(ANN | {"messageId": "2"})
+    await ingest.published()
+    async with ingest.context.database.snapshot() as read:
         kept = [await read.scalar(select(func.count()).select_from(table)) for table in dedupe_keys]
     assert sorted(kept) == [0, 1]
 
 
-async def test_a_clock_that_goes_back_forgets_nothing(site: Site) -> None:
-    await site.post(ANN | {"messageId": "1"})
-    await site.published()
+async def test_a_clock_that_goes_back_forgets_nothing(ingest: RunningIngest) -> None:
+    await ingest.post(ANN | {"messageId": "1"})
+    await ingest.published()
     for step in (-8 * DAY, 8 * DAY, -DAY, 8 * DAY):
-        site.clock.move(step)
-        await site.post(ANN | {"messageId": "1"})
-        assert len(await site.published()) == 1
+        ingest.clock.move(step)
+        await ingest.post(ANN | {"messageId": "1"})
+        assert len(await ingest.published()) == 1
 
 
 async def test_old_and_new_keys_mixed_are_told_apart(deployment: Deployment) -> None:
@@ -61,13 +61,13 @@ async def test_old_and_new_keys_mixed_are_told_apart(deployment: Deployment) -> 
             assert await store.insert_new_keys(tx, keys, 4, NOON + 7 * DAY) == set()
 
 
-async def test_what_is_redriven_first_thing_in_a_week_is_remembered(door: Site) -> None:
-    await door.post(ANN | {"messageId": "1", "event": ""})
-    (bad,) = await door.parked()
-    async with door.context.database.transaction() as tx:
+async def test_what_is_redriven_first_thing_in_a_week_is_remembered(embedded_ingest: RunningIngest) -> None:
+    await embedded_ingest.post(ANN | {"messageId": "1", "event": ""})
+    (bad,) = await embedded_ingest.parked()
+    async with embedded_ingest.context.database.transaction() as tx:
         good = bad["body"].replace('"event":""', '"event":"x"').encode()
         await tx.run(update(dead_letter).where(dead_letter.c.id == bad["id"]).values(value=good))
-    door.clock.move(7 * DAY)
-    await door.redrive(bad["id"])
-    await door.post(ANN | {"messageId": "1"})
-    assert facts(await door.published()) == [("1", "acme")]
+    embedded_ingest.clock.move(7 * DAY)
+    await embedded_ingest.redrive(bad["id"])
+    await embedded_ingest.post(ANN | {"messageId": "1"})
+    assert facts(await embedded_ingest.published()) == [("1", "acme")]

@@ -1,4 +1,4 @@
-"""What is said when it cannot be taken now? 503 with the seconds after which to retry: nothing is lost, nothing is double."""
+"""Refusals for now: 503 and 429 with the seconds after which to retry; nothing is lost, nothing is double."""
 
 import asyncio
 from collections.abc import Sequence
@@ -76,18 +76,20 @@ async def test_a_log_that_refuses_is_answered_with_when_to_retry(
 async def test_a_database_that_is_down_is_not_our_error(
     request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres
 ) -> None:
-    async with running(scaled(request, tmp_path)) as site:
+    async with running(scaled(request, tmp_path)) as ingest:
         postgres.stop("immediate")
         try:
-            listed = await site.client.get("/ingest/v1/parked", headers=bearer(site.keys.read))
+            listed = await ingest.client.get("/ingest/v1/parked", headers=bearer(ingest.keys.read))
             body = {"ids": ["00000000-0000-0000-0000-000000000000"]}
-            redriven = await site.client.post("/ingest/v1/parked/redrive", json=body, headers=bearer(site.keys.admin))
-            taken = await site.post(ANN | {"messageId": "meanwhile"})
+            redriven = await ingest.client.post(
+                "/ingest/v1/parked/redrive", json=body, headers=bearer(ingest.keys.admin)
+            )
+            taken = await ingest.post(ANN | {"messageId": "meanwhile"})
         finally:
             await asyncio.to_thread(postgres.start)
         assert [answer.status_code for answer in (listed, redriven, taken)] == [503, 503, 200]
         assert (listed.headers["retry-after"], listed.json()["code"]) == ("5", "unavailable")
-        assert [event.id for event in await site.published()] == ["meanwhile"]
+        assert [event.id for event in await ingest.published()] == ["meanwhile"]
 
 
 @pytest.mark.parametrize("timeouts", [BodyTimeouts(piece=0.2), BodyTimeouts(whole=0.2)])

@@ -1,4 +1,4 @@
-"""What comes of posted events? Exactly what `usage.v1` says, on either deployment."""
+"""From posted events to `usage.v1`, on either deployment."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from shared.contracts.topics import USAGE_RAW
 from shared.contracts.usage import UsageEvent
 from tests import make
 from tests.make import NOON
-from tests.service.ingest.make import ANN, Site, at, facts
+from tests.service.ingest.make import ANN, RunningIngest, at, facts
 
 HOUR = timedelta(hours=1)
 
@@ -23,31 +23,31 @@ def group(account: str, ago: timedelta = timedelta(0), number: str = "g") -> dic
     return make.group(account, at=NOON - ago, messageId=number)
 
 
-async def test_a_posted_event_is_published_as_it_was_meant(site: Site) -> None:
+async def test_a_posted_event_is_published_as_it_was_meant(ingest: RunningIngest) -> None:
     sent = track("Export", ago=HOUR, properties={"rows": 7}) | {"context": {"groupId": "acme"}}
-    await site.post(sent, sentAt=at(NOON))
+    await ingest.post(sent, sentAt=at(NOON))
     wanted = UsageEvent(
         "Export", "acme", "track", "Export", NOON - HOUR, NOON, "default", "ann", msgspec.Raw(b'{"rows":7}')
     )
-    (found,) = await site.published()
+    (found,) = await ingest.published()
     assert msgspec.json.encode(found) == msgspec.json.encode(wanted)
 
 
-async def test_history_keeps_its_name_and_its_time(site: Site) -> None:
-    await site.post(track("old", groupId="acme") | {"timestamp": "2013-02-28T00:00:00Z"}, history="import-1")
-    (found,) = await site.published()
+async def test_history_keeps_its_name_and_its_time(ingest: RunningIngest) -> None:
+    await ingest.post(track("old", groupId="acme") | {"timestamp": "2013-02-28T00:00:00Z"}, history="import-1")
+    (found,) = await ingest.published()
     assert (found.history, found.at.isoformat()) == ("import-1", "2013-02-28T00:00:00+00:00")
 
 
-async def test_a_bad_event_of_three_is_parked_and_the_others_published(site: Site) -> None:
-    await site.post(ANN | {"messageId": "1"}, ANN | {"messageId": "2", "event": ""}, ANN | {"messageId": "3"})
-    assert facts(await site.published()) == [("1", "acme"), ("3", "acme")]
-    (one,) = await site.parked()
+async def test_a_bad_event_of_three_is_parked_and_the_others_published(ingest: RunningIngest) -> None:
+    await ingest.post(ANN | {"messageId": "1"}, ANN | {"messageId": "2", "event": ""}, ANN | {"messageId": "3"})
+    assert facts(await ingest.published()) == [("1", "acme"), ("3", "acme")]
+    (one,) = await ingest.parked()
     assert (one["reason"], one["about"]) == ("no_event_name", "")
     assert msgspec.json.decode(one["body"])["messageId"] == "2"
 
 
-async def test_nothing_anybody_sends_stops_the_reader(site: Site) -> None:
+async def test_nothing_anybody_sends_stops_the_reader(ingest: RunningIngest) -> None:
     poison = [
         b"\xff",
         b"",
@@ -62,45 +62,45 @@ async def test_nothing_anybody_sends_stops_the_reader(site: Site) -> None:
         b'{"type":"track","event":"x","userId":"a","properties":{"a":1e999}}',
         b'{"type":"track","event":"x","groupId":"acme","properties":{"a":"%s"}}' % (b"y" * 1024 * 1024),
     ]
-    await site.context.bus.publish(USAGE_RAW.name, [ProducerRecord(b"", value) for value in poison])
-    await site.context.bus.publish(
+    await ingest.context.bus.publish(USAGE_RAW.name, [ProducerRecord(b"", value) for value in poison])
+    await ingest.context.bus.publish(
         USAGE_RAW.name, [ProducerRecord(b"k", b"{}", meta) for meta in (b"{", b"\xff", b'{"source":5}')]
     )
-    await site.post(ANN | {"messageId": "after"})
-    assert facts(await site.published()) == [("after", "acme")]
-    assert len(await site.parked()) == len(poison) + 3
-    assert {one["reason"] for one in await site.parked()} >= {"bad_json", "too_deep", "nul_character", "too_large"}
+    await ingest.post(ANN | {"messageId": "after"})
+    assert facts(await ingest.published()) == [("after", "acme")]
+    assert len(await ingest.parked()) == len(poison) + 3
+    assert {one["reason"] for one in await ingest.parked()} >= {"bad_json", "too_deep", "nul_character", "too_large"}
 
 
-async def test_a_record_of_a_products_own_producer_takes_the_same_road(site: Site) -> None:
+async def test_a_record_of_a_products_own_producer_takes_the_same_road(ingest: RunningIngest) -> None:
     value = msgspec.json.encode(ANN | {"messageId": "1", "timestamp": at(NOON)})
-    await site.context.bus.publish(USAGE_RAW.name, [ProducerRecord(b"acme", value), ProducerRecord(b"acme", value)])
-    (found,) = await site.published()
+    await ingest.context.bus.publish(USAGE_RAW.name, [ProducerRecord(b"acme", value), ProducerRecord(b"acme", value)])
+    (found,) = await ingest.published()
     assert (found.id, found.account, found.source, found.at) == ("1", "acme", "kafka", NOON)
 
 
-async def test_duplicates_are_dropped_wherever_they_come(site: Site) -> None:
+async def test_duplicates_are_dropped_wherever_they_come(ingest: RunningIngest) -> None:
     one, two, three = (ANN | {"messageId": str(n)} for n in (1, 2, 3))
-    await site.post(one, one, two)
-    assert len(await site.published()) == 2
-    await site.post(two, three, one)
-    await site.post(three)
-    assert facts(await site.published()) == [("1", "acme"), ("2", "acme"), ("3", "acme")]
+    await ingest.post(one, one, two)
+    assert len(await ingest.published()) == 2
+    await ingest.post(two, three, one)
+    await ingest.post(three)
+    assert facts(await ingest.published()) == [("1", "acme"), ("2", "acme"), ("3", "acme")]
 
 
-async def test_an_account_is_found_by_the_users_latest_group(site: Site) -> None:
-    await site.post(group("acme", ago=2 * HOUR))
-    await site.published()
-    await site.post(track("first"))
-    await site.published()
-    await site.post(group("beta", ago=HOUR, number="g2"))
-    await site.published()
-    await site.post(track("second"))
-    await site.published()
-    await site.post(group("late", ago=3 * HOUR, number="g3"))
-    await site.published()
-    await site.post(track("third"))
-    found = sorted(facts(await site.published()))
+async def test_an_account_is_found_by_the_users_latest_group(ingest: RunningIngest) -> None:
+    await ingest.post(group("acme", ago=2 * HOUR))
+    await ingest.published()
+    await ingest.post(track("first"))
+    await ingest.published()
+    await ingest.post(group("beta", ago=HOUR, number="g2"))
+    await ingest.published()
+    await ingest.post(track("second"))
+    await ingest.published()
+    await ingest.post(group("late", ago=3 * HOUR, number="g3"))
+    await ingest.published()
+    await ingest.post(track("third"))
+    found = sorted(facts(await ingest.published()))
     assert found == [
         ("first", "acme"),
         ("g", "acme"),
@@ -111,38 +111,40 @@ async def test_an_account_is_found_by_the_users_latest_group(site: Site) -> None
     ]
 
 
-async def test_what_came_before_the_account_was_known_waits_and_is_taken_up_once_in_order(site: Site) -> None:
-    await site.post(track("c", ago=HOUR), track("a", ago=3 * HOUR), track("b", ago=2 * HOUR), track("x", user="bob"))
-    assert await site.published() == []
-    assert {(one["reason"], one["about"]) for one in await site.parked()} == {
+async def test_what_came_before_the_account_was_known_waits_and_is_taken_up_once_in_order(
+    ingest: RunningIngest,
+) -> None:
+    await ingest.post(track("c", ago=HOUR), track("a", ago=3 * HOUR), track("b", ago=2 * HOUR), track("x", user="bob"))
+    assert await ingest.published() == []
+    assert {(one["reason"], one["about"]) for one in await ingest.parked()} == {
         ("no_account", "ann"),
         ("no_account", "bob"),
     }
 
-    await site.post(group("acme"))
-    assert facts(await site.published()) == [(name, "acme") for name in "gabc"]
-    assert [one["about"] for one in await site.parked()] == ["bob"]
+    await ingest.post(group("acme"))
+    assert facts(await ingest.published()) == [(name, "acme") for name in "gabc"]
+    assert [one["about"] for one in await ingest.parked()] == ["bob"]
 
-    await site.post(group("acme", number="g2"), track("a", ago=3 * HOUR))
-    assert facts(await site.published()) == [(name, "acme") for name in ("g", "a", "b", "c", "g2")]
+    await ingest.post(group("acme", number="g2"), track("a", ago=3 * HOUR))
+    assert facts(await ingest.published()) == [(name, "acme") for name in ("g", "a", "b", "c", "g2")]
 
 
-async def test_an_alias_brings_what_its_user_did_before(site: Site) -> None:
+async def test_an_alias_brings_what_its_user_did_before(ingest: RunningIngest) -> None:
     alias = {"type": "alias", "previousId": "anon", "userId": "ann", "messageId": "alias", "timestamp": at(NOON)}
-    await site.post(track("before", user="anon"))
-    await site.published()
-    await site.post(alias)
-    assert await site.published() == []
-    await site.post(group("acme"))
-    assert facts(await site.published()) == [(name, "acme") for name in ("g", "alias", "before")]
-    await site.post(track("after", user="anon"))
-    assert facts(await site.published())[-1] == ("after", "acme")
+    await ingest.post(track("before", user="anon"))
+    await ingest.published()
+    await ingest.post(alias)
+    assert await ingest.published() == []
+    await ingest.post(group("acme"))
+    assert facts(await ingest.published()) == [(name, "acme") for name in ("g", "alias", "before")]
+    await ingest.post(track("after", user="anon"))
+    assert facts(await ingest.published())[-1] == ("after", "acme")
 
 
-async def test_more_can_wait_for_one_user_than_a_statement_has_parameters(door: Site) -> None:
+async def test_more_can_wait_for_one_user_than_a_statement_has_parameters(embedded_ingest: RunningIngest) -> None:
     waiting = [track(str(n)) for n in range(33_000)]
-    await door.post(*waiting[:16_500])
-    await door.post(*waiting[16_500:])
-    await door.post(group("acme"))
-    assert len(await door.published()) == 33_001
-    assert await door.parked() == []
+    await embedded_ingest.post(*waiting[:16_500])
+    await embedded_ingest.post(*waiting[16_500:])
+    await embedded_ingest.post(group("acme"))
+    assert len(await embedded_ingest.published()) == 33_001
+    assert await embedded_ingest.parked() == []

@@ -1,4 +1,4 @@
-"""Does an unmodified Segment SDK work against us, also when the first answer is lost?"""
+"""An unmodified Segment SDK against the capture API, also when the first answer is lost."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from services.ingest.http import CaptureApi
 from shared.bus.protocol import Bus, ProducerRecord
 from shared.failures import Retry
 from tests.make import NOON
-from tests.service.ingest.make import Site
+from tests.service.ingest.make import RunningIngest
 from tests.service.serving.make import listening
 
 DAY_BEFORE = NOON - timedelta(days=1)
@@ -48,11 +48,11 @@ def speak(key: str, port: int, *, gzip: bool) -> list[object]:
     return errors
 
 
-async def test_every_call_of_the_sdk_arrives(site: Site) -> None:
-    app = Starlette(routes=CaptureApi(site.context.bus, site.context.keys, site.context.clock).routes())
+async def test_every_call_of_the_sdk_arrives(ingest: RunningIngest) -> None:
+    app = Starlette(routes=CaptureApi(ingest.context.bus, ingest.context.keys, ingest.context.clock).routes())
     async with listening(app) as port:
-        assert await asyncio.to_thread(speak, site.keys.write, port, gzip=False) == []
-    found = {event.id: event for event in await site.published()}
+        assert await asyncio.to_thread(speak, ingest.keys.write, port, gzip=False) == []
+    found = {event.id: event for event in await ingest.published()}
     assert {name: (event.type, event.name) for name, event in found.items()} == {
         "group": ("group", ""),
         "identify": ("identify", ""),
@@ -68,13 +68,13 @@ async def test_every_call_of_the_sdk_arrives(site: Site) -> None:
     assert b'"rows": 7' in bytes(found["track"].properties)
 
 
-async def test_a_lost_answer_is_absorbed(door: Site) -> None:
-    bus = Forgetful(door.context.bus)
-    app = Starlette(routes=CaptureApi(bus, door.context.keys, door.context.clock).routes())  # type: ignore[arg-type]
+async def test_a_lost_answer_is_absorbed(embedded_ingest: RunningIngest) -> None:
+    bus = Forgetful(embedded_ingest.context.bus)
+    app = Starlette(routes=CaptureApi(bus, embedded_ingest.context.keys, embedded_ingest.context.clock).routes())  # type: ignore[arg-type]
     async with listening(app) as port:
-        assert await asyncio.to_thread(speak, door.keys.write, port, gzip=True) == []
+        assert await asyncio.to_thread(speak, embedded_ingest.keys.write, port, gzip=True) == []
     assert bus.asked >= 2
-    assert sorted(event.id for event in await door.published()) == [
+    assert sorted(event.id for event in await embedded_ingest.published()) == [
         "alias",
         "before",
         "group",
@@ -85,8 +85,12 @@ async def test_a_lost_answer_is_absorbed(door: Site) -> None:
     ]
 
 
-async def test_a_wrong_key_is_reported_at_once_and_not_retried(door: Site) -> None:
-    app = Starlette(routes=CaptureApi(door.context.bus, door.context.keys, door.context.clock).routes())
+async def test_a_wrong_key_is_reported_at_once_and_not_retried(embedded_ingest: RunningIngest) -> None:
+    app = Starlette(
+        routes=CaptureApi(
+            embedded_ingest.context.bus, embedded_ingest.context.keys, embedded_ingest.context.clock
+        ).routes()
+    )
     async with listening(app) as port, asyncio.timeout(20):
         errors = await asyncio.to_thread(speak, "a-key-nobody-knows", port, gzip=False)
     assert errors

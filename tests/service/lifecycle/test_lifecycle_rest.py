@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Deployment
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import NOON, FakeClock, eventually, track
 
 CLOCK_START = NOON
@@ -19,12 +19,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def on(deployment: Deployment, clock: FakeClock) -> AsyncIterator[Road]:
-    async with road(deployment.settings, ["ingest", "lifecycle"], clock) as running:
+async def on(deployment: Deployment, clock: FakeClock) -> AsyncIterator[RunningServices]:
+    async with run_services(deployment.settings, ["ingest", "lifecycle"], clock) as running:
         yield running
 
 
-async def used(on: Road, clock: FakeClock, *accounts: str) -> None:
+async def used(on: RunningServices, clock: FakeClock, *accounts: str) -> None:
     fields = {"at": clock.now(), "properties": {"feature": "reports"}}
     batch = [
         track("Feature Used", f"{name}-ann", name, messageId=f"{name}-{clock.now().isoformat()}", **fields)
@@ -34,7 +34,7 @@ async def used(on: Road, clock: FakeClock, *accounts: str) -> None:
     await on.wait_until_idle()
 
 
-async def test_accounts_come_page_by_page_and_filters_must_all_match(on: Road, clock: FakeClock) -> None:
+async def test_accounts_come_page_by_page_and_filters_must_all_match(on: RunningServices, clock: FakeClock) -> None:
     names = [f"acct{number:02}" for number in range(7)]
     await used(on, clock, *names)
     assert [one["id"] for one in await on.pages("/lifecycle/v1/accounts", limit=3)] == names
@@ -48,13 +48,13 @@ async def test_accounts_come_page_by_page_and_filters_must_all_match(on: Road, c
     ("query", "code"),
     [("stage=onbording", "unknown_stage"), ("flag=risky", "unknown_flag"), ("cursor=x", "bad_cursor")],
 )
-async def test_a_mistyped_filter_is_an_error_not_an_empty_list(on: Road, query: str, code: str) -> None:
+async def test_a_mistyped_filter_is_an_error_not_an_empty_list(on: RunningServices, query: str, code: str) -> None:
     answer = await on.http.get(f"/lifecycle/v1/accounts?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_one_account_tells_its_history_with_evidence(on: Road, clock: FakeClock) -> None:
+async def test_one_account_tells_its_history_with_evidence(on: RunningServices, clock: FakeClock) -> None:
     await used(on, clock, "a/b c")
     seen = await on.get("/lifecycle/v1/accounts/a%2Fb%20c")
     assert (seen["stage"], seen["milestones"].keys()) == ("onboarding", {"first_use"})
@@ -66,7 +66,7 @@ async def test_one_account_tells_its_history_with_evidence(on: Road, clock: Fake
     assert moved["evidence"]["events"][0]["id"] == f"a/b c-{CLOCK_START.isoformat()}"
 
 
-async def test_an_unknown_account_is_404_and_a_write_key_may_not_read(on: Road) -> None:
+async def test_an_unknown_account_is_404_and_a_write_key_may_not_read(on: RunningServices) -> None:
     assert (await on.http.get("/lifecycle/v1/accounts/nobody")).json()["code"] == "no_account"
     wrong = await on.http.get("/lifecycle/v1/funnel", headers={"Authorization": f"Bearer {on.write_key}"})
     assert (wrong.status_code, wrong.json()["code"]) == (403, "wrong_kind")
@@ -74,14 +74,16 @@ async def test_an_unknown_account_is_404_and_a_write_key_may_not_read(on: Road) 
     assert (none.status_code, none.json()["code"]) == (401, "no_key")
 
 
-async def test_the_funnel_counts_every_account_once(on: Road, clock: FakeClock) -> None:
+async def test_the_funnel_counts_every_account_once(on: RunningServices, clock: FakeClock) -> None:
     await used(on, clock, "one", "two")
     funnel = await on.get("/lifecycle/v1/funnel")
     assert funnel["accounts"] == sum(stage["accounts"] for stage in funnel["stages"]) == 2
     assert funnel["stages"][0]["stage"] == "onboarding"
 
 
-async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(on: Road, clock: FakeClock) -> None:
+async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(
+    on: RunningServices, clock: FakeClock
+) -> None:
     """No event comes; the wall clock moves on, and the timers look by themselves."""
     await used(on, clock, "quiet")
     clock.move(timedelta(days=40))

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Row, text
 
 from tests.conftest import scaled
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import eventually, migrated_storage
 from tests.service.serving.make import client
 
@@ -47,9 +47,9 @@ ASKED = [
 
 
 @pytest.fixture
-async def on(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Road]:
+async def on(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RunningServices]:
     settings = scaled(request, tmp_path)
-    async with road(settings, ["ingest", "lifecycle"]) as running:
+    async with run_services(settings, ["ingest", "lifecycle"]) as running:
         yield running
     async with migrated_storage(settings) as afterwards, afterwards.database.snapshot() as read:
         row = await read.first(OURS)
@@ -58,14 +58,14 @@ async def on(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ro
 
 
 @asynccontextmanager
-async def in_the_middle(on: Road) -> AsyncIterator[None]:
+async def in_the_middle(on: RunningServices) -> AsyncIterator[None]:
     """Whatever asks for these tables waits inside its transaction, until this ends."""
     async with on.assembly.contexts["lifecycle"].database.transaction() as tx:
         await tx.run(text(f"LOCK TABLE {', '.join(LOCKED)} IN ACCESS EXCLUSIVE MODE"))
         yield
 
 
-async def activity(on: Road) -> Row[Any]:
+async def activity(on: RunningServices) -> Row[Any]:
     """PostgreSQL shows it to each transaction as it was at its first look: hence a new one each time."""
     async with on.assembly.contexts["ingest"].database.snapshot() as read:
         row = await read.first(OURS)
@@ -73,14 +73,14 @@ async def activity(on: Road) -> Row[Any]:
     return row
 
 
-async def all_wait(on: Road) -> None:
+async def all_wait(on: RunningServices) -> None:
     async def so() -> bool:
         return bool((await activity(on)).waiting >= len(ASKED))
 
     await eventually(so)
 
 
-async def nothing_is_open(on: Road) -> None:
+async def nothing_is_open(on: RunningServices) -> None:
     """No connection is busy, there are no more than the pools keep, and the pools can still give all of them."""
 
     async def flat() -> bool:
@@ -92,7 +92,7 @@ async def nothing_is_open(on: Road) -> None:
     assert len(answers) == POOL * EACH * 2
 
 
-async def test_clients_that_go_away_leave_nothing_open(on: Road) -> None:
+async def test_clients_that_go_away_leave_nothing_open(on: RunningServices) -> None:
     port, key = int(on.url.rpartition(":")[2]), on.http.headers["Authorization"]
     for _ in range(ROUNDS):
         async with in_the_middle(on), AsyncExitStack() as clients:
@@ -104,7 +104,7 @@ async def test_clients_that_go_away_leave_nothing_open(on: Road) -> None:
     await nothing_is_open(on)
 
 
-async def test_requests_that_are_cut_off_leave_nothing_open(on: Road) -> None:
+async def test_requests_that_are_cut_off_leave_nothing_open(on: RunningServices) -> None:
     """As a process that stops cuts off its requests."""
     transport = httpx2.ASGITransport(app=on.assembly.app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://waymark", headers=on.http.headers) as http:
@@ -123,7 +123,7 @@ async def test_requests_that_are_cut_off_leave_nothing_open(on: Road) -> None:
 
 
 @pytest.mark.parametrize("sent", [0.0, 0.5])
-async def test_bodies_that_never_end_leave_nothing_open(on: Road, sent: float) -> None:
+async def test_bodies_that_never_end_leave_nothing_open(on: RunningServices, sent: float) -> None:
     port = int(on.url.rpartition(":")[2])
     for _ in range(ROUNDS * len(ASKED)):
         async with client(port) as leaving:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import embedded
-from tests.journey.road import Road, road
+from tests.journey.services import RunningServices, run_services
 from tests.make import NOON, FakeClock
 from waymark.assembly import WIRES
 
@@ -17,12 +17,12 @@ HOSTILE = ["acme/history", "two\nlines", "100%", "%2F", "a?b#c", "..", "naÃ¯ve â
 
 
 @pytest.fixture
-async def on(tmp_path: Path) -> AsyncIterator[Road]:
-    async with road(embedded(tmp_path), list(WIRES), FakeClock(NOON)) as running:
+async def on(tmp_path: Path) -> AsyncIterator[RunningServices]:
+    async with run_services(embedded(tmp_path), list(WIRES), FakeClock(NOON)) as running:
         yield running
 
 
-async def use(on: Road, *accounts: str) -> None:
+async def use(on: RunningServices, *accounts: str) -> None:
     """One event of each account."""
     batch = [
         {
@@ -40,7 +40,7 @@ async def use(on: Road, *accounts: str) -> None:
     await on.wait_until_idle()
 
 
-async def resources(on: Road) -> AsyncIterator[tuple[str, str, set[str]]]:
+async def resources(on: RunningServices) -> AsyncIterator[tuple[str, str, set[str]]]:
     """Method, path and query parameters of every JSON resource, as the running services describe them."""
     for service in sorted(WIRES.keys() - {"console"}):
         for path, methods in (await on.get(f"/{service}/openapi.json"))["paths"].items():
@@ -50,7 +50,9 @@ async def resources(on: Road) -> AsyncIterator[tuple[str, str, set[str]]]:
                     yield method.upper(), f"/{service}{re.sub('{[^}]+}', 'x', path)}", known
 
 
-async def test_every_resource_refuses_a_query_parameter_that_it_does_not_have_and_names_those_it_has(on: Road) -> None:
+async def test_every_resource_refuses_a_query_parameter_that_it_does_not_have_and_names_those_it_has(
+    on: RunningServices,
+) -> None:
     seen = [one async for one in resources(on)]
     assert len({path.split("/")[1] for _, path, _ in seen}) == 4
     for method, path, known in seen:
@@ -64,18 +66,18 @@ async def test_every_resource_refuses_a_query_parameter_that_it_does_not_have_an
 @pytest.mark.parametrize(
     "asked", ["/lifecycle/v1/accounts?q=x", "/notify/v1/outbox?sort=at", "/lifecycle/v1/funnel?since=2026-01-01"]
 )
-async def test_a_search_that_does_not_exist_is_no_list_of_everything(on: Road, asked: str) -> None:
+async def test_a_search_that_does_not_exist_is_no_list_of_everything(on: RunningServices, asked: str) -> None:
     assert (await on.http.get(asked)).status_code == 422
 
 
-async def test_probes_and_hosted_pages_take_what_others_append(on: Road) -> None:
+async def test_probes_and_hosted_pages_take_what_others_append(on: RunningServices) -> None:
     for path in ("/lifecycle/livez", "/lifecycle/readyz", "/lifecycle/metrics"):
         assert (await on.http.get(f"{path}?from=balancer")).status_code == 200
     assert (await on.http.get("/advocacy/c/nobody?utm_source=mail")).status_code == 404
     assert (await on.http.get("/console/sign-in?utm_source=mail")).status_code == 200
 
 
-async def test_no_sub_resource_shadows_an_id(on: Road) -> None:
+async def test_no_sub_resource_shadows_an_id(on: RunningServices) -> None:
     await use(on, "acme", "acme/history")
     account = await on.get("/lifecycle/v1/accounts/acme%2Fhistory")
     assert account["id"] == "acme/history"
@@ -85,7 +87,7 @@ async def test_no_sub_resource_shadows_an_id(on: Road) -> None:
     assert {one["account"] for one in of_the_other["items"]} == {"acme/history"}
 
 
-async def test_every_id_has_a_resource_and_its_sub_resources(on: Road) -> None:
+async def test_every_id_has_a_resource_and_its_sub_resources(on: RunningServices) -> None:
     await use(on, *HOSTILE)
     for name in HOSTILE:
         there = f"/lifecycle/v1/accounts/{quote(name, safe='').replace('..', '%2E%2E')}"
@@ -94,7 +96,7 @@ async def test_every_id_has_a_resource_and_its_sub_resources(on: Road) -> None:
 
 
 @pytest.mark.parametrize("nobody", ["nobody", "acme%2Fhistory", "two%0Alines"])
-async def test_a_sub_resource_of_an_unknown_account_is_not_found(on: Road, nobody: str) -> None:
+async def test_a_sub_resource_of_an_unknown_account_is_not_found(on: RunningServices, nobody: str) -> None:
     await use(on, "acme")
     answer = await on.http.get(f"/lifecycle/v1/accounts/{nobody}/history")
     assert (answer.status_code, answer.json()["code"]) == (404, "no_account")
@@ -109,7 +111,7 @@ async def test_a_sub_resource_of_an_unknown_account_is_not_found(on: Road, nobod
         ("/advocacy/v1/surveys/two%0Alines/answers", "no_survey"),
     ],
 )
-async def test_an_unknown_id_is_said_to_be_unknown_whatever_is_in_it(on: Road, path: str, code: str) -> None:
+async def test_an_unknown_id_is_said_to_be_unknown_whatever_is_in_it(on: RunningServices, path: str, code: str) -> None:
     answer = await on.http.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, code)
 
@@ -127,7 +129,7 @@ def test_every_route_decodes_its_ids_in_the_same_way() -> None:
     assert found > 10
 
 
-async def test_what_only_grows_is_a_counter_named_total_and_what_moves_is_a_gauge(on: Road) -> None:
+async def test_what_only_grows_is_a_counter_named_total_and_what_moves_is_a_gauge(on: RunningServices) -> None:
     await use(on, "acme")
     kinds: dict[str, str] = {}
     for service in sorted(WIRES.keys()):

@@ -1,4 +1,4 @@
-"""How does a test run the whole road? Every service in this process, on either deployment, over real HTTP."""
+"""Running services: all of them, or some, in this process, on either deployment, over real HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +20,7 @@ from waymark.importing import ImportResult, Target, import_file
 from waymark.serving import served
 
 
-class Road(NamedTuple):
+class RunningServices(NamedTuple):
     """Running services, and a client that may read everything."""
 
     assembly: Assembly
@@ -57,9 +57,9 @@ class Road(NamedTuple):
 
 
 @asynccontextmanager
-async def road(
+async def run_services(
     settings: Settings, names: Sequence[str] | None = None, clock: Clock | None = None
-) -> AsyncIterator[Road]:
+) -> AsyncIterator[RunningServices]:
     """All services (or these), migrated and served on a free port."""
     names = list(WIRES) if names is None else list(names)
     await asyncio.to_thread(migrations.migrate, settings, names)
@@ -70,4 +70,4 @@ async def road(
         served(settings, names, clock or SystemClock()) as (assembly, _),
         httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {keys.admin}"}, timeout=30) as http,
     ):
-        yield Road(assembly, url, keys.write, http)
+        yield RunningServices(assembly, url, keys.write, http)

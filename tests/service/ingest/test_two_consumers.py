@@ -1,4 +1,4 @@
-"""Two processes at once: one parks a user's event while the other learns the user's account. Is the event left behind?"""
+"""Two processes at once: one parks a user's event while the other learns the user's account; no event is left behind."""
 
 import asyncio
 from pathlib import Path
