@@ -11,7 +11,7 @@ from services.ingest.http import CaptureApi
 from shared.bus.kafka import KafkaBus
 from shared.clock import SystemClock
 from shared.contracts.topics import USAGE_RAW
-from shared.keys import load
+from shared.keys import load_keys
 from shared.settings import Settings
 from waymark.serving import event_loop
 
@@ -21,7 +21,7 @@ async def main() -> None:
     settings = Settings()
     bus = KafkaBus(str(settings.bus_url).removeprefix("kafka://"), settings.topic_prefix)
     await bus.open([USAGE_RAW.name], settings.partitions)
-    keys, _ = load(settings)
+    keys, _ = load_keys(settings)
     app = Starlette(routes=CaptureApi(bus, keys, SystemClock()).routes())
     config = uvicorn.Config(
         app, port=settings.port, log_level="warning", access_log=False, server_header=False, lifespan="off"

@@ -1,4 +1,4 @@
-"""What time is it? The only place that asks the machine; everything else is told."""
+"""Clock: the only module that reads the machine's time; everything else takes it as an argument."""
 
 from datetime import UTC, datetime
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""May we call this address? The only module that calls out over HTTP: it never reaches where an operator did not mean to.
+"""Egress: the only module that calls out over HTTP. It reaches no address that the operator did not allow.
 
 A URL is resolved once, every address it resolves to is checked, and the connection goes to the checked address itself,
 so that a name cannot answer differently a moment later. Redirects are not followed, environment proxies not used.
@@ -16,7 +16,7 @@ from shared.networks import Address, Network, forbidden, parsed
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 SECONDS = 10.0
-MOST_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 64 * 1024
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -40,7 +40,7 @@ class Target(NamedTuple):
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """What the machine's resolver says."""
+    """The addresses that the machine's resolver finds."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
@@ -120,10 +120,10 @@ def _read(url: str) -> httpx2.URL:
 
 
 async def _cut(answer: httpx2.Response) -> bytes:
-    """The raw bytes as far as we care to read; never decompressed, so nothing grows."""
+    """The raw bytes up to the limit, never decompressed, so that nothing grows."""
     body = b""
     async for piece in answer.aiter_raw():
         body += piece
-        if len(body) >= MOST_BYTES:
+        if len(body) >= MAX_ANSWER_BYTES:
             break
-    return body[:MOST_BYTES]
+    return body[:MAX_ANSWER_BYTES]

@@ -1,4 +1,4 @@
-"""What is this thing called? Ids are derived from their cause, so that doing a thing twice names it once."""
+"""Derived ids: an id is made from its cause, so that repeating an action repeats its id."""
 
 from uuid import UUID, uuid5
 

@@ -1,4 +1,4 @@
-"""Who may call? Keys of 32 random bytes, known by their SHA-256; and the installation's own secret.
+"""API keys, 32 random bytes stored as SHA-256, and the secret of the installation.
 
 kinds: `write` posts usage events (public by nature: it ships in browsers), `read` queries, `admin` changes things.
 """
@@ -46,7 +46,7 @@ class Keys:
         return key if key is not None and key.kind in kinds else None
 
 
-def load(settings: Settings) -> tuple[Keys, bytes]:
+def load_keys(settings: Settings) -> tuple[Keys, bytes]:
     """The accepted keys and the installation's secret. Raises Refused where WAYMARK_KEYS is malformed."""
     given = list(_given(settings))
     if settings.secret is not None and given:

@@ -1,4 +1,4 @@
-"""Did we make this link, for this purpose, and is it still good? `v1.kid.payload.mac`, signed with HMAC-SHA256.
+"""Signed links, `v1.kid.payload.mac`: HMAC-SHA256, for one purpose, with a time to expire.
 
 Every purpose has a key of its own, derived from the installation's secret, so a survey link is no unsubscribe link.
 There is no algorithm to choose in a link, and nothing of it is read before its signature holds. It carries opaque

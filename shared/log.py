@@ -1,4 +1,4 @@
-"""What happened? Structured lines on standard error: readable text, or JSON."""
+"""Logging: structured lines on standard error, as text or JSON."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""Which addresses are not the open internet? A list by network, also for addresses wrapped in others.
+"""Networks that are not the open internet, also for addresses wrapped in other addresses.
 
 Not `ipaddress.is_global`: it takes NAT64 of a private address, and multicast, for global.
 """
@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_CLOSED: tuple[tuple[str, str], ...] = (
+_NOT_PUBLIC: tuple[tuple[str, str], ...] = (
     ("0.0.0.0/8", "this host"),
     ("10.0.0.0/8", "a private network"),
     ("100.64.0.0/10", "a carrier's network"),
@@ -38,7 +38,7 @@ _CLOSED: tuple[tuple[str, str], ...] = (
     ("fec0::/10", "a private network"),
     ("ff00::/8", "a multicast address"),
 )
-_NETWORKS = tuple((ip_network(text), why) for text, why in _CLOSED)
+_NETWORKS = tuple((ip_network(text), why) for text, why in _NOT_PUBLIC)
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOWER_HALF = 0xFFFFFFFF
 

@@ -24,7 +24,7 @@ from shared.http import health, problem
 from shared.http.app import ServiceMount
 from shared.http.bodies import BodyBuffer, BodyMemoryLimit
 from shared.http.health import Health
-from shared.keys import load
+from shared.keys import load_keys
 from shared.service.context import Service, ServiceContext
 from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
 from shared.settings import Settings
@@ -63,7 +63,7 @@ async def assembled(
     """
     check_urls(settings)
     shutdown = shutdown or Shutdown()
-    keys, secret = load(settings)
+    keys, secret = load_keys(settings)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     missing = await asyncio.to_thread(_migrations, settings, list(names))
     async with open_storage(settings, names, clock, owner, shutdown) as stores:
@@ -83,7 +83,7 @@ async def assembled(
             yield Assembly(_root(list(services.values())), services, contexts, together, supervisor)
         finally:
             await supervisor.stop()
-            await _released(stores, shutdown)
+            await _release_leases(stores, shutdown)
 
 
 def _migrations(settings: Settings, names: list[str]) -> list[str]:
@@ -102,7 +102,7 @@ def _loops(service: Service, store: Storage) -> list[SupervisedLoop]:
     return [SupervisedLoop(name, run) for name, run in work.items()]
 
 
-async def _released(stores: dict[str, Storage], shutdown: Shutdown) -> None:
+async def _release_leases(stores: dict[str, Storage], shutdown: Shutdown) -> None:
     """What this process held may be taken up by another at once."""
     relays = {name: store.relay for name, store in stores.items() if store.relay is not None}
     releasing = (shutdown.step(f"{name}-lease", relay.release(), LEASES) for name, relay in relays.items())

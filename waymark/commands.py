@@ -1,4 +1,4 @@
-"""What do the commands do? Each is a coroutine over settings; the command line only parses and prints errors."""
+"""Commands: coroutines over settings; the command line parses arguments and prints errors."""
 
 import asyncio
 import gc
@@ -35,11 +35,11 @@ async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
             )
         sys.stderr.write(f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n")
         await until_stopped(server)
-    _leave()
+    _exit_past_abandoned_tasks()
 
 
-def _leave() -> None:
-    """What is still under way was given up and does not listen: the loop's end would wait for it."""
+def _exit_past_abandoned_tasks() -> None:
+    """Abandoned tasks ignore their cancellation: closing the loop would wait for them."""
     if len(asyncio.all_tasks()) > 1:
         sys.stderr.flush()
         os._exit(0)
@@ -69,10 +69,10 @@ async def until_stopped(server: asyncio.Task[None]) -> None:
         await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
-        _in_any_case(loop)
+        _start_exit_timer(loop)
 
 
-def _in_any_case(loop: asyncio.AbstractEventLoop) -> None:
+def _start_exit_timer(loop: asyncio.AbstractEventLoop) -> None:
     """The process ends when its budget is spent, even if the loop or a thread hangs: hence a thread that nobody waits for."""
 
     def end() -> None:

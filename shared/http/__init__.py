@@ -1,1 +1,1 @@
-"""How do services speak HTTP? The same errors, keys, pages and health everywhere."""
+"""HTTP as every service speaks it: errors, keys, pages of lists, bodies, health."""

@@ -1,4 +1,4 @@
-"""Is this caller allowed? A dependency that a route declares: `Depends(allowed(keys, "read"))`."""
+"""Authorization by API key: the dependency of a route, `Depends(require_key(keys, "read"))`."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ from starlette.requests import HTTPConnection
 from shared.failures import Refused
 from shared.keys import Key, Keys, Kind
 
-_ENOUGH: dict[Kind, tuple[Kind, ...]] = {"write": ("write",), "read": ("read", "admin"), "admin": ("admin",)}
+_ACCEPTED: dict[Kind, tuple[Kind, ...]] = {"write": ("write",), "read": ("read", "admin"), "admin": ("admin",)}
 
 
-def allowed(keys: Keys, kind: Kind) -> Callable[[HTTPConnection], Key]:
-    """Whoever presents a key of this kind (`Authorization: Bearer`, or `X-Api-Key`). Admins may read."""
+def require_key(keys: Keys, kind: Kind) -> Callable[[HTTPConnection], Key]:
+    """The caller, with a key of this kind (`Authorization: Bearer`, or `X-Api-Key`). Admins may read."""
 
     def check(request: HTTPConnection) -> Key:
         presented = presented_key(request)
         if not presented:
             raise Refused("send an API key: Authorization: Bearer KEY", "no_key", 401)
-        key = keys.find(presented, _ENOUGH[kind])
+        key = keys.find(presented, _ACCEPTED[kind])
         if key is not None:
             return key
         if keys.find(presented, ("write", "read", "admin")):

@@ -1,4 +1,4 @@
-"""How is a long list read? Page by page, each with an opaque cursor to the next: stable while rows come and go."""
+"""Pagination by opaque cursors: pages stay stable while rows are added and removed."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from shared.failures import Refused
 
 T = TypeVar("T")
-MOST = 500
+MAX_PAGE = 500
 
 
 class Page(BaseModel, Generic[T]):
@@ -21,12 +21,12 @@ class Page(BaseModel, Generic[T]):
     next: str | None = None
 
 
-def cursor(values: Sequence[Any]) -> str:
+def encode_cursor(values: Sequence[Any]) -> str:
     """An opaque cursor standing for the last row's sort values (strings, numbers)."""
     return base64.urlsafe_b64encode(msgspec.json.encode(list(values))).decode().rstrip("=")
 
 
-def after(text: str | None, count: int) -> list[Any] | None:
+def decode_cursor(text: str | None, count: int) -> list[Any] | None:
     """The sort values of a cursor; None for the first page. Raises Refused for what is not a cursor of ours."""
     if not text:
         return None

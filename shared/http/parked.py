@@ -9,15 +9,15 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.failures import Refused
-from shared.http.auth import allowed
-from shared.http.paging import MOST, Page, after, cursor
+from shared.http.auth import require_key
+from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
 from shared.service import dead_letters
 from shared.service.context import ServiceContext
 from shared.service.dead_letters import DeadLetter
 
 _MAX_BODY_BYTES = 2000
 _Reason = Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")]
-_Limit = Annotated[int, Query(ge=1, le=MOST)]
+_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 RedriveFunction = Callable[[Sequence[str]], Awaitable[int]]
 """Processes the parked records with these ids once more; how many were taken. Those still invalid are parked anew."""
 
@@ -38,7 +38,7 @@ class Redrive(BaseModel):
     """Which parked records to redrive."""
 
     model_config = ConfigDict(extra="forbid")
-    ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST)]
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_PAGE)]
 
 
 class Redriven(BaseModel):
@@ -51,7 +51,7 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
     """The routes for one group's parked records."""
     routes = APIRouter(prefix="/v1", tags=["parked"])
 
-    @routes.get("/parked", dependencies=[Depends(allowed(context.keys, "read"))])
+    @routes.get("/parked", dependencies=[Depends(require_key(context.keys, "read"))])
     async def list_parked(
         reason: _Reason = None,
         after_cursor: Annotated[str | None, Query(alias="cursor")] = None,
@@ -62,9 +62,9 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
         async with context.database.snapshot() as read:
             found = await dead_letters.list_open(read, group, reason, start, limit + 1)
         items = [_view(one) for one in found[:limit]]
-        return Page(items=items, next=cursor([items[-1].id]) if len(found) > limit else None)
+        return Page(items=items, next=encode_cursor([items[-1].id]) if len(found) > limit else None)
 
-    @routes.post("/parked/redrive", dependencies=[Depends(allowed(context.keys, "admin"))])
+    @routes.post("/parked/redrive", dependencies=[Depends(require_key(context.keys, "admin"))])
     async def redrive_parked(wanted: Redrive) -> Redriven:
         """Redrive records, once each, with their original ids."""
         return Redriven(taken=await redrive([str(parked_id) for parked_id in wanted.ids]))
@@ -74,7 +74,7 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
 
 def _start(text: str | None) -> str:
     """The id after which a page starts."""
-    values = after(text, 1)
+    values = decode_cursor(text, 1)
     if values is None:
         return ""
     try:

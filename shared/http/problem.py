@@ -1,4 +1,4 @@
-"""How is an error told? As problem+json (RFC 9457), with the `code` and `message` that tracking SDKs need to stop retrying."""
+"""Error answers: problem+json (RFC 9457), with the `code` and `message` that tracking SDKs need to stop retrying."""
 
 from http import HTTPStatus
 from typing import Any

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from deploy.servers.process import run
-from shared.keys import load
+from shared.keys import load_keys
 from shared.settings import Settings
 from shared.shutdown import BUDGET
 
@@ -120,7 +120,7 @@ def test_the_drawn_keys_are_keys_the_services_accept(tmp_path: Path) -> None:
     values = dict(line.split("=", 1) for line in (tmp_path / "env").read_text("ascii").splitlines())
     given = values["WAYMARK_KEYS"]
 
-    keys, _secret = load(Settings.model_validate({"keys": given, "secret": values["WAYMARK_SECRET"]}))
+    keys, _secret = load_keys(Settings.model_validate({"keys": given, "secret": values["WAYMARK_SECRET"]}))
 
     assert keys.find(given.rpartition(":")[2], ["admin"]) is not None
 

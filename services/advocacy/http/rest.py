@@ -32,13 +32,13 @@ from services.advocacy.store import queries, rewards
 from services.advocacy.store.queries import ScoreCount, SentAndAnswered
 from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
 from shared.failures import Refused
-from shared.http.auth import allowed
-from shared.http.paging import MOST, Page, after, cursor
+from shared.http.auth import require_key
+from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
 from shared.machine import IllegalTransition
 from shared.service.context import ServiceContext
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=MOST)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 SurveyName = Annotated[str, Path(pattern=r"^[^\x00]{1,200}$")]
 
 Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
@@ -48,7 +48,7 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 def router(context: ServiceContext, definitions: Definitions) -> APIRouter:
     """Every route takes a key of kind read; moving a reward takes admin."""
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(context.keys, "read"))])
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
     _add_surveys(routes, context, definitions)
     _add_referrals(routes, context)
     _add_rewards(routes, context)
@@ -128,7 +128,7 @@ def _add_rewards(routes: APIRouter, context: ServiceContext) -> None:
         following, total = _next(lines, limit, "transaction", "account"), sum(each.amount for each in balances)
         return Ledger(items=items, next=following, balances=balances, sum=total)
 
-    admin = Depends(allowed(context.keys, "admin"))
+    admin = Depends(require_key(context.keys, "admin"))
 
     @routes.post("/rewards/{reward}/{move}", tags=["referrals"], dependencies=[admin])
     async def move_reward(reward: UUID, move: Move) -> RewardView:
@@ -163,7 +163,7 @@ async def _move_reward(context: ServiceContext, reward_id: str, to: RewardStatus
 
 def _start(text: str | None, *types: Any) -> Any:
     """A cursor's values, each of the type that the query takes; None for the first page. Raises Refused."""
-    values = after(text, len(types))
+    values = decode_cursor(text, len(types))
     if values is None:
         return None
     try:
@@ -177,7 +177,7 @@ def _next(found: Sequence[object], limit: int, *fields: str) -> str | None:
     if len(found) <= limit:
         return None
     values = [getattr(found[limit - 1], field) for field in fields]
-    return cursor([value.isoformat() if isinstance(value, datetime) else value for value in values])
+    return encode_cursor([value.isoformat() if isinstance(value, datetime) else value for value in values])
 
 
 def survey_views(

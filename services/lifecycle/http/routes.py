@@ -14,17 +14,17 @@ from services.lifecycle.http.models import AccountRow, AccountView, Decision, Di
 from shared.contracts import evidence
 from shared.db.accounts import AccountRepository
 from shared.failures import Refused
-from shared.http.auth import allowed
-from shared.http.paging import MOST, Page, after, cursor
+from shared.http.auth import require_key
+from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
 from shared.service.context import ServiceContext
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=MOST)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
 def router(context: ServiceContext, compiled: CompiledDefinition, accounts: AccountRepository[Account]) -> APIRouter:
     """Every route takes a key of kind read."""
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(context.keys, "read"))])
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
 
     @routes.get("/accounts", tags=["accounts"])
     async def list_accounts(
@@ -38,24 +38,24 @@ def router(context: ServiceContext, compiled: CompiledDefinition, accounts: Acco
         _known("stage", stage, compiled.definition.stages)
         _known("health", health, ("green", "yellow", "red", "unknown"))
         _known("flag", flag, compiled.definition.flags)
-        start = after(at, 1)
+        start = decode_cursor(at, 1)
         async with context.database.snapshot() as read:
             rows = await store.list_accounts(read, stage, health, flag, start[0] if start else "", limit + 1)
         items = [AccountRow(**row._asdict()) for row in rows[:limit]]
-        return Page(items=items, next=cursor([items[-1].id]) if len(rows) > limit else None)
+        return Page(items=items, next=encode_cursor([items[-1].id]) if len(rows) > limit else None)
 
     @routes.get("/accounts/{account:id}/history", tags=["accounts"])
     async def account_history(
         account: str, kind: Annotated[list[str] | None, Query()] = None, at: Cursor = None, limit: Limit = 100
     ) -> Page[Decision]:
         """What was decided about an account, the latest first, each with its evidence. Filter by `kind`, e.g. stage_changed."""
-        start = after(at, 1)
+        start = decode_cursor(at, 1)
         async with context.database.snapshot() as read:
             rows = await store.list_decisions(read, account, kind or [], start[0] if start else None, limit + 1)
             if not rows and await accounts.load(read, account) is None:
                 raise _no_account(account)
         items = [evidence.upcast(msgspec.json.decode(row.body)) for row in rows[:limit]]
-        return Page(items=items, next=cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
+        return Page(items=items, next=encode_cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
 
     @routes.get("/accounts/{account:id}", tags=["accounts"])
     async def one_account(account: str) -> AccountView:

@@ -20,14 +20,14 @@ from services.notify.store import deliveries
 from services.notify.store.accounts import Accounts, consents_of
 from services.notify.store.deliveries import OutreachModeRecord
 from shared.failures import Refused
-from shared.http.auth import allowed
+from shared.http.auth import require_key
 from shared.keys import Key
 from shared.service.context import ServiceContext
 
 
 def router(context: ServiceContext, book: Playbook, accounts: Accounts) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(allowed(context.keys, "read"))])
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
     _mode(routes, context)
     _plays(routes, context, book)
     _consents(routes, context, accounts)
@@ -42,7 +42,9 @@ def _mode(routes: APIRouter, context: ServiceContext) -> None:
             return ModeView(**(await deliveries.read_mode(read, context.settings.outreach))._asdict())
 
     @routes.put("/mode", tags=["mode"])
-    async def set_mode(wanted: ModeWanted, key: Annotated[Key, Depends(allowed(context.keys, "admin"))]) -> ModeView:
+    async def set_mode(
+        wanted: ModeWanted, key: Annotated[Key, Depends(require_key(context.keys, "admin"))]
+    ) -> ModeView:
         """From now on. Back to preview stops everything that has not been claimed yet."""
         record = OutreachModeRecord(wanted.mode, key.name, context.clock.now())
         async with context.database.transaction() as tx:
@@ -71,7 +73,7 @@ def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts) ->
 
     @routes.put("/consents", tags=["consents"])
     async def set_consent(
-        wanted: ConsentWanted, key: Annotated[Key, Depends(allowed(context.keys, "admin"))]
+        wanted: ConsentWanted, key: Annotated[Key, Depends(require_key(context.keys, "admin"))]
     ) -> ConsentView:
         """Record consent given or refused elsewhere. Recording it twice changes nothing."""
         given = ConsentGiven(**wanted.model_dump(), source=f"key:{key.name}")

@@ -15,18 +15,18 @@ from services.notify.store.accounts import Accounts
 from services.notify.store.deliveries import DeliveryFilter
 from shared.contracts.outreach import DeliveryStatus
 from shared.failures import Refused
-from shared.http.auth import allowed
-from shared.http.paging import MOST, Page, after, cursor
+from shared.http.auth import require_key
+from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
 from shared.service.context import ServiceContext
 
 _Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before", max_length=1000)]
-_Limit = Annotated[int, Query(ge=1, le=MOST)]
+_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 _History = Annotated[bool | None, Query(description="true: only what comes of imported history")]
 
 
 def router(context: ServiceContext, book: Playbook, accounts: Accounts) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
-    routes = APIRouter(prefix="/v1", tags=["outbox"], dependencies=[Depends(allowed(context.keys, "read"))])
+    routes = APIRouter(prefix="/v1", tags=["outbox"], dependencies=[Depends(require_key(context.keys, "read"))])
     _reading(routes, context, book)
     _changing(routes, context, book, accounts)
     return routes
@@ -61,7 +61,7 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook) -> None
 
 
 def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accounts: Accounts) -> None:
-    admin = [Depends(allowed(context.keys, "admin"))]
+    admin = [Depends(require_key(context.keys, "admin"))]
 
     @routes.post("/outbox/release", dependencies=admin)
     async def release_play(wanted: PlayWanted) -> Released:
@@ -98,13 +98,13 @@ async def _page(context: ServiceContext, wanted: DeliveryFilter, at: str | None,
     async with context.database.snapshot() as read:
         records = await deliveries.page(read, wanted, _position(at), limit + 1)
     items = [DeliveryRow(**asdict(record)) for record in records[:limit]]
-    following = cursor([items[-1].at.isoformat(), items[-1].id]) if len(records) > limit else None
+    following = encode_cursor([items[-1].at.isoformat(), items[-1].id]) if len(records) > limit else None
     return Page(items=items, next=following)
 
 
 def _position(text: str | None) -> tuple[datetime, str] | None:
     """The time and id of the last row of the page before. Raises Refused for what is no cursor of such a list."""
-    values = after(text, 2)
+    values = decode_cursor(text, 2)
     if values is None:
         return None
     try:

@@ -29,7 +29,7 @@ from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleM
 from shared.contracts.outreach import OutreachMessage
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.http import problem
-from shared.keys import credentials, load
+from shared.keys import credentials, load_keys
 from shared.links import Links
 from shared.service.context import ServiceContext
 from shared.service.processor import MessageBatch
@@ -144,7 +144,7 @@ async def office(
 
 
 def context_of(settings: Settings, opened: Storage, clock: FakeClock) -> ServiceContext:
-    keys, secret = load(settings)
+    keys, secret = load_keys(settings)
     return ServiceContext(settings, clock, opened.database, opened.bus, keys, secret, "test")
 
 

@@ -10,7 +10,7 @@ from standardwebhooks import Webhook as Verifier
 from services.notify.channels.channel import confirmed
 from services.notify.channels.task import TaskSender
 from services.notify.channels.webhook import WebhookSender
-from shared.egress import MOST_BYTES, Egress, Forbidden
+from shared.egress import MAX_ANSWER_BYTES, Egress, Forbidden
 from shared.networks import networks
 from tests.service.notify.doors import Requests, free_port, web_server
 from tests.service.notify.test_email_channel import delivery
@@ -77,7 +77,7 @@ async def test_an_endless_answer_is_cut():
     egress = Egress(LOOPBACK)
     async with web_server(endless, []) as port:
         answer = await egress.post(f"http://127.0.0.1:{port}/", b"{}", {})
-    assert (answer.status, len(answer.body)) == (200, MOST_BYTES)
+    assert (answer.status, len(answer.body)) == (200, MAX_ANSWER_BYTES)
     await egress.close()
 
 
