@@ -1,4 +1,4 @@
-"""Is this condition true of these values? One CEL expression over declared names; the only place that knows the CEL library."""
+"""Expressions: one CEL expression over declared names, compiled and evaluated; the only module that knows the CEL library."""
 
 import ast
 import operator
@@ -41,15 +41,16 @@ class Expr:
     __slots__ = ("_arithmetic", "_program", "compare", "names", "strict", "text", "threshold")
 
     def __init__(self, text: str) -> None:
+        """Raises ExprError for a text that is no expression over our functions."""
         if len(text.encode()) > _LIMIT:
             raise ExprError(f"longer than {_LIMIT} bytes")
         try:
             self._program = cel.compile(_all_doubles(text))
         except Exception as error:  # noqa: BLE001  the library raises many kinds; each means: not an expression
             raise ExprError(f"not an expression: {error}") from None
-        strange = [name for name in self._program.functions() if name[0] not in "_@!-" and name not in _FUNCTIONS]
-        if strange:
-            raise ExprError(f"unknown function '{strange[0]}'")
+        unknown = [name for name in self._program.functions() if name[0] not in "_@!-" and name not in _FUNCTIONS]
+        if unknown:
+            raise ExprError(f"unknown function '{unknown[0]}'")
         self.text = text
         self.names: tuple[str, ...] = tuple(self._program.variables())
         self.compare, self.threshold = _plain(text)
@@ -57,13 +58,13 @@ class Expr:
         self._arithmetic = _arithmetic(text)
 
     def unknown_names(self, declared: Mapping[str, object] | set[str]) -> list[str]:
-        """The names it reads that nobody declared."""
+        """The names it reads that are not declared."""
         return [name for name in self.names if name not in declared]
 
     def value(self, values: Mapping[str, Value]) -> Value:
-        """What it comes to; None (unknown) when a value it needs is unknown or of the wrong kind."""
+        """Its value; None (unknown) when a value it needs is unknown or of the wrong kind."""
         if self.compare is not None:
-            return compared(self.compare, values.get(self.names[0]), self.threshold)
+            return compare_values(self.compare, values.get(self.names[0]), self.threshold)
         known = {name: values[name] for name in self.names if values.get(name) is not None}
         if self.strict and len(known) < len(self.names):
             return None
@@ -84,7 +85,7 @@ def _all_doubles(text: str) -> str:
     return _INTEGER.sub(lambda match: match.group(1) or f"{match.group(2)}.0", text)
 
 
-def compared(compare: Callable[[Any, Any], bool], value: Value, literal: Value) -> bool | None:
+def compare_values(compare: Callable[[Any, Any], bool], value: Value, literal: Value) -> bool | None:
     """A value against a literal, as CEL would: other kinds are unequal, and cannot be put in order."""
     if value is None:
         return None
@@ -116,19 +117,19 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 def _arithmetic(text: str) -> _Arithmetic | None:
     """Names and numbers under + - * / read the same in Python and in CEL; anything else is left to CEL."""
     try:
-        return _worked_out(ast.parse(text.strip(), mode="eval").body)
+        return _evaluator(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, LookupError, ValueError):
         return None
 
 
-def _worked_out(node: ast.expr) -> _Arithmetic:
+def _evaluator(node: ast.expr) -> _Arithmetic:
     if isinstance(node, ast.Name):
         return operator.itemgetter(node.id)
     if isinstance(node, ast.Constant) and node.value.__class__ in {int, float}:
         number = float(node.value)
         return lambda _: number
     if isinstance(node, ast.BinOp):
-        compute, left, right = _OPERATORS[type(node.op)], _worked_out(node.left), _worked_out(node.right)
+        compute, left, right = _OPERATORS[type(node.op)], _evaluator(node.left), _evaluator(node.right)
         return lambda known: compute(left(known), right(known))
     raise ValueError(node)
 

@@ -1,4 +1,4 @@
-"""`usage.v1`: what did a product's user do? One canonical usage event, keyed by account."""
+"""`usage.v1`: canonical usage events, one for each thing that a product's user did, keyed by account."""
 
 from datetime import datetime
 from typing import Literal

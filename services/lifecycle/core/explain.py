@@ -15,7 +15,7 @@ from shared.contracts.lifecycle import Band, Snapshot
 
 
 class EdgeStanding(msgspec.Struct, frozen=True):
-    """One edge out of the account's stage: its clauses as they are now, and what of time is still to pass.
+    """One edge out of the account's stage: its clauses as they are now, and the time that must still pass.
 
     `since` is when the conditions began to hold; `hold_days` and `dwell_days` are what the rule asks for,
     `days_in_stage` what the account has. `events` are the latest behind the clauses' metrics.

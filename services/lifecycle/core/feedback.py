@@ -1,4 +1,4 @@
-"""What do the other services' messages mean for an account? Usage events like any other, under names of our own."""
+"""Feedback: messages of notify and advocacy as usage events like any other, under names of our own."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ SOURCE = "waymark"
 
 
 def as_event(message: Feedback) -> UsageEvent | None:
-    """The event this message comes to; None where it says nothing about the account's lifecycle."""
+    """The event of this message; None where it says nothing about the account's lifecycle."""
     if isinstance(message, SurveyAnswered):
         properties: dict[str, Value] = {
             "score": message.score,

@@ -12,7 +12,7 @@ from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.recent_events import latest_events
 from services.lifecycle.core.schema_types import AnyOf, When
 from shared.contracts.evidence import Clause, Evidence, Value
-from shared.expr import Expr, compared
+from shared.expr import Expr, compare_values
 
 WHY = "why"
 """`{why}` in a reason stands for the clauses that are satisfied, with their values."""
@@ -133,7 +133,7 @@ def _plain(expr: Expr, compare: Callable[[Any, Any], bool]) -> Holds:
         value = evaluation[name]
         if value.__class__ is kind:
             return compare(value, literal)
-        return compared(compare, value, literal) is True
+        return compare_values(compare, value, literal) is True
 
     return holds
 

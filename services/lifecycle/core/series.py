@@ -1,6 +1,6 @@
 """Series: amounts by calendar day, in buckets that need no work while nothing happens.
 
-`days[-1]` belongs to `last`, the latest day with anything; what is older than `keep` days before it is dropped.
+`days[-1]` belongs to `last`, the latest day with anything; what is older than `keep_days` before it is dropped.
 Windows are slices, so nothing is subtracted, nothing drifts, and late events land where they belong.
 """
 
@@ -17,17 +17,17 @@ class Series(msgspec.Struct, array_like=True):
     days: list[int | float]
 
 
-def add(series: Series, day: int, amount: float, keep: int) -> None:
+def add(series: Series, day: int, amount: float, keep_days: int) -> None:
     """Count an amount on a day, be it late."""
     days, gap = series.days, day - series.last
     if gap == 0:
         days[-1] += amount
     elif gap > 0:
-        days.extend([0] * (min(gap, keep) - 1))
+        days.extend([0] * (min(gap, keep_days) - 1))
         days.append(amount)
-        del days[:-keep]
+        del days[:-keep_days]
         series.last = day
-    elif -gap < keep:
+    elif -gap < keep_days:
         missing = 1 - gap - len(days)
         if missing > 0:
             days[:0] = [0] * missing

@@ -1,1 +1,1 @@
-"""What may be asked of lifecycle? Accounts with their evidence, the funnel, and the definition itself."""
+"""REST resources of lifecycle: accounts with their evidence, the funnel, and the definition itself."""

@@ -1,4 +1,4 @@
-"""What do the answers look like?"""
+"""Response models of lifecycle's REST resources."""
 
 from datetime import datetime
 from typing import Any
@@ -40,7 +40,7 @@ class ClauseView(BaseModel):
 
 
 class EdgeView(BaseModel):
-    """One way out of the stage the account is in, and what is missing for it."""
+    """One edge out of the stage the account is in, and what is missing for it."""
 
     rule: str
     to: str
@@ -61,7 +61,7 @@ class HealthView(BaseModel):
 
 
 class AccountView(AccountRow):
-    """One account with everything known of it."""
+    """One account with its traits, metrics, milestones, health, and the edges out of its stage."""
 
     traits: dict[str, Value]
     metrics: dict[str, Value]
@@ -73,7 +73,7 @@ class AccountView(AccountRow):
 class StageFigures(BaseModel):
     """One stage of the funnel. Days are medians; those still in the stage count as open.
 
-    `median_days` is the Kaplan-Meier median of the time in stage, null while more than half of the stays last.
+    `median_days` is the Kaplan-Meier median of the time in stage, null while more than half of the visits last.
     """
 
     stage: str

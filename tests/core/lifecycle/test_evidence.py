@@ -106,9 +106,9 @@ def test_the_snapshot_is_the_account_just_after_the_decision():
 
 def test_messages_are_numbered_without_a_gap_and_named_by_their_number():
     world = onboarded()
-    assert [one.seq for one in world.told] == list(range(1, len(world.told) + 1))
-    assert {one.id for one in world.told} == {derived("lifecycle", "acme", one.seq) for one in world.told}
-    assert all(one.decided_at == DECIDED for one in world.told)
+    assert [one.seq for one in world.decisions] == list(range(1, len(world.decisions) + 1))
+    assert {one.id for one in world.decisions} == {derived("lifecycle", "acme", one.seq) for one in world.decisions}
+    assert all(one.decided_at == DECIDED for one in world.decisions)
 
 
 def test_standing_tells_what_is_between_the_account_and_its_next_stage():

@@ -44,15 +44,15 @@ class Year:
     def __init__(self, folder: Path) -> None:
         plan = default_definition()
         self.accounts: dict[str, Account] = {}
-        self.told: list[LifecycleMessage] = []
+        self.decisions: list[LifecycleMessage] = []
         for one in usage(folder):
             account = self.accounts.get(one.account)
             if account is None:
                 account = self.accounts[one.account] = begin(one.account, one.at)
-            self.told += fold(account, one, plan, DECIDED)
+            self.decisions += fold(account, one, plan, DECIDED)
         for name, account in self.accounts.items():
             end = event(HISTORY_ENDED, COURSE_ENDS, account=name, history="oulad", properties={"live": False})
-            self.told += fold(account, end, plan, DECIDED)
+            self.decisions += fold(account, end, plan, DECIDED)
 
     def days(self, milestone: str) -> dict[str, int]:
         """When each account reached it, in days of the course."""
@@ -95,7 +95,7 @@ def test_every_account_that_cancelled_is_churned_since_that_day_and_no_other_is(
 
 
 def test_usage_after_the_cancellation_changes_no_stage(year: Year):
-    moves = Counter(one.previous for one in year.told if isinstance(one, StageChanged))
+    moves = Counter(one.previous for one in year.decisions if isinstance(one, StageChanged))
     assert moves["churned"] == 0
 
 
@@ -119,10 +119,10 @@ def test_those_who_stay_and_never_hand_in_again_are_flagged(year: Year, oulad: P
 
 def test_no_account_of_the_year_has_a_gap_in_its_messages(year: Year):
     numbers: dict[str, int] = {}
-    for one in year.told:
+    for one in year.decisions:
         assert one.seq == numbers.get(one.account, 0) + 1
         numbers[one.account] = one.seq
 
 
 def test_no_milestone_is_corrected_where_events_come_in_order(year: Year):
-    assert not [one for one in year.told if isinstance(one, MilestoneReached) and one.corrected]
+    assert not [one for one in year.decisions if isinstance(one, MilestoneReached) and one.corrected]

@@ -92,7 +92,7 @@ def used_by_two(tmp_path: Path) -> World:
 
 def test_rules_that_read_users_are_asked_when_one_is_removed(tmp_path: Path) -> None:
     world = used_by_two(tmp_path)
-    world.told.clear()
+    world.decisions.clear()
     world.track(0.9, "removed", "boss", user_id="bob")
     (raised,) = world.all(FlagChanged, flag="alone", raised=True)
     assert raised.snapshot.metrics["users"] == 1

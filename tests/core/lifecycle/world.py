@@ -1,4 +1,4 @@
-"""What does a test of the core say? An account, days that pass, events on them, and what was told."""
+"""What does a test of the core say? An account, days that pass, events on them, and what was decided."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,14 +41,14 @@ class World:
     def __init__(self, compiled: CompiledDefinition) -> None:
         self.compiled = compiled
         self.account: Account | None = None
-        self.told: list[LifecycleMessage] = []
+        self.decisions: list[LifecycleMessage] = []
         self.number = 0
 
     def fold(self, one: UsageEvent) -> list[LifecycleMessage]:
         self.account = self.account or begin(one.account, one.at)
-        told = fold(self.account, one, self.compiled, DECIDED)
-        self.told += told
-        return told
+        decided = fold(self.account, one, self.compiled, DECIDED)
+        self.decisions += decided
+        return decided
 
     def track(self, day: float, name: str, user: str | None = "ann", **properties: Any) -> list[LifecycleMessage]:
         return self.send(day, name, user=user, properties=properties)
@@ -66,9 +66,9 @@ class World:
                 self.track(day, name, user)
 
     def until(self, day: float) -> list[LifecycleMessage]:
-        told = advance(self.here, START + timedelta(days=day), self.compiled, DECIDED)
-        self.told += told
-        return told
+        decided = advance(self.here, START + timedelta(days=day), self.compiled, DECIDED)
+        self.decisions += decided
+        return decided
 
     @property
     def here(self) -> Account:
@@ -80,7 +80,7 @@ class World:
 
     def all(self, kind: type[M], **fields: Any) -> list[M]:
         """What was told of this kind, with these fields."""
-        of = [one for one in self.told if isinstance(one, kind)]
+        of = [one for one in self.decisions if isinstance(one, kind)]
         return [one for one in of if all(getattr(one, name) == value for name, value in fields.items())]
 
     def send(self, day: float, name: str, **more: Any) -> list[LifecycleMessage]:

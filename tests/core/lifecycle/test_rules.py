@@ -67,7 +67,7 @@ def stages(world: World) -> list[str]:
 
 def test_the_first_event_puts_the_account_into_the_first_stage(world: World):
     world.track(0, "anything")
-    (first,) = world.told
+    (first,) = world.decisions
     assert isinstance(first, StageChanged)
     assert (first.previous, first.stage, first.seq) == (None, "a", 1)
     assert [ref.name for ref in first.evidence.events] == ["anything"]
@@ -319,14 +319,14 @@ def test_properties_that_are_no_object_are_no_properties(world: World):
 
 def test_an_alias_or_an_unknown_event_starts_an_account_and_does_nothing_else(world: World):
     world.send(0, "", type="alias")
-    assert len(world.told) == 1
+    assert len(world.decisions) == 1
     assert world.track(1, "never heard of") == []
 
 
 def test_history_holds_the_account_until_its_marker_or_a_live_event(world: World):
     world.send(0, "use", history="import")
     assert world.here.replaying
-    assert all(one.history for one in world.told)
+    assert all(one.history for one in world.decisions)
     world.send(3, HISTORY_ENDED, history="import", properties={"live": False})
     assert world.here.replaying
     assert world.here.clock == START + timedelta(days=3, hours=12)
@@ -334,7 +334,7 @@ def test_history_holds_the_account_until_its_marker_or_a_live_event(world: World
     assert (ended.live, ended.history) == (False, True)
     world.track(4, "go")
     assert not world.here.replaying
-    assert not world.told[-1].history
+    assert not world.decisions[-1].history
 
 
 def test_the_end_of_history_may_hand_the_account_to_the_wall_clock(world: World):
