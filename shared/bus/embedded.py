@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from shared.bus.blocks import decode_block
 from shared.bus.outbox import LogOutbox, wait_at_most
@@ -158,11 +158,11 @@ class LogRetention:
         passed = select(cursor.topic, cursor.partition, func.min(cursor.next_offset).label("floor"))
         async with self._database.snapshot() as read:
             floors = await read.all(passed.where(cursor.topic != USAGE.name).group_by(cursor.topic, cursor.partition))
-        return sum([await self._delete(row) for row in floors])
+        return sum([await self._delete(Partition(row.topic, row.partition), row.floor) for row in floors])
 
-    async def _delete(self, row: Row[tuple[str, int, int]]) -> int:
-        in_partition = (_b.topic == row.topic, _b.partition == row.partition)
+    async def _delete(self, partition: Partition, floor: int) -> int:
+        in_partition = (_b.topic == partition.topic, _b.partition == partition.number)
         old = _b.appended_at < self._clock.now() - RETENTION
         async with self._database.transaction() as tx:
-            statement = delete(log_block).where(*in_partition, old, _b.base_offset + _b.record_count <= row.floor)
+            statement = delete(log_block).where(*in_partition, old, _b.base_offset + _b.record_count <= floor)
             return await tx.run(statement)

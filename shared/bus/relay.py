@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Row, bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from shared.bus.blocks import decode_block
 from shared.bus.kafka import KafkaProducer
@@ -62,6 +62,15 @@ class Lease(NamedTuple):
     epoch: int
 
 
+class PendingBlock(NamedTuple):
+    """A block of the outbox that Kafka does not have yet; the columns of `_PENDING`."""
+
+    topic: str
+    partition: int
+    base_offset: int
+    block: bytes
+
+
 class Relay:
     """Relays one service's outbox. `owner` names this process."""
 
@@ -96,21 +105,21 @@ class Relay:
         if lease is None:
             return 0
         async with self._database.snapshot() as read:
-            rows = await read.all(_PENDING)
-        pending = {tp: list(blocks) for tp, blocks in groupby(rows, lambda row: Partition(row.topic, row.partition))}
-        sent = await asyncio.gather(*(self._send(tp, blocks) for tp, blocks in pending.items()), return_exceptions=True)
-        if rows:
+            blocks = [PendingBlock._make(row) for row in await read.all(_PENDING)]
+        pending = {tp: list(some) for tp, some in groupby(blocks, lambda one: Partition(one.topic, one.partition))}
+        sent = await asyncio.gather(*(self._send(tp, some) for tp, some in pending.items()), return_exceptions=True)
+        if blocks:
             await self._record(lease, {tp: end for tp, end in zip(pending, sent, strict=True) if isinstance(end, int)})
         for failed in sent:
             if isinstance(failed, BaseException):
                 raise failed
-        return len(rows)
+        return len(blocks)
 
-    async def _send(self, partition: Partition, blocks: Sequence[Row[Any]]) -> int:
+    async def _send(self, partition: Partition, blocks: Sequence[PendingBlock]) -> int:
         """Send a partition's blocks; the offset after them."""
-        records = [record for row in blocks for record in decode_block(row.block)]
+        records = [record for one in blocks for record in decode_block(one.block)]
         await self._producer.send(partition, records, blocks[0].base_offset)
-        return int(blocks[0].base_offset) + len(records)
+        return blocks[0].base_offset + len(records)
 
     async def _record(self, lease: Lease, ends: dict[Partition, int]) -> None:
         """Store how far we are, for all partitions in one transaction; in the order in which writers lock them."""

@@ -150,15 +150,18 @@ class Consumer:
 
     async def _is_next(self, reader: Reader, batch: RecordBatch, claim: Claim) -> bool:
         """Offsets may skip where a transactional producer left its markers, but not because the log lost its start."""
-        position = self._positions.check(batch, claim)
-        if position == "replaced":
-            raise log_replaced(self.group, batch.partition, claim)
-        if position == "misplaced":
-            reader.seek(batch.partition, claim.read_from)
-        elif position == "gap":
-            bounds = await self._bus.bounds([batch.partition.topic])
-            check_bounds(self.group, batch.partition, claim, bounds[batch.partition])
-        return position != "misplaced" and batch.end > claim.next_offset
+        match self._positions.check(batch, claim):
+            case "next":
+                pass
+            case "gap":
+                bounds = await self._bus.bounds([batch.partition.topic])
+                check_bounds(self.group, batch.partition, claim, bounds[batch.partition])
+            case "misplaced":
+                reader.seek(batch.partition, claim.read_from)
+                return False
+            case "replaced":
+                raise log_replaced(self.group, batch.partition, claim)
+        return batch.end > claim.next_offset
 
     async def _resync(self, reader: Reader, partition: Partition) -> None:
         """Seek to the cursor. Raises Retry when another member has claimed a partition that was not revoked from us."""
