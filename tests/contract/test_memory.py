@@ -9,7 +9,7 @@ import pytest
 
 from shared.bus.blocks import MAX_BYTES, MAX_RECORDS, split
 from shared.bus.producer import GroupCommit, Size
-from shared.bus.protocol import ProducerRecord
+from shared.bus.protocol import Partition, ProducerRecord
 from shared.bus.tables import READ_BYTES
 from shared.contracts.topics import LIFECYCLE, USAGE_RAW
 from shared.failures import Retry
@@ -55,8 +55,8 @@ async def test_a_pass_of_the_relay_takes_no_more_bytes_than_it_may_and_loses_non
     async with migrated_storage(scaled(request, tmp_path)) as opened_store:
         assert opened_store.relay is not None
         async with opened_store.database.transaction() as tx:
-            log = opened_store.database._outbox  # type: ignore[attr-defined]  # noqa: SLF001  large records, as no contract of ours makes them
-            await log.append_records(tx, {(LIFECYCLE.name, 0): LARGE})
+            outbox = opened_store.database._outbox  # type: ignore[attr-defined]  # noqa: SLF001  large records, as no contract of ours makes them
+            await outbox.append_records(tx, {Partition(LIFECYCLE.name, 0): LARGE})
         passes = [await opened_store.relay.relay_pending() for _ in range(4)]
         assert passes[-1] == 0
         assert max(passes) <= 5
