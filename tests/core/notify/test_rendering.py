@@ -21,7 +21,7 @@ def test_a_template_becomes_subject_text_and_html():
     assert '<a href="https://app.test/?a=1&amp;b=2">' in message.html
 
 
-def test_every_marketing_mail_ends_with_the_way_out():
+def test_every_marketing_mail_ends_with_the_unsubscribe_link():
     templates = Templates({"t": HEAD + "Hi\n", "footer": FOOTER})
     values = {"name": "Ann", "unsubscribe_link": "https://x.test/u"}
     assert templates.render("t", values).text == "Hi\n\nStop: https://x.test/u\n"

@@ -56,7 +56,7 @@ async def test_a_mail_arrives_whole_with_its_way_out():
     assert box.envelopes == [("success@example.com", ["zoe@acme.test"])]
 
 
-async def test_the_way_out_stands_on_one_line_as_mailbox_providers_read_it():
+async def test_the_unsubscribe_link_is_on_one_line_as_mailbox_providers_read_it():
     box = Mailbox()
     async with mail_server(box) as port:
         await channel(port).send(delivery(), confirmed)
@@ -64,7 +64,7 @@ async def test_the_way_out_stands_on_one_line_as_mailbox_providers_read_it():
     assert box.raw[0].isascii()
 
 
-async def test_transactional_mail_has_no_way_out():
+async def test_transactional_mail_has_no_unsubscribe_link():
     box = Mailbox()
     async with mail_server(box) as port:
         await channel(port).send(delivery(unsubscribe=None), confirmed)

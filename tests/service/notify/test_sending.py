@@ -158,7 +158,7 @@ async def _lost(here: Office, name: str, stage: str, **more: str) -> None:
         await tx.run(update(delivery).where(delivery.c.id == name).values(left))
 
 
-async def test_a_lost_lease_stops_before_the_last_word(here: Office) -> None:
+async def test_a_lost_lease_stops_before_the_point_of_no_return(here: Office) -> None:
     row = await here.welcomed()
 
     class Slow(Recording):
@@ -174,7 +174,7 @@ async def test_a_lost_lease_stops_before_the_last_word(here: Office) -> None:
 
 
 async def test_a_no_in_the_middle_of_the_conversation_is_heeded(here: Office) -> None:
-    """Claimed, then frozen; the person unsubscribes; thawed, the sender asks once more before its last word."""
+    """Claimed, then frozen; the person unsubscribes; thawed, the sender asks once more before its point of no return."""
     row = await here.welcomed()
 
     class Frozen(Recording):
@@ -239,7 +239,7 @@ async def test_a_sender_that_comes_after_its_lease_says_nothing(here: Office) ->
     assert (await here.row(id=row["id"]))["reason"] == "try_again"
 
 
-async def test_a_contact_counts_from_its_last_word_even_before_anybody_knows_its_end(here: Office) -> None:
+async def test_a_contact_counts_from_its_point_of_no_return_even_before_anybody_knows_its_end(here: Office) -> None:
     await here.welcomed()
     seen: list[datetime] = []
 

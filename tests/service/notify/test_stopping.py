@@ -15,15 +15,15 @@ from tests.service.notify.make import Office, office
 
 
 class Talking:
-    """A channel whose other side says nothing before or after the last word, until the test lets it."""
+    """A channel whose other side says nothing before or after the point of no return, until the test lets it."""
 
-    def __init__(self, *, last_word: bool) -> None:
-        self.last_word = last_word
+    def __init__(self, *, confirms: bool) -> None:
+        self.confirms = point_of_no_return
         self.reached = asyncio.Event()
         self.may = asyncio.Event()
 
     async def send(self, _delivery: Delivery, before: ConfirmSend) -> Receipt:
-        if self.last_word:
+        if self.confirms:
             await before()
         self.reached.set()
         await self.may.wait()
@@ -52,11 +52,11 @@ async def stopped(sends: DeliverySender, when: Callable[[], bool]) -> None:
 
 
 async def test_what_nobody_was_told_is_as_if_never_claimed(here: Office) -> None:
-    row, silence = await here.welcomed(), Talking(last_word=False)
+    row, silence = await here.welcomed(), Talking(confirms=False)
     await stopped(here.sends({"email": silence}), silence.reached.is_set)
     after = await here.row(id=row["id"])
     assert (after["status"], after["attempt"], after["lease_until"]) == ("pending", 0, None)
-    answering = Talking(last_word=True)
+    answering = Talking(confirms=True)
     answering.may.set()
     assert await here.sends({"email": answering}).send() == 1
     assert (await here.row(id=row["id"]))["status"] == "sent"
@@ -76,8 +76,8 @@ async def test_a_mail_server_that_says_nothing_does_not_hold_up_the_stop(here: O
     assert (await here.row(id=row["id"]))["status"] == "pending"
 
 
-async def test_a_last_word_may_be_finished(here: Office) -> None:
-    row, talk = await here.welcomed(), Talking(last_word=True)
+async def test_a_confirmed_conversation_may_be_finished(here: Office) -> None:
+    row, talk = await here.welcomed(), Talking(confirms=True)
     sending = asyncio.create_task(here.sends({"email": talk}).send())
     await talk.reached.wait()
     sending.cancel()
@@ -89,8 +89,8 @@ async def test_a_last_word_may_be_finished(here: Office) -> None:
     assert (after["status"], after["attempt"]) == ("sent", 1)
 
 
-async def test_a_last_word_that_nobody_hears_is_in_doubt_at_once_and_not_said_again(here: Office) -> None:
-    row, talk = await here.welcomed(), Talking(last_word=True)
+async def test_a_confirmed_conversation_that_nobody_hears_is_in_doubt_at_once_and_not_repeated(here: Office) -> None:
+    row, talk = await here.welcomed(), Talking(confirms=True)
     await stopped(here.sends({"email": talk}, patience=0.1), talk.reached.is_set)
     after = await here.row(id=row["id"])
     assert (after["status"], after["stage"], after["lease_until"]) == ("sending", "data_sent", here.clock.now())
