@@ -18,7 +18,7 @@ class Talking:
     """A channel whose other side says nothing before or after the point of no return, until the test lets it."""
 
     def __init__(self, *, confirms: bool) -> None:
-        self.confirms = point_of_no_return
+        self.confirms = confirms
         self.reached = asyncio.Event()
         self.may = asyncio.Event()
 
