@@ -1,4 +1,4 @@
-"""What do the tests stand on? Real servers where they can be had; and where not, a summary that says so."""
+"""Fixtures for all tests: real servers where they can be had; and where not, a summary that says so."""
 
 import functools
 import os

@@ -1,1 +1,1 @@
-"""What would a user pick instead? One folder each: a small program and its exact versions."""
+"""Peers: what a user would pick instead. One folder each: a small program and its exact versions."""

@@ -1,4 +1,4 @@
-"""Where does the Java peer come from? Maven fetches its jars once, `javac` compiles its one file."""
+"""Java peer: Maven fetches its jars once, `javac` compiles its one file."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What is every Python peer told, what does it tell, and what does it fold? Nothing but the standard library: each runs in its own venv."""
+"""Protocol and fold of every Python peer. Nothing but the standard library: each runs in its own venv."""
 
 import json
 import os

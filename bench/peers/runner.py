@@ -1,4 +1,4 @@
-"""How is a peer measured? Its own process on the same topic; it says when it begins and ends, the clocks are read here."""
+"""Runner of a peer: its own process on the same topic; it says when it begins and ends, the clocks are read here."""
 
 import asyncio
 import os

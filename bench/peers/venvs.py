@@ -1,4 +1,4 @@
-"""Where do a peer's libraries live? In a virtual environment of its own, made once on a machine and kept outside the repository."""
+"""Virtual environments of the peers, made once on a machine and kept outside the repository."""
 
 import asyncio
 import hashlib

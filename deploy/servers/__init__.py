@@ -1,4 +1,4 @@
-"""Where do a real Kafka and a real PostgreSQL come from on a machine without containers?"""
+"""Servers: a real Kafka and a real PostgreSQL on a machine without containers."""
 
 from deploy.servers.failure import ServerError
 from deploy.servers.jars import missing_for_kafka

@@ -1,4 +1,4 @@
-"""How does a person start, see and stop the servers? `python -m deploy.servers up|down|status`"""
+"""Command line of the servers: `python -m deploy.servers up|down|status`."""
 
 import argparse
 import os

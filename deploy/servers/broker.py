@@ -1,4 +1,4 @@
-"""With which settings does our Kafka run, and is it ready?"""
+"""Broker: the settings of our Kafka, and the check that it is ready."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Where do a PostgreSQL's data live, whose are they, and how are they made?"""
+"""PostgreSQL cluster: its data folder, its owner, and how it is made."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""Which URLs does a shell need to work with the servers that run?"""
+"""Environment: the URLs that a shell needs to work with the running servers."""
 
 import shlex
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What went wrong with a server, what did it say itself, and what is to be done?"""
+"""Server failure: what went wrong, what the server said itself, and what to do."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What makes sure that a test's server does not outlive the test session?"""
+"""Guard: no server of a test outlives the test session."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Where do Java and the jars of a Kafka broker come from?"""
+"""Java and the jars of a Kafka broker, and where they come from."""
 
 import fcntl
 import os

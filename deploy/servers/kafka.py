@@ -1,4 +1,4 @@
-"""How is a real Kafka started, hurt, healed and stopped?"""
+"""Kafka: start, pause, kill and stop a real broker."""
 
 import atexit
 import os

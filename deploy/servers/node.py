@@ -1,4 +1,4 @@
-"""Where do a Kafka's data live, how are they made, and with which command does it run?"""
+"""Kafka node: its data folder, how it is made, and the command that runs it."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Which ports of this machine may a server have?"""
+"""Ports of this machine that a server may have."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""How is a real PostgreSQL started, hurt, healed and stopped?"""
+"""PostgreSQL: start, pause, kill and stop a real server."""
 
 import atexit
 import os

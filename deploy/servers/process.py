@@ -1,4 +1,4 @@
-"""How is another program run, found again, signalled and waited for?"""
+"""Process: another program, how it is run, found, signalled and waited for."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Which programs of PostgreSQL does this machine have, and as whom can they run?"""
+"""Programs of PostgreSQL on this machine, and the user that can run them."""
 
 import importlib.util
 import os

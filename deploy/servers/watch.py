@@ -1,4 +1,4 @@
-"""What stops a test's server when the session is killed and can no longer do it itself?"""
+"""Watchdog: stops a test's server when the session is killed and can no longer do it itself."""
 
 import shutil
 import signal

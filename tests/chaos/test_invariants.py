@@ -1,4 +1,4 @@
-"""Does each invariant hold on a good run, and break on the smallest bad one?"""
+"""Each invariant holds on a good run, and breaks on the smallest bad one."""
 
 from collections.abc import Callable
 

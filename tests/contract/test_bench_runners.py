@@ -1,4 +1,4 @@
-"""Is a runner believed that lies? Real processes that keep to the bench's protocol, honest and not; and our own rows, small."""
+"""Runners of the bench: real processes that follow its protocol, honest and not; and our own rows, small."""
 
 import sys
 from collections.abc import AsyncIterator

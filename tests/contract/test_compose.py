@@ -1,4 +1,4 @@
-"""Does docker-compose.yml say what we promise about it? (No container engine is needed to read it.)"""
+"""docker-compose.yml is as the documentation promises. (No container engine is needed to read it.)"""
 
 import re
 from pathlib import Path

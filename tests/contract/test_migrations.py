@@ -1,4 +1,4 @@
-"""Do the migrations lead where the code says? For every history, on both databases, and with differences planted to be found."""
+"""Migrations lead to the tables of the code: for every history, on both databases, and with planted differences."""
 
 from collections.abc import Callable
 from itertools import count

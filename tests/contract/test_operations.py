@@ -1,4 +1,4 @@
-"""Does the operator's page name every setting, and none that does not exist?"""
+"""The operator's page names every setting, and none that does not exist."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Do the real Kafka and the real PostgreSQL start, survive what we do to them, and go when they should?"""
+"""The real Kafka and the real PostgreSQL start, survive what we do to them, and stop when they should."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What do the parts of deploy/servers do where no server can be had, or none is needed?"""
+"""The modules of deploy/servers where no server can be had, or none is needed."""
 
 import os
 import signal

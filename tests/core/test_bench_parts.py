@@ -1,4 +1,4 @@
-"""Do the bench's own parts tell the truth? Statistics, streams, verdicts, and who is refused."""
+"""The bench's own modules: statistics, streams, verdicts, and who is refused."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

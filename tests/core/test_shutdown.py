@@ -1,4 +1,4 @@
-"""Does the way down end, whatever hangs on it?"""
+"""Shutdown ends in time, whatever hangs on it."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""How is Waymark run as it is in the field? As processes with signals, posted to by a client that does not give up."""
+"""Waymark as it runs in the field: processes with signals, posted to by a client that does not give up."""
 
 import asyncio
 import os

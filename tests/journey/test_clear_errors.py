@@ -1,4 +1,4 @@
-"""What does an operator read when something is wrong? One sentence that says what and what to do, never a traceback."""
+"""Errors for an operator: one sentence that says what and what to do, never a traceback."""
 
 import asyncio
 import fcntl

@@ -1,4 +1,4 @@
-"""Told to stop under load, does it end in time, and is every accepted event there once when it is back?"""
+"""Graceful stop under load: it ends in time, and every accepted event is there once when it is back."""
 
 import asyncio
 import shutil

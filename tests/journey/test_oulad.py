@@ -1,4 +1,4 @@
-"""Does a year of real usage lead to the right dates, and to the same history however it is run?
+"""A year of real usage leads to the right dates, and to the same history however it is run.
 
 Data: Kuzilek J., Hlosta M., Zdrahal Z. Open University Learning Analytics dataset. Sci. Data 4:170171 (2017), CC BY 4.0.
 """

@@ -1,4 +1,4 @@
-"""Two replicas of lifecycle in one group; one is killed with -9 in the middle of a stream: is every event's effect there once?"""
+"""Takeover: one of two replicas is killed with -9 in the middle of a stream, and every event's effect is there once."""
 
 import asyncio
 import signal

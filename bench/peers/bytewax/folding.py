@@ -1,4 +1,4 @@
-"""What is folded of an event? The rest is skipped by the decoder."""
+"""Fold of an event for Bytewax; the decoder skips the other fields."""
 
 import msgspec
 

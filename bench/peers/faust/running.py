@@ -1,4 +1,4 @@
-"""How does a Faust worker run here, and when is it over? One agent over the topic; it stops itself after the last event."""
+"""Faust worker: one agent over the topic, which stops itself after the last event."""
 
 from collections.abc import Callable, MutableMapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How does a Quix application run here, and when is it over? It stops after as many events as there are."""
+"""Quix application: it stops after as many events as there are."""
 
 from collections.abc import Callable
 

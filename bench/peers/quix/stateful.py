@@ -1,4 +1,4 @@
-"""What does Quix keep in RocksDB? The fold over its `State`, and what its files hold after the last checkpoint."""
+"""Stateful fold in Quix: its `State` in RocksDB, and what its files hold after the last checkpoint."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is the limit of reading? aiokafka alone: `getmany`, msgspec, a dict. It keeps nothing."""
+"""Reading alone: aiokafka's `getmany`, msgspec, a dict. It stores nothing: the limit of reading."""
 
 import asyncio
 

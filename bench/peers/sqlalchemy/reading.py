@@ -1,4 +1,4 @@
-"""How do the two SQLAlchemy runners read? aiokafka, each partition from the offset that the database remembers."""
+"""Reading of the two SQLAlchemy runners: aiokafka, each partition from the offset in the database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

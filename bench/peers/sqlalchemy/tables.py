@@ -1,4 +1,4 @@
-"""Where do the two SQLAlchemy runners keep their state? Accounts, seen ids, offsets, and what is to be told."""
+"""Tables of the two SQLAlchemy runners: accounts, seen ids, offsets, and the outbox."""
 
 from datetime import datetime
 from typing import Any

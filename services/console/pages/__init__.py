@@ -1,1 +1,1 @@
-"""What do the pages look like? Templates that escape everything, one style, no script."""
+"""Pages of the console: templates that escape everything, one style sheet, no script."""

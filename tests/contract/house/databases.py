@@ -1,4 +1,4 @@
-"""How does a test alter a table behind the program's back?"""
+"""Altering a table behind the program's back."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Which files are ours? What git keeps or would keep; without git, all but hidden and generated ones."""
+"""Files of the repository: what git tracks or would track; without git, all but hidden and generated ones."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

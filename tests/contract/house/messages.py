@@ -1,4 +1,4 @@
-"""What does one message of every kind look like?"""
+"""One example message of every kind."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

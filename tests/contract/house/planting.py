@@ -1,4 +1,4 @@
-"""Does a contract bite? A copy of the packages, a bad line planted in it, and what lint-imports says of the copy."""
+"""Planted violations: a copy of the packages, a bad line in it, and what lint-imports says of the copy."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Which lines must each import contract refuse? A plant: the contract's name, and the lines it puts into which modules."""
+"""Lines that each import contract must refuse: the contract's name, and the lines it puts into which modules."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Are the intervals honest? Every possible outcome of n answers, weighed by its probability."""
+"""Intervals: every possible outcome of n answers, weighed by its probability."""
 
 from collections.abc import Callable, Iterator
 from math import comb, sqrt

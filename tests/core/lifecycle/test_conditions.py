@@ -1,4 +1,4 @@
-"""Is a condition that is worked out without CEL decided as CEL would?"""
+"""A condition that is evaluated without CEL is decided as CEL would."""
 
 import cel
 import pytest

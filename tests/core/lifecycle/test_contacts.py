@@ -1,4 +1,4 @@
-"""Who can be written to, and who is gone?"""
+"""Contacts: who can be written to, and who has left."""
 
 from shared.contracts.lifecycle import ContactChanged
 from tests.core.lifecycle.world import World, default_definition

@@ -1,4 +1,4 @@
-"""Does every rule of the shipped definition fire on a history that a company could have?"""
+"""Every rule of the shipped definition fires on a history that a company could have."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Can a person check a decision by hand from what the message carries?"""
+"""Evidence: a person can check a decision by hand from what the message carries."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Is the health score what a person would compute by hand from the file?"""
+"""The health score is what a person would compute by hand from the file."""
 
 from pathlib import Path
 

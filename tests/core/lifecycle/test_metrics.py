@@ -1,4 +1,4 @@
-"""Does every kind of metric say what its name says, also after late events?"""
+"""Every kind of metric says what its name says, also after late events."""
 
 from collections.abc import Callable
 from pathlib import Path

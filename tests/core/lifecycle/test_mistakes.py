@@ -1,4 +1,4 @@
-"""Does a definition that is wrong say where, what, and what was probably meant?"""
+"""A definition that is wrong is answered with where, what, and what was probably meant."""
 
 from pathlib import Path
 

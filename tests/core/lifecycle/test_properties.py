@@ -1,4 +1,4 @@
-"""What is true of every history, however it is cut, delayed or repeated?"""
+"""Properties of every history, however it is cut, delayed or repeated."""
 
 from dataclasses import dataclass, fields
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Does the core find, in a real year of 383 accounts, the dates that the records say?"""
+"""The core finds, in a real year of 383 accounts, the dates that the records say."""
 
 import csv
 import gzip

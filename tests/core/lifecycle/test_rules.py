@@ -1,4 +1,4 @@
-"""Do edges, flags and signals fire when they should, once, and in order?"""
+"""Transitions, flags and signals fire when they should, once, and in order."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What does a test of the core say? An account, days that pass, events on them, and what was decided."""
+"""Builder for tests of lifecycle's core: one account, days that pass, events on them, and the messages."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""May it be posted like this? Every path, body and place for a key that SDKs use."""
+"""Posting: every path, body and place for a key that SDKs use."""
 
 import base64
 import gzip

@@ -1,4 +1,4 @@
-"""How are accounts written? What lists filter by only when it moved, and every stay ends where the next begins."""
+"""How accounts are written: list columns only when they changed, and every visit ends where the next begins."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

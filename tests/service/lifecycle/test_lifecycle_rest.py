@@ -1,4 +1,4 @@
-"""What do internal tools get from lifecycle, and does time move accounts by itself?"""
+"""REST API of lifecycle for internal tools, and accounts that time alone moves."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta

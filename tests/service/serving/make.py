@@ -1,4 +1,4 @@
-"""What do these tests stand on? An application behind our own server, and clients that speak raw bytes to it."""
+"""Builders for tests of serving: an application behind our own server, and clients that speak raw bytes to it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

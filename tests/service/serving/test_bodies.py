@@ -1,4 +1,4 @@
-"""May a body be as large, as slow and as deep as it likes? Not on any route of any service."""
+"""Limits on bodies: size, slowness and depth, on every route of every service."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""How long may a client take to ask, and how much may it say? Each limit, and what the client sees of it."""
+"""Limits on a connection: how long a client may take and how much it may send, and what it sees of each limit."""
 
 import asyncio
 from collections.abc import AsyncIterator

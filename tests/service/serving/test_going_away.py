@@ -1,4 +1,4 @@
-"""What do clients leave behind that go away in the middle? No connection of ours, and nothing open in a transaction."""
+"""Clients that go away in the middle leave no connection of ours, and nothing open in a transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What if even the event loop hangs on the way down? A thread ends the process, and a second signal does at once."""
+"""Last resort: the event loop hangs at the stop; a thread ends the process, and a second signal does at once."""
 
 import asyncio
 import signal
