@@ -1,5 +1,6 @@
 """House rules: each import contract refuses a violation planted in a copy; names, locks and ignores keep to the form."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -15,6 +16,12 @@ CONTRACTS = tomllib.loads(text(PYPROJECT))["tool"]["importlinter"]["contracts"]
 NO_NAMES = ("utils", "util", "helpers", "common", "manager", "base", "misc")
 _HOME = re.compile(r"(?<![\w.}])/(?:work|root|home)/")
 _CODE = re.compile(r'"[A-Z]+\d*"')
+
+
+def _stated(source: str) -> bool:
+    """Whether a module begins with a docstring whose first line asks nothing. A module without code needs none."""
+    first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    return not source.strip() or (bool(first) and "?" not in first)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +73,11 @@ def test_a_lock_names_no_place_to_download_from(lock: str) -> None:
     assert any(line.strip().startswith("--hash=") for line in lines)
 
 
+@pytest.mark.parametrize("top", ["services", "shared", "waymark", "tests", "bench", "deploy"])
+def test_every_module_says_what_it_is_in_a_statement(top: str) -> None:
+    assert [str(path) for path in modules(top) if not _stated(text(path))] == []
+
+
 def test_no_file_knows_a_developers_machine() -> None:
     assert [str(path) for path in tracked() if _HOME.search(text(path))] == []
 
@@ -86,3 +98,9 @@ def test_each_rule_finds_what_it_is_for() -> None:
     assert _HOME.search("see " + str(Path("/", "work", "x")))
     assert not _HOME.search("example.com" + str(Path("/", "home", "x")))
     assert (ROOT / PYPROJECT).exists()
+    assert [_stated(source) for source in ("", '"""Consumer: reads."""', '"""What reads?"""', "x = 1")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
