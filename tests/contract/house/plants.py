@@ -80,6 +80,9 @@ PLANTS = [
     *_each(INSIDE["ingest"], "services.ingest.core.planted", "import services.ingest.http"),
     *_each(INSIDE["ingest"], "services.ingest.tables", "import services.ingest.store"),
     *_each(INSIDE["ingest"], "services.ingest.handlers", "from services.ingest import http"),
+    *_each("Inside ingest's core", "services.ingest.core.segment", "import services.ingest.core.decoding"),
+    *_each("Inside ingest's core", "services.ingest.core.canonical", "import services.ingest.core.account_resolution"),
+    *_each("Inside ingest's core", "services.ingest.core.utils", ""),
     Plant(
         INSIDE["lifecycle"],
         {"services.lifecycle.core.planted": "import services.lifecycle.store", "services.lifecycle.store": ""},
@@ -107,4 +110,6 @@ PLANTS = [
         {"services.advocacy.http": "import services.advocacy.wiring", "services.advocacy.wiring": ""},
     ),
     Plant(INSIDE["console"], {"services.console.core": "import services.console.http", "services.console.http": ""}),
+    *_each("Inside console's core", "services.console.core.answers", "import services.console.core.portfolio"),
+    *_each("Inside console's core", "services.console.core.utils", ""),
 ]
