@@ -1,0 +1,155 @@
+"""Values: the one reader of numbers, money, times, booleans, scores and opt-outs that customers' tools send.
+
+Every reader gives None for a value it cannot read; nobody guesses. Text is read where it has one meaning only: "49.00" and
+"1.234,50" are numbers, "1,234" (a thousand, or one and a bit) is none; "2027-06-01" is a date, "01/06/2027" is none.
+"""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+
+MAX_NUMBER = 1e15
+"""Beyond this a product's number is a mistake: floats would no longer count by ones."""
+_MAX_TEXT = 64
+"""A longer text is no number and no date."""
+_MILLISECONDS = 1e11
+"""A time above this is in milliseconds since 1970, below in seconds."""
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_GROUPED = re.compile(
+    r"[+-]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:\.\d{3})+,\d+|(?:,\d{3}){2,}|(?:\.\d{3}){2,}|(?:[ \u00a0\u202f'\u2019]\d{3})+(?:[.,]\d+)?)",
+    re.ASCII,
+)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,(?:\d{1,2}|\d{4,})", re.ASCII)
+_SEPARATORS = re.compile(r"[ \u00a0\u202f'\u2019]")
+_SINCE_1970 = re.compile(r"\d{9,14}(?:\.\d+)?", re.ASCII)
+_YEAR_FIRST = re.compile(r"(\d{4})/(\d{2})/(\d{2})", re.ASCII)
+_YES = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
+_NO = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
+_NOT_OPTED_OUT = _NO | {"subscribed"}
+_MINOR_DIGITS = {
+    **dict.fromkeys(
+        [
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "UYI",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ],
+        0,
+    ),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+    **dict.fromkeys(["CLF", "UYW"], 4),
+}
+"""ISO 4217: the digits of a currency's minor unit where they are not two."""
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_ROUNDING_NOISE = Decimal("0.0001")
+"""Of a minor unit: what binary floats add to 0.30."""
+
+
+def read_number(value: object) -> int | float | None:
+    """A number or a text of one, whole where it is whole; at most 1e15 on either side of zero."""
+    if isinstance(value, str):
+        value = _number_in(value)
+    if value.__class__ is bool or not isinstance(value, int | float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
+        return None
+    return int(value) if value == int(value) else value
+
+
+def read_score(value: object, scale: range) -> int | None:
+    """A whole number on the scale: 9, 9.0 and "9" are; 8.5, 11 and true are not on `range(11)`."""
+    number = read_number(value)
+    return number if isinstance(number, int) and number in scale else None
+
+
+def read_minor_units(amount: object, currency: object) -> int | None:
+    """An amount of money in its currency's minor units: 49.00 EUR are 4900, 5000 JPY are 5000."""
+    digits = minor_digits(currency)
+    number = read_number(amount)
+    if digits is None or number is None:
+        return None
+    exact = Decimal(str(number)).scaleb(digits)
+    whole = exact.to_integral_value()
+    return int(whole) if abs(exact - whole) <= _ROUNDING_NOISE else None
+
+
+def minor_digits(currency: object) -> int | None:
+    """How many decimal digits a currency has; None for what is no ISO 4217 code."""
+    code = currency.strip().upper() if isinstance(currency, str) else ""
+    return _MINOR_DIGITS.get(code, 2) if _CURRENCY.fullmatch(code) else None
+
+
+def read_time(value: object) -> datetime | None:
+    """A moment in UTC: ISO 8601 (UTC where it names no zone), or seconds or milliseconds since 1970, be it as text."""
+    try:
+        if isinstance(value, str):
+            return _time_in(value.strip())
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return datetime.fromtimestamp(value / 1000 if abs(value) > _MILLISECONDS else value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def read_boolean(value: object) -> bool | None:
+    """True, false, 1, 0, and the words for them in any case."""
+    word = _word(value)
+    return True if word in _YES else False if word in _NO else None
+
+
+def read_opt_out(value: object) -> bool | None:
+    """Whether somebody said no to mail. Only a clear "not unsubscribed" is false; any other text or number is a no to mail.
+
+    None where nothing was said: null, a blank text, an object or a list.
+    """
+    word = _word(value)
+    return word not in _NOT_OPTED_OUT if word else None
+
+
+def _word(value: object) -> str:
+    """A scalar as a lower-case word; empty for what is none."""
+    return str(value).strip().casefold() if isinstance(value, str | int | float) else ""
+
+
+def _number_in(text: str) -> int | float | None:
+    text = text.strip()
+    if len(text) > _MAX_TEXT:
+        return None
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+    elif _GROUPED.fullmatch(text) or _DECIMAL_COMMA.fullmatch(text):
+        number = float(_with_decimal_point(_SEPARATORS.sub("", text)))
+    else:
+        return None
+    return number
+
+
+def _with_decimal_point(text: str) -> str:
+    """The number without separators of thousands: the last mark, where it stands once, is the decimal one."""
+    mark = max(",.", key=text.rfind)
+    if text.count(mark) != 1:
+        return text.replace(",", "").replace(".", "")
+    whole, _, decimals = text.rpartition(mark)
+    return f"{whole.replace(',', '').replace('.', '')}.{decimals}"
+
+
+def _time_in(text: str) -> datetime | None:
+    if len(text) > _MAX_TEXT:
+        return None
+    if _SINCE_1970.fullmatch(text):
+        return read_time(float(text))
+    at = datetime.fromisoformat(_YEAR_FIRST.sub(r"\1-\2-\3", text))
+    if at.tzinfo is UTC:
+        return at
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
