@@ -6,25 +6,25 @@ from services.lifecycle.core.explain import diagram, snapshot_of, standing
 from services.lifecycle.core.recent_events import unpack
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
 from shared.ids import derived
-from tests.core.lifecycle.world import DECIDED, START, World, default_definition
+from tests.core.lifecycle.make import DECIDED, START, Scenario, default_definition
 
 DEFINITION = default_definition()
 
 
-def onboarded() -> World:
-    world = World(DEFINITION)
-    world.group(0, name="Acme", seats=4)
-    world.use(range(3), "ann", "bob")
-    world.track(3, "user_invited")
-    world.track(3, "value_delivered")
-    world.use(range(3, 9), "ann", "bob")
-    world.until(11)
-    return world
+def onboarded() -> Scenario:
+    scenario = Scenario(DEFINITION)
+    scenario.group(0, name="Acme", seats=4)
+    scenario.use(range(3), "ann", "bob")
+    scenario.track(3, "user_invited")
+    scenario.track(3, "value_delivered")
+    scenario.use(range(3, 9), "ann", "bob")
+    scenario.until(11)
+    return scenario
 
 
 def test_a_transition_shows_its_clauses_with_values_and_thresholds():
-    world = onboarded()
-    why = world.all(StageChanged, stage="adoption")[0].evidence
+    scenario = onboarded()
+    why = scenario.all(StageChanged, stage="adoption")[0].evidence
     clauses = {clause.text: clause for clause in why.clauses}
     assert why.rule == "onboarding->adoption"
     assert clauses["required_milestones_missing == 0"].values == {"required_milestones_missing": 0}
@@ -36,15 +36,15 @@ def test_a_transition_shows_its_clauses_with_values_and_thresholds():
 
 
 def test_a_transition_with_a_hold_says_since_when():
-    world = onboarded()
-    moved = world.all(StageChanged, stage="adoption")[0]
+    scenario = onboarded()
+    moved = scenario.all(StageChanged, stage="adoption")[0]
     assert moved.evidence.since == START + timedelta(days=3, hours=12)
     assert moved.at == START + timedelta(days=11)
 
 
 def test_a_transition_names_at_most_five_events_the_latest_behind_its_metrics():
-    world = onboarded()
-    refs = world.all(StageChanged, stage="adoption")[0].evidence.events
+    scenario = onboarded()
+    refs = scenario.all(StageChanged, stage="adoption")[0].evidence.events
     assert len(refs) == 5
     assert [(ref.name, (ref.at - START).days) for ref in refs] == [
         ("feature_used:report", 6),
@@ -56,46 +56,46 @@ def test_a_transition_names_at_most_five_events_the_latest_behind_its_metrics():
 
 
 def test_silence_names_the_last_use_before_it():
-    world = onboarded()
-    world.until(60)
-    raised = world.all(FlagChanged, flag="at_risk")[0].evidence
+    scenario = onboarded()
+    scenario.until(60)
+    raised = scenario.all(FlagChanged, flag="at_risk")[0].evidence
     assert raised.reason == "At risk: days_since_core_use >= 14 (days_since_core_use is 14)."
     assert raised.events[-1].at == START + timedelta(days=8, hours=12)
 
 
 def test_a_reason_reads_as_a_sentence_with_the_values_in_it():
-    world = onboarded()
-    world.until(60)
-    assert world.all(SignalRaised, signal="gone_quiet")[0].evidence.reason == "No core use for 14 days."
+    scenario = onboarded()
+    scenario.until(60)
+    assert scenario.all(SignalRaised, signal="gone_quiet")[0].evidence.reason == "No core use for 14 days."
 
 
 def test_a_guard_stands_in_the_evidence_as_what_did_not_hold():
-    world = onboarded()
-    world.track(12, "limit_measured", share=0.9)
-    clauses = world.all(SignalRaised, signal="limit_approach")[0].evidence.clauses
+    scenario = onboarded()
+    scenario.track(12, "limit_measured", share=0.9)
+    clauses = scenario.all(SignalRaised, signal="limit_approach")[0].evidence.clauses
     assert ("not (open_urgent_tickets >= 1)", True) in [(clause.text, clause.satisfied) for clause in clauses]
 
 
 def test_a_milestone_names_the_event_that_reached_it():
-    world = onboarded()
-    (first,) = world.all(MilestoneReached, milestone="first_value")
+    scenario = onboarded()
+    (first,) = scenario.all(MilestoneReached, milestone="first_value")
     assert [ref.name for ref in first.evidence.events] == ["value_delivered"]
     assert "first" in first.evidence.reason.lower()
 
 
 def test_a_late_event_stands_in_its_place_among_the_references():
-    world = World(DEFINITION)
+    scenario = Scenario(DEFINITION)
     for day in (1, 2, 3, 9):
-        world.track(day, "invoice_failed", invoice_id=day)
-    world.track(5, "invoice_failed", invoice_id=5)
-    world.track(0.1, "invoice_failed", invoice_id=0)
-    recent = world.here.recent_events["invoice_failed"]
+        scenario.track(day, "invoice_failed", invoice_id=day)
+    scenario.track(5, "invoice_failed", invoice_id=5)
+    scenario.track(0.1, "invoice_failed", invoice_id=0)
+    recent = scenario.here.recent_events["invoice_failed"]
     assert [unpack(packed).id for packed in recent] == ["e1", "e2", "e3", "e5", "e4"]
 
 
 def test_the_snapshot_is_the_account_just_after_the_decision():
-    world = onboarded()
-    shot = world.all(StageChanged, stage="adoption")[0].snapshot
+    scenario = onboarded()
+    shot = scenario.all(StageChanged, stage="adoption")[0].snapshot
     assert (shot.stage, shot.entered_at) == ("adoption", START + timedelta(days=11))
     assert shot.traits == {"name": "Acme", "seats": 4}
     assert shot.metrics["days_in_stage"] == 0
@@ -105,28 +105,30 @@ def test_the_snapshot_is_the_account_just_after_the_decision():
 
 
 def test_messages_are_numbered_without_a_gap_and_named_by_their_number():
-    world = onboarded()
-    assert [one.seq for one in world.decisions] == list(range(1, len(world.decisions) + 1))
-    assert {one.id for one in world.decisions} == {derived("lifecycle", "acme", one.seq) for one in world.decisions}
-    assert all(one.decided_at == DECIDED for one in world.decisions)
+    scenario = onboarded()
+    assert [one.seq for one in scenario.decisions] == list(range(1, len(scenario.decisions) + 1))
+    assert {one.id for one in scenario.decisions} == {
+        derived("lifecycle", "acme", one.seq) for one in scenario.decisions
+    }
+    assert all(one.decided_at == DECIDED for one in scenario.decisions)
 
 
 def test_standing_tells_what_is_between_the_account_and_its_next_stage():
-    world = onboarded()
-    before = world.here.seq
-    edges = {one.rule: one for one in standing(world.here, DEFINITION)}
+    scenario = onboarded()
+    before = scenario.here.seq
+    edges = {one.rule: one for one in standing(scenario.here, DEFINITION)}
     assert set(edges) == {"*->churned", "adoption->value_realization", "adoption->onboarding"}
     ahead = edges["adoption->value_realization"]
     assert ahead.holds
     assert (ahead.hold_days, ahead.dwell_days, ahead.days_in_stage) == (14, 14, 0)
     assert ahead.since == START + timedelta(days=11)
     assert not edges["adoption->onboarding"].holds
-    assert world.here.seq == before
+    assert scenario.here.seq == before
 
 
 def test_the_snapshot_of_an_account_can_be_asked_for_at_any_time():
-    world = onboarded()
-    assert snapshot_of(world.here, DEFINITION).stage == "adoption"
+    scenario = onboarded()
+    assert snapshot_of(scenario.here, DEFINITION).stage == "adoption"
 
 
 def test_the_diagram_is_drawn_from_the_edges():

@@ -8,7 +8,7 @@ import pytest
 from services.lifecycle.core.metrics.kind import MetricKind
 from services.lifecycle.core.metrics.table import KINDS, demand_lines
 from shared.contracts.lifecycle import SNAPSHOT_METRICS, BuiltInMetric
-from tests.core.lifecycle.world import World, default_definition, definition_from
+from tests.core.lifecycle.make import Scenario, default_definition, definition_from
 
 BARE = """
 events: {use: {match: [used]}}
@@ -32,14 +32,14 @@ def test_every_kind_says_what_it_is_checks_itself_and_compiles(kind: type[Metric
 
 
 def test_every_built_in_metric_can_be_read_of_an_account_without_a_declaration(tmp_path: Path) -> None:
-    world = World(definition_from(tmp_path, BARE))
-    world.track(0, "used")
-    index = world.compiled.metrics
+    scenario = Scenario(definition_from(tmp_path, BARE))
+    scenario.track(0, "used")
+    index = scenario.compiled.metrics
     assert set(index.reads) == set(get_args(BuiltInMetric))
     assert index.in_snapshot == SNAPSHOT_METRICS
     for name in get_args(BuiltInMetric):
         index.reads[name]
-    assert world.metric("required_milestones_missing") == 0
+    assert scenario.metric("required_milestones_missing") == 0
 
 
 def test_the_shipped_snapshot_carries_the_built_in_metrics_beside_the_declared() -> None:

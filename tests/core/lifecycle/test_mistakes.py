@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.definitions import DefinitionError
-from tests.core.lifecycle.world import DEFAULT, default_definition, definition_from
+from tests.core.lifecycle.make import DEFAULT, default_definition, definition_from
 
 SOUND = """\
 events:

@@ -19,7 +19,7 @@ from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
 from shared.contracts.lifecycle import LifecycleMessage, MilestoneReached
 from shared.contracts.usage import UsageEvent
-from tests.core.lifecycle.world import DECIDED, START, default_definition, event
+from tests.core.lifecycle.make import DECIDED, START, default_definition, event
 
 DEFINITION, TWIN = default_definition(), default_definition()
 FEW = settings(max_examples=60, deadline=None)

@@ -14,7 +14,7 @@ from services.lifecycle.core.fold import fold
 from services.lifecycle.core.state import Account, begin
 from shared.contracts.lifecycle import LifecycleMessage, MilestoneReached, StageChanged
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
-from tests.core.lifecycle.world import DECIDED, default_definition, event
+from tests.core.lifecycle.make import DECIDED, default_definition, event
 
 COURSE_BEGINS = datetime(2013, 10, 1, tzinfo=UTC)
 COURSE_ENDS = datetime(2014, 6, 26, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 
 from services.lifecycle.core import changes
 from shared.contracts.lifecycle import ContactChanged, FlagChanged, MilestoneReached
-from tests.core.lifecycle.world import World, definition_from
+from tests.core.lifecycle.make import Scenario, definition_from
 
 CORE = Path(changes.__file__).parent
 READ_BY_RULES = {
@@ -83,41 +83,41 @@ removes_user: removed
 """
 
 
-def used_by_two(tmp_path: Path) -> World:
-    world = World(definition_from(tmp_path, DEFINITION))
-    world.track(0, "used", "ann")
-    world.track(0, "used", "bob")
-    return world
+def used_by_two(tmp_path: Path) -> Scenario:
+    scenario = Scenario(definition_from(tmp_path, DEFINITION))
+    scenario.track(0, "used", "ann")
+    scenario.track(0, "used", "bob")
+    return scenario
 
 
 def test_rules_that_read_users_are_asked_when_one_is_removed(tmp_path: Path) -> None:
-    world = used_by_two(tmp_path)
-    world.decisions.clear()
-    world.track(0.9, "removed", "boss", user_id="bob")
-    (raised,) = world.all(FlagChanged, flag="alone", raised=True)
+    scenario = used_by_two(tmp_path)
+    scenario.decisions.clear()
+    scenario.track(0.9, "removed", "boss", user_id="bob")
+    (raised,) = scenario.all(FlagChanged, flag="alone", raised=True)
     assert raised.snapshot.metrics["users"] == 1
     assert raised.evidence.clauses[0].values == {"users": 1.0}
 
 
 def test_the_snapshot_published_with_the_removal_already_counts_without_the_removed(tmp_path: Path) -> None:
-    world = used_by_two(tmp_path)
-    world.track(0.9, "removed", "boss", user_id="bob")
-    (reached,) = world.all(MilestoneReached, milestone="somebody_left")
+    scenario = used_by_two(tmp_path)
+    scenario.track(0.9, "removed", "boss", user_id="bob")
+    (reached,) = scenario.all(MilestoneReached, milestone="somebody_left")
     assert reached.snapshot.metrics["users"] == 1
-    assert [one.user for one in world.all(ContactChanged, gone=True)] == ["bob"]
+    assert [one.user for one in scenario.all(ContactChanged, gone=True)] == ["bob"]
 
 
 def test_removing_somebody_unknown_asks_no_rule(tmp_path: Path) -> None:
-    world = used_by_two(tmp_path)
-    before = len(world.all(FlagChanged))
-    world.track(0.9, "removed", "boss", user_id="nobody")
-    assert len(world.all(FlagChanged)) == before
+    scenario = used_by_two(tmp_path)
+    before = len(scenario.all(FlagChanged))
+    scenario.track(0.9, "removed", "boss", user_id="nobody")
+    assert len(scenario.all(FlagChanged)) == before
 
 
 def test_an_event_earlier_than_the_first_asks_the_rules_that_read_the_accounts_age(tmp_path: Path) -> None:
     text = DEFINITION.replace("users == 1", "tenure_days >= 30").replace("users > 1", "tenure_days < 30")
-    world = World(definition_from(tmp_path, text))
-    world.track(40, "used")
-    assert not world.all(FlagChanged)
-    world.track(1, "other")
-    assert len(world.all(FlagChanged, flag="alone", raised=True)) == 1
+    scenario = Scenario(definition_from(tmp_path, text))
+    scenario.track(40, "used")
+    assert not scenario.all(FlagChanged)
+    scenario.track(1, "other")
+    assert len(scenario.all(FlagChanged, flag="alone", raised=True)) == 1

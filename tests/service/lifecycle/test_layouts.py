@@ -7,28 +7,28 @@ import msgspec
 
 from services.lifecycle.core.fold import fold
 from services.lifecycle.layouts import LAYOUTS
-from tests.core.lifecycle.world import DECIDED, START, World, default_definition, event
+from tests.core.lifecycle.make import DECIDED, START, Scenario, default_definition, event
 
 DEFINITION = default_definition()
 
 
-def lived() -> World:
-    world = World(DEFINITION)
-    world.use(range(20), "ann", "bob")
-    world.group(20, seats=10, name="Acme")
-    return world
+def lived() -> Scenario:
+    scenario = Scenario(DEFINITION)
+    scenario.use(range(20), "ann", "bob")
+    scenario.group(20, seats=10, name="Acme")
+    return scenario
 
 
-def layout_1(world: World) -> bytes:
+def layout_1(scenario: Scenario) -> bytes:
     """As it was written before layouts had numbers: long states compressed behind a zero byte."""
-    plain = msgspec.msgpack.encode(world.here)
+    plain = msgspec.msgpack.encode(scenario.here)
     return b"\0" + bytes(cramjam.lz4.compress_block(plain)) if len(plain) > 1_500 else plain
 
 
 def test_an_account_of_layout_1_forgets_what_it_knew_by_number_and_goes_on_the_same() -> None:
-    world = lived()
-    world.here.known_stores = 0b1010101
-    old = LAYOUTS.decode(layout_1(world))
+    scenario = lived()
+    scenario.here.known_stores = 0b1010101
+    old = LAYOUTS.decode(layout_1(scenario))
     assert (old.definition_version, old.known_stores) == ("", 0)
     anew = lived().here
     later = event("ticket_opened", START + timedelta(days=30), 99, properties={"ticket_id": "t"})
@@ -37,11 +37,11 @@ def test_an_account_of_layout_1_forgets_what_it_knew_by_number_and_goes_on_the_s
 
 
 def test_the_current_layout_is_numbered_whether_compressed_or_not() -> None:
-    world = lived()
-    world.use(range(20), *(f"user {number}" for number in range(60)))
-    assert LAYOUTS.encode(world.here)[:3] == b"\xc1\x02\0"
-    assert LAYOUTS.decode(LAYOUTS.encode(world.here)) == world.here
-    short = World(DEFINITION)
+    scenario = lived()
+    scenario.use(range(20), *(f"user {number}" for number in range(60)))
+    assert LAYOUTS.encode(scenario.here)[:3] == b"\xc1\x02\0"
+    assert LAYOUTS.decode(LAYOUTS.encode(scenario.here)) == scenario.here
+    short = Scenario(DEFINITION)
     short.use(range(1))
     assert LAYOUTS.encode(short.here)[:2] == b"\xc1\x02"
     assert LAYOUTS.decode(LAYOUTS.encode(short.here)) == short.here

@@ -1,4 +1,4 @@
-"""Builder for tests of lifecycle's core: one account, days that pass, events on them, and the messages."""
+"""Builder for tests of lifecycle's core: one account, days that pass, events on them, and the decisions."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ def event(name: str, at: datetime, number: int = 0, **more: Any) -> UsageEvent:
     return usage_event(more.pop("id", f"e{number}"), name=name, at=at, **more)
 
 
-class World:
+class Scenario:
     """One account. Day 0 is START; events happen at noon unless told otherwise."""
 
     def __init__(self, compiled: CompiledDefinition) -> None:
