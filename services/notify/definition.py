@@ -28,9 +28,13 @@ class CompanyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sender of all messages (`templates/house.yaml`): names that every template may use."""
 
     product: str
+    """The product's name."""
     sender: str
+    """Who signs."""
     app_url: str
+    """The product's address."""
     address: str
+    """The postal address that the law asks for in marketing mail."""
 
 
 class Definition(NamedTuple):

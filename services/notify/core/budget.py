@@ -32,37 +32,54 @@ class CapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     RENAMED: ClassVar[Mapping[str, str]] = {"most": "max"}
 
     name: str
+    """The name that a skipped delivery gives as its detail."""
     max: int
+    """At most so many contacts."""
     within: Duration
+    """The length of the rolling window."""
     account: bool = False
+    """true: counted for the whole account; else for each person."""
     classes: list[OutreachClass] = []
+    """Only messages of these classes count."""
     topics: list[str] = []
+    """Only messages of these topics count."""
 
 
 class QuietFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When not to write, on the person's own clock. `from` after `until`: the night; both alike: no night."""
 
     from_: str = msgspec.field(name="from", default="20:00")
+    """When the night begins, as `20:00`."""
     until: str = "08:00"
+    """When it ends."""
     weekends: bool = True
+    """true: Saturdays and Sundays are quiet too."""
 
 
 class PauseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """While `when` holds, messages of these classes wait."""
 
     when: str
+    """The condition, over the account."""
     classes: list[OutreachClass]
+    """The classes that wait."""
 
 
 class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. `holdout_salt` draws the held-out accounts: change it and others are held out."""
 
     caps: list[CapFile]
+    """Every cap holds."""
     pause: PauseFile
+    """When nobody is asked for something."""
     quiet: QuietFile | None = None
+    """Quiet hours; none: mail leaves at any time."""
     timezone: str = "UTC"
+    """For people whose time zone is unknown."""
     holdout_salt: str = "waymark"
+    """Draws the accounts that a `holdout` leaves out: change it and others are left out."""
     open_task: Duration = Duration(days=30)
+    """How long a task that nobody closed keeps its play from opening another."""
 
 
 class Cap(NamedTuple):
