@@ -61,8 +61,7 @@ def _error(name: str, call: ast.Call, constants: dict[str, ast.expr]) -> Iterato
     if name == "problem":
         if len(given) < 3 or not isinstance(given[0], ast.Constant):
             return  # hands on what an error of ours carries
-        status, code, message = given[:3]
-        yield Raised(_text(code, constants), _number(status), _text(message, constants))
+        yield Raised(_text(given[1], constants), _number(given[0]), _text(given[2], constants))
         return
     code = _text(given[1], constants) if name != "Retry" and len(given) > 1 else _CODE[name]
     status = _number(given[2]) if name == "Refused" and len(given) > 2 else _STATUS[name]

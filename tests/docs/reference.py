@@ -156,6 +156,8 @@ def _references(part: Any) -> Iterator[str]:
         case list():
             for inner in part:
                 yield from _references(inner)
+        case _:
+            pass  # text and numbers refer to nothing
 
 
 def _name(reference: str) -> str:
@@ -195,7 +197,8 @@ def _kind(value: Schema) -> str:
         case {"type": str(kind), "minimum": low, "maximum": high}:
             text = f"{kind} from {low:g} to {high:g}"
         case _:
-            text = {"string": "text", "boolean": "true or false"}.get(value.get("type", ""), value.get("type", "any"))
+            named = str(value.get("type", "any value"))
+            text = {"string": "text", "boolean": "true or false"}.get(named, named)
     return text
 
 
