@@ -109,9 +109,9 @@ def load_plain(path: Path) -> Any:
     return _parsed(_read(path), str(path))[1]
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word closest to this one, or empty."""
-    return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), "")
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The word of these that is closest to this one, or empty."""
+    return next(iter(difflib.get_close_matches(word, list(words), 1, 0.6)), "")
 
 
 def _read(path: Path) -> bytes:
@@ -249,20 +249,20 @@ def _inside(plain: Any, at: At) -> Any:
     return plain
 
 
-def _without(plain: Any, at: At, keep: Any) -> Any:
+def _without(plain: Any, at: At, key: Any) -> Any:
     """A copy in which the mapping standing there has this one key only."""
     if not at:
-        return {keep: plain[keep]}
+        return {key: plain[key]}
     copy = plain.copy()
-    copy[at[0]] = _without(plain[at[0]], at[1:], keep)
+    copy[at[0]] = _without(plain[at[0]], at[1:], key)
     return copy
 
 
 def _fails_alike(error: str, plain: Any, model: Any) -> bool:
     try:
         msgspec.convert(plain, model, dec_hook=_duration)
-    except msgspec.ValidationError as again:
-        return str(again) == error
+    except msgspec.ValidationError as other:
+        return str(other) == error
     return False
 
 

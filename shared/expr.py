@@ -65,12 +65,12 @@ class Expr:
         """Its value; None (unknown) when a value it needs is unknown or of the wrong kind."""
         if self.compare is not None:
             return compare_values(self.compare, values.get(self.names[0]), self.threshold)
-        known = {name: values[name] for name in self.names if values.get(name) is not None}
-        if self.strict and len(known) < len(self.names):
+        given = {name: values[name] for name in self.names if values.get(name) is not None}
+        if self.strict and len(given) < len(self.names):
             return None
         try:
-            plain = self._arithmetic is not None and all(value.__class__ is float for value in known.values())
-            result: Any = self._arithmetic(known) if plain else self._program.execute(known)  # type: ignore[misc]
+            plain = self._arithmetic is not None and all(value.__class__ is float for value in given.values())
+            result: Any = self._arithmetic(given) if plain else self._program.execute(given)  # type: ignore[misc]
         except (RuntimeError, TypeError, ValueError, ZeroDivisionError, OverflowError):
             return None
         return result if isinstance(result, bool | str) else _number(result)
@@ -130,7 +130,7 @@ def _evaluator(node: ast.expr) -> _Arithmetic:
         return lambda _: number
     if isinstance(node, ast.BinOp):
         compute, left, right = _OPERATORS[type(node.op)], _evaluator(node.left), _evaluator(node.right)
-        return lambda known: compute(left(known), right(known))
+        return lambda given: compute(left(given), right(given))
     raise ValueError(node)
 
 

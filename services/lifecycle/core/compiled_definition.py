@@ -111,8 +111,8 @@ class CompiledDefinition:
             *map(span_store, account.spans),
             *map(trait_store, account.traits),
         ]
-        known = reduce(or_, (self.metrics.bits.get(store, 0) for store in stores), 0)
-        account.definition_version, account.known_stores = self.version, known & self.knowable
+        written = reduce(or_, (self.metrics.bits.get(store, 0) for store in stores), 0)
+        account.definition_version, account.known_stores = self.version, written & self.knowable
 
 
 def compile_definition(loaded: Loaded[Definition]) -> CompiledDefinition:

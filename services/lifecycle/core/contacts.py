@@ -35,8 +35,8 @@ def _merged(before: Contact, event: UsageEvent, traits: dict[str, Any]) -> Conta
     given: dict[str, Any] = {name: text for name in _FIELDS if (text := _text(traits, name))}
     if "unsubscribed" in traits:
         given["unsubscribed"] = traits["unsubscribed"] is True
-    known = {name: value for name, value in _fields(before).items() if value}
-    fields: dict[str, Any] = {**known, **given} if is_later else {**given, **known}
+    filled = {name: value for name, value in _fields(before).items() if value}
+    fields: dict[str, Any] = {**filled, **given} if is_later else {**given, **filled}
     return Contact(max(event.at, before.at), **fields)
 
 

@@ -35,9 +35,9 @@ def router(context: ServiceContext, compiled: CompiledDefinition, accounts: Acco
         limit: Limit = 100,
     ) -> Page[AccountRow]:
         """Accounts by id, those that match every filter given."""
-        _known("stage", stage, compiled.definition.stages)
-        _known("health", health, ("green", "yellow", "red", "unknown"))
-        _known("flag", flag, compiled.definition.flags)
+        _check_filter("stage", stage, compiled.definition.stages)
+        _check_filter("health", health, ("green", "yellow", "red", "unknown"))
+        _check_filter("flag", flag, compiled.definition.flags)
         start = decode_cursor(at, 1)
         async with context.database.snapshot() as read:
             rows = await store.list_accounts(read, stage, health, flag, start[0] if start else "", limit + 1)
@@ -107,7 +107,7 @@ def _no_account(account: str) -> Refused:
     return Refused(f"no account '{account}' has been seen", "no_account", 404)
 
 
-def _known(what: str, given: str | None, known: Any) -> None:
+def _check_filter(what: str, given: str | None, values: Any) -> None:
     """Raises Refused for a filter that can never match: a typo must not look like an empty list."""
-    if given is not None and given not in known:
-        raise Refused(f"no {what} '{given}'; there are: {', '.join(known)}", f"unknown_{what}")
+    if given is not None and given not in values:
+        raise Refused(f"no {what} '{given}'; there are: {', '.join(values)}", f"unknown_{what}")

@@ -53,7 +53,7 @@ class ActiveDays(MetricKind, frozen=True, tag="active_days"):
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
         store = f"days:{self.of}"
-        return _total(StoreWrite(self.of, store, lambda keep: _mark_day(store, keep), self.days), self.days)
+        return _total(StoreWrite(self.of, store, lambda keep_days: _mark_day(store, keep_days), self.days), self.days)
 
 
 class Trend(MetricKind, frozen=True, tag="trend"):
@@ -119,7 +119,7 @@ def _add_amount(account: Account, store: str, day: int, amount: float, keep_days
 def _mark_day(store: str, keep_days: int) -> Writer:
     def write(account: Account, occurrence: Occurrence) -> bool:
         series = account.series.get(store)
-        known = series is not None and has(series, occurrence.day)
-        return not known and _add_amount(account, store, occurrence.day, 1, keep_days)
+        is_marked = series is not None and has(series, occurrence.day)
+        return not is_marked and _add_amount(account, store, occurrence.day, 1, keep_days)
 
     return write
