@@ -167,14 +167,8 @@ def _run(play: Play, occurrence: str, at: datetime, request: Request | None = No
 def _pending(step: Step, at: datetime, request: Request | None) -> PendingStep:
     due = at + step.after
     latest = [due + step.expires, *([request.expires_at] if request and request.expires_at else [])]
-    user = request.user if request and _addresses_customer(step) else None
+    user = request.user if request and step.addresses_customer else None
     return PendingStep(step.name, due, min(latest), user)
-
-
-def _addresses_customer(step: Step) -> bool:
-    match step:
-        case MessageStep():
-            return step.channel.reaches_customer
 
 
 # Stopping: a run ends early when a stop of its play stands in the account, or is in the message.

@@ -37,9 +37,14 @@ class MessageStep(NamedTuple):
     when: tuple[Expr, ...] = ()
     unless: tuple[Expr, ...] = ()
 
+    @property
+    def addresses_customer(self) -> bool:
+        """Whether the person of a request is its recipient."""
+        return self.channel.reaches_customer
+
 
 Step: TypeAlias = MessageStep
-"""A step of any kind. Every kind has a name and is due some time after the run began."""
+"""A step of any kind. Every kind has a name, is due some time `after` the run began, expires, and addresses a customer or not."""
 
 
 class StopCondition(NamedTuple):
