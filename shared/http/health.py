@@ -100,6 +100,7 @@ def install(app: FastAPI, health: Health) -> None:
         return JSONResponse({"status": "alive"})
 
     async def readyz(_request: Request) -> Response:
+        """Whether the service can do its work: each check with its problem, and the lag of each partition. 503 when not."""
         ready, found = await health.ready()
         return JSONResponse({"status": "ready" if ready else "not ready", **found}, 200 if ready else 503)
 

@@ -20,7 +20,7 @@ from tests.docs.reference import (
     table,
 )
 from waymark.cli import app
-from waymark.schemas import DEFINITION_FILES, DefinitionFile
+from waymark.schemas import DEFINITION_FILES, DefinitionFile, definition_schema
 
 PAGES = sorted(FOLDER.glob("*.md"))
 EVERYTHING = "\n".join(page.read_text("utf8") for page in PAGES)
@@ -51,6 +51,20 @@ def test_a_definition_file_has_its_page(file: DefinitionFile) -> None:
 def test_every_setting_is_in_the_reference_and_says_what_it_is() -> None:
     assert [name for name in Settings.model_fields if f"| `WAYMARK_{name.upper()}` |" not in EVERYTHING] == []
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("file", DEFINITION_FILES, ids=[file.name for file in DEFINITION_FILES])
+def test_every_key_of_a_definition_file_says_what_it_is(file: DefinitionFile) -> None:
+    parts = definition_schema(file)["$defs"]
+    silent = [
+        f"{name}.{key}"
+        for name, part in parts.items()
+        if len(part["properties"].get("kind", {}).get("enum", ())) != 1  # kinds of metrics and steps say it together
+        for key, value in part["properties"].items()
+        if not value.get("description")
+    ]
+
+    assert silent == []
 
 
 def test_every_command_is_in_the_reference() -> None:

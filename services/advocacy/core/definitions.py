@@ -29,18 +29,26 @@ class Trigger(Strict, frozen=True, kw_only=True):
     RENAMED: ClassVar[Mapping[str, str]] = {"on": "a key of its own: stage, signal, tenure", "day": "tenure"}
 
     stage: Stage | None = None
+    """The stage that was entered."""
     from_: Stage | None = msgspec.field(name="from", default=None)
+    """The stage that it was entered from."""
     flag: str | None = None
+    """The flag that was raised."""
     signal: str | None = None
+    """The signal that was announced."""
     milestone: str | None = None
+    """The milestone that was reached."""
     tenure: Duration | None = None
+    """How long the account has been with us."""
 
 
 class Audience(Strict, frozen=True, kw_only=True):
     """Who is asked: the first `max_recipients` in the order of `roles` (none named: anybody), then by user id."""
 
     roles: tuple[Role, ...] = ()
+    """Roles in order of preference; none named is anybody."""
     max_recipients: Count = 1
+    """At most so many people."""
 
 
 class Cooldown(Strict, frozen=True, kw_only=True):
@@ -49,7 +57,9 @@ class Cooldown(Strict, frozen=True, kw_only=True):
     RENAMED: ClassVar[Mapping[str, str]] = {"same_survey_days": "same_survey", "any_survey_days": "any_survey"}
 
     same_survey: Duration = Duration(days=90)
+    """Until the same survey, or another of its kind, may ask the person again."""
     any_survey: Duration = Duration(days=30)
+    """Until any survey may ask the person again."""
 
 
 class Survey(Strict, frozen=True, kw_only=True):
@@ -58,14 +68,23 @@ class Survey(Strict, frozen=True, kw_only=True):
     RENAMED: ClassVar[Mapping[str, str]] = {"triggers": "on", "rest": "cooldown", "open_days": "open"}
 
     name: Name
+    """The file's name without `.yaml`."""
     kind: str
+    """The scale, and the figure that sums the answers up."""
     question: Annotated[str, msgspec.Meta(min_length=5, max_length=300)]
+    """The question as the page shows it."""
     play: Name
+    """The play on request that sends the invitation."""
     on: Annotated[tuple[Trigger, ...], msgspec.Meta(min_length=1)]
+    """Triggers; one is enough."""
     audience: Audience = Audience()
+    """Who is asked."""
     cooldown: Cooldown = Cooldown()
+    """How long a person is not asked again."""
     open: Duration = Duration(days=14)
+    """How long an invitation takes answers."""
     never_in: tuple[Stage, ...] = ()
+    """Stages in which it is not sent."""
 
 
 class AskRules(Strict, frozen=True, kw_only=True):
@@ -81,18 +100,31 @@ class AskRules(Strict, frozen=True, kw_only=True):
     }
 
     play: Name = "referral_invite"
+    """The play on request that sends the invitation."""
     signal: str = "advocate_candidate"
+    """The signal that makes an account a candidate."""
     stage: Stage = "advocacy"
+    """The stage that makes an account a candidate."""
     candidate_for: Duration = Duration(days=90)
+    """How long an account stays a candidate."""
     promoter_score: Annotated[int, msgspec.Meta(ge=0, le=10)] = 9
+    """The lowest NPS score of a promoter."""
     promoter_within: Duration = Duration(days=90)
+    """How old that score may be."""
     min_score: Annotated[float, msgspec.Meta(ge=0, le=100)] = 80
+    """The lowest health score at which we ask."""
     exit_score: Annotated[float, msgspec.Meta(ge=0, le=100)] = 60
+    """The health score below which an open ask is withdrawn."""
     min_tenure: Duration = Duration(days=180)
+    """How long the account must have been with us."""
     urgent_metric: str = "open_urgent_tickets"
+    """The metric that must be zero or unknown: we owe an answer while it is not."""
     cooldown: Duration = Duration(days=90)
+    """Until the person may be asked again."""
     cooldown_after_decline: Duration = Duration(days=180)
+    """Until a person who declined may be asked again."""
     open: Duration = Duration(days=14)
+    """How long an ask takes an answer."""
 
 
 class AttributionWindow(Duration):
@@ -108,17 +140,24 @@ class Attribution(Strict, frozen=True, kw_only=True):
     RENAMED: ClassVar[Mapping[str, str]] = {"days": "within", "new_account_days": "new_account"}
 
     counts_from: Literal["issue", "last_click"] = "last_click"
+    """What the time is counted from."""
     within: AttributionWindow = AttributionWindow(days=60)
+    """How long after that a sign-up belongs to the code."""
     new_account: Duration = Duration(days=14)
+    """How old an account may be at its sign-up to count as new."""
 
 
 class FactNames(Strict, frozen=True, kw_only=True):
     """The usage events (forwarded by lifecycle) that tell of a referral's progress."""
 
     signup: str = "referred_signup"
+    """A sign-up with a code; properties: `referral_code`, `email`."""
     paid: str = "invoice_paid"
+    """A payment; the first above zero converts the referral; properties: `amount`."""
     refunded: str = "invoice_refunded"
+    """A refund."""
     code_issued: str = "referral_code_issued"
+    """A code that an earlier tool gave out; properties: `referral_code`."""
 
 
 class Hold(Duration):
@@ -134,23 +173,36 @@ class Rewards(Strict, frozen=True, kw_only=True):
     RENAMED: ClassVar[Mapping[str, str]] = {"hold_days": "hold"}
 
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+    """Three letters, ISO 4217."""
     referrer: Money
+    """For whoever referred, in minor units; 0 is no reward."""
     referred: Money
+    """For whoever was referred, in minor units."""
     hold: Hold = Hold(days=30)
+    """How long a reward is pending."""
     per_referrer_per_month: Count = 10
+    """At most so many rewards of a referrer in a month."""
     review: Literal["automatic", "manual"] = "automatic"
+    """`manual`: a person lets each reward out of pending."""
 
 
 class Referrals(Strict, frozen=True, kw_only=True):
     """How referrals work. `free_mail` are domains that name a provider, not a company; `signup_url` is where a code's link leads."""
 
     enabled: bool = True
+    """Whether anybody is asked to refer."""
     ask: AskRules = AskRules()
+    """Who may be asked, and how often."""
     attribution: Attribution = Attribution()
+    """When a sign-up belongs to a code."""
     facts: FactNames = FactNames()
+    """Usage events that say how far a referral came."""
     rewards: Rewards
+    """What both sides get."""
     free_mail: tuple[str, ...] = ()
+    """Domains that name a provider of mail, not a company."""
     signup_url: Annotated[str, msgspec.Meta(pattern="^(https?://[^\\s#]+)?$")] = ""
+    """Where a code's link leads, with the code; empty: to a page that shows the code."""
 
 
 class Definitions(NamedTuple):

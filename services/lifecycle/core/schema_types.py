@@ -16,6 +16,7 @@ class AnyOf(Strict, frozen=True):
     """One of these is enough."""
 
     any: list[str]
+    """CEL conditions of which one must be certainly true."""
 
 
 When = list[str | AnyOf]
