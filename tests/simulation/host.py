@@ -103,7 +103,7 @@ class Host:
         self._start(service, Storage(database, bus, relay), SETTINGS)
 
     def embedded(self, services: Sequence[str], server: Server) -> None:
-        """Every service on one database, the log in it. Without upkeep: the log is evidence."""
+        """Every service on one database, the log in it. Without log retention: the log is evidence."""
         database = FakeDatabase(server, self.process)
         log = self.process.log = LogOutbox(lambda _topic: 1, self._clock)
         store = Storage(database, EmbeddedBus(database, log, 1))
