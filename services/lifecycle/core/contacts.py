@@ -6,6 +6,7 @@ from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.state import Contact
 from shared.contracts.lifecycle import ContactChanged
 from shared.contracts.usage import UsageEvent
+from shared.values import read_opt_out
 
 MAX_CONTACTS = 2000
 _FIELDS = ("email", "name", "role", "timezone")
@@ -33,8 +34,9 @@ def record_departure(evaluation: Evaluation, user: str) -> None:
 def _merged(before: Contact, event: UsageEvent, traits: dict[str, Any]) -> Contact:
     is_later = event.at >= before.at
     given: dict[str, Any] = {name: text for name in _FIELDS if (text := _text(traits, name))}
-    if "unsubscribed" in traits:
-        given["unsubscribed"] = traits["unsubscribed"] is True
+    opted_out = read_opt_out(traits.get("unsubscribed"))
+    if opted_out is not None:
+        given["unsubscribed"] = opted_out
     filled = {name: value for name, value in _fields(before).items() if value}
     fields: dict[str, Any] = {**filled, **given} if is_later else {**given, **filled}
     return Contact(max(event.at, before.at), **fields)

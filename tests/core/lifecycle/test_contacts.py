@@ -1,5 +1,7 @@
 """Contacts: who can be written to, and who has left."""
 
+import pytest
+
 from shared.contracts.lifecycle import ContactChanged
 from tests.core.lifecycle.make import Scenario, default_definition
 
@@ -29,3 +31,26 @@ def test_without_a_name_in_it_the_event_tells_of_its_own_user() -> None:
     scenario.identify(0, "ann", email="ann@acme.example")
     scenario.track(1, "user_deactivated", "ann")
     assert [one.user for one in scenario.all(ContactChanged, gone=True)] == ["ann"]
+
+
+@pytest.mark.parametrize("said", [True, "true", "TRUE", "1", 1, "yes", "on", "maybe", "2024-05-01"])
+def test_a_no_to_mail_is_a_no_however_it_is_written(said: object) -> None:
+    scenario = Scenario(default_definition())
+    scenario.identify(0, "ann", email="ann@acme.example", unsubscribed=said)
+    assert [one.unsubscribed for one in scenario.all(ContactChanged)] == [True]
+
+
+@pytest.mark.parametrize("said", ["true", 1, "yes", None, "", [], {}])
+def test_a_no_to_mail_stays_when_it_is_repeated_as_text_or_nothing_is_said(said: object) -> None:
+    scenario = Scenario(default_definition())
+    scenario.identify(0, "ann", email="ann@acme.example", unsubscribed=True)
+    assert scenario.identify(1, "ann", email="ann@acme.example", unsubscribed=said) == []
+    assert scenario.here.contacts["ann"].unsubscribed
+
+
+@pytest.mark.parametrize("said", [False, "false", "FALSE", 0, "0", "no", "subscribed"])
+def test_only_a_clear_word_takes_a_no_to_mail_back(said: object) -> None:
+    scenario = Scenario(default_definition())
+    scenario.identify(0, "ann", email="ann@acme.example", unsubscribed=True)
+    scenario.identify(1, "ann", unsubscribed=said)
+    assert not scenario.here.contacts["ann"].unsubscribed
