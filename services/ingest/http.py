@@ -4,6 +4,7 @@ No API framework here: SDKs send JSON as text/plain or as a form, want exactly 2
 body with `code` and `message`. A redirect would lose the body, so paths end with or without a slash.
 """
 
+import asyncio
 import base64
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.ingest.core.canonical import canonical_event
-from services.ingest.core.segment import Envelope, parse_envelope, raw_records, replace_lone_surrogates
+from services.ingest.core.segment import Envelope, parse_envelope, parse_unclean_envelope, raw_records
 from shared.bus.producer import MAX_PENDING, Size, size_of
 from shared.bus.protocol import Bus, ProducerRecord, Record
 from shared.clock import Clock
@@ -40,6 +41,8 @@ _SDK_METRICS = "m"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _MAX_BODY = 10 * MIB
 _MAX_INFLATED = 20 * MIB
+_MAX_MENDED = 8 * MIB
+"""SDKs send less; looking at every character of more is work that a sender without a key could choose."""
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -141,7 +144,7 @@ class CaptureApi:
         body = await _read_body(request, self._patience)
         if path == _SDK_METRICS:
             return 0
-        key_name, raw = self._records(request, path, body)
+        key_name, raw = await self._records(request, path, body)
         del body
         if _query_parameter(request, "strict") == "true":
             _refuse_invalid(raw)
@@ -150,12 +153,12 @@ class CaptureApi:
                 await self._bus.publish(USAGE_RAW.name, raw)
         return len(raw)
 
-    def _records(self, request: Request, path: str, body: bytes) -> tuple[str, list[ProducerRecord]]:
+    async def _records(self, request: Request, path: str, body: bytes) -> tuple[str, list[ProducerRecord]]:
         """The write key's name and the raw records.
 
         While the log is waited for only these stay in memory: the body and its envelope would be as much again.
         """
-        envelope, body = _envelope_of(body)
+        envelope, body = await _envelope_of(body)
         key = self._authenticate(request, envelope)
         return key.name, list(raw_records(envelope, body, key.name, _PATHS[path], self._clock.now()))
 
@@ -217,15 +220,14 @@ def _query_parameter(request: Request, name: str) -> str:
     return request.query_params.get(name, "") if request.scope["query_string"] else ""
 
 
-def _envelope_of(body: bytes) -> tuple[Envelope, bytes]:
-    """The body's envelope, and the body; where lone surrogates spoil it, they are replaced."""
+async def _envelope_of(body: bytes) -> tuple[Envelope, bytes]:
+    """The body's envelope, and the body, mended where it had to be: in a thread, for that looks at every character."""
     try:
         return parse_envelope(body), body
     except Refused as why:
-        repaired = replace_lone_surrogates(body) if why.code == "bad_json" else body
-        if repaired == body:
+        if why.code not in {"bad_json", "too_deep"} or len(body) > _MAX_MENDED:
             raise
-        return parse_envelope(repaired), repaired
+    return await asyncio.to_thread(parse_unclean_envelope, body)
 
 
 def _refuse_invalid(raw: list[ProducerRecord]) -> None:

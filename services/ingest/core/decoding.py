@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from services.ingest.core.segment import MAX_DEPTH, MAX_EVENT_BYTES, Id, RecordMeta, SegmentEvent
+from services.ingest.core.segment import MAX_DEPTH, MAX_EVENT_BYTES, Id, RecordMeta, SegmentEvent, mend
 from shared.failures import Parked
+from shared.values import read_time
 
 _decode_event = msgspec.json.Decoder(SegmentEvent).decode
 _decode_meta = msgspec.json.Decoder(RecordMeta).decode
@@ -26,8 +27,6 @@ _NO_PROPERTIES = (b"", b"null", b"[]")
 """As SDKs write it: the key is absent, or null, or PHP's empty array."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_TIME = datetime(2200, 1, 1, tzinfo=UTC)
-_MILLISECONDS = 1e11
-"""A number above this is milliseconds since 1970, below seconds."""
 
 
 class Request(NamedTuple):
@@ -64,7 +63,7 @@ def decode_event(value: bytes) -> SegmentEvent:
     if len(value) > MAX_EVENT_BYTES:
         raise too_large(len(value))
     try:
-        event = _decode_event(value)
+        event, value = _event_in(value)
         _check_text(value)
     except RecursionError:
         raise _too_deep() from None
@@ -86,17 +85,37 @@ def checked_properties(raw: msgspec.Raw) -> msgspec.Raw:
         raise Parked("properties and traits must be an object", "bad_shape")
     try:
         _decode_any(content)
+    except msgspec.DecodeError:
+        return _mended_properties(content)
+    return raw
+
+
+def _event_in(value: bytes) -> tuple[SegmentEvent, bytes]:
+    """The event, and its JSON, mended where it had to be (a product's own producer posts to no door of ours)."""
+    try:
+        return _decode_event(value), value
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        mended = mend(value)
+        if mended == value:
+            raise
+        return _decode_event(mended), mended
+
+
+def _mended_properties(content: bytes) -> msgspec.Raw:
+    """Half characters are found only when a string is read: a skipped one is not looked into."""
+    mended = mend(content)
+    try:
+        _decode_any(mended)
     except msgspec.DecodeError as error:
         raise Parked(str(error), "bad_shape") from None
-    return raw
+    return msgspec.Raw(mended)
 
 
 def parse_time(value: Id) -> datetime:
     """RFC 3339, ISO without a zone (UTC), or seconds or milliseconds since 1970. Raises Parked for anything else."""
-    try:
-        at = _datetime(value)
-    except (ValueError, OverflowError, OSError, TypeError):
-        at = None
+    at = read_time(value)
     if at is None or not _EPOCH <= at < _LAST_TIME:
         raise Parked(f"{ascii(value)[:42]} is not a time between 1970 and 2200", "bad_time")
     return at
@@ -113,16 +132,6 @@ def parse_time_or_none(value: Id) -> datetime | None:
 def too_large(size: int) -> Parked:
     """Why an event of so many bytes is parked."""
     return Parked(f"{size} bytes; the most is {MAX_EVENT_BYTES}", "too_large")
-
-
-def _datetime(value: Id) -> datetime:
-    if isinstance(value, str):
-        at = datetime.fromisoformat(value)
-        if at.tzinfo is UTC:
-            return at
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    number = float(value or 0)
-    return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
 
 
 def _check_text(value: bytes) -> None:

@@ -4,6 +4,7 @@ The shapes are read loosely: nulls, numbers for ids, and unknown keys are normal
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -103,6 +104,13 @@ _decode_routing = msgspec.json.Decoder(RoutingFields).decode
 _decode_group = msgspec.json.Decoder(GroupContext).decode
 _encode = msgspec.json.Encoder().encode
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_STRING_OR_NO_NUMBER = re.compile(_STRING + rb"|(-?\b(?:NaN|Infinity)\b)", re.DOTALL)
+_TOKEN = re.compile(_STRING + rb"|[\[\]{},]", re.DOTALL)
+_CLOSER_OF = {b"[": b"]", b"{": b"}"}
+_QUOTE = ord('"')
+_IN_BATCH = 2
+"""The depth of a batch's events: the body's object, and the batch's array."""
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
@@ -129,14 +137,73 @@ def parse_envelope(body: bytes) -> Envelope:
         raise Refused(f"the body is not JSON: {error}", "bad_json") from None
     except RecursionError:
         raise Refused("the body is nested too deeply", "too_deep") from None
+    return _limited(envelope)
+
+
+def parse_unclean_envelope(body: bytes) -> tuple[Envelope, bytes]:
+    """The envelope of a body that `parse_envelope` refuses, and the body as it was mended.
+
+    What can be mended is; a batch in which an event still is not JSON, or too deep, is cut at its commas, so that only that
+    event is parked. Raises Refused where neither helps.
+    """
+    mended = mend(body)
+    try:
+        return parse_envelope(mended), mended
+    except Refused as why:
+        cut = _cut(mended) if why.code in {"bad_json", "too_deep"} else None
+        if cut is None:
+            raise
+        around, events = cut
+        envelope = parse_envelope(around)
+        envelope.batch = [msgspec.Raw(event) for event in events]
+        return _limited(envelope), mended
+
+
+def _limited(envelope: Envelope) -> Envelope:
     if envelope.batch is not None and len(envelope.batch) > MAX_EVENTS:
         raise Refused(f"{len(envelope.batch)} events in one body; the most is {MAX_EVENTS}", "too_many", 413)
     return envelope
 
 
+def mend(text: bytes) -> bytes:
+    """JSON without what JSON does not have, and SDKs send: a byte order mark, NaN and Infinity (null), half characters."""
+    text = text.removeprefix(BOM_UTF8)
+    if b"NaN" in text or b"Infinity" in text:
+        text = _STRING_OR_NO_NUMBER.sub(lambda token: b"null" if token[1] else token[0], text)
+    return replace_lone_surrogates(text)
+
+
 def replace_lone_surrogates(body: bytes) -> bytes:
     """Half characters (JSON.stringify and json.dumps write them for a cut emoji) replaced by U+FFFD, as browsers do."""
-    return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
+    return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body) if b"\\u" in body else body
+
+
+def _cut(body: bytes) -> tuple[bytes, list[bytes]] | None:
+    """The body with an empty batch, and the events of its batch; None where brackets do not match or there is no batch.
+
+    Nothing here recurses, whatever the nesting.
+    """
+    closers, last_key, began, cuts, ended = bytearray(), (b"", 0), 0, list[int](), 0
+    for token in _TOKEN.finditer(body):
+        mark, depth = token[0], len(closers)
+        if mark[0] == _QUOTE:
+            last_key = (mark, token.end()) if depth == 1 else last_key
+        elif mark in _CLOSER_OF:
+            is_batch = depth == 1 and mark == b"[" and last_key[0] == b'"batch"'
+            if is_batch and not began and body[last_key[1] : token.start()].strip() == b":":
+                began = token.end()
+            closers += _CLOSER_OF[mark]
+        elif mark != b",":
+            if not closers or closers.pop() != mark[0]:
+                return None
+            if began and not ended and depth == _IN_BATCH:
+                ended = token.start()
+        elif began and not ended and depth == _IN_BATCH:
+            cuts.append(token.start())
+    if closers or not ended:
+        return None
+    starts, ends = [began, *(cut + 1 for cut in cuts)], [*cuts, ended]
+    return body[:began] + body[ended:], [body[start:end].strip() for start, end in zip(starts, ends, strict=True)]
 
 
 def raw_records(
@@ -146,8 +213,8 @@ def raw_records(
     meta = RecordMeta(source, now.isoformat(), envelope.sentAt, path_type, envelope.history, _batch_group(envelope))
     common = _encode(meta)
     events = map(bytes, envelope.batch) if envelope.batch is not None else [body]
-    for index, raw in enumerate(events):
-        key, identifiable = _partition_key(raw, meta.group)
+    for index, event in enumerate(events):
+        raw, key, identifiable = _routed(event, meta.group)
         if len(raw) > MAX_EVENT_BYTES:
             yield ProducerRecord(key, raw[:_TOO_LARGE_EXCERPT], _encode(msgspec.structs.replace(meta, size=len(raw))))
         elif identifiable:
@@ -165,12 +232,21 @@ def _batch_group(envelope: Envelope) -> str:
         return ""
 
 
+def _routed(raw: bytes, batch_group: str) -> tuple[bytes, bytes, bool]:
+    """The event with its key, mended where it cannot be decoded; one that cannot be mended travels on, to be parked."""
+    try:
+        return raw, *_partition_key(raw, batch_group)
+    except _DECODE_ERRORS:
+        mended = mend(raw)
+    try:
+        return mended, *_partition_key(mended, batch_group)
+    except _DECODE_ERRORS:
+        return raw, b"", True
+
+
 def _partition_key(raw: bytes, batch_group: str) -> tuple[bytes, bool]:
     """The partition key (the account, else the user), and whether id or timestamp tell the event from equal ones."""
-    try:
-        fields = _decode_routing(raw)
-    except _DECODE_ERRORS:
-        return b"", True
+    fields = _decode_routing(raw)
     context_group = id_text(fields.context.group_id) if fields.context else ""
     account = context_group or batch_group or id_text(fields.group_id)
     key = account or id_text(fields.user_id) or id_text(fields.anonymous_id)

@@ -22,7 +22,7 @@ PLAIN = msgspec.json.encode(TRACK)
         PLAIN + b"x",
         PLAIN[:-1],
         b'{"event":"\xff"}',
-        b'{"event":"\\ud800 x y z"}',
+        b'{"event":"\\x y z"}',
     ],
 )
 def test_what_is_not_json_is_parked(value: bytes) -> None:

@@ -174,3 +174,15 @@ async def test_an_sdks_own_metrics_are_dropped(embedded_ingest: RunningIngest) -
     answer = await embedded_ingest.client.post("/v1/m", content=b'{"series":[]}')
     assert (answer.status_code, answer.json()) == (200, {"success": True, "accepted": 0})
     assert await embedded_ingest.published() == []
+
+
+async def test_a_bad_event_of_a_batch_loses_nothing_else(embedded_ingest: RunningIngest) -> None:
+    events = [msgspec.json.encode(ANN | {"messageId": str(n), "properties": {"n": n}}) for n in range(100)]
+    events[17] = events[17].replace(b'{"n":17}', b'{"n":NaN}')
+    events[40] = events[40].replace(b'{"n":40}', b'{"n":' + b"[" * 9000 + b"]" * 9000 + b"}")
+    body = b'\xef\xbb\xbf{"batch":[%b],"writeKey":"%b"}' % (b",".join(events), embedded_ingest.keys.write.encode())
+    answer = await embedded_ingest.client.post("/v1/batch", content=body)
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 100)
+    published = {event.id: msgspec.json.decode(event.properties) for event in await embedded_ingest.published()}
+    assert published == {str(n): {"n": n if n != 17 else None} for n in range(100) if n != 40}
+    assert [one["reason"] for one in await embedded_ingest.parked()] == ["too_deep"]
