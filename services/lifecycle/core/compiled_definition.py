@@ -79,8 +79,9 @@ class CompiledDefinition:
         entered, runs = moved & self.metrics.bits[STAGE], stage not in self.terminal
 
         def asked(rule: Rule) -> bool:
-            can_hold = entered or rule.narrowed(stage, known_stores).holds is not never
-            return bool(rule.moved_by & moved) and bool(can_hold)
+            return bool(rule.moved_by & moved) and bool(
+                entered or rule.narrowed(stage, known_stores).holds is not never
+            )
 
         def narrowed(rule: Rule) -> Rule:
             return rule.narrowed(stage, known_stores)
