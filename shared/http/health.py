@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared.bus.protocol import Bounds, Bus, Partition
 from shared.db.protocol import Database
+from shared.service import dead_letters
 from shared.service.consumer import Consumer
 from shared.service.supervisor import SupervisedLoop
 
@@ -38,6 +39,7 @@ class Health:
         self._loops = loops
         self._pending = pending
         self._bounds: tuple[float, dict[Partition, Bounds]] = (0.0, {})
+        self._parked: tuple[float, dict[tuple[str, str], int]] = (0.0, {})
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -49,8 +51,13 @@ class Health:
         found = {name: problem or "ok" for name, problem in checks.items()}
         return not any(checks.values()), {"checks": found, "lag": self._lags()}
 
+    async def refresh(self) -> None:
+        """Ask the log and the database for what the metrics show, unless it is fresh; the last figures stay where they fail."""
+        await _tried(self._ask_log)
+        await _tried(self._count_parked)
+
     def collect(self) -> list[Metric]:
-        """Prometheus: lag and handled messages a group, and whether each loop runs."""
+        """Prometheus: lag, handled and parked messages of each group, and whether each loop runs."""
         lag = GaugeMetricFamily("waymark_lag", "Messages not yet handled", labels=["group", "topic", "part"])
         for (group, partition), behind in self._lag_rows():
             lag.add_metric([group, partition.topic, str(partition.number)], behind)
@@ -60,7 +67,12 @@ class Health:
         running = GaugeMetricFamily("waymark_loop_running", "1 while the loop runs", labels=["loop"])
         for loop in self._loops:
             running.add_metric([loop.name], float(loop.state == "running"))
-        return [lag, handled, running]
+        parked = GaugeMetricFamily("waymark_parked", "Records parked and not yet redriven", labels=["group", "reason"])
+        groups = {consumer.group for consumer in self._consumers}
+        for (group, reason), count in self._parked[1].items():
+            if group in groups:  # embedded, all services share the table
+                parked.add_metric([group, reason], count)
+        return [lag, handled, parked, running]
 
     async def _ask_database(self) -> None:
         async with self._database.snapshot() as read:
@@ -71,6 +83,11 @@ class Health:
         if time.monotonic() - taken > _FRESH:
             topics = sorted({topic for consumer in self._consumers for topic in consumer.topics})
             self._bounds = (time.monotonic(), await self._bus.bounds(topics) if topics else {})
+
+    async def _count_parked(self) -> None:
+        if self._consumers and time.monotonic() - self._parked[0] > _FRESH:
+            async with self._database.snapshot() as read:
+                self._parked = (time.monotonic(), await dead_letters.count_open(read))
 
     def _lags(self) -> dict[str, int]:
         return {f"{group} {tp.topic}[{tp.number}]": behind for (group, tp), behind in self._lag_rows()}
@@ -105,6 +122,7 @@ def install(app: FastAPI, health: Health) -> None:
         return JSONResponse({"status": "ready" if ready else "not ready", **found}, 200 if ready else 503)
 
     async def metrics(_request: Request) -> Response:
+        await health.refresh()
         return Response(generate_latest(health.registry), media_type="text/plain; version=0.0.4")
 
     for path, answer in (("/livez", livez), ("/readyz", readyz), ("/metrics", metrics)):

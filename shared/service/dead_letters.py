@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 
 from shared.bus.protocol import Partition, Record
 from shared.bus.tables import dead_letter
@@ -83,6 +83,13 @@ async def list_open(read: Read, group: str, reason: str | None, after: str, limi
     if reason:
         statement = statement.where(_c.reason == reason)
     return [_dead_letter(row) for row in await read.all(statement.order_by(_c.id).limit(limit))]
+
+
+async def count_open(read: Read) -> dict[tuple[str, str], int]:
+    """How many are not yet redriven, by group and reason."""
+    counted = select(_c.consumer_group, _c.reason, func.count().label("open")).where(_c.redriven_at.is_(None))
+    rows = await read.all(counted.group_by(_c.consumer_group, _c.reason))
+    return {(row.consumer_group, row.reason): row.open for row in rows}
 
 
 async def take(tx: Tx, group: str, ids: Sequence[str], now: datetime) -> Sequence[DeadLetter]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import embedded
 from tests.journey.services import RunningServices, run_services
-from tests.make import NOON, FakeClock
+from tests.make import NOON, FakeClock, eventually
 from waymark.assembly import WIRES
 
 ROOT = Path(__file__).parents[3]
@@ -140,3 +140,21 @@ async def test_what_only_grows_is_a_counter_named_total_and_what_moves_is_a_gaug
         "waymark_handled_total": "counter"
     }
     assert kinds["waymark_lag"] == kinds["waymark_loop_running"] == "gauge"
+
+
+async def test_the_metrics_show_lag_and_parked_records_without_anybody_asking_for_readiness(
+    on: RunningServices,
+) -> None:
+    await use(on, "acme")
+    nobody = {"type": "track", "event": "Feature Used", "messageId": "of-nobody", "userId": "stranger"}
+    assert (await on.http.post("/v1/batch", json={"batch": [nobody]}, auth=(on.write_key, ""))).status_code == 200
+
+    async def parked() -> bool:
+        return bool((await on.get("/ingest/v1/parked"))["items"])
+
+    await eventually(parked)
+    [record] = (await on.get("/ingest/v1/parked"))["items"]
+    lines = (await on.http.get("/ingest/metrics")).text.splitlines()
+    assert [line for line in lines if line.startswith("waymark_lag{")]
+    assert f'waymark_parked{{group="ingest",reason="{record["reason"]}"}} 1.0' in lines
+    assert not [line for line in (await on.http.get("/notify/metrics")).text.splitlines() if "waymark_parked{" in line]
