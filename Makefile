@@ -1,4 +1,4 @@
-# What can be done here? `make help`.
+# `make help` lists what can be done.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
