@@ -266,17 +266,25 @@ async def _exported(app: FastAPI) -> str:
 
 
 def _routes(service: str, app: FastAPI) -> Iterator[Route]:
-    for path, methods in app.openapi()["paths"].items():
+    description = app.openapi()
+    for path, methods in description["paths"].items():
         for method, operation in methods.items():
             meaning = " ".join(str(operation.get("description", "")).split())
-            yield Route(method.upper(), f"/{service}{path}", meaning, _parameters(operation))
+            yield Route(
+                method.upper(),
+                f"/{service}{path}",
+                meaning,
+                _parameters(operation, description["components"]["schemas"]),
+            )
 
 
-def _parameters(operation: Schema) -> str:
+def _parameters(operation: Schema, parts: Schema) -> str:
+    """Names of query parameters, then of the fields of the body."""
     named = [f"`{parameter['name']}`" for parameter in operation.get("parameters", ()) if parameter["in"] == "query"]
     content = operation.get("requestBody", {}).get("content", {})
-    bodies = [f"body {_name(body['schema']['$ref'])}" for body in content.values() if "$ref" in body.get("schema", {})]
-    return ", ".join(named + bodies)
+    bodies = [_name(body["schema"]["$ref"]) for body in content.values() if "$ref" in body.get("schema", {})]
+    fields = [f"`{field}`" for body in bodies for field in parts[body].get("properties", ())]
+    return ", ".join(named + ([f"body: {', '.join(fields)}"] if fields else []))
 
 
 _BEHIND_REST = [path for path in modules("services", "shared", "waymark") if path.parts[:2] != ("shared", "bus")]

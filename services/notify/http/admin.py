@@ -45,7 +45,7 @@ def _mode(routes: APIRouter, context: ServiceContext) -> None:
     async def set_mode(
         wanted: ModeWanted, key: Annotated[Key, Depends(require_key(context.keys, "admin"))]
     ) -> ModeView:
-        """From now on. Back to preview stops everything that has not been claimed yet."""
+        """Set the mode, from now on. Back to preview stops everything that has not been claimed yet."""
         record = OutreachModeRecord(wanted.mode, key.name, context.clock.now())
         async with context.database.transaction() as tx:
             await deliveries.set_mode(tx, record)
