@@ -9,6 +9,7 @@ from typing import Any
 import cel
 
 from shared.contracts.evidence import Value
+from shared.values import read_number
 
 _LIMIT = 1000
 _FUNCTIONS = frozenset({"size", "startsWith", "endsWith", "contains", "double"})
@@ -69,6 +70,8 @@ class Expr:
         if self.strict and len(given) < len(self.names):
             return None
         try:
+            if self._arithmetic is not None:
+                given = {name: _read(value) for name, value in given.items()}
             plain = self._arithmetic is not None and all(value.__class__ is float for value in given.values())
             result: Any = self._arithmetic(given) if plain else self._program.execute(given)  # type: ignore[misc]
         except (RuntimeError, TypeError, ValueError, ZeroDivisionError, OverflowError):
@@ -80,15 +83,28 @@ class Expr:
         return self.value(values) is True
 
 
+def _read(value: Value) -> Value:
+    """A text that writes a number as that number; anything else as it is."""
+    if value.__class__ is not str:
+        return value
+    number = read_number(value)
+    return value if number is None else float(number)
+
+
 def _all_doubles(text: str) -> str:
     """CEL never mixes integers and doubles in arithmetic, and every metric is a double: so is every literal."""
     return _INTEGER.sub(lambda match: match.group(1) or f"{match.group(2)}.0", text)
 
 
 def compare_values(compare: Callable[[Any, Any], bool], value: Value, literal: Value) -> bool | None:
-    """A value against a literal, as CEL would: other kinds are unequal, and cannot be put in order."""
+    """A value against a literal, as CEL would: other kinds are unequal, and cannot be put in order.
+
+    Only that a text against a number is the number it writes: "25" is at least 10.
+    """
     if value is None:
         return None
+    if literal.__class__ is float and value.__class__ is str:
+        value = _read(value)
     if value.__class__ is int:
         value = float(value)
     if value.__class__ is literal.__class__:

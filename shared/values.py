@@ -20,6 +20,7 @@ _GROUPED = re.compile(
     re.ASCII,
 )
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(?:\d{1,2}|\d{4,})", re.ASCII)
+_SCORE = re.compile(r"-?\d{1,3}(?:\.0)?", re.ASCII)
 _SEPARATORS = re.compile(r"[ \u00a0\u202f'\u2019]")
 _SINCE_1970 = re.compile(r"\d{9,14}(?:\.\d+)?", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4})/(\d{2})/(\d{2})", re.ASCII)
@@ -60,15 +61,16 @@ _ROUNDING_NOISE = Decimal("0.0001")
 
 def read_number(value: object) -> int | float | None:
     """A number or a text of one, whole where it is whole; at most 1e15 on either side of zero."""
-    if isinstance(value, str):
-        value = _number_in(value)
-    if value.__class__ is bool or not isinstance(value, int | float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
+    number = value if type(value) is float or type(value) is int else _number_in(value)
+    if number is None or not -MAX_NUMBER <= number <= MAX_NUMBER:
         return None
-    return int(value) if value == int(value) else value
+    return int(number) if number == int(number) else number
 
 
 def read_score(value: object, scale: range) -> int | None:
     """A whole number on the scale: 9, 9.0 and "9" are; 8.5, 11 and true are not on `range(11)`."""
+    if isinstance(value, str) and not _SCORE.fullmatch(value.strip()):
+        return None
     number = read_number(value)
     return number if isinstance(number, int) and number in scale else None
 
@@ -122,17 +124,15 @@ def _word(value: object) -> str:
     return str(value).strip().casefold() if isinstance(value, str | int | float) else ""
 
 
-def _number_in(text: str) -> int | float | None:
-    text = text.strip()
-    if len(text) > _MAX_TEXT:
+def _number_in(value: object) -> float | None:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or len(text) > _MAX_TEXT:
         return None
     if _NUMBER.fullmatch(text):
-        number = float(text)
-    elif _GROUPED.fullmatch(text) or _DECIMAL_COMMA.fullmatch(text):
-        number = float(_with_decimal_point(_SEPARATORS.sub("", text)))
-    else:
-        return None
-    return number
+        return float(text)
+    if _GROUPED.fullmatch(text) or _DECIMAL_COMMA.fullmatch(text):
+        return float(_with_decimal_point(_SEPARATORS.sub("", text)))
+    return None
 
 
 def _with_decimal_point(text: str) -> str:

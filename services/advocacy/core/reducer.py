@@ -37,6 +37,7 @@ from shared.contracts.lifecycle import (
 )
 from shared.contracts.outreach import ConsentChanged, OutreachMessage, OutreachRecorded
 from shared.ids import derived
+from shared.values import read_number
 
 OWN_ANSWER = "waymark"
 """Lifecycle's `via` on an answer to our own page, which comes back as a fact: it is recorded already."""
@@ -175,8 +176,12 @@ def _signed_up(account: Account, message: FactObserved, _definitions: Definition
 
 
 def _paid(account: Account, message: FactObserved, _definitions: Definitions) -> AccountChange:
-    amount = message.properties.get("amount")
-    if account.payment or isinstance(amount, bool | str | None) or amount <= 0:
+    if account.payment or (given := message.properties.get("amount")) is None:
+        return account, []
+    amount = read_number(given)
+    if amount is None:
+        raise Rejected("invalid", "the amount is no number")
+    if amount <= 0:
         return account, []
     emails = _emails(account, message) if account.signup else ()
     payment = Payment(at=message.at, event=message.event, emails=emails, history=message.history)

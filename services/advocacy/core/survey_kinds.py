@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.statistics import Estimate, net, share
+from shared.values import read_score
 
 MAX_COMMENT_LENGTH = 2000
 
@@ -108,21 +109,12 @@ def parse_submission(kind: SurveyKind, score: object, comment: str = "") -> Subm
 
 def parse_score(kind: SurveyKind, score: object) -> int:
     """The score, whether it came as text or as a number. Raises Rejected."""
-    number = _whole(score)
-    if number is None or number not in kind.scores:
+    number = read_score(score, kind.scores)
+    if number is None:
         raise Rejected("invalid", f"Please choose a number from {kind.scores[0]} to {kind.scores[-1]}.")
     return number
 
 
 def preselected_score(kind: SurveyKind, text: str | None) -> int | None:
     """The score that a link suggests: shown as chosen, never counted. None for what is no score."""
-    number = _whole(text)
-    return number if number in kind.scores else None
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 4 else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if value == value // 1 else None
+    return read_score(text, kind.scores)

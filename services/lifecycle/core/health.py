@@ -18,6 +18,7 @@ from services.lifecycle.core.schema_types import duration
 from services.lifecycle.core.state import HealthState
 from shared.contracts.evidence import Clause
 from shared.contracts.lifecycle import Band, HealthChanged
+from shared.values import read_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class CompiledMeasure:
     def score(self, evaluation: Evaluation) -> float | None:
         """Points, or None where the metric is unknown."""
         value = evaluation[self.metric]
-        if value is None or isinstance(value, str):
+        if isinstance(value, str):
+            value = read_number(value)
+        if value is None:
             return None
         at = bisect_right(self.bounds, value)
         return self.points[at - 1] if at else 0.0

@@ -52,7 +52,18 @@ def test_the_first_paid_invoice_converts_it_and_books_both_rewards():
     assert (row.status, row.converted_at, row.cap_month) == ("converted", day(60), "2026-03")
 
 
-@pytest.mark.parametrize("amount", [0.0, -5.0, None, "12", True])
+@pytest.mark.parametrize("amount", ["12", "49.00", "1.234,50"])
+def test_an_amount_written_as_text_is_a_payment(amount: str):
+    row, _ = judged(referred().fact(60, "invoice_paid", amount=amount))
+    assert row.status == "converted"
+
+
+def test_an_amount_that_cannot_be_read_is_noted():
+    _, decisions = apply_story(referred().fact(60, "invoice_paid", amount="twelve"))
+    assert [one.reason for one in of_type(decisions, FactRejected)] == ["the amount is no number"]
+
+
+@pytest.mark.parametrize("amount", [0.0, -5.0, None, "twelve", "-5", True])
 def test_what_is_no_payment_converts_nothing(amount: object):
     row, _ = judged(referred().fact(60, "invoice_paid", amount=amount))
     assert row.status == "attributed"

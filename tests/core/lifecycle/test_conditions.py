@@ -40,6 +40,22 @@ def test_plain_arithmetic_gives_what_cel_gives(a: Value, b: Value, text: str):
     assert ours == (theirs if finite or isinstance(theirs, str) else None)
 
 
+@pytest.mark.parametrize(
+    ("text", "values", "result"),
+    [
+        ("seats >= 10", {"seats": "25"}, True),
+        ("seats == 25", {"seats": "25.0"}, True),
+        ("seats != 25", {"seats": "pro"}, True),
+        ("seats >= 10", {"seats": "many"}, None),
+        ("plan == '25'", {"plan": "25"}, True),
+        ("used / seats", {"used": 5.0, "seats": "25"}, 0.2),
+        ("used / seats", {"used": 5.0, "seats": "many"}, None),
+    ],
+)
+def test_a_text_against_a_number_is_the_number_it_writes(text: str, values: dict[str, Value], result: Value):
+    assert Expr(text).value(values) == result
+
+
 @pytest.mark.parametrize(("text", "strict"), [("a / b", True), ("a > 1 || b > 1", False), ("a > 1 ? b : 2", False)])
 def test_an_expression_says_whether_one_unknown_makes_it_unknown(text: str, strict: bool):
     assert Expr(text).strict is strict

@@ -1,11 +1,12 @@
 """Every kind of metric says what its name says, also after late events."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.core.lifecycle.make import Scenario, definition_from
+from tests.core.lifecycle.make import START, Scenario, definition_from
 
 HEAD = """
 events:
@@ -351,3 +352,51 @@ def test_invented_event_names_do_not_fill_the_memory(measuring: Make):
     for number in range(10_050):
         scenario.track(0, f"invented {number}")
     assert len(scenario.compiled.router.routes) == 50
+
+
+@pytest.mark.parametrize("count", [5, 5.0, "5", " 5.0 "])
+def test_a_number_written_as_text_is_the_number(measuring: Make, count: object):
+    for metric in ("{kind: count, of: use, days: 3, weight: count}", "{kind: sum, of: use, property: count, days: 3}"):
+        scenario = measuring(metric)
+        scenario.track(0, "use", count=count)
+        assert scenario.metric("it") == 5
+
+
+@pytest.mark.parametrize(
+    ("seats", "read"), [(25, 25.0), ("25", 25.0), ("1,234.5", 1234.5), ("many", None), (["a", "b"], 2.0)]
+)
+def test_a_trait_may_be_read_as_a_number(measuring: Make, seats: object, read: float | None):
+    scenario = measuring("{kind: trait, of: seats, as: number}")
+    scenario.group(0, seats=seats)
+    assert scenario.metric("it") == read
+
+
+@pytest.mark.parametrize("date", ["2027-02-01", 1801440000, 1801440000000, "1801440000000", "2027-02-01T23:00:00Z"])
+def test_a_date_is_read_in_every_usual_form(measuring: Make, date: object):
+    scenario = measuring("{kind: days_until, of: renewal_at}")
+    scenario.group(0, renewal_at=date)
+    assert scenario.metric("it") == (datetime(2027, 2, 1, tzinfo=UTC) - START).days
+
+
+@pytest.mark.parametrize("date", ["01/06/2027", "soon", True, [1], None])
+def test_a_date_that_could_be_two_or_none_is_unknown(measuring: Make, date: object):
+    scenario = measuring("{kind: days_until, of: renewal_at}")
+    scenario.group(0, renewal_at=date)
+    assert scenario.metric("it") is None
+
+
+@pytest.mark.parametrize("score", [11, 100, -1, 8.5, True, "nine", None])
+def test_an_answer_that_is_not_on_the_scale_leaves_the_one_before(measuring: Make, score: object):
+    scenario = measuring("{kind: latest, of: use, property: score, scale: [0, 10]}")
+    scenario.track(0, "use", score=score)
+    assert scenario.metric("it") is None
+    scenario.track(1, "use", score="9")
+    scenario.track(2, "use", score=score)
+    assert scenario.metric("it") == 9
+
+
+def test_an_answer_stored_before_the_scale_was_declared_is_read_on_it(measuring: Make):
+    scenario = measuring("{kind: latest, of: use, property: score, scale: [0, 10]}")
+    scenario.track(0, "use", score=9)
+    scenario.here.latest["latest:use:score"].value = 11.0
+    assert scenario.metric("it") is None

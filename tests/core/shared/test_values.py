@@ -48,7 +48,7 @@ def test_a_score_is_read_from_number_and_text_alike(value: object, score: int) -
     assert read_score(value, NPS) == score
 
 
-@pytest.mark.parametrize("value", [11, 100, -1, 8.5, "8.5", True, None, "nine", "11", [9]])
+@pytest.mark.parametrize("value", [11, 100, -1, 8.5, "8.5", True, None, "nine", "11", "1e1", "00009", [9]])
 def test_what_is_not_on_the_scale_is_no_score(value: object) -> None:
     assert read_score(value, NPS) is None
 

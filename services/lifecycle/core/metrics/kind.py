@@ -7,12 +7,10 @@ from typing import NamedTuple
 from services.lifecycle.core.evaluation import Change, Evaluation, Occurrence, ReadMetric
 from services.lifecycle.core.schema_types import Strict
 from shared.contracts.evidence import Value
+from shared.values import MAX_NUMBER
 
 Writer = Change[Occurrence]
 """Folds an occurrence into the account. False when nothing that is read from there can have changed."""
-
-_MAX_NUMBER = 1e15
-"""Beyond this a product's number is a mistake: floats would no longer count by ones."""
 
 
 class MetricKind(Strict, frozen=True, tag_field="kind"):
@@ -55,20 +53,13 @@ CompiledByName = Callable[[str], CompiledMetric]
 """The compiled metric of a name: for kinds that read other metrics."""
 
 
-def number(value: object) -> int | float | None:
-    """A property as an amount: whole where it is whole, so that state stays small; None where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MAX_NUMBER <= value <= _MAX_NUMBER:
-        return None
-    return int(value) if value == int(value) else value
-
-
 def scalar(value: object) -> Value:
     """A property as a metric's value: a list counts as its length, long text is cut, an object is unknown."""
     if value is None or isinstance(value, bool | str):
         return value[:200] if isinstance(value, str) else value
     if isinstance(value, list):
         return float(len(value))
-    return float(value) if isinstance(value, int | float) and -_MAX_NUMBER <= value <= _MAX_NUMBER else None
+    return float(value) if isinstance(value, int | float) and -MAX_NUMBER <= value <= MAX_NUMBER else None
 
 
 def days_between(evaluation: Evaluation, since: datetime) -> float:

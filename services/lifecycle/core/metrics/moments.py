@@ -3,7 +3,7 @@
 Each answers the same in whatever order events arrive.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from services.lifecycle.core.changes import MILESTONES
@@ -22,6 +22,7 @@ from services.lifecycle.core.schema_types import duration
 from services.lifecycle.core.state import Account, Span, TimestampedValue
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
+from shared.values import read_score
 
 MAX_KEYS = 500
 
@@ -65,30 +66,39 @@ class DaysSinceMilestone(MetricKind, frozen=True, tag="days_since_milestone"):
 
 
 class Latest(MetricKind, frozen=True, tag="latest"):
-    """A property of the latest event of the class that has it, unknown again after `expires`."""
+    """A property of the latest event of the class that has it, unknown again after `expires`.
+
+    With a `scale` ([0, 10]) it is a whole number on it, and an event with anything else is passed over. Metrics of one
+    property share its store, so they have the same scale.
+    """
 
     of: str
     property: str
+    scale: tuple[int, int] | None = None
     expires: str | None = None
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
         if self.expires:
             yield from find.duration((*at, "expires"), self.expires)
+        if self.scale and self.scale[0] >= self.scale[1]:
+            yield find.at((*at, "scale"), "a scale is its lowest and its highest whole number: [0, 10]")
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
         store, property_ = f"latest:{self.of}:{self.property}", self.property
+        read_value: Callable[[object], Value] = _score_on(self.scale) if self.scale else scalar
         expires = duration(self.expires).days if self.expires else None
+        scaled = self.scale is not None  # the scale may be younger than what is stored
 
         def write(account: Account, occurrence: Occurrence) -> bool:
-            value = scalar(occurrence.properties.get(property_))
+            value = read_value(occurrence.properties.get(property_))
             return value is not None and _set_later(account.latest, store, occurrence.at, value)
 
         def read(evaluation: Evaluation) -> Value:
             latest = evaluation.account.latest.get(store)
             if latest is None or (expires is not None and evaluation.day - latest.at.toordinal() >= expires):
                 return None
-            return latest.value
+            return read_value(latest.value) if scaled else latest.value
 
         stores, writes = frozenset({store}), (StoreWrite(self.of, store, lambda _keep: write, properties=True),)
         return CompiledMetric(read, stores, (self.of,), writes, needs=stores, timed=expires is not None)
@@ -122,6 +132,17 @@ class Open(MetricKind, frozen=True, tag="open"):
 
         stores = frozenset({store})
         return CompiledMetric(read, stores, classes, tuple(map(store_write, classes)), needs=stores, timed=False)
+
+
+def _score_on(scale: tuple[int, int]) -> Callable[[object], float | None]:
+    """Reads a whole number of the scale, as the float that a metric is."""
+    scores = range(scale[0], scale[1] + 1)
+
+    def read(value: object) -> float | None:
+        score = read_score(value, scores)
+        return None if score is None else float(score)
+
+    return read
 
 
 def span_store(event_class: str) -> str:

@@ -1,36 +1,46 @@
 """Metrics of the account's traits: trait, days_until. Traits come from group calls and from events that set them."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import datetime
+from typing import Literal, NamedTuple
 
-from services.lifecycle.core.evaluation import Evaluation, Occurrence, in_utc
+from msgspec import field
+
+from services.lifecycle.core.evaluation import Evaluation, Occurrence
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind, Writer, scalar
 from services.lifecycle.core.state import Account, TimestampedValue
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
+from shared.values import read_number, read_time
 
 MAX_TRAITS = 100
+_FIRST_MOMENT = 1e8
 GROUP = "$group"
 """The class under which group calls stand as evidence."""
 
 
 class Trait(MetricKind, frozen=True, tag="trait"):
-    """A trait of the account, the latest value. A list counts as its length."""
+    """A trait of the account, the latest value. A list counts as its length.
+
+    `as: number` reads a text ("25") as the number it writes; one that writes none is unknown.
+    """
 
     of: str
+    as_: Literal["number"] | None = field(default=None, name="as")
 
     def check(self, _find: Findings, _at: At) -> Iterator[Mistake]:
         """Any trait may come."""
         yield from ()
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        of = self.of
+        of, is_number = self.of, self.as_ == "number"
 
         def read(evaluation: Evaluation) -> Value:
             trait = evaluation.account.traits.get(of)
-            return trait.value if trait else None
+            if trait is None:
+                return None
+            return _number(trait.value) if is_number else trait.value
 
         stores = frozenset({trait_store(of)})
         return CompiledMetric(read, stores, (GROUP,), needs=stores, timed=False)
@@ -50,11 +60,23 @@ class DaysUntil(MetricKind, frozen=True, tag="days_until"):
 
         def read(evaluation: Evaluation) -> float | None:
             trait = evaluation.account.traits.get(of)
-            at = _date(trait.value) if trait else None
+            at = date_in(trait.value) if trait else None
             return float(at.toordinal() - evaluation.day) if at else None
 
         stores = frozenset({trait_store(of)})
         return CompiledMetric(read, stores, (GROUP,), needs=stores)
+
+
+def date_in(value: object) -> datetime | None:
+    """The moment in a trait. A small number (or the length of a list) is no moment: as seconds it would lie before 1973."""
+    return None if isinstance(value, int | float) and value < _FIRST_MOMENT else read_time(value)
+
+
+def _number(value: Value) -> float | None:
+    if isinstance(value, float):  # as most are: a metric's number is a float
+        return value
+    number = read_number(value)
+    return None if number is None else float(number)
 
 
 class GivenTrait(NamedTuple):
@@ -89,14 +111,3 @@ def trait_setter(trait: str, source: str) -> Writer:
         return source in properties and set_trait(account, GivenTrait(trait, occurrence.at, properties[source]))
 
     return write
-
-
-def _date(value: Value) -> datetime | None:
-    """An ISO date or moment, or seconds since 1970."""
-    try:
-        if isinstance(value, str):
-            at = datetime.fromisoformat(value)
-            return in_utc(at) if at.tzinfo else at.replace(tzinfo=UTC)
-        return datetime.fromtimestamp(value, UTC) if isinstance(value, float) else None
-    except (ValueError, OverflowError, OSError):
-        return None

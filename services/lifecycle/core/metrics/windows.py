@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from services.lifecycle.core.evaluation import Evaluation, Occurrence
 from services.lifecycle.core.findings import Findings
-from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind, StoreWrite, Writer, number
+from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind, StoreWrite, Writer
 from services.lifecycle.core.metrics.moments import span_store
 from services.lifecycle.core.series import MAX_DAYS, Series, add, has, window
 from services.lifecycle.core.state import Account
 from shared.definitions import At, Mistake
+from shared.values import read_number
 
 
 class Count(MetricKind, frozen=True, tag="count"):
@@ -99,7 +100,7 @@ def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWri
 
     def make(keep_days: int) -> Writer:
         def write(account: Account, occurrence: Occurrence) -> bool:
-            amount = number(occurrence.properties.get(weight)) if weight else None
+            amount = read_number(occurrence.properties.get(weight)) if weight else None
             return _add_amount(account, store, occurrence.day, otherwise if amount is None else amount, keep_days)
 
         return write
