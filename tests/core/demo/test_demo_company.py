@@ -1,6 +1,5 @@
 """The demo company: the same for a seed, in order, of a bearable size, and complete."""
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -65,12 +64,10 @@ def test_another_seed_tells_another_company(records: Records):
 
 
 @pytest.mark.parametrize("seed", [1, 7, 2026])
-def test_every_seed_has_60_000_to_90_000_events_of_200_accounts_within_seconds(seed: int):
-    began = time.monotonic()
-    told = list(company(seed, TODAY))
-    assert 60_000 <= len(told) <= 90_000
-    assert len({account(record) for record in told}) == 200
-    assert time.monotonic() - began < 15
+def test_every_seed_has_60_000_to_90_000_events_of_200_accounts(seed: int):
+    events = list(company(seed, TODAY))
+    assert 60_000 <= len(events) <= 90_000
+    assert len({account(record) for record in events}) == 200
 
 
 def test_records_come_sorted_by_time(records: Records):
