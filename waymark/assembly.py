@@ -75,6 +75,8 @@ async def assembled(
         loops = {name: _loops(service, stores[name]) for name, service in services.items()}
         for name, service in services.items():
             health_of = Health(stores[name].database, stores[name].bus, service.consumers, loops[name], missing)
+            for collector in service.collectors:
+                health_of.registry.register(collector)
             problem.install(service.app)
             health.install(service.app, health_of)
         together = [loop for some in loops.values() for loop in some]

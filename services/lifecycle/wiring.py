@@ -12,7 +12,7 @@ from shared.definitions import load
 from shared.http import parked
 from shared.http.app import service_app
 from shared.service.consumer import PollSettings
-from shared.service.context import Service, ServiceContext
+from shared.service.context import Service, ServiceContext, Work
 from shared.service.supervisor import run_periodically
 from shared.service.timers import Timers
 from shared.settings import Settings
@@ -36,8 +36,7 @@ def wire(context: ServiceContext) -> Service:
     feedback = context.consumer(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
     timers = Timers(usage, USAGE, handlers.accounts.due, handlers, context.database, context.clock)
     app = service_app(title="Waymark lifecycle", summary="Where every account is, and why.")
-    app.include_router(router(context, compiled, handlers.accounts))
+    app.include_router(router(context, compiled, handlers.accounts, handlers.unreadable))
     app.include_router(parked.router(context, GROUP, usage.redrive))
-    return Service(
-        "lifecycle", app, [usage, feedback], {"lifecycle-timers": partial(run_periodically, _TIMERS, timers.fire)}
-    )
+    loops: dict[str, Work] = {"lifecycle-timers": partial(run_periodically, _TIMERS, timers.fire)}
+    return Service("lifecycle", app, [usage, feedback], loops, collectors=[handlers.unreadable])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fastapi import FastAPI
+from prometheus_client.registry import Collector
 from starlette.routing import BaseRoute
 
 from shared.bus.protocol import Bus
@@ -53,7 +54,8 @@ class ServiceContext(NamedTuple):
 class Service:
     """A service ready to run: its application served under `/NAME`, its consumers and its loops.
 
-    `loops` run for ever beside the consumers (timers, sends). `root` are routes served at the root of the host.
+    `loops` run for ever beside the consumers (timers, sends). `root` are routes served at the root of the host, `collectors`
+    are metrics of its own beside those that every service has.
     """
 
     name: str
@@ -61,3 +63,4 @@ class Service:
     consumers: Sequence[Consumer] = ()
     loops: dict[str, Work] = field(default_factory=dict)
     root: Sequence[BaseRoute] = ()
+    collectors: Sequence[Collector] = ()

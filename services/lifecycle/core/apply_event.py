@@ -1,5 +1,6 @@
 """Applying an event: what it leaves in the account before anything is decided, and what it announces without any rule."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -8,9 +9,9 @@ import msgspec
 from services.lifecycle.core.changes import MILESTONES, Reached, forget_user, reach_milestone
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.contacts import record_departure
-from services.lifecycle.core.evaluation import Evaluation, Occurrence
+from services.lifecycle.core.evaluation import Evaluation, Occurrence, UnreadableValue
 from services.lifecycle.core.event_classes import CompiledEventClass
-from services.lifecycle.core.metrics.kind import scalar
+from services.lifecycle.core.metrics.kind import TypedProperty, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
 from services.lifecycle.core.recent_events import add_recent, unpack
 from services.lifecycle.core.state import PackedEvent
@@ -38,6 +39,8 @@ def apply_occurrence(
         feature = match.feature
         occurrence.feature = _feature_of(occurrence, match.feature_property) if feature is None else feature
         evaluation.write(of.writers, occurrence)
+        if of.typed:
+            _note_unreadable(evaluation, of.typed, occurrence.properties)
         add_recent(account, of.name, packed)
         if match.announces:
             announcing.append(of)
@@ -47,9 +50,12 @@ def apply_occurrence(
     return announcing
 
 
-def apply_traits(evaluation: Evaluation, traits: dict[str, Any], at: datetime, packed: PackedEvent) -> None:
+def apply_traits(
+    evaluation: Evaluation, compiled: CompiledDefinition, traits: dict[str, Any], at: datetime, packed: PackedEvent
+) -> None:
     """A group call: the account's traits."""
     bits = evaluation.metrics.bits
+    _note_unreadable(evaluation, compiled.typed_traits.values(), traits)
     for name, value in traits.items():
         trait = name[:100]
         evaluation.write(((bits.get(trait_store(trait), 0), set_trait),), GivenTrait(trait, at, value))
@@ -114,6 +120,13 @@ def _scalars(of_event: dict[str, Any]) -> dict[str, Value]:
     """The event's own properties, as far as they are scalars."""
     found = ((name, scalar(value)) for name, value in of_event.items())
     return dict([(name, value) for name, value in found if value is not None][:MAX_PROPERTIES])
+
+
+def _note_unreadable(evaluation: Evaluation, typed: Iterable[TypedProperty], given: dict[str, Any]) -> None:
+    for event_class, name, read in typed:
+        value = given.get(name)
+        if value is not None and read(value) is None:
+            evaluation.unreadable.append(UnreadableValue(event_class, name, value))
 
 
 def _feature_of(occurrence: Occurrence, name: str) -> str:

@@ -12,9 +12,9 @@ from services.lifecycle.core.definition_checks import check
 from services.lifecycle.core.evaluation import EVERYTHING, TIME, MetricIndex
 from services.lifecycle.core.event_classes import CompiledEventClass, Router, pattern
 from services.lifecycle.core.health import CompiledHealth, compile_health
-from services.lifecycle.core.metrics.kind import CompiledMetric, StoreWrite, Writer
+from services.lifecycle.core.metrics.kind import CompiledMetric, StoreWrite, TypedProperty, Writer
 from services.lifecycle.core.metrics.moments import span_store, span_writer
-from services.lifecycle.core.metrics.traits import trait_setter, trait_store
+from services.lifecycle.core.metrics.traits import GROUP, trait_setter, trait_store
 from services.lifecycle.core.rules import (
     AffectedRules,
     Condition,
@@ -58,6 +58,7 @@ class CompiledDefinition:
     first_stage: str
     terminal: frozenset[str]
     edge_names: frozenset[str]
+    typed_traits: dict[str, TypedProperty]
     _affected: dict[tuple[int, str, int], AffectedRules] = field(default_factory=dict)
 
     def edges_out_of(self, stage: str) -> Iterable[EdgeRule]:
@@ -142,6 +143,7 @@ def compile_definition(loaded: Loaded[Definition]) -> CompiledDefinition:
         first_stage=next(iter(definition.stages)),
         terminal=frozenset(name for name, stage in definition.stages.items() if stage.terminal),
         edge_names=frozenset(edge.rule.name for edge in edges),
+        typed_traits=compiler.typed_traits(),
     )
 
 
@@ -215,7 +217,23 @@ class _Compiler:
             milestones=tuple(reached),
             is_fact=is_fact,
             removes_user=removes_user,
+            typed=tuple(self.typed(name, of)),
         )
+
+    def typed_traits(self) -> dict[str, TypedProperty]:
+        """The traits that metrics read as a number or a date."""
+        return {
+            each.name: each for metric in self.metrics.values() for each in metric.typed if each.event_class == GROUP
+        }
+
+    def typed(self, name: str, of: EventClass) -> Iterable[TypedProperty]:
+        """The class's properties, once each, that metrics read as a number or a score, or that become such a trait."""
+        traits = self.typed_traits()
+        of_traits = [
+            TypedProperty(name, source, traits[trait].read) for trait, source in of.sets.items() if trait in traits
+        ]
+        own = [each for metric in self.metrics.values() for each in metric.typed if each.event_class == name]
+        return {each.name: each for each in (*of_traits, *own)}.values()
 
     def _writers(self, writes: list[StoreWrite]) -> Iterable[tuple[int, Writer]]:
         """One writer a store, keeping as long as the most demanding metric asks."""

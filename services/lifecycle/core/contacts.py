@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from services.lifecycle.core.evaluation import Evaluation
+from services.lifecycle.core.evaluation import Evaluation, UnreadableValue
 from services.lifecycle.core.state import Contact
 from shared.contracts.lifecycle import ContactChanged
 from shared.contracts.usage import UsageEvent
-from shared.values import read_opt_out
+from shared.values import read_boolean, read_opt_out
 
 MAX_CONTACTS = 2000
+_OPT_OUT = "unsubscribed"
 _FIELDS = ("email", "name", "role", "timezone")
 
 
@@ -16,7 +17,9 @@ def identify(evaluation: Evaluation, event: UsageEvent, traits: dict[str, Any]) 
     """Merge what the call says; an older identify fills gaps only."""
     if not event.user:
         return
-    contacts = evaluation.account.contacts
+    contacts, opt_out = evaluation.account.contacts, traits.get(_OPT_OUT)
+    if opt_out is not None and read_boolean(opt_out) is None:
+        evaluation.unreadable.append(UnreadableValue("identify", _OPT_OUT, opt_out))
     before = contacts.get(event.user) or Contact(event.at)
     contact = _merged(before, event, traits)
     if _fields(before) != _fields(contact):
@@ -34,9 +37,9 @@ def record_departure(evaluation: Evaluation, user: str) -> None:
 def _merged(before: Contact, event: UsageEvent, traits: dict[str, Any]) -> Contact:
     is_later = event.at >= before.at
     given: dict[str, Any] = {name: text for name in _FIELDS if (text := _text(traits, name))}
-    opted_out = read_opt_out(traits.get("unsubscribed"))
+    opted_out = read_opt_out(traits.get(_OPT_OUT))
     if opted_out is not None:
-        given["unsubscribed"] = opted_out
+        given[_OPT_OUT] = opted_out
     filled = {name: value for name, value in _fields(before).items() if value}
     fields: dict[str, Any] = {**filled, **given} if is_later else {**given, **filled}
     return Contact(max(event.at, before.at), **fields)

@@ -41,6 +41,14 @@ class MetricIndex(NamedTuple):
     in_snapshot: tuple[str, ...]
 
 
+class UnreadableValue(NamedTuple):
+    """A value that could not be read as what it stands for. `event` is the event class, `$group` or `identify`."""
+
+    event: str
+    property: str
+    value: object
+
+
 class Occurrence(msgspec.Struct, gc=False):
     """One event as one of its classes sees it. `day` is the proleptic ordinal of `at`."""
 
@@ -55,10 +63,10 @@ class Evaluation(dict[str, "Value"]):
     """The account's metrics now, each read when first asked for, and what is decided on them.
 
     It is a dict because most of an event's cost is looking up values: one that is there costs no call. `moved` are the bits
-    of the stores that were written since the rules were last asked.
+    of the stores that were written since the rules were last asked; `unreadable` are values that count nowhere.
     """
 
-    __slots__ = ("account", "day", "decided_at", "decisions", "metrics", "moved")
+    __slots__ = ("account", "day", "decided_at", "decisions", "metrics", "moved", "unreadable")
 
     def __init__(self, account: Account, metrics: MetricIndex, decided_at: datetime) -> None:
         self.account = account
@@ -67,6 +75,7 @@ class Evaluation(dict[str, "Value"]):
         self.day = account.clock.toordinal()
         self.moved = 0
         self.decisions: list[LifecycleMessage] = []
+        self.unreadable: list[UnreadableValue] = []
 
     def __missing__(self, name: str) -> Value:
         value = self[name] = self.metrics.reads[name](self)

@@ -5,7 +5,7 @@ from fnmatch import translate
 from typing import NamedTuple
 
 from services.lifecycle.core.definition import EventClass, Feature
-from services.lifecycle.core.metrics.kind import Writer
+from services.lifecycle.core.metrics.kind import TypedProperty, Writer
 from shared.contracts.usage import UsageEvent
 from shared.expr import Expr
 
@@ -14,7 +14,10 @@ MAX_NAMES = 10_000
 
 
 class CompiledEventClass(NamedTuple):
-    """One event class and all that its events do. `writers` come with the bits of the stores they write."""
+    """One event class and all that its events do. `writers` come with the bits of the stores they write.
+
+    `typed` are the properties that must be readable as a number, a date or a score.
+    """
 
     name: str
     pattern: re.Pattern[str]
@@ -25,6 +28,7 @@ class CompiledEventClass(NamedTuple):
     milestones: tuple[str, ...]
     is_fact: bool
     removes_user: bool
+    typed: tuple[TypedProperty, ...]
 
 
 class Match(NamedTuple):

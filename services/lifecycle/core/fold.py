@@ -16,7 +16,7 @@ from services.lifecycle.core.apply_event import announce, apply_occurrence, appl
 from services.lifecycle.core.changes import FIRST_SEEN, see_earlier, tick
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.contacts import identify
-from services.lifecycle.core.evaluation import DAY, TIME, Evaluation, Occurrence, in_utc, midnight
+from services.lifecycle.core.evaluation import DAY, TIME, Evaluation, Occurrence, UnreadableValue, in_utc, midnight
 from services.lifecycle.core.event_classes import CompiledEventClass
 from services.lifecycle.core.health import evaluate_health
 from services.lifecycle.core.recent_events import pack, unpack
@@ -30,9 +30,13 @@ _WEEK = 7
 
 
 def fold(
-    account: Account, event: UsageEvent, compiled: CompiledDefinition, decided_at: datetime
+    account: Account,
+    event: UsageEvent,
+    compiled: CompiledDefinition,
+    decided_at: datetime,
+    unreadable: list[UnreadableValue] | None = None,
 ) -> list[LifecycleMessage]:
-    """Fold one event into the account, in place. Returns the decisions, in order.
+    """Fold one event into the account, in place. Returns the decisions, in order; appends what it could not read.
 
     An event older than the account's clock corrects what it left behind at its own time; what follows from the
     correction is decided at the account's clock.
@@ -52,6 +56,8 @@ def fold(
         _end_history(evaluation, event)
     else:
         _happen(evaluation, compiled, event, at)
+    if evaluation.unreadable and unreadable is not None:
+        unreadable += evaluation.unreadable
     return evaluation.decisions
 
 
@@ -101,7 +107,7 @@ def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEv
     if event.type in _OCCURRENCES:
         announcing = apply_occurrence(evaluation, compiled, event, occurrence, packed)
     elif event.type == "group":
-        apply_traits(evaluation, properties(event), at, packed)
+        apply_traits(evaluation, compiled, properties(event), at, packed)
     account.known_stores |= evaluation.moved & compiled.knowable
     if not account.stage:
         _start(evaluation, compiled, packed)

@@ -93,6 +93,19 @@ class Funnel(BaseModel):
     stages: list[StageFigures]
 
 
+class UnreadableRow(BaseModel):
+    """Values of one property of one event class (or `$group`, `identify`) from one source that count nowhere.
+
+    `example` is the start of the latest one.
+    """
+
+    source: str
+    event: str
+    property: str
+    count: int
+    example: str
+
+
 class Diagram(BaseModel):
     """The state machine, as Mermaid text, derived from the definition."""
 

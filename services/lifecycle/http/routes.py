@@ -10,7 +10,16 @@ from services.lifecycle.core import explain
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.funnel import figures
 from services.lifecycle.core.state import Account
-from services.lifecycle.http.models import AccountRow, AccountView, Decision, Diagram, Funnel, StageFigures
+from services.lifecycle.http.models import (
+    AccountRow,
+    AccountView,
+    Decision,
+    Diagram,
+    Funnel,
+    StageFigures,
+    UnreadableRow,
+)
+from services.lifecycle.unreadable import UnreadableValues
 from shared.contracts import evidence
 from shared.db.accounts import AccountRepository
 from shared.failures import Refused
@@ -22,7 +31,12 @@ Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
-def router(context: ServiceContext, compiled: CompiledDefinition, accounts: AccountRepository[Account]) -> APIRouter:
+def router(
+    context: ServiceContext,
+    compiled: CompiledDefinition,
+    accounts: AccountRepository[Account],
+    unreadable: UnreadableValues,
+) -> APIRouter:
     """Every route takes a key of kind read."""
     routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
 
@@ -74,6 +88,14 @@ def router(context: ServiceContext, compiled: CompiledDefinition, accounts: Acco
             visits = await store.stage_visits(read)
         stages = [StageFigures(**stage._asdict()) for stage in figures(list(compiled.definition.stages), visits)]
         return Funnel(definition=compiled.version, accounts=accounts_seen, stages=stages)
+
+    @routes.get("/unreadable", tags=["definition"])
+    async def unreadable_values() -> Page[UnreadableRow]:
+        """Values that this process could not read since it began, by source, event and property; the most frequent first."""
+        found = unreadable.listed()
+        return Page(
+            items=[UnreadableRow(**place._asdict(), count=n, example=text) for place, n, text in found], next=None
+        )
 
     @routes.get("/definition", tags=["definition"])
     async def definition() -> Diagram:

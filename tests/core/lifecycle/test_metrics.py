@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from services.lifecycle.core.evaluation import UnreadableValue
+from services.lifecycle.core.fold import fold
 from tests.core.lifecycle.make import START, Scenario, definition_from
+from tests.make import usage_event
 
 HEAD = """
 events:
@@ -400,3 +403,32 @@ def test_an_answer_stored_before_the_scale_was_declared_is_read_on_it(measuring:
     scenario.track(0, "use", score=9)
     scenario.here.latest["latest:use:score"].value = 11.0
     assert scenario.metric("it") is None
+
+
+def test_what_cannot_be_read_is_noted_by_event_and_property(tmp_path: Path):
+    text = (
+        HEAD.replace("of: seats}", "of: seats, as: number}")
+        + """
+  score: {kind: latest, of: use, property: score, scale: [0, 10]}
+  total: {kind: sum, of: paid, property: amount, days: 9}
+  renewal: {kind: days_until, of: renewal_at}
+"""
+    )
+    scenario, unreadable = Scenario(definition_from(tmp_path, text)), list[UnreadableValue]()
+    scenario.track(0, "use", score=9)
+    for name, kind, properties in (
+        ("use", "track", {"score": 11}),
+        ("use", "track", {"score": "9"}),
+        ("paid", "track", {"amount": "49.00", "seats": "many"}),
+        ("", "group", {"renewal_at": "01/06/2027", "seats": "25", "plan": "pro"}),
+        ("", "identify", {"unsubscribed": "maybe"}),
+        ("", "identify", {"unsubscribed": "yes"}),
+    ):
+        event = usage_event(f"{name}{kind}", name=name, type=kind, user="ann", properties=properties, at=START)
+        fold(scenario.here, event, scenario.compiled, START, unreadable)
+    assert unreadable == [
+        ("use", "score", 11),
+        ("paid", "seats", "many"),
+        ("$group", "renewal_at", "01/06/2027"),
+        ("identify", "unsubscribed", "maybe"),
+    ]

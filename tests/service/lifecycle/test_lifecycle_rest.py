@@ -106,3 +106,17 @@ async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(
     (raised,) = await told()
     assert raised["raised"]
     assert raised["evidence"]["clauses"][0]["values"] == {"days_since_core_use": 28.0}
+
+
+async def test_values_that_cannot_be_read_are_listed_and_counted(on: RunningServices, clock: FakeClock) -> None:
+    batch = [
+        track("NPS Answered", "ann", "acme", messageId=str(number), at=clock.now(), properties={"score": score})
+        for number, score in enumerate([11, "9", -1])
+    ]
+    assert (await on.http.post("/v1/batch", json={"batch": batch}, auth=(on.write_key, ""))).status_code == 200
+    await on.wait_until_idle()
+    (row,) = await on.pages("/lifecycle/v1/unreadable")
+    assert (row["event"], row["property"], row["count"], row["example"]) == ("nps_answered", "score", 2, "-1")
+    metrics = (await on.http.get("/lifecycle/metrics")).text
+    labels = f'event="nps_answered",property="score",source="{row["source"]}"'
+    assert f"waymark_unreadable_values_total{{{labels}}} 2.0" in metrics

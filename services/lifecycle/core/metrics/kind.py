@@ -34,6 +34,17 @@ class StoreWrite(NamedTuple):
     properties: bool = False
 
 
+class TypedProperty(NamedTuple):
+    """A property that a metric reads as a number, a date or a score; `read` gives None for what is none.
+
+    `event_class` is that of its events, `$group` for a trait.
+    """
+
+    event_class: str
+    name: str
+    read: Callable[[object], object]
+
+
 class CompiledMetric(NamedTuple):
     """A metric, ready to be read.
 
@@ -47,6 +58,7 @@ class CompiledMetric(NamedTuple):
     writes: tuple[StoreWrite, ...] = ()
     needs: frozenset[str] = frozenset()
     timed: bool = True
+    typed: tuple[TypedProperty, ...] = ()
 
 
 CompiledByName = Callable[[str], CompiledMetric]

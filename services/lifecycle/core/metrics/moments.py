@@ -14,6 +14,7 @@ from services.lifecycle.core.metrics.kind import (
     CompiledMetric,
     MetricKind,
     StoreWrite,
+    TypedProperty,
     Writer,
     days_between,
     scalar,
@@ -101,7 +102,8 @@ class Latest(MetricKind, frozen=True, tag="latest"):
             return read_value(latest.value) if scaled else latest.value
 
         stores, writes = frozenset({store}), (StoreWrite(self.of, store, lambda _keep: write, properties=True),)
-        return CompiledMetric(read, stores, (self.of,), writes, needs=stores, timed=expires is not None)
+        typed = (TypedProperty(self.of, property_, read_value),) if scaled else ()
+        return CompiledMetric(read, stores, (self.of,), writes, needs=stores, timed=expires is not None, typed=typed)
 
 
 class Open(MetricKind, frozen=True, tag="open"):

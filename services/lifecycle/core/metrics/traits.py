@@ -8,7 +8,14 @@ from msgspec import field
 
 from services.lifecycle.core.evaluation import Evaluation, Occurrence
 from services.lifecycle.core.findings import Findings
-from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind, Writer, scalar
+from services.lifecycle.core.metrics.kind import (
+    CompiledByName,
+    CompiledMetric,
+    MetricKind,
+    TypedProperty,
+    Writer,
+    scalar,
+)
 from services.lifecycle.core.state import Account, TimestampedValue
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
@@ -43,7 +50,8 @@ class Trait(MetricKind, frozen=True, tag="trait"):
             return _number(trait.value) if is_number else trait.value
 
         stores = frozenset({trait_store(of)})
-        return CompiledMetric(read, stores, (GROUP,), needs=stores, timed=False)
+        typed = (TypedProperty(GROUP, of, _number_in),) if is_number else ()
+        return CompiledMetric(read, stores, (GROUP,), needs=stores, timed=False, typed=typed)
 
 
 class DaysUntil(MetricKind, frozen=True, tag="days_until"):
@@ -64,12 +72,18 @@ class DaysUntil(MetricKind, frozen=True, tag="days_until"):
             return float(at.toordinal() - evaluation.day) if at else None
 
         stores = frozenset({trait_store(of)})
-        return CompiledMetric(read, stores, (GROUP,), needs=stores)
+        typed = (TypedProperty(GROUP, of, date_in),)
+        return CompiledMetric(read, stores, (GROUP,), needs=stores, typed=typed)
 
 
 def date_in(value: object) -> datetime | None:
     """The moment in a trait. A small number (or the length of a list) is no moment: as seconds it would lie before 1973."""
     return None if isinstance(value, int | float) and value < _FIRST_MOMENT else read_time(value)
+
+
+def _number_in(value: object) -> float | None:
+    """As `_number`, of the value as it was sent."""
+    return _number(scalar(value))
 
 
 def _number(value: Value) -> float | None:

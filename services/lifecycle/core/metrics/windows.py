@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 from services.lifecycle.core.evaluation import Evaluation, Occurrence
 from services.lifecycle.core.findings import Findings
-from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind, StoreWrite, Writer
+from services.lifecycle.core.metrics.kind import (
+    CompiledByName,
+    CompiledMetric,
+    MetricKind,
+    StoreWrite,
+    TypedProperty,
+    Writer,
+)
 from services.lifecycle.core.metrics.moments import span_store
 from services.lifecycle.core.series import MAX_DAYS, Series, add, has, window
 from services.lifecycle.core.state import Account
@@ -24,7 +31,8 @@ class Count(MetricKind, frozen=True, tag="count"):
         yield from find.window(at, self.days, MAX_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        return _total(_amounts(self.of, self.weight, self.days, otherwise=1), self.days)
+        total = _total(_amounts(self.of, self.weight, self.days, otherwise=1), self.days)
+        return total._replace(typed=_typed(self.of, self.weight))
 
 
 class Sum(MetricKind, frozen=True, tag="sum"):
@@ -39,7 +47,8 @@ class Sum(MetricKind, frozen=True, tag="sum"):
         yield from find.window(at, self.days, MAX_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        return _total(_amounts(self.of, self.property, self.days, otherwise=0), self.days)
+        total = _total(_amounts(self.of, self.property, self.days, otherwise=0), self.days)
+        return total._replace(typed=_typed(self.of, self.property))
 
 
 class ActiveDays(MetricKind, frozen=True, tag="active_days"):
@@ -82,7 +91,8 @@ class Trend(MetricKind, frozen=True, tag="trend"):
             before = sum(window(series, evaluation.day - recent, prior)) / prior
             return sum(window(series, evaluation.day, recent)) / recent / before - 1 if before else None
 
-        return CompiledMetric(read, frozenset({write.store}), (of,), (write,), needs=frozenset({span_store(of)}))
+        stores, needs = frozenset({write.store}), frozenset({span_store(of)})
+        return CompiledMetric(read, stores, (of,), (write,), needs=needs, typed=_typed(of, self.weight))
 
 
 def _total(write: StoreWrite, days: int) -> CompiledMetric:
@@ -92,6 +102,10 @@ def _total(write: StoreWrite, days: int) -> CompiledMetric:
         return float(sum(window(evaluation.account.series.get(store), evaluation.day, days)))
 
     return CompiledMetric(read, frozenset({store}), (write.event_class,), (write,))
+
+
+def _typed(of: str, weight: str | None) -> tuple[TypedProperty, ...]:
+    return (TypedProperty(of, weight, read_number),) if weight else ()
 
 
 def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWrite:

@@ -1,0 +1,63 @@
+"""Unreadable values: how many values this process could not read, by source, event and property, listed and as a metric.
+
+Counted in memory, since the process began: a transaction that is tried twice counts twice, and a restart begins anew.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from services.lifecycle.core.evaluation import UnreadableValue
+
+MAX_PLACES = 500
+"""Places counted one by one; those past it are counted together, so that no sender chooses how much is kept."""
+OTHER = "(other)"
+_MAX_EXAMPLE = 40
+_MAX_LABEL = 100
+
+
+class Place(NamedTuple):
+    """Where a value stood: the source that sent it, the event class (or `$group`, `identify`), the property."""
+
+    source: str
+    event: str
+    property: str
+
+
+class Unreadable(NamedTuple):
+    """How often values at a place could not be read, and the start of the latest."""
+
+    place: Place
+    times: int
+    example: str
+
+
+class UnreadableValues(Collector):
+    """The counts, as a collector of Prometheus."""
+
+    def __init__(self) -> None:
+        self._found: dict[Place, tuple[int, str]] = {}
+
+    def count(self, source: str, values: Iterable[UnreadableValue]) -> None:
+        """Count these values of one source."""
+        for event, name, value in values:
+            place = Place(source[:_MAX_LABEL], event[:_MAX_LABEL], name[:_MAX_LABEL])
+            if place not in self._found and len(self._found) >= MAX_PLACES:
+                place = Place(OTHER, OTHER, OTHER)
+            before, _ = self._found.get(place, (0, ""))
+            self._found[place] = (before + 1, str(value)[:_MAX_EXAMPLE])
+
+    def listed(self) -> Sequence[Unreadable]:
+        """Every place, the most frequent first."""
+        found = [Unreadable(place, times, example) for place, (times, example) in self._found.items()]
+        return sorted(found, key=lambda one: (-one.times, one.place))
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus: the counts."""
+        labels = list(Place._fields)
+        family = CounterMetricFamily("waymark_unreadable_values", "Values that could not be read", labels=labels)
+        for place, times, _ in self.listed():
+            family.add_metric(list(place), times)
+        yield family
