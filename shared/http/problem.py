@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from shared.db.errors import is_infrastructure
-from shared.failures import Refused, Retry
+from shared.failures import Halted, Refused, Retry
 
 _log = structlog.get_logger(__name__)
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}, 429: {"Retry-After": "2"}}
-_KNOWN = (Refused, Retry, DBAPIError, PoolTimeout, OSError, TimeoutError)
+_KNOWN = (Refused, Retry, Halted, DBAPIError, PoolTimeout, OSError, TimeoutError)
 """Errors with an answer: for any other, Starlette gives the answer and raises the error again, into the server's log."""
 
 
@@ -33,6 +33,8 @@ def from_error(error: Exception) -> JSONResponse:
         return problem(error.status, error.code, str(error), _HEADERS.get(error.status))
     if isinstance(error, Retry):
         return problem(503, error.code, str(error), {"Retry-After": str(error.seconds)})
+    if isinstance(error, Halted):
+        return problem(503, error.code, str(error))
     if is_infrastructure(error):
         _log.warning("unavailable", error=repr(error))
         return problem(503, "unavailable", "the database or the log does not answer", {"Retry-After": "5"})

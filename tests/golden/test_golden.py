@@ -277,20 +277,28 @@ def again(name: str, events: list[UsageEvent], live: Account, rules: CompiledDef
 
 def replays(
     live: dict[str, bytes], stored: dict[str, list[Any]], blocks: list[Kept], rules: CompiledDefinition
-) -> None:
-    """Every account, from the first event of the archive: the same state, byte for byte, by the same way of stages.
+) -> list[str]:
+    """Fold every account anew from the first event of the archive: those whose state is not the same, byte for byte.
 
-    What was decided at which moment is not compared: where a midnight's timer came before an evening's events, it
-    decided without them, and when timers fired is in no log.
+    Each goes the same way of stages. What was decided at which moment is not compared: where a midnight's timer came
+    before an evening's events, it decided without them, and when timers fired is in no log.
     """
-    told = archive(blocks)
+    told, differing = archive(blocks), list[str]()
     assert told.keys() == live.keys()
     for name, blob in live.items():
         state = LAYOUTS.decode(blob)
         replayed, decided = again(name, told[name], state, rules)
         rules.recognise(state)
-        assert LAYOUTS.encode(replayed) == LAYOUTS.encode(state), name
         assert stages(decided) == stages(stored[name]), name
+        if LAYOUTS.encode(replayed) != LAYOUTS.encode(state):
+            differing.append(name)
+    return differing
+
+
+def answered(found: dict[str, Any]) -> set[str]:
+    """Accounts that answered a survey or got a mail: lifecycle hears of both."""
+    answers = [one["account"] for path, items in found.items() if path.endswith("/answers") for one in items]
+    return {*answers, *(one["account"] for one in found["/notify/v1/outbox"] if one["status"] == "sent")}
 
 
 def stages(decided: list[dict[str, Any]]) -> list[str]:
@@ -321,8 +329,7 @@ async def test_the_archive_tells_the_same_story_again(golden: Settings) -> None:
         blocks = [Kept(*row) for row in read.execute(str(BLOCKS))]
         live, stored = dict(read.execute(str(STATES))), by_account(read.execute(str(DECISIONS)))
 
-    replays(live, stored, blocks, load_definition(golden))
-
+    assert replays(live, stored, blocks, load_definition(golden)) == []
     assert {kept.topic for kept in blocks} == {topic.name for topic in TOPICS}
 
 
@@ -374,7 +381,9 @@ async def test_postgres_answers_as_before_and_goes_on(golden_postgres: Settings)
     async with opened(golden_postgres, clock) as on:
         assert list(different(expectation("scaled"), await readout(on))) == []
 
-        after, day = After(on, clock), clock.now()
+        # the leases of the processes that held them have run out
+        clock.time = day = MOMENT + timedelta(hours=1)
+        after = After(on, clock)
         active = active_accounts(expectation("scaled"))
         counted = {name: (await after.account(name))["metrics"]["core_events_28d"] for name in active}
         parked = {service: set(await after.parked(service)) for service in SERVICES}
@@ -398,4 +407,8 @@ async def test_the_archive_in_postgres_tells_the_same_story_again(golden_postgre
     finally:
         await read.close()
 
-    replays(live, stored, blocks, load_definition(golden_postgres))
+    # what came back to an account went on to Kafka: of the topics, only the archive is kept in the database
+    assert {kept.topic for kept in blocks} == {USAGE.name}
+    differing = set(replays(live, stored, blocks, load_definition(golden_postgres)))
+    assert differing <= answered(expectation("scaled"))
+    assert len(differing) <= len(live) // 4
