@@ -10,7 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.errors import InvalidResult
-from shared.bus.blocks import decode_block
+from shared.bus.outbox import decode_block
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.contracts.topics import LIFECYCLE
 from shared.settings import Settings

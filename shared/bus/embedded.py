@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, delete, func, select
 
-from shared.bus.blocks import decode_block
-from shared.bus.outbox import LogOutbox, wait_at_most
+from shared.bus.outbox import LogOutbox, decode_block, wait_at_most
 from shared.bus.producer import GroupCommit, group_by_partition
 from shared.bus.protocol import Bounds, Partition, ProducerRecord, Reader, RebalanceListener, Record, RecordBatch
 from shared.bus.tables import READ_BYTES, bytes_before, consumer_cursor, log_block, log_end

@@ -1,19 +1,61 @@
-"""Outbox: messages become rows of the log in the transaction that caused them. Readers read them there, or a relay sends them on."""
+"""Outbox: messages become rows of the log in the transaction that caused them. Readers read them there, or a relay sends them on.
+
+A row is a block: many records stored as one value, a MessagePack array of (key, value, meta) compressed with LZ4.
+"""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+import cramjam
 import msgspec
 from sqlalchemy import bindparam, select, tuple_, update
 
-from shared.bus.blocks import encode_block, split
-from shared.bus.producer import group_by_partition
+from shared.bus.producer import group_by_partition, size_of
 from shared.bus.protocol import Partition, ProducerRecord
 from shared.bus.tables import log_block, log_end
 from shared.clock import Clock
 from shared.contracts.topics import KeyedMessage
 from shared.db.protocol import Emitted, Tx
+
+MAX_RECORDS = 1000
+"""Of one block: small enough that a reader's batch can be cut between blocks."""
+
+MAX_BYTES = 1024 * 1024
+"""Of one block, before compression, unless one record alone has more."""
+
+_encode_records = msgspec.msgpack.Encoder().encode
+_decode_records = msgspec.msgpack.Decoder(list[ProducerRecord]).decode
+
+
+def encode_block(records: list[ProducerRecord]) -> bytes:
+    """The block of these records."""
+    return bytes(cramjam.lz4.compress_block(_encode_records(records)))
+
+
+def decode_block(block: bytes) -> list[ProducerRecord]:
+    """The records of this block."""
+    return _decode_records(bytes(cramjam.lz4.decompress_block(block)))
+
+
+def split(records: list[ProducerRecord]) -> Iterator[list[ProducerRecord]]:
+    """Pieces of at most MAX_RECORDS records and MAX_BYTES bytes (or a single record that is larger), in order."""
+    if len(records) <= MAX_RECORDS and size_of(records).bytes <= MAX_BYTES:
+        if records:
+            yield records
+        return
+    piece: list[ProducerRecord] = []
+    size = 0
+    for record in records:
+        more = len(record.key) + len(record.value) + len(record.meta)
+        if piece and (len(piece) == MAX_RECORDS or size + more > MAX_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(record)
+        size += more
+    if piece:
+        yield piece
+
 
 _encode = msgspec.json.Encoder().encode
 _e = log_end.c

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, or_, select, update
 
-from shared.bus.blocks import decode_block
 from shared.bus.kafka import KafkaProducer
-from shared.bus.outbox import AppendNotifier, wait_at_most
+from shared.bus.outbox import AppendNotifier, decode_block, wait_at_most
 from shared.bus.protocol import Partition
 from shared.bus.tables import READ_BYTES, bytes_before, log_block, log_end, relay_lease
 from shared.clock import Clock

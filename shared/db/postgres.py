@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 from sqlalchemy import CursorResult, Executable, Table
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from shared.db import bulk
 from shared.db.protocol import Outbox, Read, Tx, Values
-from shared.db.session import Session
+from shared.db.session import Session, arrays
 
 T = TypeVar("T")
 
@@ -61,4 +60,4 @@ class PostgresTx(Session):
         return take(await self._connection.execute(statement, values))
 
     async def _write(self, statement: Executable, table: Table, columns: tuple[str, ...], rows: list[Values]) -> int:  # noqa: ARG002  the arrays need only names
-        return await self._do(statement, bulk.arrays(columns, rows), lambda result: result.rowcount)
+        return await self._do(statement, arrays(columns, rows), lambda result: result.rowcount)

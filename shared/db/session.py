@@ -1,14 +1,121 @@
-"""Session: the reads and writes of one connection, common to both databases; a subclass only runs statements."""
+"""Session: the reads and writes of one connection, common to both databases; a subclass only runs statements.
+
+Bulk statements write many rows in one, as unnested arrays on PostgreSQL and by executemany on SQLite.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, CursorResult, Executable, Row, Select, Table
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    CursorResult,
+    Executable,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    exists,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.contracts.topics import KeyedMessage, Topic
-from shared.db import bulk
 from shared.db.protocol import Emitted, Values
+
+Kind = Literal["insert", "insert_new", "upsert", "update"]
+_CHUNK = 500
+_CACHED = 256
+_INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+@lru_cache(_CACHED)
+def statement(kind: Kind, dialect: str, table: Table, columns: tuple[str, ...], unless_in: Table | None) -> Executable:
+    """The statement for such rows, built once: building it costs more than a batch's worth of arguments."""
+    if kind == "insert_new":
+        return insert_new(dialect, table, columns, unless_in)
+    return {"insert": insert, "upsert": upsert, "update": overwrite}[kind](dialect, table, columns)
+
+
+def insert_new(dialect: str, table: Table, columns: tuple[str, ...], unless_in: Table | None) -> Executable:
+    """Insert rows, leaving out those whose key exists (in `unless_in` too, where one is given)."""
+    source = _rows(dialect, table, columns)
+    if unless_in is not None:
+        keys = [(column.name, source.selected_columns[column.name]) for column in table.primary_key]
+        source = source.where(~exists().where(*(unless_in.c[name] == value for name, value in keys)))
+    statement: Executable = _INSERT[dialect](table).from_select(columns, _guarded(source)).on_conflict_do_nothing()
+    return statement
+
+
+def insert(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
+    """Insert rows; a conflict is an error."""
+    statement: Executable = _INSERT[dialect](table).from_select(columns, _guarded(_rows(dialect, table, columns)))
+    return statement
+
+
+def upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
+    """Insert rows, or overwrite the given columns of the row with that primary key."""
+    source = _guarded(_rows(dialect, table, columns))
+    statement = _INSERT[dialect](table).from_select(columns, source)
+    key = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in columns if name not in key}
+    result: Executable = (
+        statement.on_conflict_do_update(index_elements=key, set_=changed)
+        if changed
+        else statement.on_conflict_do_nothing()
+    )
+    return result
+
+
+def overwrite(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
+    """Overwrite the given columns of the rows with those primary keys, and no others."""
+    fresh = _fresh(dialect, table, columns)
+    key = {column.name for column in table.primary_key}
+    here = [table.c[name] == fresh[name] for name in columns if name in key]
+    changed = {name: fresh[name] for name in columns if name not in key}
+    statement: Executable = update(table).where(*here).values(changed)
+    return statement
+
+
+def among(dialect: str, column: ColumnElement[Any], keys: list[Any]) -> Iterator[tuple[ColumnElement[bool], Any]]:
+    """Conditions and values that together ask for every key: pieces of a fixed length on SQLite, one array on PostgreSQL.
+
+    A subquery, not `= ANY(array)`: with an order asked for, that one walks the whole index.
+    """
+    if dialect == "postgresql":
+        yield column.in_(select(func.unnest(bindparam("keys", type_=ARRAY(column.type))))), {"keys": keys}
+        return
+    for start in range(0, len(keys), _CHUNK):
+        yield column.in_(keys[start : start + _CHUNK]), None
+
+
+def arrays(columns: tuple[str, ...], rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """The rows as PostgreSQL's statement wants them: one array a column."""
+    return {f"v_{name}": [row[name] for row in rows] for name in columns}
+
+
+def _rows(dialect: str, table: Table, columns: tuple[str, ...]) -> Select[Any]:
+    fresh = _fresh(dialect, table, columns)
+    return select(*(fresh[name].label(name) for name in columns))
+
+
+def _fresh(dialect: str, table: Table, columns: tuple[str, ...]) -> dict[str, ColumnElement[Any]]:
+    """The rows to write, a column each: parameters of one row on SQLite, unnested arrays on PostgreSQL."""
+    if dialect == "sqlite":
+        return {name: bindparam(f"v_{name}", type_=table.c[name].type) for name in columns}
+    every = (func.unnest(bindparam(f"v_{name}", type_=ARRAY(table.c[name].type))).label(name) for name in columns)
+    unnested = select(*every).subquery("fresh").c
+    return {name: unnested[name] for name in columns}
+
+
+def _guarded(source: Select[Any]) -> Select[Any]:
+    """SQLite's parser takes ON CONFLICT after a bare SELECT for a join condition, unless there is a WHERE."""
+    return source if source.whereclause is not None else source.where(func.length("x") == 1)
+
 
 T = TypeVar("T")
 
@@ -27,7 +134,7 @@ class Session(ABC):
 
     @abstractmethod
     async def _write(self, statement: Executable, table: Table, columns: tuple[str, ...], rows: list[Values]) -> int:
-        """Run one of `bulk`'s statements for these rows; how many it touched."""
+        """Run one of the bulk statements for these rows; how many it touched."""
 
     async def all(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
         return await self._do(statement, values, lambda result: result.all())
@@ -40,7 +147,7 @@ class Session(ABC):
 
     async def among(self, statement: Select[Any], column: ColumnElement[Any], keys: Collection[Any]) -> list[Row[Any]]:
         rows: list[Row[Any]] = []
-        for condition, values in bulk.among(self.dialect, column, sorted(keys)):
+        for condition, values in among(self.dialect, column, sorted(keys)):
             rows += await self.all(statement.where(condition).order_by(column), values)
         return rows
 
@@ -68,9 +175,9 @@ class Session(ABC):
     def emit(self, topic: Topic, messages: Iterable[KeyedMessage]) -> None:
         self.emitted.append(Emitted(topic, messages))
 
-    async def _many(self, kind: bulk.Kind, table: Table, rows: list[Values], unless_in: Table | None = None) -> int:
+    async def _many(self, kind: Kind, table: Table, rows: list[Values], unless_in: Table | None = None) -> int:
         if not rows:
             return 0
         columns = tuple(rows[0])
-        statement = bulk.statement(kind, self.dialect, table, columns, unless_in)
-        return await self._write(statement, table, columns, rows)
+        built = statement(kind, self.dialect, table, columns, unless_in)
+        return await self._write(built, table, columns, rows)

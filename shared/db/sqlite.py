@@ -117,7 +117,7 @@ class BulkStatement(NamedTuple):
 
 @lru_cache(_CACHED)
 def bulk_statement(statement: Executable, table: Table, columns: tuple[str, ...], dialect: Dialect) -> BulkStatement:
-    """One of `bulk`'s statements as text, so that no statement object is executed once per row.
+    """One of the bulk statements of `session` as text, so that no statement object is executed once per row.
 
     Its parameters are named `v_` and the column's name; all others are constants.
     """

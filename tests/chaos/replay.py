@@ -15,7 +15,7 @@ from services.lifecycle.core.fold import advance, fold
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.wiring import load_definition
-from shared.bus.blocks import decode_block
+from shared.bus.outbox import decode_block
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.outreach import OutreachMessage
 from shared.contracts.usage import UsageEvent

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.servers import Kafka, Postgres, start_kafka, start_postgres
-from shared.bus.blocks import decode_block
 from shared.bus.kafka import SEQUENCE_HEADER, KafkaBus
+from shared.bus.outbox import decode_block
 from shared.bus.protocol import Bounds, Partition
 from shared.contracts.topics import TOPICS
 from shared.settings import Settings

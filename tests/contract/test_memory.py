@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus.blocks import MAX_BYTES, MAX_RECORDS, split
+from shared.bus.outbox import MAX_BYTES, MAX_RECORDS, split
 from shared.bus.producer import GroupCommit, Size
 from shared.bus.protocol import Partition, ProducerRecord
 from shared.bus.tables import READ_BYTES

@@ -23,7 +23,7 @@ from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.tables import account as account_table
 from services.lifecycle.tables import decision as decision_table
 from services.lifecycle.wiring import load_definition
-from shared.bus.blocks import decode_block
+from shared.bus.outbox import decode_block
 from shared.bus.tables import log_block
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.outreach import OutreachMessage

@@ -11,7 +11,7 @@ from services.lifecycle import tables as lifecycle
 from services.lifecycle.core.state import Account
 from services.lifecycle.layouts import LAYOUTS
 from services.notify import tables as notify
-from shared.bus.blocks import decode_block
+from shared.bus.outbox import decode_block
 from shared.bus.protocol import Partition as Place
 from shared.bus.tables import dead_letter, log_block
 from shared.contracts.topics import LIFECYCLE, USAGE, USAGE_RAW

@@ -22,7 +22,7 @@ from services.notify.handlers.planning import PlanningHandlers
 from services.notify.store.accounts import repository
 from services.notify.tables import account, delivery
 from services.notify.wiring import build, definition
-from shared.bus.blocks import decode_block
+from shared.bus.outbox import decode_block
 from shared.bus.producer import partition_of
 from shared.bus.tables import log_block
 from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot, StageChanged
