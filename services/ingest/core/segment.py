@@ -104,7 +104,8 @@ _decode_routing = msgspec.json.Decoder(RoutingFields).decode
 _decode_group = msgspec.json.Decoder(GroupContext).decode
 _encode = msgspec.json.Encoder().encode
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+"""A string, or the rest of a text that ends inside one: else each escaped quote of it would be tried as a beginning."""
 _STRING_OR_NO_NUMBER = re.compile(_STRING + rb"|(-?\b(?:NaN|Infinity)\b)", re.DOTALL)
 _TOKEN = re.compile(_STRING + rb"|[\[\]{},]", re.DOTALL)
 _CLOSER_OF = {b"[": b"]", b"{": b"}"}
@@ -199,11 +200,17 @@ def _cut(body: bytes) -> tuple[bytes, list[bytes]] | None:
             if began and not ended and depth == _IN_BATCH:
                 ended = token.start()
         elif began and not ended and depth == _IN_BATCH:
-            cuts.append(token.start())
+            _add_cut(cuts, token.start())
     if closers or not ended:
         return None
     starts, ends = [began, *(cut + 1 for cut in cuts)], [*cuts, ended]
     return body[:began] + body[ended:], [body[start:end].strip() for start, end in zip(starts, ends, strict=True)]
+
+
+def _add_cut(cuts: list[int], comma: int) -> None:
+    cuts.append(comma)
+    if len(cuts) == MAX_EVENTS:
+        raise Refused(f"over {MAX_EVENTS} events in one body", "too_many", 413)
 
 
 def raw_records(

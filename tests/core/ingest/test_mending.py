@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.core.canonical import canonical_event
-from services.ingest.core.segment import mend, parse_unclean_envelope, raw_records
+from services.ingest.core.segment import MAX_EVENTS, mend, parse_unclean_envelope, raw_records
 from shared.bus.protocol import Record
 from shared.failures import Parked, Refused
 from tests.core.ingest.make import record
@@ -69,6 +69,20 @@ def test_the_neighbours_of_an_event_that_is_no_json_are_taken(broken: bytes) -> 
 def test_what_cannot_be_cut_is_refused(body: bytes) -> None:
     with pytest.raises(Refused):
         parse_unclean_envelope(body)
+
+
+@pytest.mark.parametrize("start", [b'{"a":NaN,"b":"', b'{"batch":[oops,"', b'"'])
+def test_a_text_that_ends_inside_a_string_is_read_once_whatever_quotes_it_escapes(start: bytes) -> None:
+    """Read anew from each quote, half a million of them would take days."""
+    with pytest.raises(Refused):
+        parse_unclean_envelope(start + b'\\"' * 500_000)
+
+
+def test_a_batch_of_too_many_events_is_not_cut() -> None:
+    assert len(of_batch(b'{"batch":[oops' + b",{}" * (MAX_EVENTS - 1) + b"]}")) == MAX_EVENTS
+    with pytest.raises(Refused) as refused:
+        parse_unclean_envelope(b'{"batch":[oops' + b",{}" * MAX_EVENTS + b"]}")
+    assert (refused.value.code, refused.value.status) == ("too_many", 413)
 
 
 def test_half_a_character_costs_no_event() -> None:
