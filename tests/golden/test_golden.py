@@ -31,7 +31,7 @@ from shared.contracts.topics import TOPICS, USAGE
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 from shared.settings import Settings
 from tests.conftest import ROOT, scaled
-from tests.golden.comparison import different, lost, postgres_tables, sqlite_tables
+from tests.golden.comparison import Values, different, lost, postgres_tables, sqlite_tables
 from tests.golden.readout import readout
 from tests.golden.release import SERVICES, database, expectation, migrated, opened, unpacked
 from tests.golden.scenario import LINK, MOMENT, settings
@@ -417,3 +417,13 @@ async def test_the_archive_in_postgres_tells_the_same_story_again(golden_postgre
     differing = set(replays(live, stored, blocks, load_definition(golden_postgres)))
     assert differing <= answered(expectation("scaled"))
     assert len(differing) <= len(live) // 4
+
+
+def test_a_renamed_table_and_column_are_found_and_a_lost_row_or_value_is_noticed() -> None:
+    old = {"box": Values(["id", "held"], [("1", "True"), ("2", "False")])}
+    renamed = {"case": Values(["id", "replaying"], [("2", "False"), ("1", "True")])}
+
+    assert lost(old, renamed) == []
+    assert lost(old, {"case": Values(["id", "replaying"], [("1", "True")])})
+    assert lost(old, {"box": Values(["id"], [("1",), ("2",)])})
+    assert lost(old, {"box": Values(["id", "held"], [("1", "False"), ("2", "True")])})
