@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from services.notify.core.channels import CAUTIOUS, Channels, ChannelTraits, anybody
 from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions
-from services.notify.core.play_schema import NEVER, REQUEST, MessageStepFile, PlayFile, StepFile, Stop, Trigger
+from services.notify.core.play_schema import NEVER, REQUEST, Delay, MessageStepFile, PlayFile, StepFile, Stop, Trigger
 from services.notify.core.playbook import FOREVER, MessageStep, Play, Step, StopCondition
 from shared.definitions import At, Loaded, Mistake, nearest
-from shared.durations import Duration
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
 _KINDS = {
@@ -115,7 +114,7 @@ def _cooldown(text: str, report: ReportMistake) -> timedelta | None:
     if text == NEVER:
         return FOREVER
     try:
-        return Duration.parse(text)
+        return Delay.parse(text)
     except ValueError as error:
         report(("cooldown",), f"{error}, or never")
         return None

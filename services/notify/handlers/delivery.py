@@ -69,11 +69,15 @@ class DeliveryHandlers:
 
     async def due(self, read: Read, now: datetime) -> list[str]:
         """The deliveries to claim now. In preview there are none."""
-        live = (await deliveries.read_mode(read, self._default_mode)).mode == "live"
-        return await deliveries.due(read, now, AT_ONCE) if live else []
+        return await deliveries.due(read, now, AT_ONCE) if await self._is_live(read) else []
 
     async def claim(self, tx: Tx, delivery_id: str, now: datetime) -> Claim | None:
-        """The delivery with a lease on it, unless something speaks against sending it now: then that is recorded."""
+        """The delivery with a lease on it, unless something speaks against sending it now: then that is recorded.
+
+        The mode is read once more: nothing is claimed after somebody has set preview, however late its turn comes.
+        """
+        if not await self._is_live(tx):
+            return None
         record = await deliveries.load_for_update(tx, delivery_id, skip_locked=True)
         if record is None or record.status != "pending" or record.not_before > now:
             return None
@@ -199,6 +203,9 @@ class DeliveryHandlers:
         """What may have arrived counts from now, however long the conversation took."""
         account = await self._account(tx, record.account)
         await self._accounts.save(tx, [record_contact(account, record.decision, now, self._book.channels)])
+
+    async def _is_live(self, read: Read) -> bool:
+        return (await deliveries.read_mode(read, self._default_mode)).mode == "live"
 
     async def _account(self, tx: Tx, account_id: str) -> Account:
         """The account, locked. Raises LookupError where it is not there."""

@@ -1,6 +1,7 @@
 """Definition of plays, budget and templates: every mistake is found with its line."""
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,12 @@ def test_a_play_that_rests_is_asked_how_long(config: Path):
     file = config / "plays/welcome.yaml"
     file.write_text(file.read_text("utf8").replace("cooldown: never\n", ""), "utf8")
     assert "'cooldown' is missing" in mistakes(config)[0]
+
+
+def test_a_play_may_run_again_at_once(config: Path):
+    file = config / "plays/welcome.yaml"
+    file.write_text(file.read_text("utf8").replace("cooldown: never", "cooldown: 0d"), "utf8")
+    assert load_plays(config, CHANNELS.traits).playbook.plays["welcome"].cooldown == timedelta()
 
 
 def test_a_request_has_no_rest_of_its_own(config: Path):

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from services.notify.channels.channel import ConfirmSend, Delivery, Receipt
 from services.notify.core.delivery import forget_contact
 from services.notify.handlers.consent import unsubscribe
+from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.tables import delivery
 from shared.contracts.outreach import OutreachRecorded
 from tests.conftest import Deployment
@@ -80,6 +81,19 @@ async def test_in_preview_nothing_leaves_not_even_what_waits(here: Office, box: 
     await here.live()
     await here.sends().send()
     assert len(box.mails) == 1
+
+
+async def test_what_was_due_is_not_claimed_after_somebody_set_preview(here: Office, box: Mailbox) -> None:
+    row = await here.welcomed()
+    handlers = DeliveryHandlers(here.book, here.accounts, "preview", {})
+    async with here.database.snapshot() as read:
+        due = await handlers.due(read, here.clock.now())
+    assert due == [row["id"]]
+    await here.http.put("/v1/mode", json={"mode": "preview"})
+    async with here.database.transaction() as tx:
+        assert await handlers.claim(tx, row["id"], here.clock.now()) is None
+    assert (await here.row(id=row["id"]))["status"] == "pending"
+    assert not box.mails
 
 
 async def test_history_is_never_sent_even_when_released(here: Office, box: Mailbox) -> None:
