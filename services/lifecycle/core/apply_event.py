@@ -9,9 +9,9 @@ import msgspec
 from services.lifecycle.core.changes import MILESTONES, Reached, forget_user, reach_milestone
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.contacts import record_departure
-from services.lifecycle.core.evaluation import Evaluation, Occurrence, UnreadableValue
+from services.lifecycle.core.evaluation import Evaluation, Occurrence, note_unreadable
 from services.lifecycle.core.event_classes import CompiledEventClass
-from services.lifecycle.core.metrics.kind import TypedProperty, scalar
+from services.lifecycle.core.metrics.kind import TypedTrait, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
 from services.lifecycle.core.recent_events import add_recent, unpack
 from services.lifecycle.core.state import PackedEvent
@@ -40,7 +40,7 @@ def apply_occurrence(
         occurrence.feature = _feature_of(occurrence, match.feature_property) if feature is None else feature
         evaluation.write(of.writers, occurrence)
         if of.typed:
-            _note_unreadable(evaluation, of.typed, occurrence.properties)
+            _check_traits(evaluation, of.name, of.typed, occurrence.properties)
         add_recent(account, of.name, packed)
         if match.announces:
             announcing.append(of)
@@ -55,7 +55,7 @@ def apply_traits(
 ) -> None:
     """A group call: the account's traits."""
     bits = evaluation.metrics.bits
-    _note_unreadable(evaluation, compiled.typed_traits.values(), traits)
+    _check_traits(evaluation, GROUP, compiled.typed_traits.values(), traits)
     for name, value in traits.items():
         trait = name[:100]
         evaluation.write(((bits.get(trait_store(trait), 0), set_trait),), GivenTrait(trait, at, value))
@@ -122,11 +122,11 @@ def _scalars(of_event: dict[str, Any]) -> dict[str, Value]:
     return dict([(name, value) for name, value in found if value is not None][:MAX_PROPERTIES])
 
 
-def _note_unreadable(evaluation: Evaluation, typed: Iterable[TypedProperty], given: dict[str, Any]) -> None:
-    for event_class, name, read in typed:
+def _check_traits(evaluation: Evaluation, event_class: str, typed: Iterable[TypedTrait], given: dict[str, Any]) -> None:
+    for name, read in typed:
         value = given.get(name)
         if value is not None and read(value) is None:
-            evaluation.unreadable.append(UnreadableValue(event_class, name, value))
+            note_unreadable(evaluation.unreadable, event_class, name, value)
 
 
 def _feature_of(occurrence: Occurrence, name: str) -> str:

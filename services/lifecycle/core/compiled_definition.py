@@ -12,9 +12,9 @@ from services.lifecycle.core.definition_checks import check
 from services.lifecycle.core.evaluation import EVERYTHING, TIME, MetricIndex
 from services.lifecycle.core.event_classes import CompiledEventClass, Router, pattern
 from services.lifecycle.core.health import CompiledHealth, compile_health
-from services.lifecycle.core.metrics.kind import CompiledMetric, StoreWrite, TypedProperty, Writer
+from services.lifecycle.core.metrics.kind import CompiledMetric, StoreWrite, TypedTrait, Writer
 from services.lifecycle.core.metrics.moments import span_store, span_writer
-from services.lifecycle.core.metrics.traits import GROUP, trait_setter, trait_store
+from services.lifecycle.core.metrics.traits import trait_setter, trait_store
 from services.lifecycle.core.rules import (
     AffectedRules,
     Condition,
@@ -58,7 +58,7 @@ class CompiledDefinition:
     first_stage: str
     terminal: frozenset[str]
     edge_names: frozenset[str]
-    typed_traits: dict[str, TypedProperty]
+    typed_traits: dict[str, TypedTrait]
     _affected: dict[tuple[int, str, int], AffectedRules] = field(default_factory=dict)
 
     def edges_out_of(self, stage: str) -> Iterable[EdgeRule]:
@@ -200,6 +200,7 @@ class _Compiler:
 
     def event_class(self, name: str, of: EventClass) -> CompiledEventClass:
         writes = [write for metric in self.metrics.values() for write in metric.writes if write.event_class == name]
+        traits = self.typed_traits()
         is_fact, removes_user = name in self.definition.facts, name == self.definition.removes_user
         looks = bool(of.where or of.sets or is_fact or removes_user or any(write.properties for write in writes))
         reached = (each for each, milestone in self.definition.milestones.items() if milestone.of == name)
@@ -217,23 +218,12 @@ class _Compiler:
             milestones=tuple(reached),
             is_fact=is_fact,
             removes_user=removes_user,
-            typed=tuple(self.typed(name, of)),
+            typed=tuple(traits[trait]._replace(name=source) for trait, source in of.sets.items() if trait in traits),
         )
 
-    def typed_traits(self) -> dict[str, TypedProperty]:
+    def typed_traits(self) -> dict[str, TypedTrait]:
         """The traits that metrics read as a number or a date."""
-        return {
-            each.name: each for metric in self.metrics.values() for each in metric.typed if each.event_class == GROUP
-        }
-
-    def typed(self, name: str, of: EventClass) -> Iterable[TypedProperty]:
-        """The class's properties, once each, that metrics read as a number or a score, or that become such a trait."""
-        traits = self.typed_traits()
-        of_traits = [
-            TypedProperty(name, source, traits[trait].read) for trait, source in of.sets.items() if trait in traits
-        ]
-        own = [each for metric in self.metrics.values() for each in metric.typed if each.event_class == name]
-        return {each.name: each for each in (*of_traits, *own)}.values()
+        return {each.name: each for metric in self.metrics.values() for each in metric.typed}
 
     def _writers(self, writes: list[StoreWrite]) -> Iterable[tuple[int, Writer]]:
         """One writer a store, keeping as long as the most demanding metric asks."""

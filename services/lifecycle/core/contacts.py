@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.lifecycle.core.evaluation import Evaluation, UnreadableValue
+from services.lifecycle.core.evaluation import Evaluation, note_unreadable
 from services.lifecycle.core.state import Contact
 from shared.contracts.lifecycle import ContactChanged
 from shared.contracts.usage import UsageEvent
@@ -18,8 +18,8 @@ def identify(evaluation: Evaluation, event: UsageEvent, traits: dict[str, Any]) 
     if not event.user:
         return
     contacts, opt_out = evaluation.account.contacts, traits.get(_OPT_OUT)
-    if opt_out is not None and read_boolean(opt_out) is None:
-        evaluation.unreadable.append(UnreadableValue("identify", _OPT_OUT, opt_out))
+    if opt_out is not None and opt_out != "" and read_boolean(opt_out) is None:
+        note_unreadable(evaluation.unreadable, "identify", _OPT_OUT, opt_out)
     before = contacts.get(event.user) or Contact(event.at)
     contact = _merged(before, event, traits)
     if _fields(before) != _fields(contact):

@@ -49,14 +49,22 @@ class UnreadableValue(NamedTuple):
     value: object
 
 
+def note_unreadable(noted: list[UnreadableValue], event_class: str, name: str, value: object) -> None:
+    """Note the value once, however many metrics read it."""
+    unreadable = UnreadableValue(event_class, name, value)
+    if unreadable not in noted:
+        noted.append(unreadable)
+
+
 class Occurrence(msgspec.Struct, gc=False):
-    """One event as one of its classes sees it. `day` is the proleptic ordinal of `at`."""
+    """One event as one of its classes sees it. `day` is the proleptic ordinal of `at`, `unreadable` the evaluation's."""
 
     at: datetime
     day: int
     user: str
     feature: str
     properties: dict[str, object]
+    unreadable: list[UnreadableValue]
 
 
 class Evaluation(dict[str, "Value"]):

@@ -5,7 +5,7 @@ from fnmatch import translate
 from typing import NamedTuple
 
 from services.lifecycle.core.definition import EventClass, Feature
-from services.lifecycle.core.metrics.kind import TypedProperty, Writer
+from services.lifecycle.core.metrics.kind import TypedTrait, Writer
 from shared.contracts.usage import UsageEvent
 from shared.expr import Expr
 
@@ -16,7 +16,7 @@ MAX_NAMES = 10_000
 class CompiledEventClass(NamedTuple):
     """One event class and all that its events do. `writers` come with the bits of the stores they write.
 
-    `typed` are the properties that must be readable as a number, a date or a score.
+    `typed` are the properties that become a trait which metrics read as a number or a date.
     """
 
     name: str
@@ -28,7 +28,7 @@ class CompiledEventClass(NamedTuple):
     milestones: tuple[str, ...]
     is_fact: bool
     removes_user: bool
-    typed: tuple[TypedProperty, ...]
+    typed: tuple[TypedTrait, ...]
 
 
 class Match(NamedTuple):

@@ -102,7 +102,7 @@ def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEv
     if at < account.first_seen:
         evaluation.write_one(FIRST_SEEN, see_earlier, at)
     packed = pack(event, at)
-    occurrence = Occurrence(at, at.toordinal(), event.user or "", "", {})
+    occurrence = Occurrence(at, at.toordinal(), event.user or "", "", {}, evaluation.unreadable)
     announcing: list[CompiledEventClass] = []
     if event.type in _OCCURRENCES:
         announcing = apply_occurrence(evaluation, compiled, event, occurrence, packed)

@@ -34,13 +34,9 @@ class StoreWrite(NamedTuple):
     properties: bool = False
 
 
-class TypedProperty(NamedTuple):
-    """A property that a metric reads as a number, a date or a score; `read` gives None for what is none.
+class TypedTrait(NamedTuple):
+    """A trait that a metric reads as a number or a date; `read` gives None for what is none."""
 
-    `event_class` is that of its events, `$group` for a trait.
-    """
-
-    event_class: str
     name: str
     read: Callable[[object], object]
 
@@ -58,7 +54,7 @@ class CompiledMetric(NamedTuple):
     writes: tuple[StoreWrite, ...] = ()
     needs: frozenset[str] = frozenset()
     timed: bool = True
-    typed: tuple[TypedProperty, ...] = ()
+    typed: tuple[TypedTrait, ...] = ()
 
 
 CompiledByName = Callable[[str], CompiledMetric]

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from services.lifecycle.core.changes import MILESTONES
-from services.lifecycle.core.evaluation import Evaluation, Occurrence
+from services.lifecycle.core.evaluation import Evaluation, Occurrence, note_unreadable
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import (
     CompiledByName,
     CompiledMetric,
     MetricKind,
     StoreWrite,
-    TypedProperty,
     Writer,
     days_between,
     scalar,
@@ -86,14 +85,19 @@ class Latest(MetricKind, frozen=True, tag="latest"):
             yield find.at((*at, "scale"), "a scale is its lowest and its highest whole number: [0, 10]")
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        store, property_ = f"latest:{self.of}:{self.property}", self.property
+        store, of, property_ = f"latest:{self.of}:{self.property}", self.of, self.property
         read_value: Callable[[object], Value] = _score_on(self.scale) if self.scale else scalar
         expires = duration(self.expires).days if self.expires else None
         scaled = self.scale is not None  # the scale may be younger than what is stored
 
         def write(account: Account, occurrence: Occurrence) -> bool:
-            value = read_value(occurrence.properties.get(property_))
-            return value is not None and _set_later(account.latest, store, occurrence.at, value)
+            given = occurrence.properties.get(property_)
+            value = read_value(given)
+            if value is None:
+                if given is not None:
+                    note_unreadable(occurrence.unreadable, of, property_, given)
+                return False
+            return _set_later(account.latest, store, occurrence.at, value)
 
         def read(evaluation: Evaluation) -> Value:
             latest = evaluation.account.latest.get(store)
@@ -102,8 +106,7 @@ class Latest(MetricKind, frozen=True, tag="latest"):
             return read_value(latest.value) if scaled else latest.value
 
         stores, writes = frozenset({store}), (StoreWrite(self.of, store, lambda _keep: write, properties=True),)
-        typed = (TypedProperty(self.of, property_, read_value),) if scaled else ()
-        return CompiledMetric(read, stores, (self.of,), writes, needs=stores, timed=expires is not None, typed=typed)
+        return CompiledMetric(read, stores, (self.of,), writes, needs=stores, timed=expires is not None)
 
 
 class Open(MetricKind, frozen=True, tag="open"):

@@ -12,7 +12,7 @@ from services.lifecycle.core.metrics.kind import (
     CompiledByName,
     CompiledMetric,
     MetricKind,
-    TypedProperty,
+    TypedTrait,
     Writer,
     scalar,
 )
@@ -50,7 +50,7 @@ class Trait(MetricKind, frozen=True, tag="trait"):
             return _number(trait.value) if is_number else trait.value
 
         stores = frozenset({trait_store(of)})
-        typed = (TypedProperty(GROUP, of, _number_in),) if is_number else ()
+        typed = (TypedTrait(of, _number_in),) if is_number else ()
         return CompiledMetric(read, stores, (GROUP,), needs=stores, timed=False, typed=typed)
 
 
@@ -72,7 +72,7 @@ class DaysUntil(MetricKind, frozen=True, tag="days_until"):
             return float(at.toordinal() - evaluation.day) if at else None
 
         stores = frozenset({trait_store(of)})
-        typed = (TypedProperty(GROUP, of, date_in),)
+        typed = (TypedTrait(of, date_in),)
         return CompiledMetric(read, stores, (GROUP,), needs=stores, typed=typed)
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-from services.lifecycle.core.evaluation import Evaluation, Occurrence
+from services.lifecycle.core.evaluation import Evaluation, Occurrence, note_unreadable
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import (
     CompiledByName,
     CompiledMetric,
     MetricKind,
     StoreWrite,
-    TypedProperty,
     Writer,
 )
 from services.lifecycle.core.metrics.moments import span_store
@@ -31,8 +30,7 @@ class Count(MetricKind, frozen=True, tag="count"):
         yield from find.window(at, self.days, MAX_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        total = _total(_amounts(self.of, self.weight, self.days, otherwise=1), self.days)
-        return total._replace(typed=_typed(self.of, self.weight))
+        return _total(_amounts(self.of, self.weight, self.days, otherwise=1), self.days)
 
 
 class Sum(MetricKind, frozen=True, tag="sum"):
@@ -47,8 +45,7 @@ class Sum(MetricKind, frozen=True, tag="sum"):
         yield from find.window(at, self.days, MAX_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        total = _total(_amounts(self.of, self.property, self.days, otherwise=0), self.days)
-        return total._replace(typed=_typed(self.of, self.property))
+        return _total(_amounts(self.of, self.property, self.days, otherwise=0), self.days)
 
 
 class ActiveDays(MetricKind, frozen=True, tag="active_days"):
@@ -91,8 +88,7 @@ class Trend(MetricKind, frozen=True, tag="trend"):
             before = sum(window(series, evaluation.day - recent, prior)) / prior
             return sum(window(series, evaluation.day, recent)) / recent / before - 1 if before else None
 
-        stores, needs = frozenset({write.store}), frozenset({span_store(of)})
-        return CompiledMetric(read, stores, (of,), (write,), needs=needs, typed=_typed(of, self.weight))
+        return CompiledMetric(read, frozenset({write.store}), (of,), (write,), needs=frozenset({span_store(of)}))
 
 
 def _total(write: StoreWrite, days: int) -> CompiledMetric:
@@ -104,17 +100,17 @@ def _total(write: StoreWrite, days: int) -> CompiledMetric:
     return CompiledMetric(read, frozenset({store}), (write.event_class,), (write,))
 
 
-def _typed(of: str, weight: str | None) -> tuple[TypedProperty, ...]:
-    return (TypedProperty(of, weight, read_number),) if weight else ()
-
-
 def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWrite:
     """Amounts a day; events and sums of one property share their buckets between all windows."""
     store = f"amount:{of}:{weight or ''}:{otherwise}"
 
     def make(keep_days: int) -> Writer:
         def write(account: Account, occurrence: Occurrence) -> bool:
-            amount = read_number(occurrence.properties.get(weight)) if weight else None
+            amount = None
+            if weight and (given := occurrence.properties.get(weight)) is not None:
+                amount = read_number(given)
+                if amount is None:
+                    note_unreadable(occurrence.unreadable, of, weight, given)
             return _add_amount(account, store, occurrence.day, otherwise if amount is None else amount, keep_days)
 
         return write
