@@ -71,9 +71,11 @@ class Expr:
             return None
         try:
             if self._arithmetic is not None:
-                given = {name: _read(value) for name, value in given.items()}
-            plain = self._arithmetic is not None and all(value.__class__ is float for value in given.values())
-            result: Any = self._arithmetic(given) if plain else self._program.execute(given)  # type: ignore[misc]
+                if any(value.__class__ is not float for value in given.values()):
+                    given = {name: _read(value) for name, value in given.items()}
+                if all(value.__class__ is float for value in given.values()):
+                    return _number(self._arithmetic(given))
+            result: Any = self._program.execute(given)
         except (RuntimeError, TypeError, ValueError, ZeroDivisionError, OverflowError):
             return None
         return result if isinstance(result, bool | str) else _number(result)

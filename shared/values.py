@@ -96,7 +96,7 @@ def read_time(value: object) -> datetime | None:
     """A moment in UTC: ISO 8601 (UTC where it names no zone), or seconds or milliseconds since 1970, be it as text."""
     try:
         if isinstance(value, str):
-            return _time_in(value.strip())
+            return _iso(value) if value[4:5] == "-" else _time_in(value.strip())
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         return datetime.fromtimestamp(value / 1000 if abs(value) > _MILLISECONDS else value, UTC)
@@ -149,7 +149,12 @@ def _time_in(text: str) -> datetime | None:
         return None
     if _SINCE_1970.fullmatch(text):
         return read_time(float(text))
-    at = datetime.fromisoformat(_YEAR_FIRST.sub(r"\1-\2-\3", text))
+    return _iso(_YEAR_FIRST.sub(r"\1-\2-\3", text))
+
+
+def _iso(text: str) -> datetime:
+    """ISO 8601. Raises ValueError."""
+    at = datetime.fromisoformat(text.strip())
     if at.tzinfo is UTC:
         return at
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -78,7 +78,11 @@ class DaysUntil(MetricKind, frozen=True, tag="days_until"):
 
 def date_in(value: object) -> datetime | None:
     """The moment in a trait. A small number (or the length of a list) is no moment: as seconds it would lie before 1973."""
-    return None if isinstance(value, int | float) and value < _FIRST_MOMENT else read_time(value)
+    return read_time(value) if isinstance(value, str) or _is_moment(value) else None
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, int | float) and value >= _FIRST_MOMENT
 
 
 def _number_in(value: object) -> float | None:
