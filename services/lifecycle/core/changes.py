@@ -6,7 +6,7 @@ The stores that events write belong to the metric kinds (`metrics/`).
 from datetime import datetime
 from typing import NamedTuple
 
-from services.lifecycle.core.active_members import remove
+from services.lifecycle.core.activity import remove
 from services.lifecycle.core.evaluation import DAY
 from services.lifecycle.core.state import Account
 from shared.contracts.lifecycle import Band

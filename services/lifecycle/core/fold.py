@@ -11,7 +11,7 @@ mechanism. At a shared instant the midnight comes before the event. Between midn
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from services.lifecycle.core.active_members import drop_inactive
+from services.lifecycle.core.activity import drop_inactive
 from services.lifecycle.core.apply_event import announce, apply_occurrence, apply_traits, properties
 from services.lifecycle.core.changes import FIRST_SEEN, see_earlier, tick
 from services.lifecycle.core.compiled_definition import CompiledDefinition

@@ -8,8 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from services.lifecycle.core.active_members import ActiveMembers
-from services.lifecycle.core.series import Series
+from services.lifecycle.core.activity import ActiveMembers, Series
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import Band
 

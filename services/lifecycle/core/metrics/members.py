@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.lifecycle.core.active_members import MAX_DAYS, count_member_days, count_members, nobody, see
+from services.lifecycle.core.activity import MAX_MEMBER_DAYS, count_member_days, count_members, nobody, see
 from services.lifecycle.core.changes import USERS
 from services.lifecycle.core.evaluation import Evaluation, Occurrence
 from services.lifecycle.core.findings import Findings
@@ -22,7 +22,7 @@ class ActiveUsers(MetricKind, frozen=True, tag="active_users"):
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
-        yield from find.window(at, self.days, MAX_DAYS)
+        yield from find.window(at, self.days, MAX_MEMBER_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
         write, days = _users(self.of), self.days
@@ -41,7 +41,7 @@ class UserDays(MetricKind, frozen=True, tag="user_days"):
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
-        yield from find.window(at, self.days, MAX_DAYS)
+        yield from find.window(at, self.days, MAX_MEMBER_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
         write, days = _users(self.of), self.days
@@ -60,7 +60,7 @@ class Features(MetricKind, frozen=True, tag="features"):
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
-        yield from find.window(at, self.days, MAX_DAYS)
+        yield from find.window(at, self.days, MAX_MEMBER_DAYS)
         if self.of in find.names.events and self.of not in find.names.with_feature:
             yield find.at((*at, "of"), f"event class '{self.of}' does not say where its feature stands")
 

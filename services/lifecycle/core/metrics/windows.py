@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from services.lifecycle.core.activity import MAX_SERIES_DAYS, Series, add, has, window
 from services.lifecycle.core.evaluation import Evaluation, Occurrence, note_unreadable
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import (
@@ -12,7 +13,6 @@ from services.lifecycle.core.metrics.kind import (
     Writer,
 )
 from services.lifecycle.core.metrics.moments import span_store
-from services.lifecycle.core.series import MAX_DAYS, Series, add, has, window
 from services.lifecycle.core.state import Account
 from shared.definitions import At, Mistake
 from shared.values import read_number
@@ -27,7 +27,7 @@ class Count(MetricKind, frozen=True, tag="count"):
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
-        yield from find.window(at, self.days, MAX_DAYS)
+        yield from find.window(at, self.days, MAX_SERIES_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
         return _total(_amounts(self.of, self.weight, self.days, otherwise=1), self.days)
@@ -42,7 +42,7 @@ class Sum(MetricKind, frozen=True, tag="sum"):
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
-        yield from find.window(at, self.days, MAX_DAYS)
+        yield from find.window(at, self.days, MAX_SERIES_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
         return _total(_amounts(self.of, self.property, self.days, otherwise=0), self.days)
@@ -56,7 +56,7 @@ class ActiveDays(MetricKind, frozen=True, tag="active_days"):
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
-        yield from find.window(at, self.days, MAX_DAYS)
+        yield from find.window(at, self.days, MAX_SERIES_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
         store = f"days:{self.of}"
@@ -73,8 +73,8 @@ class Trend(MetricKind, frozen=True, tag="trend"):
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
-        if not (self.recent > 0 and self.prior > 0 and self.recent + self.prior <= MAX_DAYS):
-            yield find.at(at, f"recent and prior must be positive and together at most {MAX_DAYS} days")
+        if not (self.recent > 0 and self.prior > 0 and self.recent + self.prior <= MAX_SERIES_DAYS):
+            yield find.at(at, f"recent and prior must be positive and together at most {MAX_SERIES_DAYS} days")
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
         recent, prior, of = self.recent, self.prior, self.of
