@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from services.notify.channels.channel import ConfirmSend, Delivery, Receipt, Sender
-from services.notify.core.consent import TRANSACTIONAL
+from services.notify.core.state import TRANSACTIONAL
 from services.notify.handlers.delivery import Claim, DeliveryHandlers
 from services.notify.handlers.outbox import MessageWriter
 from services.notify.rendering import tidy

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from services.notify.core.conditions import TRAIT, LifecycleNames
-from services.notify.core.consent import TRANSACTIONAL
 from services.notify.core.playbook import MessageStep, Play
+from services.notify.core.state import TRANSACTIONAL
 from services.notify.rendering import FOOTER, RenderError, Templates
 from shared.contracts.evidence import Value
 from shared.definitions import nearest

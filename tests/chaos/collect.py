@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from services.lifecycle.layouts import LAYOUTS
-from services.notify.core.decision import Decision, decode_decision
+from services.notify.core.delivery import Decision, decode_decision
 from services.notify.wiring import definition
 from shared.settings import Settings
 from tests.chaos.backlog import GROUPS

@@ -17,7 +17,7 @@ from services.ingest import tables as ingest
 from services.lifecycle import tables as lifecycle
 from services.lifecycle.layouts import LAYOUTS as LIFECYCLE_ACCOUNTS
 from services.notify import tables as notify
-from services.notify.core.decision import decode_decision, encode_decision
+from services.notify.core.delivery import decode_decision, encode_decision
 from services.notify.store.accounts import LAYOUTS as NOTIFY_ACCOUNTS
 from shared.bus import tables as bus
 from shared.db.layouts import Layouts, NewerLayout, layout_of

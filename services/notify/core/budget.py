@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions
-from services.notify.core.consent import TRANSACTIONAL
-from services.notify.core.state import BudgetEntry
+from services.notify.core.state import TRANSACTIONAL, BudgetEntry
 from shared.contracts.outreach import OutreachClass
 from shared.definitions import At, Loaded, Mistake
 from shared.durations import Duration

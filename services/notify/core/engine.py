@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from services.notify.core.account_view import Message, condition_values, fold, template_values
 from services.notify.core.budget import still_counting
-from services.notify.core.consent import TRANSACTIONAL
-from services.notify.core.decision import Decision, delivery_id
+from services.notify.core.delivery import Decision, delivery_id
 from services.notify.core.playbook import PRIORITY, MessageStep, Play, Playbook, Step, StopCondition
 from services.notify.core.policy import Case, Verdict, judge, recipients
 from services.notify.core.state import (
     MAX_REQUEST_IDS,
     MAX_RUNS,
+    TRANSACTIONAL,
     Account,
     OpenTask,
     PendingStep,

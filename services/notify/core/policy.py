@@ -7,10 +7,9 @@ from typing import Literal, NamedTuple
 
 from services.notify.core.account_view import condition_values
 from services.notify.core.budget import allowed_from, exceeded_cap
-from services.notify.core.consent import TRANSACTIONAL, has_declined
-from services.notify.core.decision import Decision, Reason
+from services.notify.core.delivery import Decision, Reason
 from services.notify.core.playbook import MessageStep, Play, Playbook
-from services.notify.core.state import Account, BudgetEntry, Contact
+from services.notify.core.state import TRANSACTIONAL, Account, BudgetEntry, Contact, has_declined
 from shared.contracts.evidence import Value
 from shared.expr import Expr
 

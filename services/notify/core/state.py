@@ -1,13 +1,17 @@
-"""Account state of notify: one immutable value, bounded, read and written whole; with the layouts it has had."""
+"""Account state of notify: one immutable value, bounded, read and written whole; its layouts; consent, which is part of it."""
 
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import Band
+from shared.contracts.outreach import ConsentChanged
 
+EVERYTHING = "*"
+TRANSACTIONAL = "transactional"
 MAX_CONTACTS = 1000
 MAX_RUNS = 500
 MAX_REQUEST_IDS = 64
@@ -148,3 +152,22 @@ _ACCOUNT_KEYS = {
 
 def _renamed(plain: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     return {names.get(key, key): value for key, value in plain.items()}
+
+
+def has_declined(account: Account, user: str, class_: str, topic: str) -> bool:
+    """Whether they declined messages of this class or topic. Transactional ones (a failed payment) are no marketing."""
+    if class_ == TRANSACTIONAL:
+        return False
+    contact = account.contacts.get(user)
+    declined = account.declined_topics.get(user, [])
+    return bool(contact and contact.unsubscribed) or not {EVERYTHING, class_, topic}.isdisjoint(declined)
+
+
+def apply_consent(account: Account, change: ConsentChanged) -> Account:
+    """The account after a person unsubscribed from a topic or came back. Coming back to everything clears all topics."""
+    topics = set(account.declined_topics.get(change.user, []))
+    topics = topics - {change.topic} if change.granted else topics | {change.topic}
+    if change.granted and change.topic == EVERYTHING:
+        topics = set()
+    others = {user: declined for user, declined in account.declined_topics.items() if user != change.user}
+    return replace(account, declined_topics=others | ({change.user: sorted(topics)} if topics else {}))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from services.notify.core.consent import EVERYTHING, apply_consent
+from services.notify.core.state import EVERYTHING, apply_consent
 from services.notify.store import deliveries
 from services.notify.store.accounts import Accounts, save_consent
 from shared.contracts.outreach import ConsentChanged

@@ -9,8 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from services.notify.core.channels import AttemptOutcome
-from services.notify.core.decision import Decision
-from services.notify.core.delivery import close_task, crash_outcome, forget_contact, record_contact, settlement
+from services.notify.core.delivery import (
+    Decision,
+    close_task,
+    crash_outcome,
+    forget_contact,
+    record_contact,
+    settlement,
+)
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import CONFIRM_CHECKS, Verdict, recheck
 from services.notify.core.state import Account

@@ -3,9 +3,8 @@
 from datetime import datetime
 
 from services.notify.core.channels import Channels
-from services.notify.core.consent import TRANSACTIONAL
-from services.notify.core.decision import Decision, encode_decision
-from services.notify.core.state import Account
+from services.notify.core.delivery import Decision, encode_decision
+from services.notify.core.state import TRANSACTIONAL, Account
 from services.notify.definition import Definition
 from services.notify.rendering import Rendered
 from shared.contracts.evidence import Value

@@ -6,8 +6,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from services.notify.core.channels import Channels
-from services.notify.core.decision import Decision
-from services.notify.core.delivery import close_task, forget_contact
+from services.notify.core.delivery import Decision, close_task, forget_contact
 from services.notify.core.engine import advance, apply
 from services.notify.core.playbook import Playbook
 from services.notify.core.state import Account

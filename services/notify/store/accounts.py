@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from sqlalchemy import select, update
 
-from services.notify.core.consent import EVERYTHING
 from services.notify.core.engine import next_due
-from services.notify.core.state import LAYOUT, Account, from_layout_1
+from services.notify.core.state import EVERYTHING, LAYOUT, Account, from_layout_1
 from services.notify.tables import account, consent
 from shared.contracts.outreach import ConsentChanged
 from shared.db.accounts import AccountRepository, PartitionOf

@@ -11,8 +11,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Row, Select, func, select, update
 
 from services.notify.core.channels import AttemptStage
-from services.notify.core.decision import Decision, decode_decision
-from services.notify.core.delivery import DELIVERY
+from services.notify.core.delivery import DELIVERY, Decision, decode_decision
 from services.notify.tables import delivery, outreach_mode
 from shared.contracts.outreach import DeliveryStatus, OutreachClass, OutreachMode
 from shared.db.protocol import Read, Tx, Values

@@ -7,7 +7,7 @@ from typing import Any
 from services.notify.channels.table import CHANNELS
 from services.notify.core.account_view import Message
 from services.notify.core.budget import Budget, Cap, QuietHours
-from services.notify.core.decision import Decision
+from services.notify.core.delivery import Decision
 from services.notify.core.engine import advance, apply
 from services.notify.core.play_schema import Audience, Stop, Trigger
 from services.notify.core.playbook import MessageStep, Play, Playbook, Step, StopCondition

@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.notify.core.consent import apply_consent
 from services.notify.core.playbook import Playbook
+from services.notify.core.state import apply_consent
 from services.notify.store.accounts import LAYOUTS
 from shared.contracts.outreach import ConsentChanged
 from tests.core.notify.make import CAPS, DAY, Story, at

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.notify.core.decision import Decision, decode_decision, encode_decision
+from services.notify.core.delivery import Decision, decode_decision, encode_decision
 from services.notify.core.state import (
     Account,
     AccountView,

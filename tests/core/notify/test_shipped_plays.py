@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.notify.channels.table import CHANNELS
-from services.notify.core.consent import TRANSACTIONAL
+from services.notify.core.state import TRANSACTIONAL
 from services.notify.definition import Definition, lifecycle_names, load_plays
 from tests.core.notify.make import Story, at, reasons
 

@@ -1,9 +1,9 @@
 """Policy: everything that is not sent is recorded with its reason."""
 
-from services.notify.core.consent import apply_consent
 from services.notify.core.delivery import forget_contact, record_contact
 from services.notify.core.play_schema import Trigger
 from services.notify.core.policy import held_out, recheck
+from services.notify.core.state import apply_consent
 from shared.contracts.outreach import ConsentChanged
 from tests.core.notify.make import NIGHT, Story, at, book, budget, play, reasons, sent, step
 
