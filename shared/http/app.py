@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.failures import Refused
 
+_TAKE_ANY = frozenset({"health", "unsubscribe"})
+"""Tags of resources that others link to: a mail program that appends a parameter must not keep anybody from unsubscribing."""
+
 
 class IdConvertor(Convertor[str]):
     """One encoded segment of a path, with any character in it: `{account:id}` in a route's path."""
@@ -86,10 +89,10 @@ def service_app(title: str, summary: str) -> FastAPI:
 def _known_parameters(request: Request) -> None:
     """Refuse query parameters that the resource does not have: a typo must not look like an answer to the question.
 
-    Probes (`health`) and hosted pages (not in the schema) take what load balancers and mail programs append.
+    Probes and hosted pages (most are not in the schema) take what load balancers and mail programs append.
     """
     route = request.scope["route"]
-    if not isinstance(route, APIRoute) or not route.include_in_schema or "health" in route.tags:
+    if not isinstance(route, APIRoute) or not route.include_in_schema or not _TAKE_ANY.isdisjoint(route.tags):
         return
     known = sorted(set(_query_parameters(route.dependant)))
     unknown = sorted(request.query_params.keys() - set(known))

@@ -52,6 +52,15 @@ async def test_following_the_link_changes_nothing(here: Office) -> None:
     assert not (await here.state()).declined_topics
 
 
+@pytest.mark.parametrize("appended", ["utm_source=mail", "mc_eid=7&fbclid=x"])
+async def test_what_a_mail_program_appends_to_the_link_keeps_nobody_from_leaving(here: Office, appended: str) -> None:
+    row = await here.welcomed()
+    link = f"{here.path(row['id'])}?{appended}"
+    assert (await here.http.get(link)).status_code == 200
+    assert (await here.http.post(link, data={"List-Unsubscribe": "One-Click"})).status_code == 200
+    assert (await here.state()).declined_topics == {"ann": ["*"]}
+
+
 async def test_pressing_twice_says_it_once(here: Office) -> None:
     row = await here.welcomed()
     for _ in range(2):

@@ -45,7 +45,7 @@ async def resources(on: RunningServices) -> AsyncIterator[tuple[str, str, set[st
     for service in sorted(WIRES.keys() - {"console"}):
         for path, methods in (await on.get(f"/{service}/openapi.json"))["paths"].items():
             for method, told in methods.items():
-                if "health" not in told.get("tags", []):
+                if not {"health", "unsubscribe"} & {*told.get("tags", [])}:
                     known = {one["name"] for one in told.get("parameters", []) if one["in"] == "query"}
                     yield method.upper(), f"/{service}{re.sub('{[^}]+}', 'x', path)}", known
 
@@ -74,6 +74,7 @@ async def test_probes_and_hosted_pages_take_what_others_append(on: RunningServic
     for path in ("/lifecycle/livez", "/lifecycle/readyz", "/lifecycle/metrics"):
         assert (await on.http.get(f"{path}?from=balancer")).status_code == 200
     assert (await on.http.get("/advocacy/c/nobody?utm_source=mail")).status_code == 404
+    assert (await on.http.post("/notify/u/nobody?utm_source=mail")).status_code == 404
     assert (await on.http.get("/console/sign-in?utm_source=mail")).status_code == 200
 
 
