@@ -86,7 +86,7 @@ def service_app(title: str, summary: str) -> FastAPI:
     return app
 
 
-def _known_parameters(request: Request) -> None:
+async def _known_parameters(request: Request) -> None:
     """Refuse query parameters that the resource does not have: a typo must not look like an answer to the question.
 
     Probes and hosted pages (most are not in the schema) take what load balancers and mail programs append.

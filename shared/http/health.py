@@ -1,5 +1,6 @@
 """Health of a service: /livez (the process answers), /readyz (database, migrations, log, loops, lag), /metrics (Prometheus)."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from shared.service.supervisor import SupervisedLoop
 Check = Callable[[], Awaitable[str]]
 """Gives an empty text when well, else what is wrong and what to do."""
 _FRESH = 5.0
+_REFRESH_SECONDS = 2.0
+"""How long /metrics waits for the log and the database: Prometheus gives up after ten seconds, and would have nothing."""
 
 
 class Health:
@@ -40,6 +43,7 @@ class Health:
         self._pending = pending
         self._bounds: tuple[float, dict[Partition, Bounds]] = (0.0, {})
         self._parked: tuple[float, dict[tuple[str, str], int]] = (0.0, {})
+        self._refreshing: asyncio.Task[None] | None = None
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -52,9 +56,16 @@ class Health:
         return not any(checks.values()), {"checks": found, "lag": self._lags()}
 
     async def refresh(self) -> None:
-        """Ask the log and the database for what the metrics show, unless it is fresh; the last figures stay where they fail."""
-        await _tried(self._ask_log)
-        await _tried(self._count_parked)
+        """Ask the log and the database for what the metrics show, unless it is fresh; the last figures stay where they fail.
+
+        Whoever asks while an answer is awaited waits for the same one, and nobody for longer than two seconds.
+        """
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        await asyncio.wait({self._refreshing}, timeout=_REFRESH_SECONDS)
+
+    async def _refresh(self) -> None:
+        await asyncio.gather(_tried(self._ask_log), _tried(self._count_parked))
 
     def collect(self) -> list[Metric]:
         """Prometheus: lag, handled and parked messages of each group, and whether each loop runs."""

@@ -138,7 +138,8 @@ async def test_what_only_grows_is_a_counter_named_total_and_what_moves_is_a_gaug
         kinds |= dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
         assert not [line for line in lines if line.startswith("waymark_handled{")]
     assert {name: kind for name, kind in kinds.items() if name.endswith("_total") or kind == "counter"} == {
-        "waymark_handled_total": "counter"
+        "waymark_handled_total": "counter",
+        "waymark_unreadable_values_total": "counter",
     }
     assert kinds["waymark_lag"] == kinds["waymark_loop_running"] == "gauge"
 
