@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,9 +80,18 @@ def check_database_url(settings: Settings) -> str:
     return driver
 
 
+def sole_user(settings: Settings) -> AbstractContextManager[None]:
+    """While the block runs no other process uses the SQLite file. Raises Refused where one does."""
+    return _FileLock(_database_file(settings))
+
+
+def _database_file(settings: Settings) -> Path:
+    return Path(make_url(settings.database).database or "waymark.db")
+
+
 @asynccontextmanager
 async def _embedded(settings: Settings, clock: Clock, shutdown: Shutdown) -> AsyncIterator[Storage]:
-    path = Path(make_url(settings.database).database or "waymark.db")
+    path = _database_file(settings)
     log = LogOutbox(lambda _topic: 1, clock)
     with _FileLock(path):
         database = SqliteDatabase(path, log)

@@ -29,7 +29,7 @@ from shared.service.context import Service, ServiceContext
 from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
 from shared.settings import Settings
 from shared.shutdown import LEASES, Shutdown
-from shared.storage import Storage, check_urls, open_storage
+from shared.storage import Storage, check_urls, open_storage, sole_user
 from waymark import migrations
 
 WIRES: dict[str, Callable[[ServiceContext], Service]] = {
@@ -89,9 +89,13 @@ async def assembled(
 
 
 def _migrations(settings: Settings, names: list[str]) -> list[str]:
-    """One process brings its own file up to date; a shared database is migrated once, by `waymark migrate`."""
+    """One process brings its own file up to date; a shared database is migrated once, by `waymark migrate`.
+
+    Not while another process uses the file: an earlier version would lose its columns under it.
+    """
     if settings.embedded:
-        migrations.migrate(settings, names)
+        with sole_user(settings):
+            migrations.migrate(settings, names)
     return migrations.pending(settings, names)
 
 
