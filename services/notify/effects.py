@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import structlog
 
+from services.notify import store
 from services.notify.channels.channel import ConfirmSend, Delivery, Receipt, Sender
 from services.notify.core.state import TRANSACTIONAL
 from services.notify.handlers.delivery import Claim, DeliveryHandlers
-from services.notify.handlers.outbox import MessageWriter
+from services.notify.handlers.planning import MessageWriter
 from services.notify.rendering import tidy
-from services.notify.store import deliveries
-from services.notify.store.deliveries import DeliveryRecord
+from services.notify.store import DeliveryRecord
 from shared.clock import Clock
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Database, Tx
@@ -129,7 +129,7 @@ class DeliverySender:
         """What has an outcome is not ours any more, and stays as it is."""
         async with self._database.transaction() as tx:
             for attempt in attempts:
-                await deliveries.give_back(tx, attempt.claim.record, self._clock.now())
+                await store.give_back(tx, attempt.claim.record, self._clock.now())
 
     async def _deliver(self, attempt: SendAttempt) -> None:
         record = attempt.claim.record

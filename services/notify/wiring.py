@@ -8,10 +8,9 @@ from services.notify.channels.table import CHANNELS
 from services.notify.definition import Definition, lifecycle_names, load_plays
 from services.notify.effects import DeliverySender
 from services.notify.handlers.delivery import DeliveryHandlers
-from services.notify.handlers.outbox import MessageWriter
-from services.notify.handlers.planning import GROUP, PlanningHandlers
+from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
 from services.notify.http import admin, outbox, unsubscribe
-from services.notify.store.accounts import repository
+from services.notify.store import repository
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.http import parked

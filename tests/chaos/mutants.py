@@ -13,9 +13,9 @@ from services.ingest import store as ingest_store
 from services.lifecycle import handlers as lifecycle
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.fold import advance
+from services.notify import store
 from services.notify.core import engine, policy
 from services.notify.handlers import delivery as delivering
-from services.notify.store import deliveries
 from services.notify.tables import delivery
 from shared.bus import relay
 from shared.bus.producer import GroupCommit
@@ -156,7 +156,7 @@ async def _changed_by_anybody(tx: Any, record: Any, to: str, **values: Any) -> b
 async def _unasked_by_lease(self: Any, tx: Any, record: Any, now: Any) -> bool:
     account = await self._account(tx, record.account)
     asked = delivering.recheck(account, record.decision, now, self._book, delivering.CONFIRM_CHECKS)
-    return asked.action != "skip" and await deliveries.change(tx, record, "sending", stage="data_sent")
+    return asked.action != "skip" and await store.change(tx, record, "sending", stage="data_sent")
 
 
 async def _unstaged(_self: Any, _tx: Any, _row: Any, _now: Any) -> bool:
@@ -242,7 +242,7 @@ MUTANTS: dict[str, Mutant] = {
     "lease_unfenced": Mutant(
         "a lost lease is noticed",
         _both(
-            _put(deliveries, "change", _changed_by_anybody),
+            _put(store, "change", _changed_by_anybody),
             _put(delivering.DeliveryHandlers, "confirm_send", _unasked_by_lease),
         ),
         ("I6",),

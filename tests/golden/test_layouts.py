@@ -18,7 +18,7 @@ from services.lifecycle import tables as lifecycle
 from services.lifecycle.layouts import LAYOUTS as LIFECYCLE_ACCOUNTS
 from services.notify import tables as notify
 from services.notify.core.delivery import decode_decision, encode_decision
-from services.notify.store.accounts import LAYOUTS as NOTIFY_ACCOUNTS
+from services.notify.store import LAYOUTS as NOTIFY_ACCOUNTS
 from shared.bus import tables as bus
 from shared.db.layouts import Layouts, NewerLayout, layout_of
 from shared.settings import Settings

@@ -7,7 +7,7 @@ from services.advocacy.core.survey_kinds import Submission
 from services.advocacy.store import invitations
 from services.advocacy.tables import invitation
 from services.notify.handlers.consent import ConsentGiven, record_consent, unsubscribe
-from services.notify.store.accounts import Accounts, repository
+from services.notify.store import Accounts, repository
 from services.notify.tables import consent, delivery
 from shared.bus.producer import partition_of
 from shared.contracts.topics import LIFECYCLE

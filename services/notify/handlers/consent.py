@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from services.notify import store
 from services.notify.core.state import EVERYTHING, apply_consent
-from services.notify.store import deliveries
-from services.notify.store.accounts import Accounts, save_consent
+from services.notify.store import Accounts, save_consent
 from shared.contracts.outreach import ConsentChanged
 from shared.contracts.topics import OUTREACH
 from shared.db.protocol import Tx
@@ -40,7 +40,7 @@ async def record_consent(tx: Tx, given: ConsentGiven, accounts: Accounts, now: d
 
 async def unsubscribe(tx: Tx, delivery_id: str, accounts: Accounts, now: datetime, *, everything: bool) -> bool:
     """The recipient of this delivery unsubscribes; False when no such delivery went to anybody."""
-    record = await deliveries.load(tx, delivery_id)
+    record = await store.load(tx, delivery_id)
     if record is None or record.user is None:
         return False
     topic = EVERYTHING if everything or not record.topic else record.topic

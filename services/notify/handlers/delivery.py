@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from services.notify import store
 from services.notify.core.channels import AttemptOutcome
 from services.notify.core.delivery import (
     Decision,
@@ -20,10 +21,8 @@ from services.notify.core.delivery import (
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import CONFIRM_CHECKS, Verdict, recheck
 from services.notify.core.state import Account
-from services.notify.handlers.outbox import outreach_recorded
-from services.notify.store import deliveries
-from services.notify.store.accounts import Accounts
-from services.notify.store.deliveries import DeliveryRecord, DeliverySummary
+from services.notify.handlers.planning import outreach_recorded
+from services.notify.store import Accounts, DeliveryRecord, DeliverySummary
 from shared.contracts.outreach import OutreachMode
 from shared.contracts.topics import OUTREACH
 from shared.db.protocol import Read, Tx
@@ -71,11 +70,11 @@ class DeliveryHandlers:
     @staticmethod
     async def stranded(read: Read, now: datetime) -> list[str]:
         """The deliveries to recover: their sender did not come back in time."""
-        return await deliveries.stranded(read, now, AT_ONCE)
+        return await store.stranded(read, now, AT_ONCE)
 
     async def due(self, read: Read, now: datetime) -> list[str]:
         """The deliveries to claim now. In preview there are none."""
-        return await deliveries.due(read, now, AT_ONCE) if await self._is_live(read) else []
+        return await store.due(read, now, AT_ONCE) if await self._is_live(read) else []
 
     async def claim(self, tx: Tx, delivery_id: str, now: datetime) -> Claim | None:
         """The delivery with a lease on it, unless something speaks against sending it now: then that is recorded.
@@ -84,7 +83,7 @@ class DeliveryHandlers:
         """
         if not await self._is_live(tx):
             return None
-        record = await deliveries.load_for_update(tx, delivery_id, skip_locked=True)
+        record = await store.load_for_update(tx, delivery_id, skip_locked=True)
         if record is None or record.status != "pending" or record.not_before > now:
             return None
         decision, account = record.decision, await self._account(tx, record.account)
@@ -97,7 +96,7 @@ class DeliveryHandlers:
             verdict = Verdict("defer", detail=problem, until=now + _UNCONFIGURED)
         if verdict.action == "defer":
             values = {"reason": verdict.reason or "not_configured", "detail": verdict.detail}
-            await deliveries.change(tx, record, "pending", **values, not_before=verdict.until)
+            await store.change(tx, record, "pending", **values, not_before=verdict.until)
             return None
         account = record_contact(
             account, decision, now, self._book.channels
@@ -112,7 +111,7 @@ class DeliveryHandlers:
         stays locked until then, so that a refusal is recorded before it and heeded, or after it. A sender that comes too
         late leaves it to the recovery: what was judged at the claim may no longer hold.
         """
-        fresh = await deliveries.load_for_update(tx, record.id)
+        fresh = await store.load_for_update(tx, record.id)
         if fresh is None or (fresh.status, fresh.lease_epoch) != (record.status, record.lease_epoch):
             return False
         if fresh.lease_until is None or fresh.lease_until <= now:
@@ -123,7 +122,7 @@ class DeliveryHandlers:
             await self._skip(tx, record, decision, account, verdict, now)
             return False
         await self._accounts.save(tx, [record_contact(account, decision, now, self._book.channels)])
-        await deliveries.change(tx, record, "sending", stage="data_sent")
+        await store.change(tx, record, "sending", stage="data_sent")
         return True
 
     async def record_outcome(
@@ -142,14 +141,14 @@ class DeliveryHandlers:
         if end.retried and record.attempt <= len(RETRY_AFTER):
             not_before = now + RETRY_AFTER[record.attempt - 1]
             values |= {"reason": "try_again", "not_before": not_before, "maybe_delivered": maybe}
-            if not await deliveries.change(tx, record, "pending", **values):
+            if not await store.change(tx, record, "pending", **values):
                 return False
             if end.maybe_delivered:
                 await self._count_contact(tx, record, now)
             return True
         sent_at = now if end.status == "sent" else None
         values |= {"reason": end.reason, "provider_ref": provider_ref, "sent_at": sent_at}
-        if not await deliveries.change(tx, record, end.status, **values):
+        if not await store.change(tx, record, end.status, **values):
             return False
         decision, account = record.decision, await self._account(tx, record.account)
         if end.status in {"sent", "unknown"} or end.maybe_delivered:
@@ -162,20 +161,20 @@ class DeliveryHandlers:
 
     async def recover(self, tx: Tx, delivery_id: str, now: datetime) -> bool:
         """Settle an attempt whose sender did not come back; False where it did."""
-        record = await deliveries.load_for_update(tx, delivery_id, skip_locked=True)
+        record = await store.load_for_update(tx, delivery_id, skip_locked=True)
         if record is None or record.status != "sending" or record.lease_until is None or record.lease_until > now:
             return False
         return await self._settle_lost(tx, record, now, f"the sender was lost after '{record.stage}'")
 
     async def attempt_failed(self, tx: Tx, record: DeliveryRecord, now: datetime, error: Exception) -> None:
         """Settle an attempt of ours that ended in an error of the channel, as if its sender had been lost there."""
-        fresh = await deliveries.load_for_update(tx, record.id)
+        fresh = await store.load_for_update(tx, record.id)
         if fresh is not None and (fresh.status, fresh.lease_epoch) == (record.status, record.lease_epoch):
             await self._settle_lost(tx, fresh, now, repr(error)[:_MAX_DETAIL])
 
     async def put_aside(self, tx: Tx, delivery_id: str, now: datetime, error: Exception) -> None:
         """Leave a delivery that cannot be handled for a while, so that the others go on."""
-        await deliveries.put_aside(tx, delivery_id, now + _PUT_ASIDE, repr(error)[:_MAX_DETAIL])
+        await store.put_aside(tx, delivery_id, now + _PUT_ASIDE, repr(error)[:_MAX_DETAIL])
 
     async def _settle_lost(self, tx: Tx, record: DeliveryRecord, now: datetime, detail: str) -> bool:
         outcome = crash_outcome(self._book.channels, record.channel, record.stage or "claimed")
@@ -186,8 +185,8 @@ class DeliveryHandlers:
         email, name = (contact.email, contact.name or "") if contact else (None, "")
         values = {"stage": "claimed", "lease_until": now + self._lease, "address": email, "reason": "", "detail": ""}
         counted = {"attempt": record.attempt + 1, "lease_epoch": record.lease_epoch + 1}
-        await deliveries.change(tx, record, "sending", **values, **counted)
-        fresh = await deliveries.load(tx, record.id)
+        await store.change(tx, record, "sending", **values, **counted)
+        fresh = await store.load(tx, record.id)
         return None if fresh is None else Claim(fresh, email, name)
 
     async def _skip(
@@ -201,7 +200,7 @@ class DeliveryHandlers:
     ) -> None:
         """Decided against after all. What may have arrived stays counted from its claim."""
         values = {"reason": verdict.reason, "detail": verdict.detail, "lease_until": None}
-        await deliveries.change(tx, record, "skipped", **values)
+        await store.change(tx, record, "skipped", **values)
         await self._accounts.save(tx, [account if record.maybe_delivered else forget_contact(account, decision.id)])
         tx.emit(OUTREACH, [outreach_recorded(decision, "skipped", now, now, verdict.reason)])
 
@@ -211,7 +210,7 @@ class DeliveryHandlers:
         await self._accounts.save(tx, [record_contact(account, record.decision, now, self._book.channels)])
 
     async def _is_live(self, read: Read) -> bool:
-        return (await deliveries.read_mode(read, self._default_mode)).mode == "live"
+        return (await store.read_mode(read, self._default_mode)).mode == "live"
 
     async def _account(self, tx: Tx, account_id: str) -> Account:
         """The account, locked. Raises LookupError where it is not there."""
@@ -220,7 +219,7 @@ class DeliveryHandlers:
 
 async def release(tx: Tx, delivery_id: str, now: datetime) -> None:
     """Let a previewed delivery go with the next sending. Raises Refused, saying why it cannot."""
-    record = _found(await deliveries.load_for_update(tx, delivery_id))
+    record = _found(await store.load_for_update(tx, delivery_id))
     if record.history:
         raise Refused("planned from imported history: it shows what would have been, and is never sent", "history", 409)
     if record.status != "previewed":
@@ -232,7 +231,7 @@ async def release(tx: Tx, delivery_id: str, now: datetime) -> None:
 
 async def release_play(tx: Tx, play: str, now: datetime) -> int:
     """Let everything of a play go that still may. How many."""
-    records = [record for record in await deliveries.previewed(tx, play) if record.expires_at > now]
+    records = [record for record in await store.previewed(tx, play) if record.expires_at > now]
     for record in records:
         await _release(tx, record, now)
     return len(records)
@@ -240,18 +239,18 @@ async def release_play(tx: Tx, play: str, now: datetime) -> int:
 
 async def complete_task(tx: Tx, delivery_id: str, accounts: Accounts, now: datetime) -> None:
     """The task is done; completing it twice changes nothing. Raises Refused where it is no open task."""
-    record = _found(await deliveries.load_for_update(tx, delivery_id))
+    record = _found(await store.load_for_update(tx, delivery_id))
     if record.status == "done":
         return
     if record.status != "opened":
         raise Refused(f"a {record.channel} that is {record.status} is no open task", "no_task", 409)
-    await deliveries.change(tx, record, "done", done_at=now)
+    await store.change(tx, record, "done", done_at=now)
     locked = await accounts.load_for_update(tx, {record.account})
     await accounts.save(tx, [close_task(account, delivery_id) for account in locked.values()])
 
 
 async def _release(tx: Tx, record: DeliverySummary, now: datetime) -> None:
-    await deliveries.change(tx, record, "pending", reason=RELEASED, not_before=max(now, record.not_before))
+    await store.change(tx, record, "pending", reason=RELEASED, not_before=max(now, record.not_before))
 
 
 def _found(record: DeliveryRecord | None) -> DeliveryRecord:

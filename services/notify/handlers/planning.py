@@ -1,28 +1,37 @@
-"""Planning: asks the core account by account what follows from messages or from time, and writes each decision once."""
+"""Planning: asks the core account by account what follows from messages or from time, and writes each decision once.
+
+A decision becomes a row with the text it would be sent with, and a message to the other services.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
 
+from services.notify import store
 from services.notify.core.channels import Channels
-from services.notify.core.delivery import Decision, close_task, forget_contact
+from services.notify.core.delivery import Decision, close_task, encode_decision, forget_contact
 from services.notify.core.engine import advance, apply
 from services.notify.core.playbook import Playbook
-from services.notify.core.state import Account
-from services.notify.handlers.outbox import MessageWriter, new_row, outreach_recorded
+from services.notify.core.state import TRANSACTIONAL, Account
+from services.notify.definition import Definition
 from services.notify.rendering import Rendered, RenderError
-from services.notify.store import deliveries
-from services.notify.store.accounts import Accounts
+from services.notify.store import Accounts
 from shared.clock import Clock
 from shared.contracts.advocacy import OutreachRequested
+from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.outreach import DeliveryStatus, OutreachMode, OutreachRecorded, OutreachStatus
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.db.protocol import Tx, Values
+from shared.ids import derived
+from shared.links import Links
 from shared.service.processor import MessageBatch
 
 GROUP = "notify"
+UNSUBSCRIBE = "unsubscribe"
+"""The purpose that unsubscribe links are signed for."""
+_NOTHING = Rendered("", "", "")
 _Planned = LifecycleMessage | OutreachRequested
 _PUBLISHED: dict[DeliveryStatus, OutreachStatus] = {
     "previewed": "previewed",
@@ -30,6 +39,28 @@ _PUBLISHED: dict[DeliveryStatus, OutreachStatus] = {
     "opened": "opened",
 }
 """What is published when a delivery is planned: a pending one is published once it was sent."""
+
+
+class MessageWriter:
+    """Writes with the company's templates. `public_url` is where customers reach us."""
+
+    def __init__(self, definition: Definition, links: Links, public_url: str) -> None:
+        self._definition = definition
+        self._links = links
+        self._public_url = public_url
+
+    def unsubscribe_url(self, delivery_id: str) -> str:
+        """The link that unsubscribes the recipient. It carries the delivery's id, nobody's name or address."""
+        return f"{self._public_url}/notify/u/{self._links.sign(UNSUBSCRIBE, {'delivery': delivery_id})}"
+
+    def render(self, decision: Decision) -> Rendered:
+        """The message. Raises RenderError where a value it needs is unknown."""
+        if not decision.send:
+            return _NOTHING
+        link: dict[str, Value] = {"unsubscribe_link": self.unsubscribe_url(decision.id)}
+        values = self._definition.company | decision.values | link
+        footer = _needs_footer(decision, self._definition.playbook.channels)
+        return self._definition.templates.render(decision.template, values, subject=decision.subject, footer=footer)
 
 
 class PlanningHandlers:
@@ -76,7 +107,7 @@ class PlanningHandlers:
 
     async def _save(self, tx: Tx, accounts: dict[str, Account], decisions: Iterable[Decision]) -> None:
         fresh = await self._fresh(tx, decisions)
-        live = bool(fresh) and (await deliveries.read_mode(tx, self._default_mode)).mode == "live"
+        live = bool(fresh) and (await store.read_mode(tx, self._default_mode)).mode == "live"
         now, rows = self._clock.now(), list[Values]()
         published: list[OutreachRecorded] = []
         for decision, rendered in map(self._rendered, fresh):
@@ -85,14 +116,14 @@ class PlanningHandlers:
             rows.append(new_row(decision, status, rendered, account, now))
             if status in _PUBLISHED:
                 published.append(outreach_recorded(decision, _PUBLISHED[status], decision.at, now, decision.reason))
-        await deliveries.add(tx, rows)
+        await store.add(tx, rows)
         await self._accounts.save(tx, accounts.values())
         tx.emit(OUTREACH, published)
 
     async def _fresh(self, tx: Tx, decisions: Iterable[Decision]) -> list[Decision]:
         """Those that are not stored yet. Their accounts are locked: nobody else plans them now."""
         by_id = {decision.id: decision for decision in decisions}
-        existing = await deliveries.existing(tx, by_id.keys()) if by_id else set()
+        existing = await store.existing(tx, by_id.keys()) if by_id else set()
         return [decision for delivery_id, decision in by_id.items() if delivery_id not in existing]
 
     def _rendered(self, decision: Decision) -> tuple[Decision, Rendered]:
@@ -119,3 +150,62 @@ def _first_status(decision: Decision, channels: Channels, *, live: bool) -> Deli
     if channels[decision.channel].opens_task:
         return "opened"
     return "pending" if live else "previewed"
+
+
+def new_row(decision: Decision, status: DeliveryStatus, rendered: Rendered, account: Account, now: datetime) -> Values:
+    """A new row of the outbox."""
+    contact = account.contacts.get(decision.user or "")
+    return {
+        "id": decision.id,
+        "account": decision.account,
+        "user": decision.user,
+        "address": contact.email if contact else None,
+        "play": decision.play,
+        "step": decision.step,
+        "channel": decision.channel,
+        "outreach_class": decision.outreach_class,
+        "topic": decision.topic,
+        "status": status,
+        "reason": decision.reason,
+        "detail": decision.detail,
+        "at": decision.at,
+        "planned_at": now,
+        "not_before": decision.at,
+        "expires_at": decision.expires_at,
+        "history": decision.history,
+        **rendered._asdict(),
+        "decision": encode_decision(decision),
+        "attempt": 0,
+        "lease_epoch": 0,
+        "lease_until": None,
+        "stage": "",
+        "maybe_delivered": False,
+        "provider_ref": "",
+        "sent_at": None,
+        "done_at": None,
+    }
+
+
+def outreach_recorded(
+    decision: Decision, status: OutreachStatus, at: datetime, now: datetime, reason: str = ""
+) -> OutreachRecorded:
+    """The message to the other services."""
+    return OutreachRecorded(
+        id=derived("outreach", decision.id, status),
+        account=decision.account,
+        at=at,
+        decided_at=now,
+        history=decision.history,
+        delivery=decision.id,
+        play=decision.play,
+        step=decision.step,
+        channel=decision.channel,
+        outreach_class=decision.outreach_class,
+        status=status,
+        user=decision.user,
+        reason=reason or None,
+    )
+
+
+def _needs_footer(decision: Decision, channels: Channels) -> bool:
+    return channels[decision.channel].needs_footer(decision.outreach_class == TRANSACTIONAL)

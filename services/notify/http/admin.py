@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from services.notify import store
 from services.notify.core.play_schema import REQUEST
 from services.notify.core.playbook import MessageStep, Play, Playbook, Step
 from services.notify.handlers.consent import ConsentGiven, record_consent
@@ -16,9 +17,7 @@ from services.notify.http.models import (
     PlayView,
     StepView,
 )
-from services.notify.store import deliveries
-from services.notify.store.accounts import Accounts, consents_of
-from services.notify.store.deliveries import OutreachModeRecord
+from services.notify.store import Accounts, OutreachModeRecord, consents_of
 from shared.failures import Refused
 from shared.http.auth import require_key
 from shared.keys import Key
@@ -39,7 +38,7 @@ def _mode(routes: APIRouter, context: ServiceContext) -> None:
     async def mode() -> ModeView:
         """Whether deliveries leave."""
         async with context.database.snapshot() as read:
-            return ModeView(**(await deliveries.read_mode(read, context.settings.outreach))._asdict())
+            return ModeView(**(await store.read_mode(read, context.settings.outreach))._asdict())
 
     @routes.put("/mode", tags=["mode"])
     async def set_mode(
@@ -48,7 +47,7 @@ def _mode(routes: APIRouter, context: ServiceContext) -> None:
         """Set the mode, from now on. Back to preview stops everything that has not been claimed yet."""
         record = OutreachModeRecord(wanted.mode, key.name, context.clock.now())
         async with context.database.transaction() as tx:
-            await deliveries.set_mode(tx, record)
+            await store.set_mode(tx, record)
         return ModeView(**record._asdict())
 
 
@@ -57,7 +56,7 @@ def _plays(routes: APIRouter, context: ServiceContext, book: Playbook) -> None:
     async def plays() -> list[PlayView]:
         """Every play, and how its deliveries stand."""
         async with context.database.snapshot() as read:
-            counts = await deliveries.counts(read)
+            counts = await store.counts(read)
         return [_play(play, counts.get(name, {})) for name, play in sorted(book.plays.items())]
 
 

@@ -7,12 +7,11 @@ from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query
 
+from services.notify import store
 from services.notify.core.playbook import Playbook
 from services.notify.handlers import delivery as handlers
 from services.notify.http.models import DeliveryRow, DeliveryView, Filter, PlayWanted, Released
-from services.notify.store import deliveries
-from services.notify.store.accounts import Accounts
-from services.notify.store.deliveries import DeliveryFilter
+from services.notify.store import Accounts, DeliveryFilter
 from shared.contracts.outreach import DeliveryStatus
 from shared.failures import Refused
 from shared.http.auth import require_key
@@ -88,7 +87,7 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accoun
 async def view(context: ServiceContext, delivery: str) -> DeliveryView:
     """One delivery. Raises Refused where there is none."""
     async with context.database.snapshot() as read:
-        record = await deliveries.load(read, delivery)
+        record = await store.load(read, delivery)
     if record is None:
         raise Refused("no such delivery", "no_delivery", 404)
     return DeliveryView(**asdict(record))
@@ -96,7 +95,7 @@ async def view(context: ServiceContext, delivery: str) -> DeliveryView:
 
 async def _page(context: ServiceContext, wanted: DeliveryFilter, at: str | None, limit: int) -> Page[DeliveryRow]:
     async with context.database.snapshot() as read:
-        records = await deliveries.page(read, wanted, _position(at), limit + 1)
+        records = await store.page(read, wanted, _position(at), limit + 1)
     items = [DeliveryRow(**asdict(record)) for record in records[:limit]]
     following = encode_cursor([items[-1].at.isoformat(), items[-1].id]) if len(records) > limit else None
     return Page(items=items, next=following)

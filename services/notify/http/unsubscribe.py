@@ -13,10 +13,10 @@ from fastapi import APIRouter, Form
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from services.notify import store
 from services.notify.handlers.consent import unsubscribe
-from services.notify.handlers.outbox import UNSUBSCRIBE
-from services.notify.store import deliveries
-from services.notify.store.accounts import Accounts
+from services.notify.handlers.planning import UNSUBSCRIBE
+from services.notify.store import Accounts
 from shared.contracts.evidence import Value
 from shared.links import BadLink, Links
 from shared.service.context import ServiceContext
@@ -55,7 +55,7 @@ def router(context: ServiceContext, links: Links, accounts: Accounts, company: M
     async def confirm(token: str) -> HTMLResponse:
         """Asks; changes nothing."""
         async with context.database.snapshot() as read:
-            record = await deliveries.load(read, delivery_of(token))
+            record = await store.load(read, delivery_of(token))
         return page("confirm", topic=record.topic) if record is not None and record.user else page("unknown", 404)
 
     @routes.post("/{token:id}", response_class=HTMLResponse)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from services.notify.core.delivery import close_task
 from services.notify.core.engine import next_due
 from services.notify.core.play_schema import Audience, Stop, Trigger
-from services.notify.store.accounts import LAYOUTS
+from services.notify.store import LAYOUTS
 from tests.core.notify.make import Story, at, book, play, reasons, sent, step
 
 SERIES = (step(0, template="one"), step(2, template="two"), step(9, template="three"))

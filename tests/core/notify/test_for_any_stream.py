@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from services.notify.core.playbook import Playbook
 from services.notify.core.state import apply_consent
-from services.notify.store.accounts import LAYOUTS
+from services.notify.store import LAYOUTS
 from shared.contracts.outreach import ConsentChanged
 from tests.core.notify.make import CAPS, DAY, Story, at
 from tests.core.notify.streams import LOUD, QUIET, Event, streams, tell, whole

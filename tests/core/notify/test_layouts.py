@@ -19,7 +19,7 @@ from services.notify.core.state import (
     Request,
     Run,
 )
-from services.notify.store.accounts import LAYOUTS
+from services.notify.store import LAYOUTS
 from shared.db.layouts import NewerLayout
 
 AT = datetime(2025, 3, 3, 12, tzinfo=UTC)

@@ -17,9 +17,8 @@ from services.notify.channels.table import CHANNELS
 from services.notify.definition import Definition
 from services.notify.effects import DeliverySender
 from services.notify.handlers.delivery import DeliveryHandlers
-from services.notify.handlers.outbox import MessageWriter
-from services.notify.handlers.planning import PlanningHandlers
-from services.notify.store.accounts import repository
+from services.notify.handlers.planning import MessageWriter, PlanningHandlers
+from services.notify.store import repository
 from services.notify.tables import account, delivery
 from services.notify.wiring import build, definition
 from shared.bus.outbox import decode_block

@@ -1,6 +1,7 @@
-"""Deliveries: each decision once, with its text, status and reason; and the mode that says whether they leave.
+"""Store of notify: accounts with what people consented to; deliveries, and the mode that says whether they leave.
 
-Every change of a status goes through `change`, which allows what the machine in `core/delivery.py` allows.
+Decisions read the account's state; the consent table is for lists. Each decision is one delivery, with its text, status and
+reason; every change of a status goes through `change`, which allows what the machine in `core/delivery.py` allows.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,9 +13,55 @@ from sqlalchemy import Row, Select, func, select, update
 
 from services.notify.core.channels import AttemptStage
 from services.notify.core.delivery import DELIVERY, Decision, decode_decision
-from services.notify.tables import delivery, outreach_mode
-from shared.contracts.outreach import DeliveryStatus, OutreachClass, OutreachMode
+from services.notify.core.engine import next_due
+from services.notify.core.state import EVERYTHING, LAYOUT, Account, from_layout_1
+from services.notify.tables import account, consent, delivery, outreach_mode
+from shared.contracts.outreach import ConsentChanged, DeliveryStatus, OutreachClass, OutreachMode
+from shared.db.accounts import AccountRepository, PartitionOf
+from shared.db.layouts import Layouts
 from shared.db.protocol import Read, Tx, Values
+
+LAYOUTS = Layouts(Account, LAYOUT, {1: from_layout_1})
+Accounts = AccountRepository[Account]
+_consent = consent.c
+
+
+class ConsentRecord(NamedTuple):
+    """The latest consent of a person to a topic."""
+
+    account: str
+    user: str
+    topic: str
+    granted: bool
+    source: str
+    changed_at: datetime
+
+
+def repository(partition_of: PartitionOf) -> Accounts:
+    """The accounts. `partition_of` gives the partition of `lifecycle.v1` that holds an account's messages."""
+    return AccountRepository(account, LAYOUTS, _account_columns, Account, partition_of)
+
+
+async def save_consent(tx: Tx, change: ConsentChanged, source: str) -> None:
+    """The latest consent replaces the earlier one. Coming back to everything takes back all that was declined."""
+    if change.granted and change.topic == EVERYTHING:
+        theirs = (_consent.account == change.account, _consent.user == change.user)
+        await tx.run(update(consent).where(*theirs).values(granted=True, source=source, changed_at=change.at))
+    record = ConsentRecord(change.account, change.user, change.topic, change.granted, source, change.at)
+    await tx.upsert(consent, [record._asdict()])
+
+
+async def consents_of(read: Read, user: str, account_id: str | None) -> list[ConsentRecord]:
+    """Every consent of a person, in this account or in all."""
+    found = select(*(_consent[name] for name in ConsentRecord._fields)).where(_consent.user == user)
+    if account_id is not None:
+        found = found.where(_consent.account == account_id)
+    return [ConsentRecord(*tuple(row)) for row in await read.all(found.order_by(_consent.account, _consent.topic))]
+
+
+def _account_columns(state: Account) -> Values:
+    return {"clock": state.clock, "next_due": next_due(state), "replaying": state.replaying}
+
 
 _c = delivery.c
 _MODE_ROW = "outreach"
