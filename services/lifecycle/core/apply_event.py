@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 
 from services.lifecycle.core.changes import MILESTONES, Reached, forget_user, reach_milestone
-from services.lifecycle.core.compiled_definition import CompiledDefinition
+from services.lifecycle.core.compiled_definition import CompiledDefinition, CompiledEventClass
 from services.lifecycle.core.contacts import record_departure
 from services.lifecycle.core.evaluation import Evaluation, Occurrence, note_unreadable
-from services.lifecycle.core.event_classes import CompiledEventClass
 from services.lifecycle.core.metrics.kind import TypedTrait, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
 from services.lifecycle.core.recent_events import add_recent, unpack

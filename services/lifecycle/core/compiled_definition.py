@@ -1,18 +1,30 @@
-"""Compiled definition: all that folding needs of `lifecycle.yaml`, looked up rather than worked out."""
+"""Compiled definition: all that folding needs of `lifecycle.yaml`, looked up rather than worked out.
 
+Its parts in this order: event classes (which of them an event belongs to, and the feature that it names), metrics (the
+declared ones, and the built-in ones that every account has), and the rules made of them.
+"""
+
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from fnmatch import translate
 from functools import reduce
 from operator import or_
+from typing import NamedTuple, assert_never, get_args
 
 from services.lifecycle.core.changes import FIRST_SEEN, FLAGS, HEALTH, MILESTONES, STAGE, USERS
-from services.lifecycle.core.compiled_metrics import compile_metrics
-from services.lifecycle.core.definition import Definition, Edge, EventClass, Flag, Signal
+from services.lifecycle.core.definition import Definition, Edge, EventClass, Feature, Flag, Signal
 from services.lifecycle.core.definition_checks import check
-from services.lifecycle.core.evaluation import EVERYTHING, TIME, MetricIndex
-from services.lifecycle.core.event_classes import CompiledEventClass, Router, pattern
+from services.lifecycle.core.evaluation import EVERYTHING, TIME, Evaluation, MetricIndex, ReadMetric
 from services.lifecycle.core.health import CompiledHealth, compile_health
-from services.lifecycle.core.metrics.kind import CompiledMetric, StoreWrite, TypedTrait, Writer
+from services.lifecycle.core.metrics.kind import (
+    CompiledByName,
+    CompiledMetric,
+    StoreWrite,
+    TypedTrait,
+    Writer,
+    days_between,
+)
 from services.lifecycle.core.metrics.moments import span_store, span_writer
 from services.lifecycle.core.metrics.traits import trait_setter, trait_store
 from services.lifecycle.core.rules import (
@@ -28,13 +40,202 @@ from services.lifecycle.core.rules import (
 )
 from services.lifecycle.core.schema_types import When, duration
 from services.lifecycle.core.state import Account
-from shared.contracts.lifecycle import SNAPSHOT_METRICS
+from shared.contracts.lifecycle import SNAPSHOT_METRICS, BuiltInMetric
+from shared.contracts.usage import UsageEvent
 from shared.definitions import Loaded
 from shared.expr import Expr
 
+MAX_NAMES = 10_000
+"""Names are the product's to invent: past this many, the cache starts again."""
+BUILT_IN: tuple[BuiltInMetric, ...] = get_args(BuiltInMetric)
 KNOWABLE = (1 << 62) - 1
 """The stores of which an account remembers whether they were ever written: as many as an integer in MessagePack has bits."""
 _MAX_AFFECTED = 20_000
+
+
+class CompiledEventClass(NamedTuple):
+    """One event class and all that its events do. `writers` come with the bits of the stores they write.
+
+    `typed` are the properties that become a trait which metrics read as a number or a date.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    where: Expr | None
+    feature: Feature | None
+    writers: tuple[tuple[int, Writer], ...]
+    properties: bool
+    milestones: tuple[str, ...]
+    is_fact: bool
+    removes_user: bool
+    typed: tuple[TypedTrait, ...]
+
+
+class Match(NamedTuple):
+    """A class that an event's name belongs to, and the feature it names (None: the property `feature_property` does).
+
+    It `announces` when its events say something by themselves.
+    """
+
+    event_class: CompiledEventClass
+    feature: str | None
+    feature_property: str
+    announces: bool
+
+
+class Route(NamedTuple):
+    """The classes of an event's name, and whether any of them looks into the properties."""
+
+    matches: tuple[Match, ...]
+    properties: bool
+
+
+class Router:
+    """Names to routes; each name is matched once."""
+
+    __slots__ = ("classes", "routes")
+
+    def __init__(self, classes: list[CompiledEventClass]) -> None:
+        self.classes = classes
+        self.routes: dict[str, Route] = {}
+
+    def route(self, event: UsageEvent) -> Route:
+        """The route of this event's name. Views are called `page:name` and `screen:name`."""
+        name = event.name if event.type == "track" else f"{event.type}:{event.name}"
+        return self.routes.get(name) or self._match(name, event.name)
+
+    def _match(self, name: str, bare_name: str) -> Route:
+        matches = tuple(_matched(each, bare_name) for each in self.classes if each.pattern.fullmatch(name))
+        if len(self.routes) >= MAX_NAMES:
+            self.routes.clear()
+        looks = any(match.event_class.properties or match.feature is None for match in matches)
+        route = self.routes[name] = Route(matches, looks)
+        return route
+
+
+def pattern(of: EventClass) -> re.Pattern[str]:
+    """All globs of the class in one expression."""
+    return re.compile("|".join(translate(glob) for glob in of.match))
+
+
+def _matched(each: CompiledEventClass, name: str) -> Match:
+    announces = bool(each.milestones or each.is_fact or each.removes_user)
+    return Match(each, _feature(each.feature, name), (each.feature and each.feature.property) or "", announces)
+
+
+def _feature(feature: Feature | None, name: str) -> str | None:
+    """The feature as far as the name tells; empty where the class has none."""
+    if feature is None:
+        return ""
+    _, separator, after = name.partition(feature.after) if feature.after else ("", "", "")
+    if separator and after:
+        return after
+    return None if feature.property else name
+
+
+def compile_metrics(definition: Definition) -> dict[str, CompiledMetric]:
+    """Every name a condition may use. The definition is sound: `check` has found no cycle."""
+    metrics = _of_milestones_and_flags(definition)
+
+    def compiled(name: str) -> CompiledMetric:
+        if name not in metrics:
+            metrics[name] = compile_one(name)
+        return metrics[name]
+
+    def compile_one(name: str) -> CompiledMetric:
+        for built_in in BUILT_IN:
+            if name == built_in:
+                return _built_in(built_in, definition, compiled)
+        return _with_setters(definition.metrics[name].compile(name, compiled), definition)
+
+    for name in (*BUILT_IN, *definition.metrics):
+        compiled(name)
+    return metrics
+
+
+def _built_in(  # noqa: PLR0911  one for each name
+    name: BuiltInMetric, definition: Definition, compiled: CompiledByName
+) -> CompiledMetric:
+    match name:
+        case "stage":
+            return CompiledMetric(lambda now: now.account.stage, frozenset({STAGE}), timed=False)
+        case "days_in_stage":
+            return CompiledMetric(lambda now: days_between(now, now.account.entered_at), frozenset({STAGE}))
+        case "tenure_days":
+            return CompiledMetric(lambda now: days_between(now, now.account.first_seen), frozenset({FIRST_SEEN}))
+        case "days_since_progress":
+            return CompiledMetric(
+                _days_since_progress, frozenset({MILESTONES, FIRST_SEEN}), milestone_classes(definition)
+            )
+        case "required_milestones_missing":
+            return _milestones_missing(definition, compiled)
+        case "health_score":
+            return CompiledMetric(lambda now: now.account.health.score, frozenset({HEALTH}), timed=False)
+        case "health_band":
+            return CompiledMetric(lambda now: now.account.health.band, frozenset({HEALTH}), timed=False)
+        case "health_coverage":
+            return CompiledMetric(lambda now: now.account.health.coverage, frozenset({HEALTH}), timed=False)
+        case _:
+            assert_never(name)
+
+
+def milestone_classes(definition: Definition) -> tuple[str, ...]:
+    """The event classes that reach milestones."""
+    return tuple(dict.fromkeys(milestone.of for milestone in definition.milestones.values() if milestone.of))
+
+
+def _of_milestones_and_flags(definition: Definition) -> dict[str, CompiledMetric]:
+    reached = {
+        f"{name}_reached": CompiledMetric(
+            _is_reached(name), frozenset({MILESTONES}), (milestone.of,) if milestone.of else (), timed=False
+        )
+        for name, milestone in definition.milestones.items()
+    }
+    flags = {name: CompiledMetric(_is_raised(name), frozenset({FLAGS}), timed=False) for name in definition.flags}
+    return {**reached, **flags}
+
+
+def _milestones_missing(definition: Definition, compiled: CompiledByName) -> CompiledMetric:
+    """How many required milestones are not reached; each may have the condition under which it is required."""
+    required = {
+        name: Expr(milestone.required) if isinstance(milestone.required, str) else None
+        for name, milestone in definition.milestones.items()
+        if milestone.required
+    }
+    inputs = [compiled(name) for expr in required.values() if expr is not None for name in expr.names]
+
+    def read(evaluation: Evaluation) -> float:
+        reached = evaluation.account.milestones
+        return float(sum(name not in reached and _holds(expr, evaluation) for name, expr in required.items()))
+
+    stores = frozenset({MILESTONES}).union(*(metric.stores for metric in inputs))
+    return CompiledMetric(read, stores, milestone_classes(definition), timed=any(metric.timed for metric in inputs))
+
+
+def _holds(expr: Expr | None, evaluation: Evaluation) -> bool:
+    return expr is None or expr.holds({name: evaluation[name] for name in expr.names})
+
+
+def _days_since_progress(evaluation: Evaluation) -> float:
+    """Days since the last milestone, or since the account was first seen."""
+    account = evaluation.account
+    return days_between(evaluation, max(account.milestones.values(), default=account.first_seen))
+
+
+def _is_reached(milestone: str) -> ReadMetric:
+    return lambda evaluation: milestone in evaluation.account.milestones
+
+
+def _is_raised(flag: str) -> ReadMetric:
+    return lambda evaluation: flag in evaluation.account.flags
+
+
+def _with_setters(metric: CompiledMetric, definition: Definition) -> CompiledMetric:
+    """A trait may also have been set by an event: then that event is evidence."""
+    setters = [
+        name for name, of in definition.events.items() for trait in of.sets if trait_store(trait) in metric.stores
+    ]
+    return metric._replace(classes=(*metric.classes, *setters))
 
 
 @dataclass(frozen=True, slots=True)
