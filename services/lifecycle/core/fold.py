@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from services.lifecycle.core.activity import drop_inactive
-from services.lifecycle.core.apply_event import announce, apply_occurrence, apply_traits, properties
+from services.lifecycle.core.apply_event import announce, apply_occurrence, apply_traits, identify, properties
 from services.lifecycle.core.changes import FIRST_SEEN, see_earlier, tick
 from services.lifecycle.core.compiled_definition import CompiledDefinition, CompiledEventClass
-from services.lifecycle.core.contacts import identify
 from services.lifecycle.core.evaluation import DAY, TIME, Evaluation, Occurrence, UnreadableValue, in_utc, midnight
 from services.lifecycle.core.health import evaluate_health
 from services.lifecycle.core.recent_events import pack, unpack

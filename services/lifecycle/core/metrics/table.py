@@ -10,10 +10,9 @@ from typing import get_args
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind
-from services.lifecycle.core.metrics.members import ActiveUsers, Features, UserDays
 from services.lifecycle.core.metrics.moments import DaysSince, DaysSinceMilestone, Latest, Open
 from services.lifecycle.core.metrics.traits import DaysUntil, Trait
-from services.lifecycle.core.metrics.windows import ActiveDays, Count, Sum, Trend
+from services.lifecycle.core.metrics.windows import ActiveDays, ActiveUsers, Count, Features, Sum, Trend, UserDays
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
 from shared.expr import Expr
