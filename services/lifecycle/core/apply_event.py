@@ -9,13 +9,19 @@ from typing import Any
 
 import msgspec
 
-from services.lifecycle.core.changes import MILESTONES, Reached, forget_user, reach_milestone
 from services.lifecycle.core.compiled_definition import CompiledDefinition, CompiledEventClass
-from services.lifecycle.core.evaluation import Evaluation, Occurrence, note_unreadable
+from services.lifecycle.core.evaluation import (
+    MILESTONES,
+    Evaluation,
+    Occurrence,
+    Reached,
+    forget_user,
+    note_unreadable,
+    reach_milestone,
+)
 from services.lifecycle.core.metrics.kind import TypedTrait, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
-from services.lifecycle.core.recent_events import add_recent, unpack
-from services.lifecycle.core.state import Contact, PackedEvent
+from services.lifecycle.core.state import Contact, PackedEvent, add_recent, unpack
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import ContactChanged, FactObserved, MilestoneReached
 from shared.contracts.usage import UsageEvent

@@ -12,10 +12,21 @@ from functools import reduce
 from operator import or_
 from typing import NamedTuple, assert_never, get_args
 
-from services.lifecycle.core.changes import FIRST_SEEN, FLAGS, HEALTH, MILESTONES, STAGE, USERS
 from services.lifecycle.core.definition import Definition, Edge, EventClass, Feature, Flag, Signal
 from services.lifecycle.core.definition_checks import check
-from services.lifecycle.core.evaluation import EVERYTHING, TIME, Evaluation, MetricIndex, ReadMetric
+from services.lifecycle.core.evaluation import (
+    EVERYTHING,
+    FIRST_SEEN,
+    FLAGS,
+    HEALTH,
+    MILESTONES,
+    STAGE,
+    TIME,
+    USERS,
+    Evaluation,
+    MetricIndex,
+    ReadMetric,
+)
 from services.lifecycle.core.health import CompiledHealth, compile_health
 from services.lifecycle.core.metrics.kind import (
     CompiledByName,

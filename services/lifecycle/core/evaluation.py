@@ -1,8 +1,9 @@
 """Evaluation: one account's metrics while an event or a midnight is decided, the changes made to it, and the decisions.
 
 What rules read is changed through `Evaluation.write` only: it records what moved, which is what `run_rules` asks the rules
-of, and drops the metrics that were read before. The functions that change an account (`changes.py`, the metric kinds) are
-handed to it and called by nobody else; tests/core/lifecycle/test_writing.py holds the code to that.
+of, and drops the metrics that were read before. The functions that change an account are handed to it, with the store they
+write, and called by nobody else; tests/core/lifecycle/test_writing.py holds the code to that. Those for decisions and time
+stand at the end of this file, those for events belong to the metric kinds (`metrics/`).
 """
 
 from collections.abc import Callable, Iterable
@@ -11,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from services.lifecycle.core.activity import remove
 from services.lifecycle.core.state import Account
 from shared.contracts.evidence import Clause, EventRef, Evidence, Value
-from shared.contracts.lifecycle import LifecycleMessage, Snapshot
+from shared.contracts.lifecycle import Band, LifecycleMessage, Snapshot
 from shared.ids import derived
 
 C = TypeVar("C")
@@ -26,6 +28,10 @@ EVERYTHING = -1
 """All bits: every store may have moved, or may be known."""
 TIME = "time"
 """The store that midnight moves."""
+STAGE, FLAGS, MILESTONES, HEALTH, FIRST_SEEN = "stage", "flags", "milestones", "health", "first_seen"
+"""The stores that decisions write, and the time of the account's earliest event."""
+USERS = "users:"
+"""How the names of stores of users begin; the event class follows."""
 
 
 class MetricIndex(NamedTuple):
@@ -168,3 +174,61 @@ def midnight(at: datetime) -> datetime:
 def in_utc(at: datetime) -> datetime:
     """The same moment in UTC, the only zone the core computes in."""
     return at if at.tzinfo is UTC else at.astimezone(UTC)
+
+
+class Reached(NamedTuple):
+    """A milestone and when it was reached."""
+
+    milestone: str
+    at: datetime
+
+
+def tick(account: Account, at: datetime) -> bool:
+    """The clock reaches a midnight."""
+    account.clock, account.next_due = at, at + DAY
+    return True
+
+
+def see_earlier(account: Account, at: datetime) -> bool:
+    """A late event is the account's earliest."""
+    account.first_seen = at
+    return True
+
+
+def enter_stage(account: Account, stage: str) -> bool:
+    account.stage, account.entered_at = stage, account.clock
+    return True
+
+
+def raise_flag(account: Account, flag: str) -> bool:
+    account.flags[flag] = account.clock
+    return True
+
+
+def clear_flag(account: Account, flag: str) -> bool:
+    return account.flags.pop(flag, None) is not None
+
+
+def reach_milestone(account: Account, reached: Reached) -> bool:
+    account.milestones[reached.milestone] = reached.at
+    return True
+
+
+def set_score(account: Account, scored: tuple[float | None, float]) -> bool:
+    """The health score, None where it is unknown, and its coverage, 0 to 1."""
+    health = account.health
+    before = (health.score, health.coverage)
+    health.score, health.coverage = scored
+    return before != scored
+
+
+def set_band(account: Account, band: Band) -> bool:
+    before, account.health.band = account.health.band, band
+    return before != band
+
+
+def forget_user(account: Account, user: str) -> bool:
+    """Take this person out of the state; also what erasing a person asks of the core."""
+    account.contacts.pop(user, None)
+    users = [members for store, members in account.active_members.items() if store.startswith(USERS)]
+    return sum(remove(members, user) for members in users) > 0

@@ -7,9 +7,8 @@ import msgspec
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.health import breakdown
-from services.lifecycle.core.recent_events import latest_events
 from services.lifecycle.core.rules import EdgeRule
-from services.lifecycle.core.state import Account
+from services.lifecycle.core.state import Account, latest_events
 from shared.contracts.evidence import Clause, EventRef
 from shared.contracts.lifecycle import Band, Snapshot
 

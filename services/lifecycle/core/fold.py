@@ -13,13 +13,22 @@ from datetime import UTC, datetime
 
 from services.lifecycle.core.activity import drop_inactive
 from services.lifecycle.core.apply_event import announce, apply_occurrence, apply_traits, identify, properties
-from services.lifecycle.core.changes import FIRST_SEEN, see_earlier, tick
 from services.lifecycle.core.compiled_definition import CompiledDefinition, CompiledEventClass
-from services.lifecycle.core.evaluation import DAY, TIME, Evaluation, Occurrence, UnreadableValue, in_utc, midnight
+from services.lifecycle.core.evaluation import (
+    DAY,
+    FIRST_SEEN,
+    TIME,
+    Evaluation,
+    Occurrence,
+    UnreadableValue,
+    in_utc,
+    midnight,
+    see_earlier,
+    tick,
+)
 from services.lifecycle.core.health import evaluate_health
-from services.lifecycle.core.recent_events import pack, unpack
 from services.lifecycle.core.run_rules import enter, run_rules
-from services.lifecycle.core.state import Account, PackedEvent
+from services.lifecycle.core.state import Account, PackedEvent, pack, unpack
 from shared.contracts.lifecycle import ClockAdvanced, LifecycleMessage
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 

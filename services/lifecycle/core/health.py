@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from services.lifecycle.core.changes import HEALTH, set_band, set_score
 from services.lifecycle.core.definition import Dimension, Health, Measure
-from services.lifecycle.core.evaluation import Evaluation
-from services.lifecycle.core.recent_events import latest_events
+from services.lifecycle.core.evaluation import HEALTH, Evaluation, set_band, set_score
 from services.lifecycle.core.rules import Condition, Needs, format_value
 from services.lifecycle.core.schema_types import duration
-from services.lifecycle.core.state import HealthState
+from services.lifecycle.core.state import HealthState, latest_events
 from shared.contracts.evidence import Clause
 from shared.contracts.lifecycle import Band, HealthChanged
 from shared.values import read_number

@@ -9,8 +9,8 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from services.lifecycle.core.evaluation import Evaluation
-from services.lifecycle.core.recent_events import latest_events
 from services.lifecycle.core.schema_types import AnyOf, When
+from services.lifecycle.core.state import latest_events
 from shared.contracts.evidence import Clause, Evidence, Value
 from shared.expr import Expr, compare_values
 

@@ -4,21 +4,22 @@ Within one instant a stage is entered at most once and a flag changes at most on
 other for ever.
 """
 
-from services.lifecycle.core.changes import (
+from services.lifecycle.core.compiled_definition import CompiledDefinition
+from services.lifecycle.core.evaluation import (
+    DAY,
     FLAGS,
     MILESTONES,
     STAGE,
+    Evaluation,
     Reached,
     clear_flag,
     enter_stage,
+    midnight,
     raise_flag,
     reach_milestone,
 )
-from services.lifecycle.core.compiled_definition import CompiledDefinition
-from services.lifecycle.core.evaluation import DAY, Evaluation, midnight
-from services.lifecycle.core.recent_events import latest_events
 from services.lifecycle.core.rules import EdgeRule, FlagRule, MilestoneRule, SignalRule
-from services.lifecycle.core.state import SignalState
+from services.lifecycle.core.state import SignalState, latest_events
 from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
 

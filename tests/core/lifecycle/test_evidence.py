@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from services.lifecycle.core.explain import diagram, snapshot_of, standing
-from services.lifecycle.core.recent_events import unpack
+from services.lifecycle.core.state import unpack
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
 from shared.ids import derived
 from tests.core.lifecycle.make import DECIDED, START, Scenario, default_definition

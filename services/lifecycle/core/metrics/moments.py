@@ -6,8 +6,7 @@ Each answers the same in whatever order events arrive.
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from services.lifecycle.core.changes import MILESTONES
-from services.lifecycle.core.evaluation import Evaluation, Occurrence, note_unreadable
+from services.lifecycle.core.evaluation import MILESTONES, Evaluation, Occurrence, note_unreadable
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import (
     CompiledByName,

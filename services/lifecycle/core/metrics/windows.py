@@ -14,8 +14,7 @@ from services.lifecycle.core.activity import (
     see,
     window,
 )
-from services.lifecycle.core.changes import USERS
-from services.lifecycle.core.evaluation import Evaluation, Occurrence, note_unreadable
+from services.lifecycle.core.evaluation import USERS, Evaluation, Occurrence, note_unreadable
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import (
     CompiledByName,
