@@ -41,7 +41,7 @@ _DURATION = Annotated[str, msgspec.Meta(pattern="^\\d{1,4}[mhdw]$", description=
 class DefinitionFile(NamedTuple):
     """A kind of file in `config/`: where files of it stand, what one may contain, and the page that explains it.
 
-    `choices`: keys whose values come from a table of ours (`MessageStepFile.channel`), with the names in it.
+    `choices`: keys whose values come from a table of ours (`MessageStep.channel`), with the names in it.
     """
 
     name: str
@@ -53,7 +53,7 @@ class DefinitionFile(NamedTuple):
 
 DEFINITION_FILES = (
     DefinitionFile("lifecycle", "lifecycle.yaml", Definition, "lifecycle.md"),
-    DefinitionFile("play", "plays/*.yaml", PlayFile, "plays.md", {"MessageStepFile.channel": CHANNELS}),
+    DefinitionFile("play", "plays/*.yaml", PlayFile, "plays.md", {"MessageStep.channel": CHANNELS}),
     DefinitionFile("survey", "surveys/*.yaml", Survey, "surveys.md", {"Survey.kind": SURVEY_KINDS}),
     DefinitionFile("referrals", "referrals.yaml", Referrals, "referrals.md"),
     DefinitionFile("budget", "budget.yaml", BudgetFile, "budget.md"),

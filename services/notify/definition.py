@@ -10,9 +10,10 @@ import msgspec
 from services.notify.core.budget import BudgetFile, checked_budget
 from services.notify.core.channels import Channels
 from services.notify.core.conditions import LifecycleNames
-from services.notify.core.play_check import Offered, checked_play
+from services.notify.core.play_check import checked_play
 from services.notify.core.play_schema import PlayFile
-from services.notify.core.playbook import MessageStep, Play, Playbook
+from services.notify.core.playbook import Play, Playbook
+from services.notify.core.steps.kind import Offered
 from services.notify.rendering import TemplateMistake, Templates
 from services.notify.template_check import compared_metrics, template_mistakes
 from shared.contracts.evidence import Value
@@ -113,7 +114,7 @@ def _texts(
     folder: Path, plays: Mapping[str, Play], templates: Templates, names: LifecycleNames | None
 ) -> Iterable[Mistake]:
     for play in plays.values():
-        for step in (step for step in play.steps if isinstance(step, MessageStep)):
+        for step in (step for step in play.steps if step.template):
             found = template_mistakes(templates, play, step, names)
             yield from (Mistake(str(folder / f"{step.template}{_SUFFIX}"), *mistake) for mistake in found)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from services.notify.core.conditions import TRAIT, LifecycleNames
-from services.notify.core.playbook import MessageStep, Play
+from services.notify.core.playbook import Play, Step
 from services.notify.core.state import TRANSACTIONAL
 from services.notify.rendering import FOOTER, RenderError, Templates
 from shared.contracts.evidence import Value
@@ -31,11 +31,11 @@ _PREFIXES = (TRAIT, "reached_", BEFORE, "ask_")
 
 
 def template_mistakes(
-    templates: Templates, play: Play, step: MessageStep, names: LifecycleNames | None
+    templates: Templates, play: Play, step: Step, names: LifecycleNames | None
 ) -> Iterable[tuple[int, str, str]]:
     """Line, problem and suggestion: unknown names, and a text that could not be rendered for some account."""
     yield from _unknown_names(templates.names(step.template), names)
-    footer = step.channel.needs_footer(play.class_ == TRANSACTIONAL)
+    footer = step.channel is not None and step.channel.needs_footer(play.class_ == TRANSACTIONAL)
     if problem := _render_error(templates, play, step, footer=footer):
         yield 1, f"{problem} (in play '{play.name}'): put it into {{% if ... is defined %}}", ""
     if footer and not _has_unsubscribe_link(templates):
@@ -48,14 +48,14 @@ def compared_metrics(templates: Templates, names: Iterable[str]) -> frozenset[st
     return frozenset(name.removeprefix(BEFORE) for name in read if name.startswith(BEFORE)) - {"date"}
 
 
-def _certain_values(play: Play, step: MessageStep) -> dict[str, Value]:
+def _certain_values(play: Play, step: Step) -> dict[str, Value]:
     """What is known whenever this step is sent: a `when` that holds has known what it reads."""
     conditional = {name: _SAMPLE for condition in play.when + step.when for name in condition.names}
     requested: dict[str, Value] = {} if play.on else {"link": "https://example.com/s/token"}
     return {**conditional, **requested, **ALWAYS, **COMPANY}
 
 
-def _render_error(templates: Templates, play: Play, step: MessageStep, *, footer: bool) -> str:
+def _render_error(templates: Templates, play: Play, step: Step, *, footer: bool) -> str:
     try:
         templates.render(step.template, _certain_values(play, step), subject=step.subject, footer=footer)
     except RenderError as error:

@@ -4,7 +4,7 @@ A step of a page is a sentence ending in a colon, with a code block below it:
 
 - Write `services/notify/channels/slack.py`:
 - In `shared/settings.py`, below `webhook_secret:`: (the first line that begins so; `above` and `instead of` likewise)
-- In `services/notify/core/engine.py`, in `_fire`, above `case MessageStep():`: (the first such line of that function)
+- In `services/notify/core/engine.py`, in `_fire`, above `return step.fire(`: (the first such line of that function)
 - At the end of `services/lifecycle/http/models.py`:
 - Try it: (a program that must end without an error)
 """

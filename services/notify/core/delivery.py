@@ -43,6 +43,15 @@ Reason = Literal[
 """Why a message is not sent, or not yet. Operators filter by these words: they are never renamed."""
 
 
+class Verdict(NamedTuple):
+    """`defer` is judged again at `until`; the reason is of a skip, or of a deferral that outlasts its expiry."""
+
+    action: Literal["send", "defer", "skip"]
+    reason: Reason = ""
+    detail: str = ""
+    until: datetime | None = None
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What the core decided. `id` is the idempotency key: an occurrence never names two deliveries alike.
 

@@ -5,28 +5,27 @@ is not replaying move it. Steps due before a message are fired before it is read
 A message first ends runs, then starts them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from services.notify.core.account_view import Message, condition_values, fold, template_values
-from services.notify.core.budget import still_counting
-from services.notify.core.delivery import Decision, delivery_id
-from services.notify.core.playbook import PRIORITY, MessageStep, Play, Playbook, Step, StopCondition
-from services.notify.core.policy import Case, Verdict, judge, recipients
-from services.notify.core.state import (
-    MAX_REQUEST_IDS,
-    MAX_RUNS,
-    TRANSACTIONAL,
-    Account,
-    OpenTask,
-    PendingStep,
-    Request,
-    Run,
+from services.notify.core.account_view import Message, condition_values, fold
+from services.notify.core.delivery import Decision, Verdict, delivery_id
+from services.notify.core.playbook import (
+    NO_STEP_CHANNEL,
+    PRIORITY,
+    Firing,
+    Play,
+    Playbook,
+    Result,
+    Step,
+    StopCondition,
+    decision_on,
+    ended_run,
 )
+from services.notify.core.state import MAX_REQUEST_IDS, MAX_RUNS, Account, PendingStep, Request, Run
 from shared.contracts.advocacy import OutreachRequested
-from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import (
     ClockAdvanced,
     ContactChanged,
@@ -38,13 +37,7 @@ from shared.contracts.lifecycle import (
 )
 from shared.contracts.lifecycle import Message as FromLifecycle
 
-Result = tuple[Account, list[Decision]]
 Due = tuple[Run, PendingStep]
-FiredMessage = tuple[Playbook, Play, MessageStep, datetime]
-
-_NO_STEP_CHANNEL = "email"
-"""The channel in decisions about steps that are not in the playbook: part of their derived ids, so it never changes."""
-_NO_VALUES: Mapping[str, Value] = {}
 
 
 def apply(account: Account, message: Message, book: Playbook) -> Result:
@@ -142,7 +135,7 @@ def _start(account: Account, play: Play, run: Run, book: Playbook, decisions: li
     if objection is None:
         return replace(account, runs=[*account.runs, run])
     at = account.clock or run.started_at
-    decisions.append(_decision(account, run, run.pending[0], objection, at, play, play.steps[0]))
+    decisions.append(decision_on(account, run, run.pending[0], objection, at, play, play.steps[0]))
     return account
 
 
@@ -181,8 +174,8 @@ def _stop_runs(before: Account, account: Account, message: Message, book: Playbo
         play = book.plays.get(run.play)
         stop = play and (_standing_stop(account, play, book) or _stop_in(before, account, message, play))
         if play and stop:
-            decisions += _skipped_by(account, run, play, stop)
-            account = replace(account, runs=[other for other in account.runs if not _same(other, run)])
+            account, skipped = ended_run(account, run, play, stop)
+            decisions += skipped
     return account, decisions
 
 
@@ -213,13 +206,7 @@ def _stop_in(before: Account, account: Account, message: Message, play: Play) ->
     return ""
 
 
-def _skipped_by(account: Account, run: Run, play: Play, stop: str) -> Iterable[Decision]:
-    at = account.clock or run.started_at
-    for step in run.pending:
-        yield _decision(account, run, step, Verdict("skip", "stopped", stop), at, play, play.step(step.step))
-
-
-# Firing: when a step falls due, each person it addresses is judged; every verdict is recorded or deferred.
+# Firing: when a step falls due, its kind does its work.
 
 
 def _next_step(account: Account, book: Playbook) -> Due | None:
@@ -241,69 +228,12 @@ def _fire(account: Account, run: Run, pending: PendingStep, book: Playbook) -> R
     play = book.plays.get(run.play)
     step = play.step(pending.step) if play else None
     if play is None or step is None:
-        return account, [_decision(account, run, pending, Verdict("skip", "play_changed"), at)]
-    match step:
-        case MessageStep():
-            return _fire_message(account, run, pending, (book, play, step, at))
-
-
-def _fire_message(account: Account, run: Run, pending: PendingStep, fired: FiredMessage) -> Result:
-    """Each person the message addresses is judged."""
-    _, play, step, _ = fired
-    decisions: list[Decision] = []
-    for user in _users(account, play, step, pending):
-        one = replace(pending, user=user, awaiting_contact=False)
-        account = _decide(account, run, one, fired, decisions)
-    return account, decisions
-
-
-def _users(account: Account, play: Play, step: MessageStep, pending: PendingStep) -> list[str | None]:
-    if pending.user is not None or not step.channel.reaches_customer:
-        return [pending.user]
-    return [*recipients(account, play, step)] or [None]
-
-
-def _decide(
-    account: Account, run: Run, pending: PendingStep, fired: FiredMessage, decisions: list[Decision]
-) -> Account:
-    book, play, step, at = fired
-    delivery = delivery_id(play.name, account.id, run.occurrence, step.name, pending.user, step.channel.name)
-    verdict = judge(Case(account, book, play, step, pending.user, delivery, at, pending.expires_at))
-    if verdict.action == "defer":
-        deferred = replace(pending, due=verdict.until or at, awaiting_contact=verdict.reason == "no_contact")
-        return _with_step(account, run, deferred)
-    values = template_values(account, pending.user, run.request, at) if verdict.action == "send" else {}
-    decision = _decision(account, run, pending, verdict, at, play, step, values)
-    decisions.append(decision)
-    return _remember(account, decision, step, book)
-
-
-def _remember(account: Account, decision: Decision, step: MessageStep, book: Playbook) -> Account:
-    """Its cooldown, its budget entry, its open task. A held-out account cools down as if it had been contacted."""
-    if decision.send or decision.reason == "holdout":
-        account = replace(account, last_contacted=account.last_contacted | {decision.play: decision.at})
-    if not decision.send:
-        return account
-    if step.channel.opens_task:
-        task = OpenTask(decision.id, decision.at, decision.history)
-        return replace(account, open_tasks=account.open_tasks | {decision.play: task})
-    if not step.channel.reaches_customer or decision.outreach_class == TRANSACTIONAL:
-        return account
-    entries = still_counting(account.budget_entries, decision.at, book.budget)
-    return replace(account, budget_entries=[*entries, decision.budget_entry(decision.at)])
-
-
-# Runs: adding and removing their pending steps, one value to the next.
+        return account, [decision_on(account, run, pending, Verdict("skip", "play_changed"), at)]
+    return step.fire(Firing(account, run, pending, play, step, book, at))
 
 
 def _without_step(account: Account, run: Run, done: PendingStep) -> Account:
-    """Without this step; a run with nothing left to do is over."""
-    return _with_pending(account, run, [step for step in _pending_of(account, run) if step != done])
-
-
-def _with_step(account: Account, run: Run, step: PendingStep) -> Account:
-    """With this step to come, also where the run would have been over without it."""
-    return _with_pending(account, run, [*_pending_of(account, run), step])
+    return account.with_pending(run, [step for step in account.pending_of(run) if step != done])
 
 
 def _wake_awaiting(account: Account) -> Account:
@@ -318,65 +248,16 @@ def _woken(account: Account, step: PendingStep) -> PendingStep:
     return replace(step, due=account.clock or step.due, awaiting_contact=False) if awaited else step
 
 
-def _pending_of(account: Account, run: Run) -> list[PendingStep]:
-    return next((other.pending for other in account.runs if _same(other, run)), [])
-
-
-def _with_pending(account: Account, run: Run, pending: list[PendingStep]) -> Account:
-    others = [other for other in account.runs if not _same(other, run)]
-    return replace(account, runs=[*others, replace(run, pending=pending)] if pending else others)
-
-
-def _same(run: Run, other: Run) -> bool:
-    return (run.play, run.occurrence) == (other.play, other.occurrence)
-
-
-def _decision(
-    account: Account,
-    run: Run,
-    pending: PendingStep,
-    verdict: Verdict,
-    at: datetime,
-    play: Play | None = None,
-    step: Step | None = None,
-    values: Mapping[str, Value] = _NO_VALUES,
-) -> Decision:
-    """The decision on one step of a run. Without play and step: they are not in the playbook any more."""
-    message = step if isinstance(step, MessageStep) else None
-    channel = message.channel.name if message else _NO_STEP_CHANNEL
-    return Decision(
-        id=delivery_id(run.play, account.id, run.occurrence, pending.step, pending.user, channel),
-        account=account.id,
-        play=run.play,
-        version=play.version if play else "",
-        occurrence=run.occurrence,
-        step=pending.step,
-        channel=channel,
-        outreach_class=play.class_ if play else "transactional",
-        topic=play.topic if play else "",
-        template=message.template if message else "",
-        subject=message.subject if message else "",
-        user=pending.user,
-        at=at,
-        expires_at=pending.expires_at,
-        send=verdict.action == "send",
-        reason=verdict.reason,
-        detail=verdict.detail,
-        history=account.replaying or (run.request is not None and run.request.history),
-        values=dict(values),
-    )
-
-
 def _unknown_play(account: Account, request: OutreachRequested, at: datetime) -> Decision:
     """A request for a play that is not in the playbook, or has a trigger of its own."""
     return Decision(
-        id=delivery_id(request.play, account.id, request.id, "", request.user, _NO_STEP_CHANNEL),
+        id=delivery_id(request.play, account.id, request.id, "", request.user, NO_STEP_CHANNEL),
         account=account.id,
         play=request.play,
         version="",
         occurrence=request.id,
         step="",
-        channel=_NO_STEP_CHANNEL,
+        channel=NO_STEP_CHANNEL,
         outreach_class=request.outreach_class,
         topic="",
         template="",

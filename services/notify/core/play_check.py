@@ -1,14 +1,13 @@
 """Play check: every mistake of a play's file with its line, and the compiled play where there is none."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import NamedTuple
 
-from services.notify.core.channels import CAUTIOUS, Channels, ChannelTraits, anybody
 from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions
-from services.notify.core.play_schema import NEVER, REQUEST, Delay, MessageStepFile, PlayFile, StepFile, Stop, Trigger
-from services.notify.core.playbook import FOREVER, MessageStep, Play, Step, StopCondition
+from services.notify.core.play_schema import NEVER, REQUEST, PlayFile
+from services.notify.core.playbook import FOREVER, Play, Step, Stop, StopCondition, Trigger
+from services.notify.core.steps.kind import Delay, Offered
 from shared.definitions import At, Loaded, Mistake, nearest
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
@@ -23,14 +22,6 @@ _KINDS = {
 }
 
 
-class Offered(NamedTuple):
-    """What a play may name: templates, channels, and the lifecycle definition's names where there is one."""
-
-    templates: Collection[str]
-    channels: Channels
-    names: LifecycleNames | None
-
-
 def checked_play(loaded: Loaded[PlayFile], offered: Offered) -> tuple[Play | None, list[Mistake]]:
     """The play, or the mistakes in its file."""
     mistakes: list[Mistake] = []
@@ -39,7 +30,7 @@ def checked_play(loaded: Loaded[PlayFile], offered: Offered) -> tuple[Play | Non
         mistakes.append(loaded.mistake(at, problem, meant))
 
     play = _play(loaded, report, offered)
-    _check_names(loaded.value, report, offered)
+    _check_names(loaded.value, play.steps, report, offered)
     _check_numbers(loaded.value, report)
     return (None if mistakes else play), mistakes
 
@@ -52,7 +43,7 @@ def _play(loaded: Loaded[PlayFile], report: ReportMistake, offered: Offered) -> 
         class_=file.class_,
         topic=file.topic or file.class_,
         on=file.on if isinstance(file.on, Trigger) else None,
-        steps=tuple(_step(step, ("steps", index), report, offered) for index, step in enumerate(file.steps)),
+        steps=tuple(step.check(("steps", index), report, offered) for index, step in enumerate(file.steps)),
         stages=frozenset(file.stages),
         when=conditions(file.when, ("when",), report, names),
         unless=conditions(file.unless, ("unless",), report, names),
@@ -61,38 +52,6 @@ def _play(loaded: Loaded[PlayFile], report: ReportMistake, offered: Offered) -> 
         audience=file.audience,
         holdout=file.holdout,
         description=file.description,
-    )
-
-
-def _step(step: StepFile, at: At, report: ReportMistake, offered: Offered) -> Step:
-    match step:
-        case MessageStepFile():
-            return _message_step(step, at, report, offered)
-
-
-def _message_step(step: MessageStepFile, at: At, report: ReportMistake, offered: Offered) -> MessageStep:
-    if not step.expires:
-        report((*at, "expires"), "a step that expires at once is never sent")
-    if step.template not in offered.templates:
-        report((*at, "template"), f"no template '{step.template}'", nearest(step.template, offered.templates))
-    channel = _channel(step.channel, (*at, "channel"), report, offered.channels)
-    when = conditions(step.when, (*at, "when"), report, offered.names)
-    unless = conditions(step.unless, (*at, "unless"), report, offered.names)
-    return MessageStep(step.step_name, step.after, channel, step.template, step.subject, step.expires, when, unless)
-
-
-def _channel(name: str, at: At, report: ReportMistake, channels: Channels) -> ChannelTraits:
-    if name in channels:
-        return channels[name]
-    report(at, f"Invalid enum value '{name}'; the channels are {', '.join(channels)}", nearest(name, channels))
-    return ChannelTraits(
-        name=name,
-        reaches_customer=True,
-        opens_task=False,
-        quiet_hours=False,
-        unsubscribe_footer=False,
-        address_rule=anybody,
-        crash_outcomes=CAUTIOUS,
     )
 
 
@@ -133,13 +92,13 @@ def _check_numbers(play: PlayFile, report: ReportMistake) -> None:
         report(("steps",), "a play without steps does nothing")
 
 
-def _check_names(play: PlayFile, report: ReportMistake, offered: Offered) -> None:
+def _check_names(play: PlayFile, steps: tuple[Step, ...], report: ReportMistake, offered: Offered) -> None:
     if not _NAME.fullmatch(play.name):
         report(("name",), f"'{play.name}' is not readable: small letters, digits and _, 2 to 41 of them")
-    steps = [step.step_name for step in play.steps]
-    for index, step in enumerate(play.steps):
-        if step.step_name in steps[:index]:
-            report(("steps", index), f"two steps are called '{step.step_name}': give one a name of its own")
+    names_of_steps = [step.name for step in steps]
+    for index, name in enumerate(names_of_steps):
+        if name in names_of_steps[:index]:
+            report(("steps", index), f"two steps are called '{name}': give one a name of its own")
     for at, kind, word in _mentioned(play, report):
         names: frozenset[str] = getattr(offered.names, kind, frozenset())
         if names and word not in names:

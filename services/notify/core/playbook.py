@@ -1,14 +1,23 @@
-"""Playbook: plays and budget after checking. Durations are durations, conditions compiled, channels their traits."""
+"""Playbook: plays and budget after checking, and the firing of a step. Conditions are compiled, channels their traits."""
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
+
+import msgspec
 
 from services.notify.core.budget import Budget
 from services.notify.core.channels import Channels, ChannelTraits
-from services.notify.core.play_schema import Audience, Stop, Trigger
+from services.notify.core.delivery import Decision, Verdict, delivery_id
+from services.notify.core.state import Account, PendingStep, Run
+from shared.contracts.evidence import Value
 from shared.contracts.outreach import OutreachClass
 from shared.expr import Expr
+
+Result = tuple[Account, list[Decision]]
+"""The account after something happened, and what was decided."""
+Fire: TypeAlias = "Callable[[Firing], Result]"
+"""What a step does when it is due."""
 
 PRIORITY: tuple[OutreachClass, ...] = (
     "transactional",
@@ -23,28 +32,74 @@ PRIORITY: tuple[OutreachClass, ...] = (
 """Which class goes first when two are due at once."""
 
 FOREVER = timedelta.max
+NO_STEP_CHANNEL = "email"
+"""The channel in decisions about steps that have none: part of their derived ids, so it never changes."""
+_NO_VALUES: Mapping[str, Value] = {}
 
 
-class MessageStep(NamedTuple):
-    """A step that sends a message or opens a task, checked."""
+class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The message that starts a play. Exactly one of stage (entered), flag (raised), signal, milestone."""
+
+    stage: str | None = None
+    """The account enters this stage."""
+    from_: str | None = msgspec.field(name="from", default=None)
+    """With `stage`: only when it comes from this one."""
+    flag: str | None = None
+    """The flag is raised."""
+    signal: str | None = None
+    """The signal is raised."""
+    milestone: str | None = None
+    """The milestone is reached."""
+
+
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ends a play early. Exactly one; `when` is CEL, `fact` a usage event that lifecycle forwards."""
+
+    stage: Literal["left"] | None = None
+    """`left`: the account is in none of the `stages` of the play any more."""
+    milestone: str | None = None
+    """The milestone is reached."""
+    flag_cleared: str | None = None
+    """The flag is cleared."""
+    signal: str | None = None
+    """The signal is raised."""
+    fact: str | None = None
+    """The usage event arrives; lifecycle.yaml lists it under `facts`."""
+    when: str | None = None
+    """The condition holds."""
+
+
+class Audience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom a play addresses: the first role on the list that somebody has; `any` is everybody."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"most": "max_recipients"}
+
+    roles: list[str] = msgspec.field(default_factory=lambda: ["any"])
+    """Roles in the order of preference; `any` is everybody."""
+    max_recipients: int = 1
+    """At most so many people of that role."""
+
+
+class Step(NamedTuple):
+    """A step of any kind, checked: due `after` the run began, done by `fire`.
+
+    A step that sends has a channel and a template; `when` and `unless` are its own conditions.
+    """
 
     name: str
     after: timedelta
-    channel: ChannelTraits
-    template: str
-    subject: str
     expires: timedelta
+    fire: Fire
+    channel: ChannelTraits | None = None
+    template: str = ""
+    subject: str = ""
     when: tuple[Expr, ...] = ()
     unless: tuple[Expr, ...] = ()
 
     @property
     def addresses_customer(self) -> bool:
         """Whether the person of a request is its recipient."""
-        return self.channel.reaches_customer
-
-
-Step: TypeAlias = MessageStep
-"""A step of any kind. Every kind has a name, is due some time `after` the run began, expires, and addresses a customer or not."""
+        return self.channel is not None and self.channel.reaches_customer
 
 
 class StopCondition(NamedTuple):
@@ -95,3 +150,72 @@ class Playbook(NamedTuple):
     def triggered_by(self, kind: str, name: str) -> Iterable[Play]:
         """The plays this starts, in the order of their names."""
         return (play for play in self.plays.values() if play.on and getattr(play.on, kind) == name)
+
+
+class Firing(NamedTuple):
+    """A step that is due. `account` is without it already; `at` is when, on the account's clock."""
+
+    account: Account
+    run: Run
+    pending: PendingStep
+    play: Play
+    step: Step
+    book: Playbook
+    at: datetime
+
+    def ended_run(self, reason: str) -> Result:
+        """The account without the run, whose remaining steps are skipped for this reason."""
+        return ended_run(self.account, self.run, self.play, reason)
+
+    def put_off(self, pending: PendingStep) -> Account:
+        """The account with the step to come again, also where the run would have been over without it."""
+        return self.account.with_pending(self.run, [*self.account.pending_of(self.run), pending])
+
+    def decision(self, pending: PendingStep, verdict: Verdict, values: Mapping[str, Value] = _NO_VALUES) -> Decision:
+        """The decision on the step, for the user of `pending`."""
+        return decision_on(self.account, self.run, pending, verdict, self.at, self.play, self.step, values)
+
+
+def ended_run(account: Account, run: Run, play: Play, reason: str) -> Result:
+    """The account without the run; its remaining steps are recorded as skipped because the run was stopped."""
+    at, verdict = account.clock or run.started_at, Verdict("skip", "stopped", reason)
+    skipped = (
+        decision_on(account, run, pending, verdict, at, play, play.step(pending.step))
+        for pending in account.pending_of(run)
+    )
+    return account.with_pending(run, []), [*skipped]
+
+
+def decision_on(
+    account: Account,
+    run: Run,
+    pending: PendingStep,
+    verdict: Verdict,
+    at: datetime,
+    play: Play | None = None,
+    step: Step | None = None,
+    values: Mapping[str, Value] = _NO_VALUES,
+) -> Decision:
+    """The decision on one step of a run. Without play and step: they are not in the playbook any more."""
+    channel = step.channel.name if step and step.channel else NO_STEP_CHANNEL
+    return Decision(
+        id=delivery_id(run.play, account.id, run.occurrence, pending.step, pending.user, channel),
+        account=account.id,
+        play=run.play,
+        version=play.version if play else "",
+        occurrence=run.occurrence,
+        step=pending.step,
+        channel=channel,
+        outreach_class=play.class_ if play else "transactional",
+        topic=play.topic if play else "",
+        template=step.template if step else "",
+        subject=step.subject if step else "",
+        user=pending.user,
+        at=at,
+        expires_at=pending.expires_at,
+        send=verdict.action == "send",
+        reason=verdict.reason,
+        detail=verdict.detail,
+        history=account.replaying or (run.request is not None and run.request.history),
+        values=dict(values),
+    )

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from services.notify.core.account_view import condition_values
 from services.notify.core.budget import allowed_from, exceeded_cap
-from services.notify.core.delivery import Decision, Reason
-from services.notify.core.playbook import MessageStep, Play, Playbook
+from services.notify.core.channels import ChannelTraits
+from services.notify.core.delivery import Decision, Verdict
+from services.notify.core.playbook import Play, Playbook, Step
 from services.notify.core.state import TRANSACTIONAL, Account, BudgetEntry, Contact, has_declined
 from shared.contracts.evidence import Value
 from shared.expr import Expr
@@ -24,7 +25,8 @@ class Case(NamedTuple):
     account: Account
     book: Playbook
     play: Play
-    step: MessageStep
+    step: Step
+    channel: ChannelTraits
     user: str | None
     delivery: str
     at: datetime
@@ -34,15 +36,6 @@ class Case(NamedTuple):
     def budget_entry(self) -> BudgetEntry:
         """The contact, as the budget would count it."""
         return BudgetEntry(self.delivery, self.user or "", self.play.class_, self.play.topic, self.at)
-
-
-class Verdict(NamedTuple):
-    """`defer` is judged again at `until`; the reason is of a skip, or of a deferral that outlasts its expiry."""
-
-    action: Literal["send", "defer", "skip"]
-    reason: Reason = ""
-    detail: str = ""
-    until: datetime | None = None
 
 
 SEND = Verdict("send")
@@ -64,19 +57,19 @@ def recheck(
     """Whether an earlier decision to send still stands, just before sending."""
     play = book.plays.get(decision.play)
     step = play.step(decision.step) if play else None
-    if decision.history or play is None or not isinstance(step, MessageStep):
+    if decision.history or play is None or step is None or step.channel is None:
         return Verdict("skip", "history" if decision.history else "play_changed")
-    step = step._replace(channel=book.channels.get(decision.channel, step.channel))  # the play may have changed since
-    case = Case(account, book, play, step, decision.user, decision.id, now, decision.expires_at)
+    channel = book.channels.get(decision.channel, step.channel)  # the play may have changed since
+    case = Case(account, book, play, step, channel, decision.user, decision.id, now, decision.expires_at)
     return judge(case, checks or RECHECKS)
 
 
-def recipients(account: Account, play: Play, step: MessageStep) -> list[str]:
-    """Users the step addresses: those of the first role of the play that somebody reachable has.
+def recipients(account: Account, play: Play, channel: ChannelTraits) -> list[str]:
+    """Users the play addresses on the channel: those of the first role of the play that somebody reachable has.
 
     Those who declined come last: with nobody else, the refusal is what is recorded.
     """
-    people = ((user, contact) for user, contact in account.contacts.items() if _reachable(contact, step))
+    people = ((user, contact) for user, contact in account.contacts.items() if _reachable(contact, channel))
     ranked = sorted((rank, user) for user, contact in people if (rank := _rank(contact, play)) is not None)
     willing = [(rank, user) for rank, user in ranked if not has_declined(account, user, play.class_, play.topic)]
     chosen = willing or ranked
@@ -95,14 +88,14 @@ def held_out(salt: str, account: str, share: float) -> bool:
 
 def check_consent(case: Case) -> Verdict | None:
     """Nobody is written to who is unknown, gone, without an address, or has declined."""
-    if not case.step.channel.reaches_customer:
+    if not case.channel.reaches_customer:
         return None
     contact = case.account.contacts.get(case.user or "")
     if contact is None:
         return Verdict("skip" if case.at >= case.expires_at else "defer", "no_contact", until=case.expires_at)
     if contact.gone:
         return Verdict("skip", "gone")
-    if not case.step.channel.address_rule(contact):
+    if not case.channel.address_rule(contact):
         return Verdict("skip", "no_address")
     declined = has_declined(case.account, case.user or "", case.play.class_, case.play.topic)
     return Verdict("skip", "unsubscribed") if declined else None
@@ -128,11 +121,11 @@ def check_conditions(case: Case) -> Verdict | None:
 
 def check_budget(case: Case) -> Verdict | None:
     """A person has room for one more; a play has no task open that nobody has closed."""
-    if case.step.channel.opens_task:
+    if case.channel.opens_task:
         task = case.account.open_tasks.get(case.play.name)
         still_open = task and task.delivery != case.delivery and task.at > case.at - case.book.budget.open_task
         return Verdict("skip", "open_task") if still_open else None
-    if not case.step.channel.reaches_customer:
+    if not case.channel.reaches_customer:
         return None
     exceeded = exceeded_cap(case.account.budget_entries, case.budget_entry, case.book.budget)
     return Verdict("defer", "budget", exceeded.cap, exceeded.until) if exceeded else None
@@ -153,7 +146,7 @@ def check_expiry(case: Case) -> Verdict | None:
 def check_quiet_hours(case: Case) -> Verdict | None:
     """Mail waits for the person's morning, unless it is about their money."""
     budget = case.book.budget
-    if budget.quiet is None or not case.step.channel.quiet_hours or case.play.class_ == TRANSACTIONAL:
+    if budget.quiet is None or not case.channel.quiet_hours or case.play.class_ == TRANSACTIONAL:
         return None
     contact = case.account.contacts.get(case.user or "")
     opens = allowed_from(case.at, contact.timezone if contact else None, budget.quiet, budget.timezone)
@@ -175,8 +168,8 @@ CONFIRM_CHECKS: tuple[Check, ...] = (check_consent,)
 """Made in the middle of the conversation: only a refusal of the person counts that late."""
 
 
-def _reachable(contact: Contact, step: MessageStep) -> bool:
-    return not contact.gone and step.channel.address_rule(contact)
+def _reachable(contact: Contact, channel: ChannelTraits) -> bool:
+    return not contact.gone and channel.address_rule(contact)
 
 
 def _rank(contact: Contact, play: Play) -> int | None:

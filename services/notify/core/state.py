@@ -79,6 +79,10 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     pending: list[PendingStep]
     request: Request | None = None
 
+    def same_as(self, other: "Run") -> bool:
+        """Whether it is the same run, whatever is pending."""
+        return (self.play, self.occurrence) == (other.play, other.occurrence)
+
 
 class BudgetEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A contact that counts against the contact budget.
@@ -121,6 +125,15 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """Play -> its open task."""
     request_ids: list[str] = []
     """Ids of the latest requests, oldest first: a relay may repeat itself."""
+
+    def pending_of(self, run: Run) -> list[PendingStep]:
+        """The steps of the run that are still to come, as the account has them now."""
+        return next((other.pending for other in self.runs if other.same_as(run)), [])
+
+    def with_pending(self, run: Run, pending: list[PendingStep]) -> "Account":
+        """With these steps of the run to come; a run with nothing left to do is over."""
+        others = [other for other in self.runs if not other.same_as(run)]
+        return replace(self, runs=[*others, replace(run, pending=pending)] if pending else others)
 
 
 LAYOUT = 2

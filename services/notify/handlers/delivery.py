@@ -12,6 +12,7 @@ from services.notify import store
 from services.notify.core.channels import AttemptOutcome
 from services.notify.core.delivery import (
     Decision,
+    Verdict,
     close_task,
     crash_outcome,
     forget_contact,
@@ -19,7 +20,7 @@ from services.notify.core.delivery import (
     settlement,
 )
 from services.notify.core.playbook import Playbook
-from services.notify.core.policy import CONFIRM_CHECKS, Verdict, recheck
+from services.notify.core.policy import CONFIRM_CHECKS, recheck
 from services.notify.core.state import Account
 from services.notify.handlers.planning import outreach_recorded
 from services.notify.store import Accounts, DeliveryRecord, DeliverySummary

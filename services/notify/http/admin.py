@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 
 from services.notify import store
 from services.notify.core.play_schema import REQUEST
-from services.notify.core.playbook import MessageStep, Play, Playbook, Step
+from services.notify.core.playbook import Play, Playbook, Step
 from services.notify.handlers.consent import ConsentGiven, record_consent
 from services.notify.http.models import (
     ConsentView,
@@ -100,15 +100,13 @@ def _play(play: Play, counts: dict[str, int]) -> PlayView:
 
 
 def _step(step: Step) -> StepView:
-    match step:
-        case MessageStep():
-            return StepView(
-                name=step.name,
-                channel=step.channel.name,
-                template=step.template,
-                after=step.after.total_seconds(),
-                expires=step.expires.total_seconds(),
-            )
+    return StepView(
+        name=step.name,
+        channel=step.channel.name if step.channel else "",
+        template=step.template,
+        after=step.after.total_seconds(),
+        expires=step.expires.total_seconds(),
+    )
 
 
 def _trigger(play: Play) -> str:

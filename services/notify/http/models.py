@@ -75,7 +75,7 @@ class Released(BaseModel):
 
 
 class StepView(BaseModel):
-    """One step of a play; `after` and `expires` in seconds."""
+    """One step of a play; `after` and `expires` in seconds. Channel and template are empty where it sends nothing."""
 
     name: str
     channel: str

@@ -100,6 +100,11 @@ PLANTS = [
     ),
     *_each("Inside notify's core", "services.notify.core.state", "from services.notify.core import engine"),
     *_each("Inside notify's core", "services.notify.core.budget", "import services.notify.core.channels"),
+    *_each("Inside notify's core", "services.notify.core.engine", "from services.notify.core.steps import message"),
+    *_each("Inside notify's core", "services.notify.core.policy", "from services.notify.core.steps import kind"),
+    *_each(
+        "Inside notify's core", "services.notify.core.steps.message", "from services.notify.core import play_schema"
+    ),
     *_each("Inside notify's core", "services.notify.core.utils", ""),
     *_each(INSIDE["advocacy"], "services.advocacy.core.planted", "import services.advocacy.loading"),
     *_each(ADVOCACY_CORE, "services.advocacy.core.referral", "import services.advocacy.core.account"),

@@ -9,9 +9,9 @@ from services.notify.core.account_view import Message
 from services.notify.core.budget import Budget, Cap, QuietHours
 from services.notify.core.delivery import Decision
 from services.notify.core.engine import advance, apply
-from services.notify.core.play_schema import Audience, Stop, Trigger
-from services.notify.core.playbook import MessageStep, Play, Playbook, Step, StopCondition
+from services.notify.core.playbook import Audience, Play, Playbook, Step, Stop, StopCondition, Trigger
 from services.notify.core.state import Account
+from services.notify.core.steps.message import message_step
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.lifecycle import Snapshot
 from shared.expr import Expr
@@ -44,7 +44,7 @@ def budget(caps: Iterable[Cap] = CAPS, quiet: QuietHours | None = None) -> Budge
 
 def step(after: float = 0, channel: Any = "email", template: str = "hello", expires: float = 7, **more: Any) -> Step:
     when = tuple(map(Expr, more.pop("when", ())))
-    return MessageStep(
+    return message_step(
         more.pop("name", template), after * DAY, CHANNELS.traits[channel], template, "", expires * DAY, when
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from services.notify.core.play_schema import Audience, Stop, Trigger
+from services.notify.core.playbook import Audience, Stop, Trigger
 from tests.core.notify.make import NIGHT, Story, book, budget, play, step
 
 PLAYS = (

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from services.notify.core.delivery import close_task
 from services.notify.core.engine import next_due
-from services.notify.core.play_schema import Audience, Stop, Trigger
+from services.notify.core.playbook import Audience, Stop, Trigger
 from services.notify.store import LAYOUTS
 from tests.core.notify.make import Story, at, book, play, reasons, sent, step
 

@@ -1,7 +1,7 @@
 """Replayed history: decisions show what would have gone out, and none of it can be sent."""
 
 from services.notify.core.engine import next_due
-from services.notify.core.play_schema import Trigger
+from services.notify.core.playbook import Trigger
 from tests.core.notify.make import Story, at, book, play, sent, step
 
 SERIES = play("welcome", Trigger(stage="onboarding"), [step(0, template="one"), step(2, template="two")])

@@ -1,7 +1,7 @@
 """Policy: everything that is not sent is recorded with its reason."""
 
 from services.notify.core.delivery import forget_contact, record_contact
-from services.notify.core.play_schema import Trigger
+from services.notify.core.playbook import Trigger
 from services.notify.core.policy import held_out, recheck
 from services.notify.core.state import apply_consent
 from shared.contracts.outreach import ConsentChanged
