@@ -63,9 +63,10 @@ def read(page: Path) -> HowTo:
 
 
 def copied(folder: Path) -> Path:
-    """A copy of our packages and of the shipped definitions."""
+    """A copy of our packages, of the shipped definitions and of the settings of our tools."""
     for package in (*PACKAGES, "config"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 
 
@@ -97,6 +98,24 @@ def _find(beginning: str, lines: list[str], file: str) -> int:
     if number is None:
         raise ValueError(f"no line of {file} begins with '{beginning}'")
     return number
+
+
+def linted(howto: HowTo, folder: Path, cache: Path) -> tuple[int, str]:
+    """The exit code of ruff and mypy on the files that the page touches, and what they wrote. The order of imports, which
+    a page cannot know, is left to `ruff check --fix`.
+    """
+    files = sorted({step.file for step in howto.steps if step.file.endswith(".py")})
+    if not files:
+        return 0, ""
+    tools = Path(sys.executable).parent
+    for command in (
+        ["ruff", "check", "--no-cache", "--ignore", "I001"],
+        ["mypy", "--cache-dir", str(cache)],
+    ):
+        code, said = run([str(tools / command[0]), *command[1:], *files], cwd=folder)
+        if code != 0:
+            return code, said
+    return 0, ""
 
 
 def tried(check: str, folder: Path) -> tuple[int, str]:

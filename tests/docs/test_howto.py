@@ -1,18 +1,24 @@
-"""Each how-to is followed on a copy of the code: its steps work, and none of them is needless."""
+"""Each how-to is followed on a copy of the code: its steps work, ruff and mypy accept them, and none is needless."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.contract.house.files import ROOT
-from tests.docs.following import HowTo, Step, copied, follow, read, tried
+from tests.docs.following import HowTo, Step, copied, follow, linted, read, tried
 
 FOLDER = ROOT / "docs" / "howto"
 PAGES = sorted(page for page in FOLDER.glob("*.md") if page.name != "README.md")
 
 
+@pytest.fixture(scope="module")
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared by the copies: each page costs only the modules that it touches."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_how_to_works(page: Path, tmp_path: Path) -> None:
+def test_a_how_to_works(page: Path, tmp_path: Path, mypy_cache: Path) -> None:
     howto, folder = read(page), copied(tmp_path)
     for step in howto.steps:
         follow(step, folder)
@@ -20,6 +26,7 @@ def test_a_how_to_works(page: Path, tmp_path: Path) -> None:
     code, said = tried(howto.check, folder)
 
     assert code == 0, said
+    assert linted(howto, folder, mypy_cache) == (0, "")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

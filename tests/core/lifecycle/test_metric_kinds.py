@@ -9,6 +9,7 @@ from services.lifecycle.core.metrics.kind import MetricKind
 from services.lifecycle.core.metrics.table import KINDS, demand_lines
 from shared.contracts.lifecycle import SNAPSHOT_METRICS, BuiltInMetric
 from tests.core.lifecycle.make import Scenario, default_definition, definition_from
+from tests.docs.following import copied, tried
 
 BARE = """
 events: {use: {match: [used]}}
@@ -17,12 +18,28 @@ milestones: {}
 stages: {start: {}}
 edges: []
 """
+FORGOTTEN = """
+from services.lifecycle.core.metrics.kind import MetricKind
+
+class Largest(MetricKind, frozen=True, tag="largest"):
+    of: str
+"""
 
 
 @pytest.mark.parametrize("forgotten", KINDS, ids=lambda kind: kind.__name__)
 def test_a_kind_without_its_line_in_the_table_is_refused_at_import(forgotten: type[MetricKind]) -> None:
     with pytest.raises(TypeError, match=forgotten.__name__):
         demand_lines(tuple(kind for kind in KINDS if kind is not forgotten))
+
+
+def test_a_kind_whose_file_nothing_imports_is_refused_at_import_of_the_table(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    (folder / "services/lifecycle/core/metrics/extremes.py").write_text(FORGOTTEN, "utf8")
+
+    code, said = tried("import services.lifecycle.core.metrics.table", folder)
+
+    assert code != 0
+    assert "metric kinds without a line in Metric: Largest" in said
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -1,12 +1,15 @@
 """Table of metric kinds: formula, and the union of all kinds that a definition may use.
 
 A new kind is a class with `check` and `compile` and its line in `Metric`: mypy asks for the methods of every member, and a
-class without its line is refused when this module is imported.
+class without its line is refused when this module is imported, also one whose file nothing else imports.
 """
 
 from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import get_args
 
+from services.lifecycle.core import metrics
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric, MetricKind
@@ -67,4 +70,6 @@ def demand_lines(kinds: tuple[type[MetricKind], ...]) -> None:
         raise TypeError(f"metric kinds without a line in Metric: {', '.join(sorted(missing))}")
 
 
+for module in iter_modules(metrics.__path__, f"{metrics.__name__}."):
+    import_module(module.name)
 demand_lines(KINDS)
