@@ -33,8 +33,8 @@ async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
             sys.stderr.write(
                 f"waymark: definitions are those that come with Waymark, {BUNDLED_CONFIG}: copy and change them\n"
             )
-        sys.stderr.write(f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n")
-        await until_stopped(server)
+        ready = f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n"
+        await until_stopped(server, ready)
     _exit_past_abandoned_tasks()
 
 
@@ -52,8 +52,11 @@ def _tune_garbage_collector() -> None:
     gc.set_threshold(_BATCH_OF_OBJECTS, 20, 20)
 
 
-async def until_stopped(server: asyncio.Task[None]) -> None:
-    """Until somebody presses Ctrl-C, or the server ends by itself. From then on a second signal ends the process at once."""
+async def until_stopped(server: asyncio.Task[None], ready: str = "") -> None:
+    """Until somebody presses Ctrl-C, or the server ends by itself. From then on a second signal ends the process at once.
+
+    `ready` is written to standard error when a signal is listened to: who reads it may stop the process in order.
+    """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def asked() -> None:
@@ -64,6 +67,7 @@ async def until_stopped(server: asyncio.Task[None]) -> None:
 
     for name in _SIGNALS:
         loop.add_signal_handler(name, asked)
+    sys.stderr.write(ready)
     stopped = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({stopped, server}, return_when=asyncio.FIRST_COMPLETED)

@@ -182,8 +182,8 @@ def _skipping(self: Any, kind: Any, **fields: Any) -> None:
 _fold = lifecycle.fold
 
 
-def _by_the_wall(account: Any, event: Any, plan: Any, now: Any) -> Any:
-    return [*advance(account, now, plan, now), *_fold(account, event, plan, now)]
+def _by_the_wall(account: Any, event: Any, compiled: Any, now: Any, *unreadable: Any) -> Any:
+    return [*advance(account, now, compiled, now), *_fold(account, event, compiled, now, *unreadable)]
 
 
 _fold_all = lifecycle.Handlers._fold  # noqa: SLF001
@@ -224,7 +224,7 @@ MUTANTS: dict[str, Mutant] = {
         _put(Evaluation, "record_decision", _skipping),
         ("I4",),
     ),
-    "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold", _by_the_wall), ("I10", HALTED)),
+    "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold", _by_the_wall), ("I10",)),
     "decided_by_batch": Mutant("a batch decides nothing", _put(lifecycle.Handlers, "_fold", _by_batch), ("I10",)),
     "message_taken_twice": Mutant(
         "notify takes no message twice", _put(engine, "_repeated", lambda *_given: False), ("I10",)

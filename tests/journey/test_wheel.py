@@ -97,10 +97,7 @@ def test_it_serves_every_service_with_the_definitions_that_come_with_it(installe
     assert "definitions are those that come with Waymark" in said[0], said
     assert str(installed.environment) in said[0]
     assert f"ingest, lifecycle, notify, advocacy, console on http://127.0.0.1:{port}" in said[1], said
-    assert serving.returncode in {
-        0,
-        -15,
-    }  # the signal may come before its handler is set: stopping has tests of its own
+    assert serving.returncode == 0
 
 
 def test_scaled_out_it_does_not_run_on_definitions_that_nobody_chose(installed: Installed) -> None:
