@@ -3,6 +3,7 @@
 import pkgutil
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from services.notify.core import steps
 from services.notify.core.steps.kind import StepKind
 from services.notify.core.steps.table import KINDS, demand_lines
 from tests.contract.house.files import ROOT
+from tests.docs.following import copied, tried
 
 FORGOTTEN = """
 from services.notify.core.steps.kind import StepKind
@@ -32,6 +34,17 @@ def test_a_kind_that_is_not_in_the_table_is_refused_at_import() -> None:
 def test_a_kind_that_is_taken_out_of_the_table_is_refused(forgotten: type[StepKind]) -> None:
     with pytest.raises(TypeError, match=forgotten.__name__):
         demand_lines(tuple(kind for kind in KINDS if kind is not forgotten))
+
+
+def test_a_kind_whose_file_nothing_imports_is_refused_at_import_of_the_table(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    lines = [line for line in FORGOTTEN.splitlines() if "definition" not in line]
+    (folder / "services/notify/core/steps/forgotten.py").write_text("\n".join(lines), "utf8")
+
+    code, said = tried("import services.notify.core.steps.table", folder)
+
+    assert code != 0
+    assert "step kinds that are not in StepFile: Forgotten" in said
 
 
 def test_every_kind_of_the_package_is_in_the_table() -> None:

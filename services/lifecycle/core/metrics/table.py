@@ -5,8 +5,6 @@ class without its line is refused when this module is imported, also one whose f
 """
 
 from collections.abc import Iterator
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import get_args
 
 from services.lifecycle.core import metrics
@@ -16,6 +14,7 @@ from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric,
 from services.lifecycle.core.metrics.moments import DaysSince, DaysSinceMilestone, Latest, Open
 from services.lifecycle.core.metrics.traits import DaysUntil, Trait
 from services.lifecycle.core.metrics.windows import ActiveDays, ActiveUsers, Count, Features, Sum, Trend, UserDays
+from shared import kinds as kind_table
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
 from shared.expr import Expr
@@ -66,10 +65,8 @@ KINDS: tuple[type[MetricKind], ...] = get_args(Metric)
 
 def demand_lines(kinds: tuple[type[MetricKind], ...]) -> None:
     """Raises TypeError for a metric kind that has no line in the table."""
-    if missing := {kind.__name__ for kind in MetricKind.__subclasses__()} - {kind.__name__ for kind in kinds}:
-        raise TypeError(f"metric kinds without a line in Metric: {', '.join(sorted(missing))}")
+    kind_table.demand_lines(MetricKind, kinds, "metric kinds without a line in Metric")
 
 
-for module in iter_modules(metrics.__path__, f"{metrics.__name__}."):
-    import_module(module.name)
+kind_table.import_modules(metrics)
 demand_lines(KINDS)

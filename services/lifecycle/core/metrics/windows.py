@@ -1,10 +1,11 @@
 """Metrics over windows of days: count, sum, active_days, trend; over members seen in them: active_users, user_days, features."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from services.lifecycle.core.activity import (
     MAX_MEMBER_DAYS,
     MAX_SERIES_DAYS,
+    ActiveMembers,
     Series,
     add,
     count_member_days,
@@ -161,12 +162,7 @@ class ActiveUsers(MetricKind, frozen=True, tag="active_users"):
         yield from find.window(at, self.days, MAX_MEMBER_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        write, days = _users(self.of), self.days
-
-        def read(evaluation: Evaluation) -> float:
-            return float(count_members(evaluation.account.active_members.get(write.store), evaluation.day, days))
-
-        return CompiledMetric(read, frozenset({write.store}), (self.of,), (write,))
+        return _members(_users(self.of), self.days, count_members)
 
 
 class UserDays(MetricKind, frozen=True, tag="user_days"):
@@ -180,12 +176,7 @@ class UserDays(MetricKind, frozen=True, tag="user_days"):
         yield from find.window(at, self.days, MAX_MEMBER_DAYS)
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        write, days = _users(self.of), self.days
-
-        def read(evaluation: Evaluation) -> float:
-            return float(count_member_days(evaluation.account.active_members.get(write.store), evaluation.day, days))
-
-        return CompiledMetric(read, frozenset({write.store}), (self.of,), (write,))
+        return _members(_users(self.of), self.days, count_member_days)
 
 
 class Features(MetricKind, frozen=True, tag="features"):
@@ -201,16 +192,25 @@ class Features(MetricKind, frozen=True, tag="features"):
             yield find.at((*at, "of"), f"event class '{self.of}' does not say where its feature stands")
 
     def compile(self, _name: str, _compiled: CompiledByName) -> CompiledMetric:
-        store, days = f"features:{self.of}", self.days
+        store = f"features:{self.of}"
 
         def write(account: Account, occurrence: Occurrence) -> bool:
             feature = occurrence.feature[:200]
             return bool(feature) and _see(account, store, feature, occurrence.day, MAX_FEATURES)
 
-        def read(evaluation: Evaluation) -> float:
-            return float(count_members(evaluation.account.active_members.get(store), evaluation.day, days))
+        return _members(StoreWrite(self.of, store, lambda _keep: write), self.days, count_members)
 
-        return CompiledMetric(read, frozenset({store}), (self.of,), (StoreWrite(self.of, store, lambda _keep: write),))
+
+def _members(
+    write: StoreWrite, days: int, count: Callable[[ActiveMembers | None, int, int], int | float]
+) -> CompiledMetric:
+    """A count over the members (users, features) that the store has seen in `days`."""
+    store = write.store
+
+    def read(evaluation: Evaluation) -> float:
+        return float(count(evaluation.account.active_members.get(store), evaluation.day, days))
+
+    return CompiledMetric(read, frozenset({store}), (write.event_class,), (write,))
 
 
 def _users(of: str) -> StoreWrite:
