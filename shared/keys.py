@@ -1,6 +1,7 @@
 """API keys, 32 random bytes stored as SHA-256, and the secret of the installation.
 
-kinds: `write` posts usage events (public by nature: it ships in browsers), `read` queries, `admin` changes things.
+Kinds: `browser`, `server` and `import` post usage events (a browser's key is public by nature), `read` queries, `admin` changes
+things. `write`, in WAYMARK_KEYS and in `credentials.json`, means `server`.
 """
 
 import json
@@ -9,13 +10,18 @@ import secrets
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast, get_args
 
+from shared.contracts.usage import Source, SourceKind
 from shared.failures import Refused
 from shared.settings import Settings
 
-Kind = Literal["write", "read", "admin"]
-KINDS: tuple[Kind, ...] = ("write", "read", "admin")
+Kind = SourceKind | Literal["read", "admin"]
+SOURCE_KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
+"""The kinds whose keys post usage events."""
+KINDS: tuple[Kind, ...] = (*SOURCE_KINDS, "read", "admin")
+_GENERATED = ("write", "read", "admin")
+_NAMED_BEFORE: dict[str, Kind] = {"write": "server"}
 
 
 class Key(NamedTuple):
@@ -23,6 +29,15 @@ class Key(NamedTuple):
 
     name: str
     kind: Kind
+
+
+def source_of(key: Key) -> Source:
+    """The source whose key this is. Raises Refused for a key that posts no events."""
+    match key.kind:
+        case "read" | "admin":
+            raise Refused("this key is valid, but posts no events", "wrong_kind", 403)
+        case kind:
+            return Source(key.name, kind)
 
 
 class Credentials(NamedTuple):
@@ -52,7 +67,7 @@ def load_keys(settings: Settings) -> tuple[Keys, bytes]:
     if settings.secret is not None and given:
         return Keys(given), settings.secret.get_secret_value().encode()
     own = credentials(settings.data)
-    generated = [("write", "default", own.write), ("read", "default", own.read), ("admin", "default", own.admin)]
+    generated = [("server", "default", own.write), ("read", "default", own.read), ("admin", "default", own.admin)]
     secret = settings.secret.get_secret_value() if settings.secret else own.secret
     return Keys([*given, *cast("list[tuple[Kind, str, str]]", generated)]), secret.encode()
 
@@ -62,7 +77,9 @@ def credentials(folder: Path) -> Credentials:
     file = folder / "credentials.json"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        drawn = Credentials(secrets.token_urlsafe(32), *(f"wm_{kind}_{secrets.token_urlsafe(32)}" for kind in KINDS))
+        drawn = Credentials(
+            secrets.token_urlsafe(32), *(f"wm_{kind}_{secrets.token_urlsafe(32)}" for kind in _GENERATED)
+        )
         _write(file, json.dumps(drawn._asdict(), indent=2))
     return Credentials(**json.loads(file.read_text("utf8")))
 
@@ -80,8 +97,9 @@ def _given(settings: Settings) -> Iterable[tuple[Kind, str, str]]:
     for entry in filter(None, (part.strip() for part in text.split(","))):
         kind, _, rest = entry.partition(":")
         name, _, key = rest.partition(":")
+        kind = _NAMED_BEFORE.get(kind, kind)
         if kind not in KINDS or not name or len(key) < 16:
-            raise Refused(f"WAYMARK_KEYS: '{kind}:{name}:...' is not kind:name:key with kind write, read or admin")
+            raise Refused(f"WAYMARK_KEYS: '{kind}:{name}:...' is not kind:name:key with kind {', '.join(KINDS)}")
         yield kind, name, key
 
 

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     )
     keys: SecretStr | None = Field(
         None,
-        description="API keys as `kind:name:key`, comma-separated; kind is `write`, `read` or `admin`; unset: generated into the data folder",
+        description="API keys as `kind:name:key`, comma-separated; kind is `server` (or `write`, the same), `browser`, `import`, `read` or `admin`; unset: generated into the data folder",
     )
     smtp_url: SecretStr | None = Field(
         None,

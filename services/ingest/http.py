@@ -26,7 +26,7 @@ from shared.contracts.topics import USAGE_RAW
 from shared.failures import Parked, Refused
 from shared.http.bodies import MIB, BodyTimeouts, header, read_body
 from shared.http.problem import from_error, problem
-from shared.keys import Key, Keys
+from shared.keys import SOURCE_KINDS, Key, Keys, source_of
 
 _TYPES = ("track", "identify", "group", "page", "screen", "alias")
 _PATHS: dict[str, str | None] = {
@@ -136,7 +136,7 @@ class CaptureApi:
     async def sdk_settings(self, request: Request) -> Response:
         """What Segment's browser and Swift SDKs ask for at their start."""
         key = request.path_params["key"]
-        if not self._keys.find(key, ("write",)):
+        if not self._keys.find(key, SOURCE_KINDS):
             return problem(404, "unknown_key", "this write key is not known here")
         return JSONResponse({"integrations": {"Segment.io": {"apiKey": key}}, "metrics": {"sampleRate": 0}})
 
@@ -160,7 +160,7 @@ class CaptureApi:
         """
         envelope, body = await _envelope_of(body)
         key = self._authenticate(request, envelope)
-        return key.name, list(raw_records(envelope, body, key.name, _PATHS[path], self._clock.now()))
+        return key.name, list(raw_records(envelope, body, source_of(key), _PATHS[path], self._clock.now()))
 
     def _authenticate(self, request: Request, envelope: Envelope) -> Key:
         """Raises Refused (401) when no write key is given, or the first one given is not one of ours."""
@@ -168,7 +168,7 @@ class CaptureApi:
         given = write_key_of(authorization, _query_parameter(request, "writeKey"), envelope.writeKey or "")
         if not given:
             raise Refused("send a write key: Basic user name, ?writeKey=, or writeKey in the body", "no_key", 401)
-        key = self._keys.find(given, ("write",))
+        key = self._keys.find(given, SOURCE_KINDS)
         if key is None:
             raise Refused("this write key is not known here", "unknown_key", 401)
         return key

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from shared.contracts.evidence import Evidence, Value
+from shared.contracts.usage import SourceKind
 
 Stage = str
 """A stage's name in the definition: onboarding, adoption, value_realization, expansion, retention, advocacy, churned."""
@@ -109,7 +110,10 @@ class HealthChanged(Message, frozen=True, kw_only=True, tag="health_changed"):
 
 
 class ContactChanged(Message, frozen=True, kw_only=True, tag="contact_changed"):
-    """A person of the account who can be written to became known, or changed (from identify traits)."""
+    """A person of the account who can be written to became known, or changed (from identify traits).
+
+    `email_trusted`: a source other than a browser told the address.
+    """
 
     user: str
     email: str | None = None
@@ -118,16 +122,21 @@ class ContactChanged(Message, frozen=True, kw_only=True, tag="contact_changed"):
     timezone: str | None = None
     unsubscribed: bool = False
     gone: bool = False
+    email_trusted: bool = True
 
 
 class FactObserved(Message, frozen=True, kw_only=True, tag="fact_observed"):
-    """A usage event that the definition forwards by name (nps_answered, invoice_paid, referred_signup ...)."""
+    """A usage event that the definition forwards by name (nps_answered, invoice_paid, referred_signup ...).
+
+    `trust` is the kind of source that told it.
+    """
 
     fact: str
     event: str
     """Id of the usage event."""
     user: str | None = None
     properties: dict[str, Value] = {}
+    trust: SourceKind = "server"
 
 
 class ClockAdvanced(Message, frozen=True, kw_only=True, tag="clock_advanced"):

@@ -1,11 +1,22 @@
 """`usage.v1`: canonical usage events, one for each thing that a product's user did, keyed by account."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 EventType = Literal["track", "identify", "group", "page", "screen", "alias"]
+
+SourceKind = Literal["browser", "server", "import"]
+"""Who tells an event. browser: anybody, its key is public; server: the company's own systems; import: the same, telling the past."""
+
+
+class Source(NamedTuple):
+    """Who told an event: the name of its key, and its kind."""
+
+    name: str
+    kind: SourceKind
+
 
 HISTORY_ENDED = "$waymark.history_ended"
 """Event name of the marker an import posts for each account when its file ends.
@@ -21,6 +32,8 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     `name` is the event's name for track, the page's or screen's name for those, else empty. `properties`
     are raw JSON bytes of an object: properties, or for identify and group the traits. `history` is the id of
     the import it came with: such an event advances its account's clock by its own time, never by the wall's.
+    `trust` is the kind of source that told it: what a browser says moves no fact. `claimed_at` is the time as it was
+    sent, where that was not believed and `at` is `received_at` instead.
     """
 
     id: str
@@ -33,3 +46,10 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     user: str | None = None
     properties: msgspec.Raw = msgspec.Raw(b"{}")
     history: str | None = None
+    trust: SourceKind = "server"
+    claimed_at: str | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the company itself told it."""
+        return self.trust != "browser"

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from starlette.requests import HTTPConnection
 
 from shared.failures import Refused
-from shared.keys import Key, Keys, Kind
+from shared.keys import KINDS, Key, Keys, Kind
 
-_ACCEPTED: dict[Kind, tuple[Kind, ...]] = {"write": ("write",), "read": ("read", "admin"), "admin": ("admin",)}
+_ACCEPTED: dict[Kind, tuple[Kind, ...]] = {"read": ("read", "admin"), "admin": ("admin",)}
 
 
 def require_key(keys: Keys, kind: Kind) -> Callable[[HTTPConnection], Key]:
@@ -17,10 +17,10 @@ def require_key(keys: Keys, kind: Kind) -> Callable[[HTTPConnection], Key]:
         presented = presented_key(request)
         if not presented:
             raise Refused("send an API key: Authorization: Bearer KEY", "no_key", 401)
-        key = keys.find(presented, _ACCEPTED[kind])
+        key = keys.find(presented, _ACCEPTED.get(kind, (kind,)))
         if key is not None:
             return key
-        if keys.find(presented, ("write", "read", "admin")):
+        if keys.find(presented, KINDS):
             raise Refused(f"this key is valid, but not for this: it takes one of kind {kind}", "wrong_kind", 403)
         raise Refused("this key is not known here", "unknown_key", 401)
 

@@ -44,7 +44,7 @@ SETTINGS = Settings(
     send_lease=20,
     bus_url="kafka://simulated",
 )
-_KEYS = Keys([("write", "product", KEY)])
+_KEYS = Keys([("server", "product", KEY)])
 _SIGNED = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _notify = cache(partial(definition, SETTINGS))
 _definition, _advocacy = (

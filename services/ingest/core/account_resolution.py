@@ -80,4 +80,6 @@ def _usage_event(event: CanonicalEvent, account_id: str) -> UsageEvent:
         event.user_id or None,
         event.properties,
         event.history,
+        event.trust,
+        event.claimed_at,
     )

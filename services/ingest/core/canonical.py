@@ -12,7 +12,7 @@ from services.ingest.core import decoding
 from services.ingest.core.decoding import Request, parse_time
 from services.ingest.core.segment import MAX_ID_LENGTH, MAX_NAME_LENGTH, Id, RecordMeta, SegmentEvent, id_text
 from shared.bus.protocol import Record
-from shared.contracts.usage import EventType
+from shared.contracts.usage import EventType, SourceKind
 from shared.failures import Parked
 
 _TYPES: dict[str, EventType] = {
@@ -38,6 +38,8 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     previous_user_id: str
     properties: msgspec.Raw
     history: str | None
+    trust: SourceKind
+    claimed_at: str | None
     record: Record
 
 
@@ -51,7 +53,7 @@ def canonical_event(record: Record) -> CanonicalEvent:
     event_type = _event_type(event, meta)
     user_id, account_id, previous_user_id = _identities(event, meta)
     event_id = id_text(event.message_id) or meta.id or _content_id(record, event)
-    history = meta.history or event.history or None
+    history = (meta.history or event.history or None) if meta.trust != "browser" else None
     _check_lengths(user_id, account_id, previous_user_id, event_id, history or "")
     return CanonicalEvent(
         blake2b(f"{meta.source}\x1f{event_id}".encode(), digest_size=16).digest(),
@@ -66,6 +68,8 @@ def canonical_event(record: Record) -> CanonicalEvent:
         previous_user_id,
         _properties(event, event_type),
         history,
+        "import" if history else meta.trust,
+        None,
         record,
     )
 

@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from shared.bus.protocol import ProducerRecord
+from shared.contracts.usage import Source, SourceKind
 from shared.failures import Refused
 from shared.ids import derived
 
@@ -85,7 +86,7 @@ class Envelope(msgspec.Struct, gc=False):
 class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
     """What the request says about its events; travels beside each raw record.
 
-    `source` names the write key, `type` comes from the path, `group` from the batch's context. `id` is generated for an
+    `source` names the write key, `trust` is its kind, `type` comes from the path, `group` from the batch's context. `id` is generated for an
     event that has neither id nor timestamp; `size` is that of an event too large to travel, of which only the start did.
     """
 
@@ -97,6 +98,7 @@ class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
     group: str = ""
     id: str | None = None
     size: int = 0
+    trust: SourceKind = "server"
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
@@ -214,10 +216,18 @@ def _add_cut(cuts: list[int], comma: int) -> None:
 
 
 def raw_records(
-    envelope: Envelope, body: bytes, source: str, path_type: str | None, now: datetime
+    envelope: Envelope, body: bytes, source: Source, path_type: str | None, now: datetime
 ) -> Iterator[ProducerRecord]:
     """The raw records of a body. Events are not validated here: a bad one travels on, and is parked with its reason."""
-    meta = RecordMeta(source, now.isoformat(), envelope.sentAt, path_type, envelope.history, _batch_group(envelope))
+    meta = RecordMeta(
+        source.name,
+        now.isoformat(),
+        envelope.sentAt,
+        path_type,
+        envelope.history,
+        _batch_group(envelope),
+        trust=source.kind,
+    )
     common = _encode(meta)
     events = map(bytes, envelope.batch) if envelope.batch is not None else [body]
     for index, event in enumerate(events):
@@ -227,7 +237,7 @@ def raw_records(
         elif identifiable:
             yield ProducerRecord(key, raw, common)
         else:
-            generated = derived("minted", source, meta.received_at, index, raw)
+            generated = derived("minted", source.name, meta.received_at, index, raw)
             yield ProducerRecord(key, raw, _encode(msgspec.structs.replace(meta, id=generated)))
 
 

@@ -83,7 +83,9 @@ def announce(
             _reach(evaluation, milestone, occurrence.at, of, packed, corrected=before is not None)
     if of.is_fact:
         observed = _scalars(occurrence.properties)
-        evaluation.record_decision(FactObserved, fact=of.name, event=event.id, user=event.user, properties=observed)
+        evaluation.record_decision(
+            FactObserved, fact=of.name, event=event.id, user=event.user, properties=observed, trust=event.trust
+        )
     if of.removes_user and (user := _who_left(occurrence)):
         record_departure(evaluation, user)
 

@@ -8,9 +8,11 @@ import pytest
 from services.ingest.core.canonical import CanonicalEvent, canonical_event
 from services.ingest.core.segment import RecordMeta
 from shared.bus.protocol import Record
+from shared.contracts.usage import Source
 from shared.failures import Parked
 from tests.make import NOON
 
+WEB = Source("web", "server")
 TRACK = {"type": "track", "event": "Report Exported", "userId": "ann", "messageId": "m1"}
 
 

@@ -16,7 +16,7 @@ from services.ingest.http import gunzip
 from shared.bus.protocol import Record
 from shared.contracts.usage import UsageEvent
 from shared.failures import Failure, Parked, Refused
-from tests.core.ingest.make import TRACK
+from tests.core.ingest.make import TRACK, WEB
 from tests.make import NOON
 
 KEYS = [*SegmentEvent.__struct_encode_fields__, "batch", "writeKey"]
@@ -93,7 +93,7 @@ def test_any_body_is_records_or_refused(body: bytes) -> None:
         assert isinstance(found, Refused)
         assert isinstance(replace_lone_surrogates(body), bytes)
         return
-    for key, value, meta in raw_records(found, body, "web", "track", NOON):
+    for key, value, meta in raw_records(found, body, WEB, "track", NOON):
         judged(Record(0, -1, 0, key, value, meta))
 
 

@@ -11,7 +11,7 @@ from services.ingest.core.canonical import canonical_event
 from services.ingest.core.segment import MAX_EVENTS, mend, parse_unclean_envelope, raw_records
 from shared.bus.protocol import Record
 from shared.failures import Parked, Refused
-from tests.core.ingest.make import record
+from tests.core.ingest.make import WEB, record
 from tests.make import NOON
 
 ANN = b'{"type":"track","event":"Opened","userId":"ann","messageId":"1","context":{"groupId":"acme"}}'
@@ -22,7 +22,7 @@ def of_batch(body: bytes) -> list[str]:
     """What becomes of each event: its id, or the reason for which it is parked."""
     envelope, mended = parse_unclean_envelope(body)
     found = []
-    for key, value, meta in raw_records(envelope, mended, "web", None, NOON):
+    for key, value, meta in raw_records(envelope, mended, WEB, None, NOON):
         try:
             found.append(canonical_event(Record(0, -1, 0, key, value, meta)).id)
         except Parked as why:

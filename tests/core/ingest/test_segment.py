@@ -8,12 +8,13 @@ import pytest
 from services.ingest.core.segment import MAX_EVENTS, RecordMeta, parse_envelope, raw_records, replace_lone_surrogates
 from shared.bus.protocol import ProducerRecord
 from shared.failures import Refused
+from tests.core.ingest.make import WEB
 from tests.make import NOON
 
 
 def taken(body: Any, path_type: str | None = None) -> list[ProducerRecord]:
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return list(raw_records(parse_envelope(content), content, "web", path_type, NOON))
+    return list(raw_records(parse_envelope(content), content, WEB, path_type, NOON))
 
 
 def meta(outgoing: ProducerRecord) -> RecordMeta:

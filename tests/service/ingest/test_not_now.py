@@ -22,7 +22,7 @@ from tests.service.ingest.make import ANN, bearer, connected, running
 from tests.service.serving.make import listening
 
 KEY = "a-write-key-of-a-test"
-KEYS = Keys([("write", "web", KEY)])
+KEYS = Keys([("server", "web", KEY)])
 
 
 class NoLog:
@@ -120,7 +120,7 @@ async def test_a_client_that_goes_away_in_the_middle_harms_nobody() -> None:
 
 
 async def test_a_flood_on_one_key_does_not_cost_the_others_theirs() -> None:
-    log, keys = SlowLog(), Keys([("write", name, f"write-key-of-{name}") for name in ("flood", "calm")])
+    log, keys = SlowLog(), Keys([("server", name, f"write-key-of-{name}") for name in ("flood", "calm")])
     capture = CaptureApi(log, keys, FakeClock(), fair_share=FairShare(Size(10, 10**9)))  # type: ignore[arg-type]
     async with connected(Starlette(routes=capture.routes())) as client:
 
