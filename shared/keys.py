@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, cast, get_args
 
 from shared.contracts.usage import Source, SourceKind
 from shared.failures import Refused
+from shared.files import private_folder, tighten
 from shared.settings import Settings
 
 Kind = SourceKind | Literal["read", "admin"]
@@ -76,11 +77,13 @@ def credentials(folder: Path) -> Credentials:
     """Read the data folder's credentials; the first time, draw them."""
     file = folder / "credentials.json"
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         drawn = Credentials(
             secrets.token_urlsafe(32), *(f"wm_{kind}_{secrets.token_urlsafe(32)}" for kind in _GENERATED)
         )
         _write(file, json.dumps(drawn._asdict(), indent=2))
+    private_folder(folder)
+    tighten(file)
     return Credentials(**json.loads(file.read_text("utf8")))
 
 

@@ -22,6 +22,7 @@ from shared.db.postgres import PostgresDatabase
 from shared.db.protocol import Database
 from shared.db.sqlite import SqliteDatabase
 from shared.failures import Refused
+from shared.files import private_file, private_folder
 from shared.settings import Settings
 from shared.shutdown import DATABASE, LOG, Shutdown
 
@@ -92,6 +93,7 @@ def _database_file(settings: Settings) -> Path:
 @asynccontextmanager
 async def _embedded(settings: Settings, clock: Clock, shutdown: Shutdown) -> AsyncIterator[Storage]:
     path = _database_file(settings)
+    private_folder(settings.data)
     log = LogOutbox(lambda _topic: 1, clock)
     with _FileLock(path):
         database = SqliteDatabase(path, log)
@@ -126,11 +128,12 @@ class _FileLock:
     """The lock file beside the database file: two processes on one SQLite file would fight over its log."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = path.with_suffix(".lock")
 
     def __enter__(self) -> None:
-        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        private_file(self._path)
+        self._file = os.open(self._path, os.O_RDWR)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.failures import Retry
+from shared.files import private_database, private_file
 
 T = TypeVar("T")
 LOCK_SECONDS = 30
@@ -37,7 +38,8 @@ def run_locked(url: str, schema: str, work: Callable[[Connection], T]) -> T:
 
 def _on_sqlite(url: str, work: Callable[[Connection], T]) -> T:
     file = Path(make_url(url).database or "")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_database(file)
     engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS})
     _with_transactional_ddl(engine)
     try:
@@ -62,7 +64,8 @@ def _with_transactional_ddl(engine: Engine) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    private_file(path)
+    file = os.open(path, os.O_RDWR)
     try:
         _lock(file, path)
         yield

@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 
 from shared.db.protocol import Outbox, Read, Tx, Values
 from shared.db.session import Session
+from shared.files import private_database
 
 T = TypeVar("T")
 _READERS = 3
@@ -28,7 +29,8 @@ class SqliteDatabase:
     """One file. Durable: `synchronous=FULL`, so a commit that returned survives a power cut."""
 
     def __init__(self, path: Path, outbox: Outbox) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_database(path)
         self._outbox = outbox
         self._engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=_READERS + 1, max_overflow=0)
         event.listen(self._engine, "connect", _prepare)
