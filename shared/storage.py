@@ -26,17 +26,20 @@ from shared.files import private_file, private_folder
 from shared.settings import Settings
 from shared.shutdown import DATABASE, LOG, Shutdown
 
+ACCESS_SCHEMA = "access"
+"""Where keys stand on PostgreSQL: the processes of every service read them."""
 _NAMES = [topic.name for topic in TOPICS]
 
 
 class Storage(NamedTuple):
-    """One service's database, the log it reads and publishes to, and what works on the log's rows.
+    """One service's database, the log it reads and publishes to, who may ask (`access`), and what works on the log's rows.
 
     Scaled out a relay carries them to Kafka; embedded the readers read them in place, and old ones are deleted.
     """
 
     database: Database
     bus: Bus
+    access: Database
     relay: Relay | None = None
     retention: LogRetention | None = None
 
@@ -99,7 +102,7 @@ async def _embedded(settings: Settings, clock: Clock, shutdown: Shutdown) -> Asy
         database = SqliteDatabase(path, log)
         bus = EmbeddedBus(database, log, 1)
         try:
-            yield Storage(database, bus, retention=LogRetention(database, clock))
+            yield Storage(database, bus, database, retention=LogRetention(database, clock))
         finally:
             await shutdown.step("log", bus.close(), LOG)
             await shutdown.step("database", database.close(), DATABASE)
@@ -111,16 +114,19 @@ async def _on_kafka(
 ) -> AsyncIterator[dict[str, Storage]]:
     bus = KafkaBus(bus_url.removeprefix("kafka://"), settings.topic_prefix, settings.session_seconds)
     stores: dict[str, Storage] = {}
+    access = PostgresDatabase(settings.database, ACCESS_SCHEMA, LogOutbox(bus.partitions, clock))
     try:
         await bus.open(_NAMES, settings.partitions)
         for service in services:
             log = LogOutbox(bus.partitions, clock)
             database = PostgresDatabase(settings.database, service, log)
-            stores[service] = Storage(database, bus, Relay(service, database, bus.producer, log.notifier, clock, owner))
+            relay = Relay(service, database, bus.producer, log.notifier, clock, owner)
+            stores[service] = Storage(database, bus, access, relay)
         yield stores
     finally:
         await shutdown.step("log", bus.close(), LOG)
-        closing = (shutdown.step(name, store.database.close(), DATABASE) for name, store in stores.items())
+        databases = {name: store.database for name, store in stores.items()} | {ACCESS_SCHEMA: access}
+        closing = (shutdown.step(name, database.close(), DATABASE) for name, database in databases.items())
         await asyncio.gather(*closing)
 
 

@@ -68,7 +68,7 @@ async def assembled(
     missing = await asyncio.to_thread(_migrations, settings, list(names))
     async with open_storage(settings, names, clock, owner, shutdown) as stores:
         contexts = {
-            name: ServiceContext(settings, clock, store.database, store.bus, keys, secret, owner)
+            name: ServiceContext(settings, clock, store.database, store.bus, keys, secret, owner, store.access)
             for name, store in stores.items()
         }
         services = {name: WIRES[name](contexts[name]) for name in names}

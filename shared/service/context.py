@@ -22,7 +22,7 @@ Work = Callable[[], Awaitable[None]]
 
 
 class ServiceContext(NamedTuple):
-    """What a service is built from. `secret` signs links, `owner` names this process."""
+    """What a service is built from. `secret` signs links, `owner` names this process, `access` is the database of keys."""
 
     settings: Settings
     clock: Clock
@@ -31,6 +31,7 @@ class ServiceContext(NamedTuple):
     keys: Keys
     secret: bytes
     owner: str
+    access: Database
 
     def consumer(
         self,

@@ -16,6 +16,7 @@ from shared.settings import Settings
 from tests.conftest import ROOT
 from tests.contract.house.databases import execute
 from waymark.migrations import (
+    ACCESS,
     BUS,
     OWNERS,
     behind,
@@ -28,7 +29,7 @@ from waymark.migrations import (
     upgrade,
 )
 
-SECTIONS = [BUS, *OWNERS]
+SECTIONS = [BUS, ACCESS, *OWNERS]
 _numbers = count(1)
 
 
@@ -54,7 +55,7 @@ def test_the_alembic_command_brings_a_history_to_its_head_and_checks_it(settings
     status, said = alembic(settings, "-n", "lifecycle", "check")
     assert (status, said.strip()) == (0, "No new upgrade operations detected.")
     assert not behind(settings.database, history_named("lifecycle"))
-    assert pending(settings, ["notify"]) == [BUS, "notify"]
+    assert pending(settings, ["notify"]) == [ACCESS, BUS, "notify"]
 
 
 def test_the_alembic_command_finds_a_table_altered_by_hand(settings: Settings) -> None:

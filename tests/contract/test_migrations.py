@@ -12,6 +12,7 @@ from tests.contract.house.databases import execute
 from waymark.migrations import (
     OWNERS,
     History,
+    access_history,
     behind,
     differences,
     drift,
@@ -79,6 +80,8 @@ def test_all_services_live_in_one_database(settings: Settings) -> None:
 
 
 def test_what_is_missing_is_told_until_it_is_there(settings: Settings, service: str) -> None:
+    assert pending(settings, [service]) == ["access", "bus", service]
+    upgrade(settings.database, access_history())
     assert pending(settings, [service]) == ["bus", service]
     upgrade(settings.database, histories(service)[0])
     assert pending(settings, [service]) == [service]

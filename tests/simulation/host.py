@@ -100,18 +100,20 @@ class Host:
         bus, database = FakeBus(cluster, self.process), FakeDatabase(server, self.process)
         log = self.process.log = LogOutbox(bus.partitions, self._clock)
         relay = Relay(service, database, bus.producer, log.notifier, self._clock, self.process.name)  # type: ignore[arg-type]
-        self._start(service, Storage(database, bus, relay), SETTINGS)
+        self._start(service, Storage(database, bus, database, relay), SETTINGS)
 
     def embedded(self, services: Sequence[str], server: Server) -> None:
         """Every service on one database, the log in it. Without log retention: the log is evidence."""
         database = FakeDatabase(server, self.process)
         log = self.process.log = LogOutbox(lambda _topic: 1, self._clock)
-        store = Storage(database, EmbeddedBus(database, log, 1))
+        store = Storage(database, EmbeddedBus(database, log, 1), database)
         for name in services:
             self._start(name, store, SETTINGS.model_copy(update={"bus_url": None}))
 
     def _start(self, name: str, store: Storage, settings: Settings) -> None:
-        context = Watched(settings, self._clock, store.database, store.bus, _KEYS, b"s" * 32, self.process.name)
+        context = Watched(
+            settings, self._clock, store.database, store.bus, _KEYS, b"s" * 32, self.process.name, store.access
+        )
         service = self.services[name] = self._wired(name, context)
         self.contexts[name] = context
         for loop in assembly._loops(service, store):  # noqa: SLF001  what production runs

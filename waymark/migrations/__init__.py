@@ -18,13 +18,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
+from shared.access import tables as access_tables
 from shared.bus import tables as bus_tables
 from shared.db.migrations import run_locked
 from shared.failures import Refused
 from shared.settings import Settings
-from shared.storage import check_database_url
+from shared.storage import ACCESS_SCHEMA, check_database_url
 
 BUS = "bus"
+ACCESS = "access"
 OWNERS = ("ingest", "lifecycle", "notify", "advocacy")
 """Services with tables of their own."""
 _FOLDER = Path(__file__).parent
@@ -57,6 +59,11 @@ def bus_history(service: str) -> History:
     return History(BUS, _ROOT / "shared" / "bus" / "migrations", bus_tables.metadata, service)
 
 
+def access_history() -> History:
+    """The tables of keys, which every service reads."""
+    return History(ACCESS, _ROOT / "shared" / "access" / "migrations", access_tables.metadata, ACCESS_SCHEMA)
+
+
 def service_history(service: str) -> History:
     """The tables of a service."""
     metadata: MetaData = import_module(f"services.{service}.tables").metadata
@@ -67,8 +74,10 @@ def history_named(name: str) -> History:
     """The history that a section of alembic.ini names. Raises Refused for an unknown one."""
     if name == BUS:
         return bus_history(OWNERS[0])
+    if name == ACCESS:
+        return access_history()
     if name not in OWNERS:
-        raise Refused(f"there is no history '{name}'; there are: {', '.join((BUS, *OWNERS))}")
+        raise Refused(f"there is no history '{name}'; there are: {', '.join((BUS, ACCESS, *OWNERS))}")
     return service_history(name)
 
 
@@ -162,4 +171,5 @@ def _current(history: History, connection: Connection) -> set[str]:
 
 
 def _wanted(services: list[str]) -> list[History]:
-    return [history for service in services if service in OWNERS for history in histories(service)]
+    of_services = [history for service in services if service in OWNERS for history in histories(service)]
+    return [access_history(), *of_services] if services else []

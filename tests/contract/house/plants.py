@@ -25,7 +25,7 @@ SHIPPED = "What ships imports nothing that does not"
 PURE = "Contracts and cores do no I/O"
 TOLD = "Contracts and cores are told the time"
 OFFLINE = "Handlers and stores reach no network"
-BUS, RUNTIME = "Inside the bus", "Inside the service runtime"
+ACCESS, BUS, RUNTIME = "Inside access", "Inside the bus", "Inside the service runtime"
 ADVOCACY_CORE = "Inside advocacy's core"
 LIFECYCLE_CORE = "Inside lifecycle's core"
 INSIDE = {service: f"Inside {service}" for service in SERVICES}
@@ -73,6 +73,8 @@ PLANTS = [
     *_each(BUS, "shared.bus.outbox", "import shared.bus.relay", "import shared.bus.embedded"),
     *_each(BUS, "shared.bus.embedded", "import shared.bus.kafka"),
     *_each(BUS, "shared.bus.utils", ""),
+    *_each(ACCESS, "shared.access.tables", "import shared.access.migrations"),
+    *_each(ACCESS, "shared.access.utils", ""),
     *_each(RUNTIME, "shared.service.processor", "import shared.service.consumer"),
     *_each(RUNTIME, "shared.service.dead_letters", "import shared.service.ownership"),
     *_each(RUNTIME, "shared.service.utils", ""),

@@ -101,7 +101,7 @@ async def console_alone(settings: Settings, services: Services | None = None) ->
     """The console by itself, and somebody signed in there: it uses neither database nor log, so it is given none."""
     nothing: Any = None
     context = ServiceContext(
-        settings, SystemClock(), nothing, nothing, Keys([("admin", "a", ADMIN)]), b"a secret of the tests", "t"
+        settings, SystemClock(), nothing, nothing, Keys([("admin", "a", ADMIN)]), b"a secret of the tests", "t", nothing
     )
     app = Starlette(routes=[Mount("/console", app=wire(context, services).app)])
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://here") as http:

@@ -144,7 +144,7 @@ async def office(
 
 def context_of(settings: Settings, opened: Storage, clock: FakeClock) -> ServiceContext:
     keys, secret = load_keys(settings)
-    return ServiceContext(settings, clock, opened.database, opened.bus, keys, secret, "test")
+    return ServiceContext(settings, clock, opened.database, opened.bus, keys, secret, "test", opened.access)
 
 
 @cache
