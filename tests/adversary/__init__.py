@@ -1,0 +1,5 @@
+"""What outsiders and mishaps do to a running product, each with what must hold against it.
+
+Every test talks to Waymark as the world does: HTTP with a key of one kind, mail that arrives at a server. Each was seen to
+fail with its guard taken out.
+"""
