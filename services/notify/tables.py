@@ -1,4 +1,4 @@
-"""Tables of notify: account, delivery (the outbox), consent and the outreach mode."""
+"""Tables of notify: account, delivery (the outbox), consent, persons and what they refused, ceilings, the outreach mode."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
@@ -53,6 +53,7 @@ delivery = Table(
     Column("provider_ref", Text, nullable=False),
     Column("sent_at", Utc),
     Column("done_at", Utc),
+    Column("person", Text),
     Index("notify_delivery_at", "at", "id"),
     Index("notify_delivery_account", "account", "at"),
     Index("notify_delivery_play", "play", "status"),
@@ -61,7 +62,7 @@ delivery = Table(
 """One row a decision, sent or not. `id` is derived from what caused it: the same occurrence is never written twice.
 
 `at` is the account's own time, `planned_at` the wall clock's. `decision` is what the core decided, whole (JSON with its
-layout). `stage` is how far the latest attempt got: claimed, or data_sent. `maybe_delivered`: an earlier attempt may have
+layout). `person` is whose budget it was claimed on: a key of `notify_person`. `stage` is how far the latest attempt got: claimed, or data_sent. `maybe_delivered`: an earlier attempt may have
 arrived.
 """
 
@@ -77,6 +78,64 @@ consent = Table(
     Index("notify_consent_user", "user"),
 )
 """A person's latest consent to a topic, and its source (`link`, or `key:NAME`), for lists. Decisions read the account's state."""
+
+person = Table(
+    "notify_person",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("spent", Text, nullable=False),
+    Column("first_mailed_at", Utc),
+    Column("confirmed_at", Utc),
+)
+"""One row a person: `id` is the keyed hash of an address (or of a user id, whose row is only locked). `spent` are the contacts
+that still count against the budget, over all accounts (JSON). Locked after the account, in the order of ids.
+"""
+
+suppression = Table(
+    "notify_suppression",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("address", Text),
+    Column("at", Utc, nullable=False),
+    Index("notify_suppression_at", "at", "person"),
+)
+"""What a person refused, or why mail to them is pointless (`reason`): kept for ever, whatever becomes of contacts and accounts.
+
+`topic` is `*` for everything. `source` is who told it; `address`, as long as nobody erased it, is for lists.
+"""
+
+send_count = Table(
+    "notify_send_count",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("bucket", Utc, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+"""How much a ceiling has let through in each piece of time."""
+
+ceiling = Table(
+    "notify_ceiling",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("tripped_at", Utc),
+    Column("until", Utc),
+    Column("released_at", Utc),
+    Column("released_by", Text),
+)
+"""A ceiling that was reached, and who let sending go on."""
+
+marker = Table(
+    "notify_marker",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+)
+"""What was done once for these tables (`value` says how)."""
 
 outreach_mode = Table(
     "notify_outreach_mode",

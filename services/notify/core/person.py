@@ -1,0 +1,103 @@
+"""Person: who is behind an address, over all accounts and user ids; what they refused, and what was spent of their budget."""
+
+import hmac
+import unicodedata
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Literal, NamedTuple
+
+from services.notify.core.state import EVERYTHING, TRANSACTIONAL, BudgetEntry
+
+SuppressionReason = Literal["unsubscribed", "imported", "bounced", "complained"]
+"""Why a person is not written to. unsubscribed: they said so; imported: a list of an earlier tool says so."""
+
+ANSWERABLE: frozenset[SuppressionReason] = frozenset({"unsubscribed", "imported"})
+"""What the person takes back by a yes, and what leaves transactional mail alone."""
+
+_PURPOSE = b"waymark person"
+
+
+class Refusal(NamedTuple):
+    """One thing that speaks against writing to a person about a topic (`*` is every topic)."""
+
+    topic: str
+    reason: SuppressionReason
+
+    def forbids(self, class_: str, topic: str) -> bool:
+        """Whether it speaks against a message of this class and topic. A dead address is dead for transactional mail too."""
+        if class_ == TRANSACTIONAL and self.reason in ANSWERABLE:
+            return False
+        return self.topic in {EVERYTHING, class_, topic}
+
+
+class Person(NamedTuple):
+    """What is known of a recipient over all accounts: their refusals, and the contacts that still count."""
+
+    refusals: tuple[Refusal, ...] = ()
+    spent: tuple[BudgetEntry, ...] = ()
+
+    def refusal(self, class_: str, topic: str) -> Refusal | None:
+        """What forbids such a message; None where nothing does."""
+        return next((one for one in self.refusals if one.forbids(class_, topic)), None)
+
+
+NOBODY = Person()
+"""Nothing is known, nothing is refused."""
+
+
+class PersonKeys:
+    """Keyed hashes under which persons are stored: who has only the database cannot try addresses against them."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = hmac.digest(secret, _PURPOSE, sha256)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the secret without telling anything of it."""
+        return self._hash("fingerprint", "")
+
+    def of_address(self, address: str | None) -> str | None:
+        """The key of whoever reads mail at this address; None for what is no address."""
+        normal = normalised_address(address)
+        return None if normal is None else self._hash("address", normal)
+
+    def of_user(self, user: str) -> str:
+        """The key of a user id, for refusals of a person whose address is not known, or changes."""
+        return self._hash("user", user)
+
+    def of(self, address: str | None, user: str | None) -> list[str]:
+        """Every key of a recipient."""
+        keys = (self.of_address(address), self.of_user(user) if user else None)
+        return [key for key in keys if key is not None]
+
+    def _hash(self, kind: str, value: str) -> str:
+        return f"{kind[0]}{hmac.digest(self._key, f'{kind} {value}'.encode(), sha256).hex()[:40]}"
+
+
+def normalised_address(address: str | None) -> str | None:
+    """The address as mailboxes are compared: lower case, no blanks around it, the domain in its ASCII form.
+
+    Tags (`ann+news@`) and dots stay: whether they are one mailbox is the provider's business. None for what is no address.
+    """
+    local, at, domain = unicodedata.normalize("NFKC", address or "").strip().lower().rpartition("@")
+    domain = domain.rstrip(".")
+    if not local or not at or not domain:
+        return None
+    return f"{local}@{_ascii_domain(domain)}"
+
+
+def spend(spent: Iterable[BudgetEntry], entry: BudgetEntry) -> list[BudgetEntry]:
+    """The contacts with this one, which replaces what was said of its delivery before."""
+    return [*unspend(spent, entry.delivery), entry]
+
+
+def unspend(spent: Iterable[BudgetEntry], delivery: str) -> list[BudgetEntry]:
+    """The contacts without that delivery: it never went out."""
+    return [past for past in spent if past.delivery != delivery]
+
+
+def _ascii_domain(domain: str) -> str:
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:  # no domain that exists; spelled alike it is still the same
+        return domain

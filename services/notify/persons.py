@@ -1,0 +1,137 @@
+"""Store of persons, by keyed hash: what they refused, and what was spent of their budget over all accounts.
+
+A person is locked after the account, every key of a transaction in one call, so that two accounts cannot both write to one
+person. Refusals are read under that lock before a message leaves, and written under it: a no comes before, or after.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import delete, select
+
+from services.notify.core.person import ANSWERABLE, Person, PersonKeys, Refusal, SuppressionReason
+from services.notify.core.state import EVERYTHING, BudgetEntry
+from services.notify.tables import person, suppression
+from shared.db.protocol import Read, Tx
+
+_FOLLOWS = "follows:"
+_spent = msgspec.json.Decoder(list[BudgetEntry])
+_c = suppression.c
+
+
+class Suppression(NamedTuple):
+    """One reason not to write to a person. `source` is who told it, `address` stands for lists until it is erased."""
+
+    person: str
+    topic: str
+    reason: SuppressionReason
+    source: str
+    detail: str
+    address: str | None
+    at: datetime
+
+    @property
+    def refusal(self) -> Refusal:
+        """As decisions read it."""
+        return Refusal(self.topic, self.reason)
+
+
+class NewRefusal(NamedTuple):
+    """What speaks against writing to somebody from now on."""
+
+    topic: str
+    reason: SuppressionReason
+    source: str
+    at: datetime
+    detail: str = ""
+
+
+class Persons:
+    """The persons of an installation; `keys` hashes with its secret."""
+
+    def __init__(self, keys: PersonKeys) -> None:
+        self.keys = keys
+
+    async def lock(self, tx: Tx, keys: Collection[str]) -> dict[str, list[BudgetEntry]]:
+        """The contacts that still count, by key; the rows are there and locked in the order of their keys."""
+        rows = select(person.c.id, person.c.spent).with_for_update()
+        found = {row.id: _spent.decode(row.spent) for row in await tx.among(rows, person.c.id, keys)}
+        missing = sorted({*keys} - found.keys())
+        if missing:
+            await tx.insert_new(person, [{"id": key, "spent": "[]"} for key in missing])
+            found |= {row.id: _spent.decode(row.spent) for row in await tx.among(rows, person.c.id, missing)}
+        return found
+
+    async def save_spent(self, tx: Tx, spent: Mapping[str, Iterable[BudgetEntry]]) -> None:
+        """Write the contacts of locked persons."""
+        rows = [{"id": key, "spent": msgspec.json.encode(list(those)).decode()} for key, those in spent.items()]
+        await tx.update(person, rows)
+
+    async def load(self, read: Read, keys: Collection[str]) -> dict[str, Person]:
+        """Each as they are, not locked."""
+        rows = await read.among(select(person.c.id, person.c.spent), person.c.id, keys)
+        spent = {row.id: tuple(_spent.decode(row.spent)) for row in rows}
+        refusals = await self.refusals(read, keys)
+        return {key: Person(refusals.get(key, ()), spent.get(key, ())) for key in keys}
+
+    async def refusals(self, read: Read, keys: Collection[str]) -> dict[str, tuple[Refusal, ...]]:
+        """What each refused; those who refused nothing are left out."""
+        found: dict[str, tuple[Refusal, ...]] = {}
+        for one in await self.suppressions(read, keys):
+            found[one.person] = (*found.get(one.person, ()), one.refusal)
+        return found
+
+    async def suppressions(self, read: Read, keys: Collection[str]) -> list[Suppression]:
+        """Everything that speaks against writing to them."""
+        return [Suppression(*tuple(row)) for row in await read.among(select(suppression), _c.person, keys)]
+
+    async def suppress(self, tx: Tx, address: str | None, user: str | None, new: NewRefusal) -> bool:
+        """From its commit on nothing that this forbids leaves, to the address and to the user id; False where it was so before."""
+        keys = self.keys.of(address, user)
+        await self.lock(tx, keys)
+        return await self.add(tx, dict.fromkeys(keys, address), new)
+
+    async def add(self, tx: Tx, addresses: Mapping[str, str | None], new: NewRefusal) -> bool:
+        """Write it for these locked persons: key -> address, for lists. False where all of it was there."""
+        rows = [{"person": key, "address": address, **new._asdict()} for key, address in sorted(addresses.items())]
+        return await tx.insert_new(suppression, rows) > 0
+
+    async def allow(
+        self, tx: Tx, address: str | None, user: str | None, topic: str = EVERYTHING, before: datetime | None = None
+    ) -> bool:
+        """They said yes: what they refused of the topic (`*`: of any) is gone, where `before` is given only what is older.
+
+        What bounced or was complained about stays: a yes mends no mailbox. False where there was nothing.
+        """
+        keys = self.keys.of(address, user)
+        await self.lock(tx, keys)
+        theirs = _c.person.in_(keys) | _c.source.in_([f"{_FOLLOWS}{key}" for key in keys])
+        gone = delete(suppression).where(theirs, _c.reason.in_(sorted(ANSWERABLE)))
+        if topic != EVERYTHING:
+            gone = gone.where(_c.topic == topic)
+        if before is not None:
+            gone = gone.where(_c.at < before)
+        return await tx.run(gone) > 0
+
+    async def remove(self, tx: Tx, address: str) -> bool:
+        """An operator vouches for the address: nothing speaks against it any more, whatever it was."""
+        keys = self.keys.of(address, None)
+        await self.lock(tx, keys)
+        return await tx.run(delete(suppression).where(_c.person.in_(keys))) > 0
+
+
+def following(user_key: str, refusal: Suppression) -> NewRefusal:
+    """The same refusal for an address that turned up under a user id that had refused."""
+    return NewRefusal(refusal.topic, refusal.reason, f"{_FOLLOWS}{user_key}", refusal.at)
+
+
+async def page(read: Read, before: tuple[datetime, str] | None, limit: int) -> list[Suppression]:
+    """Suppressions, the latest first; those of user ids among them."""
+    found = select(suppression)
+    if before is not None:
+        at, key = before
+        found = found.where((_c.at < at) | ((_c.at == at) & (_c.person < key)))
+    rows = await read.all(found.order_by(_c.at.desc(), _c.person.desc(), _c.topic, _c.reason).limit(limit))
+    return [Suppression(*tuple(row)) for row in rows]
