@@ -216,6 +216,9 @@ def _line(lines: dict[At, int], at: At) -> int:
     return lines[at]
 
 
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+_UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")
+_UNKNOWN_KIND = re.compile(r"Invalid value '([^']*)'")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\.\.\.\])")
 
 
@@ -223,11 +226,22 @@ def _explained(error: str, plain: Any, lines: dict[At, int], file: str, model: A
     """Turn msgspec's sentence (`Object contains unknown field `x` - at `$.a[0]``) into a mistake with a line."""
     problem, _, where = error.partition(" - at `")
     at = _located(error, where.rstrip("`").removeprefix("$"), plain, model)
-    unknown = re.search(r"unknown field `([^`]+)`", problem)
-    if not unknown:
-        return Mistake(file, _line(lines, at), problem.replace("Object", "this").replace("`", "'"))
-    word = unknown.group(1)
-    return Mistake(file, _line(lines, (*at, word)), f"unknown key '{word}'", nearest(word, _fields(model)))
+    if missing := _MISSING.search(problem):
+        return Mistake(file, _line(lines, at), f"'{missing[1]}' is missing")
+    if kind := _UNKNOWN_KIND.search(problem):
+        return _unknown_kind(kind[1], at, lines, file, model)
+    if unknown := _UNKNOWN_FIELD.search(problem):
+        word = unknown[1]
+        return Mistake(file, _line(lines, (*at, word)), f"unknown key '{word}'", nearest(word, _fields(model)))
+    return Mistake(file, _line(lines, at), problem.replace("Object", "this").replace("`", "'"))
+
+
+def _unknown_kind(word: str, at: At, lines: dict[At, int], file: str, model: Any) -> Mistake:
+    """A tag that no struct has: the kinds there are belong to the one set of tagged structs that uses this key."""
+    key = at[-1] if at else ""
+    there_are = sorted(_tags(model, str(key)))
+    listed = f" (there are: {', '.join(there_are)})" if there_are else ""
+    return Mistake(file, _line(lines, at), f"unknown {key} '{word}'{listed}", nearest(word, there_are))
 
 
 def _located(error: str, where: str, plain: Any, model: Any) -> At:
@@ -266,15 +280,29 @@ def _fails_alike(error: str, plain: Any, model: Any) -> bool:
     return False
 
 
-def _fields(model: Any, seen: frozenset[Any] = frozenset()) -> set[str]:
+def _fields(model: Any) -> set[str]:
     """Every key any struct under this model knows: a typo is compared with all of them."""
-    if model in seen:
-        return set()
-    seen |= {model}
-    found: set[str] = set()
-    if isinstance(model, type) and issubclass(model, msgspec.Struct):
-        for field in msgspec.structs.fields(model):
-            found |= {field.encode_name} | _fields(field.type, seen)
-    for inner in getattr(model, "__args__", ()):
-        found |= _fields(inner, seen)
+    return {field.encode_name for struct in _structs(model) for field in msgspec.structs.fields(struct)}
+
+
+def _tags(model: Any, tag_field: str) -> set[str]:
+    """The words that this key may have where it says which struct is meant."""
+    configs = (struct.__struct_config__ for struct in _structs(model))
+    return {str(config.tag) for config in configs if config.tag_field == tag_field}
+
+
+def _structs(model: Any) -> set[type[msgspec.Struct]]:
+    """Every struct under this model, itself included."""
+    found: set[type[msgspec.Struct]] = set()
+    seen: set[Any] = set()
+    waiting = [model]
+    while waiting:
+        each = waiting.pop()
+        if each in seen:
+            continue
+        seen.add(each)
+        waiting += getattr(each, "__args__", ())
+        if isinstance(each, type) and issubclass(each, msgspec.Struct):
+            found.add(each)
+            waiting += [field.type for field in msgspec.structs.fields(each)]
     return found

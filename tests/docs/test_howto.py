@@ -23,9 +23,11 @@ def test_a_how_to_works(page: Path, tmp_path: Path, mypy_cache: Path) -> None:
     for step in howto.steps:
         follow(step, folder)
 
+    before = definitions_in(folder)
     code, said = tried(howto.check, folder)
 
     assert code == 0, said
+    assert definitions_in(folder) == before, "trying it out changed the definitions that everybody gets"
     assert linted(howto, folder, mypy_cache) == (0, "")
 
 
@@ -79,3 +81,8 @@ def test_a_line_is_looked_for_in_the_function_that_the_page_names(tmp_path: Path
     follow(Step("In", "a.py", "g", "instead of", "x", "y\n"), tmp_path)
 
     assert (tmp_path / "a.py").read_text("utf8") == "def f():\n    x\n\ndef g():\n    y\n"
+
+
+def definitions_in(folder: Path) -> dict[str, bytes]:
+    """Every file under config/, with its content."""
+    return {str(file): file.read_bytes() for file in sorted((folder / "config").rglob("*")) if file.is_file()}

@@ -1,6 +1,6 @@
 """Channel descriptor: everything that can be said of a channel in one value, and the protocol of its sender."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -90,8 +90,8 @@ class ChannelTable:
         """A sender for each channel whose settings are there. Raises Refused for settings that cannot be used."""
         senders, missing = dict[str, Sender](), dict[str, str]()
         for name, channel in self._channels.items():
-            if any(getattr(settings, field) is None for field in channel.settings):
-                missing[name] = _problem(channel.settings)
+            if unset := [field for field in channel.settings if getattr(settings, field) is None]:
+                missing[name] = _unset(unset)
             else:
                 senders[name] = channel.build(settings, now)
         return Built(senders, missing)
@@ -101,6 +101,7 @@ async def confirmed() -> None:
     """For senders outside the outbox, with nothing to commit."""
 
 
-def _problem(needed: tuple[str, ...]) -> str:
-    names = [f"WAYMARK_{field.upper()}" for field in needed]
-    return f"{names[0]} is not set" if len(names) == 1 else f"{' and '.join(names)} are not both set"
+def _unset(fields: Sequence[str]) -> str:
+    names = [f"WAYMARK_{field.upper()}" for field in fields]
+    *others, last = names
+    return f"{', '.join(others)} and {last} are not set" if others else f"{last} is not set"

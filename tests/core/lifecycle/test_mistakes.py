@@ -108,8 +108,14 @@ MISTAKES = [
     ("  dimensions:", "  green: 40\n  dimensions:", 33, "bands must be 0 < yellow < green <= 100", ""),
     ("  dimensions:", "  new_account: month\n  dimensions:", 33, "'month' is not a duration", ""),
     ("    hold: 7d", "    holds: 7d", 19, "unknown key 'holds'", "hold"),
-    ("kind: active_users", "kind: active_user", 6, "active_user", ""),
-    ("clear_when: [uses >= 1], ", "", 26, "missing required field 'clear_when'", ""),
+    (
+        "kind: active_users",
+        "kind: active_user",
+        6,
+        "unknown kind 'active_user' (there are: active_days, ",
+        "active_users",
+    ),
+    ("clear_when: [uses >= 1], ", "", 26, "'clear_when' is missing", ""),
 ]
 
 

@@ -40,10 +40,21 @@ def test_a_channel_that_is_not_set_up_says_what_to_set():
     def build(_settings: Settings, _now: object) -> object:
         raise AssertionError("not without its settings")
 
-    pigeon = Channel(TASK.traits, ("webhook_url", "webhook_secret"), build)  # type: ignore[arg-type]
-    senders, missing = ChannelTable(pigeon).build(Settings(), lambda: datetime.now(UTC))  # noqa: TID251
-    assert senders == {}
-    assert missing == {"task": "WAYMARK_WEBHOOK_URL and WAYMARK_WEBHOOK_SECRET are not both set"}
+    def problem(*needed: str, **given: str) -> dict[str, str]:
+        pigeon = ChannelTable(Channel(TASK.traits, needed, build))  # type: ignore[arg-type]
+        senders, missing = pigeon.build(Settings(**given), lambda: datetime.now(UTC))  # type: ignore[arg-type]  # noqa: TID251
+        assert senders == {}
+        return dict(missing)
+
+    assert problem("webhook_url", "webhook_secret") == {
+        "task": "WAYMARK_WEBHOOK_URL and WAYMARK_WEBHOOK_SECRET are not set"
+    }
+    assert problem("webhook_url", "webhook_secret", webhook_url="https://x.test") == {
+        "task": "WAYMARK_WEBHOOK_SECRET is not set"
+    }
+    assert problem("webhook_url", "webhook_secret", "public_url") == {
+        "task": "WAYMARK_WEBHOOK_URL, WAYMARK_WEBHOOK_SECRET and WAYMARK_PUBLIC_URL are not set"
+    }
 
 
 @pytest.mark.parametrize("channel", [*CHANNELS, "a channel of another version"])

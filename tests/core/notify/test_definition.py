@@ -123,7 +123,9 @@ def test_a_step_may_name_its_kind_and_is_a_message_where_it_names_none(config: P
     named = load_plays(config, CHANNELS.traits).playbook.plays["welcome"].steps
     assert [step.name for step in named] == [step.name for step in plain]
     file.write_text(text.replace("{after: 2d,", "{kind: massage, after: 2d,"), "utf8")
-    assert mistakes(config) == ["plays/welcome.yaml:13: Invalid value 'massage'"]
+    assert mistakes(config) == [
+        "plays/welcome.yaml:13: unknown kind 'massage' (there are: message); did you mean 'message'?"
+    ]
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(config: Path):
