@@ -30,7 +30,8 @@ from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodical
 from shared.settings import Settings
 from shared.shutdown import LEASES, Shutdown
 from shared.storage import Storage, check_urls, open_storage, sole_user
-from waymark import migrations
+from waymark import compatibility, migrations
+from waymark.compatibility import VersionCheck
 
 WIRES: dict[str, Callable[[ServiceContext], Service]] = {
     "ingest": wire_ingest,
@@ -65,7 +66,7 @@ async def assembled(
     shutdown = shutdown or Shutdown()
     keys, secret = load_keys(settings)
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    missing = await asyncio.to_thread(_migrations, settings, list(names))
+    pending = await asyncio.to_thread(_prepare_database, settings, list(names))
     async with open_storage(settings, names, clock, owner, shutdown) as stores:
         contexts = {
             name: ServiceContext(settings, clock, store.database, store.bus, keys, secret, owner, store.access)
@@ -74,7 +75,9 @@ async def assembled(
         services = {name: WIRES[name](contexts[name]) for name in names}
         loops = {name: _loops(service, stores[name]) for name, service in services.items()}
         for name, service in services.items():
-            health_of = Health(stores[name].database, stores[name].bus, service.consumers, loops[name], missing)
+            health_of = Health(
+                stores[name].database, stores[name].bus, service.consumers, loops[name], VersionCheck(name, pending)
+            )
             for collector in service.collectors:
                 health_of.registry.register(collector)
             problem.install(service.app)
@@ -88,15 +91,21 @@ async def assembled(
             await _release_leases(stores, shutdown)
 
 
-def _migrations(settings: Settings, names: list[str]) -> list[str]:
+def _prepare_database(settings: Settings, names: list[str]) -> list[str]:
     """One process brings its own file up to date; a shared database is migrated once, by `waymark migrate`.
 
-    Not while another process uses the file: an earlier version would lose its columns under it.
+    Not while another process uses the file: an earlier version would lose its columns under it. Raises NewerDatabase
+    where a newer version has used the database. Returns the histories that lack a revision.
     """
     if settings.embedded:
         with sole_user(settings):
-            migrations.migrate(settings, names)
-    return migrations.pending(settings, names)
+            compatibility.migrate(settings, names)
+        return []
+    compatibility.refuse_newer(settings, names)
+    pending = migrations.pending(settings, names)
+    if not pending:  # else there may be no table yet to register them in
+        compatibility.register_layouts(settings, names)
+    return pending
 
 
 def _loops(service: Service, store: Storage) -> list[SupervisedLoop]:

@@ -60,7 +60,7 @@ def migrate(
         _guarded(lambda: drift.extend(migrations.drift(settings, services)))
         typer.echo("\n".join(drift) or "tables and code agree")
         raise typer.Exit(bool(drift))
-    _guarded(lambda: migrations.migrate(settings, services))
+    _guarded(lambda: commands.migrate(settings, services))
     typer.echo("tables are up to date")
 
 

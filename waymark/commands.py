@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,8 @@ from shared.clock import Clock, SystemClock
 from shared.keys import credentials
 from shared.settings import BUNDLED_CONFIG, Settings
 from shared.shutdown import BUDGET
+from shared.storage import check_database_url, sole_user
+from waymark import compatibility
 from waymark.importing import ImportResult, Target, import_file
 from waymark.serving import served
 
@@ -87,6 +90,12 @@ def _start_exit_timer(loop: asyncio.AbstractEventLoop) -> None:
     last_resort = threading.Timer(BUDGET, end)
     last_resort.daemon = True
     last_resort.start()
+
+
+def migrate(settings: Settings, services: list[str]) -> None:
+    """Bring the tables to the newest revision. Raises Refused while another process uses the SQLite file, and for a newer one."""
+    with sole_user(settings) if check_database_url(settings) == "sqlite" else nullcontext():
+        compatibility.migrate(settings, services)
 
 
 async def import_history(

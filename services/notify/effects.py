@@ -20,6 +20,7 @@ from services.notify.store import DeliveryRecord
 from shared.clock import Clock
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Database, Tx
+from shared.failures import Halted
 
 _log = structlog.get_logger(__name__)
 _PATIENCE, _CLOSE_TIMEOUT = 5.0, 0.5
@@ -103,8 +104,8 @@ class DeliverySender:
             async with self._database.transaction() as tx:
                 await work(tx, delivery_id)
         except Exception as error:
-            if is_infrastructure(error):
-                raise
+            if is_infrastructure(error) or isinstance(error, Halted):
+                raise  # what a newer version stored is not ours to touch: the sender stops, and readyz says why
             _log.exception("delivery_put_aside", delivery=delivery_id)
             async with self._database.transaction() as tx:
                 await self._handlers.put_aside(tx, delivery_id, self._clock.now(), error)

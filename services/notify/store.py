@@ -109,7 +109,7 @@ class DeliveryRecord(DeliverySummary):
 
     @property
     def decision(self) -> Decision:
-        """What the core decided. Raises msgspec.ValidationError where it cannot be read."""
+        """What the core decided. Raises NewerDecision, and msgspec.ValidationError where it cannot be read."""
         return decode_decision(self.decision_json)
 
 

@@ -1,4 +1,4 @@
-"""Tables of the bus in each service's database: the log it publishes, its consumers' cursors, and its dead letters."""
+"""Tables of the bus in each service's database: the log it publishes, its consumers' cursors, its dead letters, the layouts in use."""
 
 from typing import Any
 
@@ -76,6 +76,14 @@ dead_letter = Table(
     Index("dead_letter_waits_for", "consumer_group", "waits_for"),
 )
 """Records that a person, or a later event, has to look at. `waits_for` is the id whose arrival redrives it, or empty."""
+
+stored_layout = Table(
+    "stored_layout",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("layout", Integer, nullable=False),
+)
+"""The highest layout in which a process that used this database wrote a column (`name`, as TABLE.COLUMN): older code refuses."""
 
 relay_lease = Table(
     "relay_lease",

@@ -6,11 +6,12 @@ and has layout 1.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import cramjam
 import msgspec
 from msgspec import inspect
+from sqlalchemy import Column
 
 from shared.failures import Halted
 
@@ -51,7 +52,7 @@ class Layouts(Generic[State]):
         if lax := sorted(set(_lax(inspect.type_info(state)))):
             raise TypeError(f"unknown names would be dropped in silence: forbid_unknown_fields of {', '.join(lax)}")
         self._state = state
-        self._current = current
+        self.current = current
         self._head = bytes((_MARK, current))
         self._compress_from = compress_from
         self._encode = msgspec.msgpack.Encoder().encode
@@ -72,15 +73,15 @@ class Layouts(Generic[State]):
         if blob[:2] == self._head:
             return self._decode(_plain(blob[2:]))
         layout, payload = layout_of(blob), blob[2:] if blob[:1] and blob[0] == _MARK else blob
-        if layout > self._current:
+        if layout > self.current:
             raise NewerLayout(
                 f"a stored {self._state.__name__} has layout {layout}, this version of Waymark knows up to "
-                f"{self._current}: run the version that wrote it, or a newer one"
+                f"{self.current}: run the version that wrote it, or a newer one"
             )
         return self._upcast(layout, msgspec.msgpack.decode(_plain(payload)))
 
     def _upcast(self, layout: int, plain: Any) -> State:
-        for step in range(layout, self._current):
+        for step in range(layout, self.current):
             plain = self._upcasters[step](plain)
         return msgspec.convert(plain, self._state)
 
@@ -88,6 +89,19 @@ class Layouts(Generic[State]):
 def layout_of(blob: bytes) -> int:
     """The number of a blob's layout."""
     return blob[1] if len(blob) > 1 and blob[0] == _MARK else 1
+
+
+class StoredLayout(NamedTuple):
+    """A column of stored values that say their layout in their first bytes: the newest layout, and how it is read."""
+
+    column: Column[Any]
+    current: int
+    read: Callable[[bytes], int] = layout_of
+
+    @property
+    def name(self) -> str:
+        """TABLE.COLUMN."""
+        return str(self.column)
 
 
 def renamed(**names: str) -> Upcaster:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.bus.protocol import Bounds, Bus, Partition
-from shared.db.protocol import Database
+from shared.db.protocol import Database, Read
+from shared.failures import Halted
 from shared.service import dead_letters
 from shared.service.consumer import Consumer
 from shared.service.supervisor import SupervisedLoop
@@ -25,8 +27,20 @@ _REFRESH_SECONDS = 2.0
 """How long /metrics waits for the log and the database: Prometheus gives up after ten seconds, and would have nothing."""
 
 
+class Versions(Protocol):
+    """Whether the tables and what is stored in them are of this version: each empty when well, else what is wrong."""
+
+    async def migrations(self, read: Read) -> str:
+        """Revisions that are missing, or newer than this version."""
+        ...
+
+    async def layouts(self, read: Read) -> str:
+        """Layouts that a newer version has written."""
+        ...
+
+
 class Health:
-    """One service's health. `pending` names migrations that are missing, as found when it started."""
+    """One service's health."""
 
     def __init__(
         self,
@@ -34,13 +48,13 @@ class Health:
         bus: Bus,
         consumers: Sequence[Consumer],
         loops: Sequence[SupervisedLoop],
-        pending: Sequence[str],
+        versions: Versions | None = None,
     ) -> None:
         self._database = database
         self._bus = bus
         self._consumers = consumers
         self._loops = loops
-        self._pending = pending
+        self._versions = versions
         self._bounds: tuple[float, dict[Partition, Bounds]] = (0.0, {})
         self._parked: tuple[float, dict[tuple[str, str], int]] = (0.0, {})
         self._refreshing: asyncio.Task[None] | None = None
@@ -50,7 +64,9 @@ class Health:
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether it can do its work, and each check with what it found."""
         checks = {"database": await _tried(self._ask_database), "log": await _tried(self._ask_log)}
-        checks["migrations"] = f"missing: {', '.join(self._pending)}; run: waymark migrate" if self._pending else ""
+        if self._versions is not None:
+            for name, ask in (("migrations", self._versions.migrations), ("layouts", self._versions.layouts)):
+                checks[name] = await _tried(partial(self._ask_versions, ask))
         checks |= {f"loop:{loop.name}": "" if loop.state == "running" else loop.problem for loop in self._loops}
         found = {name: problem or "ok" for name, problem in checks.items()}
         return not any(checks.values()), {"checks": found, "lag": self._lags()}
@@ -88,6 +104,11 @@ class Health:
     async def _ask_database(self) -> None:
         async with self._database.snapshot() as read:
             await read.scalar(text("SELECT 1"))
+
+    async def _ask_versions(self, ask: Callable[[Read], Awaitable[str]]) -> None:
+        async with self._database.snapshot() as read:
+            if wrong := await ask(read):
+                raise Halted(wrong)
 
     async def _ask_log(self) -> None:
         taken, _ = self._bounds

@@ -1,5 +1,6 @@
 """Layouts of all that is stored as a blob: each carries its number, an old one is read, a newer one is refused."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -17,7 +18,8 @@ from services.ingest import tables as ingest
 from services.lifecycle import tables as lifecycle
 from services.lifecycle.layouts import LAYOUTS as LIFECYCLE_ACCOUNTS
 from services.notify import tables as notify
-from services.notify.core.delivery import decode_decision, encode_decision
+from services.notify.core.delivery import LAYOUT as DECISION_LAYOUT
+from services.notify.core.delivery import NewerDecision, decision_layout, decode_decision, encode_decision
 from services.notify.store import LAYOUTS as NOTIFY_ACCOUNTS
 from shared.bus import tables as bus
 from shared.db.layouts import Layouts, NewerLayout, layout_of
@@ -26,6 +28,8 @@ from tests.golden.release import database, migrated
 from tests.golden.scenario import MOMENT
 from tests.journey.services import run_services
 from tests.make import FakeClock, eventually
+from waymark.compatibility import LAYOUTS
+from waymark.migrations import NewerDatabase
 
 NUMBERED: dict[Column[Any], Layouts[Any]] = {
     lifecycle.account.c.state: LIFECYCLE_ACCOUNTS,
@@ -99,26 +103,49 @@ async def test_every_old_decision_of_notify_is_read_and_written_with_its_number(
         assert "layout" in msgspec.json.decode(today)
         assert decode_decision(today) == decode_decision(text)
     newer = msgspec.json.encode({**msgspec.json.decode(today), "layout": 99})
-    with pytest.raises(msgspec.ValidationError, match="layout 99"):
+    assert decision_layout(today) == DECISION_LAYOUT
+    assert {decision_layout(text) for text in texts} == {1}
+    with pytest.raises(NewerDecision, match="has layout 99, this version of Waymark knows up to"):
         decode_decision(newer)
 
 
-@pytest.mark.parametrize("service", ["lifecycle", "notify", "advocacy"])
-async def test_a_service_that_meets_a_newer_layout_stops_and_says_so(golden: Settings, service: str) -> None:
-    """An older version of the code on the tables of a newer one: nothing is parked, nothing is overwritten."""
-    await migrated(golden)
-    table = {"lifecycle": lifecycle.account, "notify": notify.account, "advocacy": advocacy.account}[service]
-    with closing(sqlite3.connect(database(golden))) as write:
+ACCOUNT_TABLES = {"lifecycle": lifecycle.account, "notify": notify.account, "advocacy": advocacy.account}
+
+
+def plant(where: Settings, service: str) -> None:
+    """What a newer version of the code would leave behind in one account."""
+    table = ACCOUNT_TABLES[service]
+    with closing(sqlite3.connect(database(where), timeout=60)) as write:
         write.execute(str(update(table).values(state=NEWER).where(table.c.id == ACCOUNT)), [NEWER, ACCOUNT])
         write.commit()
+
+
+@pytest.mark.parametrize("service", ACCOUNT_TABLES)
+async def test_a_newer_layout_is_refused_at_the_start(golden: Settings, service: str) -> None:
+    await migrated(golden)
+    plant(golden, service)
+
+    with pytest.raises(NewerDatabase, match=rf"{service}_account.state has layout 99, this version knows up to 2"):
+        async with run_services(golden, clock=FakeClock(MOMENT)):
+            pass
+
+    assert NEWER in values(golden, ACCOUNT_TABLES[service].c.state)
+
+
+@pytest.mark.parametrize("service", ACCOUNT_TABLES)
+async def test_a_service_that_meets_a_newer_layout_stops_and_says_so(golden: Settings, service: str) -> None:
+    """An older version of the code beside a newer one: nothing is parked, nothing is overwritten."""
+    await migrated(golden)
     event = {"type": "track", "event": "Subscription Cancelled", "messageId": "n", "userId": "u17000"}
     message = {**event, "timestamp": MOMENT.isoformat(), "context": {"groupId": ACCOUNT}}
     async with run_services(golden, clock=FakeClock(MOMENT)) as on:
+        await asyncio.to_thread(plant, golden, service)
         posted = await on.http.post("/v1/batch", json={"batch": [message]}, auth=(on.write_key, ""))
 
         async def says_so() -> bool:
             answer = await on.http.get(f"/{service}/readyz")
-            return answer.status_code == 503 and "has layout 99" in answer.text
+            loops = {why for name, why in answer.json()["checks"].items() if name.startswith("loop:")}
+            return answer.status_code == 503 and any("has layout 99" in why for why in loops)
 
         await eventually(says_so)
         parked = await on.get(f"/{service}/v1/parked")
@@ -126,6 +153,15 @@ async def test_a_service_that_meets_a_newer_layout_stops_and_says_so(golden: Set
 
     assert posted.status_code == 200
     assert parked["items"] == []
-    assert NEWER in values(golden, table.c.state)
+    assert NEWER in values(golden, ACCOUNT_TABLES[service].c.state)
     assert read.status_code == (503 if service == "lifecycle" else 200)
     assert service != "lifecycle" or read.json()["code"] == "newer_layout"
+
+
+def test_the_layouts_that_a_start_checks_are_all_that_there_are() -> None:
+    checked = {one.column: one.current for some in LAYOUTS.values() for one in some}
+
+    assert checked == {
+        **{column: layouts.current for column, layouts in NUMBERED.items()},
+        notify.delivery.c.decision: DECISION_LAYOUT,
+    }

@@ -13,7 +13,7 @@ from deploy.servers.ports import free_port
 from shared.clock import Clock, SystemClock
 from shared.keys import credentials
 from shared.settings import Settings
-from waymark import migrations
+from waymark import compatibility
 from waymark.assembly import WIRES, Assembly
 from waymark.idle import wait_until_idle
 from waymark.importing import ImportResult, Target, import_file
@@ -62,7 +62,7 @@ async def run_services(
 ) -> AsyncIterator[RunningServices]:
     """All services (or these), migrated and served on a free port."""
     names = list(WIRES) if names is None else list(names)
-    await asyncio.to_thread(migrations.migrate, settings, names)
+    await asyncio.to_thread(compatibility.migrate, settings, names)
     settings = settings.model_copy(update={"port": free_port()})
     keys = credentials(settings.data)
     url = f"http://127.0.0.1:{settings.port}"

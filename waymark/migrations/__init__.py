@@ -6,17 +6,18 @@ The same histories are the sections of `alembic.ini`: `alembic -n lifecycle upgr
 import io
 import tempfile
 import threading
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, Select, column, select, table
 
 from shared.access import tables as access_tables
 from shared.bus import tables as bus_tables
@@ -32,6 +33,7 @@ OWNERS = ("ingest", "lifecycle", "notify", "advocacy")
 _FOLDER = Path(__file__).parent
 _ROOT = Path(bus_tables.__file__).parents[2]
 """The folder of `shared` and `services`: in a wheel not that of `waymark`."""
+ADVICE = "run the version of Waymark that wrote it, or a newer one"
 _one_at_a_time = threading.Lock()
 """Alembic's `context` is one for the process."""
 
@@ -100,6 +102,47 @@ def config_of(history: History, url: str) -> Config:
 def script_of(history: History) -> ScriptDirectory:
     """Its revisions."""
     return ScriptDirectory.from_config(config_of(history, ""))
+
+
+class NewerDatabase(Refused):
+    """A newer version has used this database: this one would misread or overwrite what it does not know."""
+
+    code = "newer_database"
+
+    def __init__(self, found: Sequence[str]) -> None:
+        super().__init__(f"the database is newer than this version of Waymark: {'; '.join(found)}: {ADVICE}")
+
+
+class Revisions(NamedTuple):
+    """The revisions of a history that this version knows, and the newest of them."""
+
+    history: History
+    known: frozenset[str]
+    head: str
+
+    @classmethod
+    def of(cls, history: History) -> "Revisions":
+        script = script_of(history)
+        known = frozenset(revision.revision for revision in script.walk_revisions())
+        return cls(history, known, script.get_current_head() or "")
+
+    def newer(self, current: Iterable[str]) -> list[str]:
+        """Which of these, found in a database, this version does not know."""
+        return [
+            f"the tables of {self.history.name} are of revision {revision}, this version knows up to {self.head}"
+            for revision in sorted(set(current) - self.known)
+        ]
+
+
+def revisions_of(history: History) -> Select[Any]:
+    """Asks a database which revisions its tables are of."""
+    return select(column("version_num")).select_from(table(history.version_table))
+
+
+def refuse_newer_revision(history: History, connection: Connection) -> None:
+    """Raises NewerDatabase for tables that a newer version has migrated: asked under the lock, before anything is changed."""
+    if found := Revisions.of(history).newer(_current(history, connection)):
+        raise NewerDatabase(found)
 
 
 def upgrade(url: str, history: History) -> None:

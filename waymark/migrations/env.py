@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from shared.db.migrations import run_locked
 from shared.settings import Settings
 from shared.storage import check_database_url
-from waymark.migrations import BUS, OWNERS, History, bus_history, history_named, own_tables
+from waymark.migrations import BUS, OWNERS, History, bus_history, history_named, own_tables, refuse_newer_revision
 
 
 def _database_url() -> str:
@@ -57,6 +57,7 @@ def _options(history: History) -> dict[str, Any]:
 
 
 def _run(history: History, connection: Connection) -> None:
+    refuse_newer_revision(history, connection)
     context.configure(connection=connection, **_options(history))
     with context.begin_transaction():
         context.run_migrations()

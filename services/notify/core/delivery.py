@@ -4,6 +4,7 @@ A decision is to be sent at a time, or skipped for a reason: nothing is dropped 
 the contact budget.
 """
 
+import re
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -14,6 +15,7 @@ from services.notify.core.channels import CAUTIOUS, AttemptOutcome, AttemptStage
 from services.notify.core.state import TRANSACTIONAL, Account, BudgetEntry
 from shared.contracts.evidence import Value
 from shared.contracts.outreach import DeliveryStatus, OutreachClass, OutreachStatus
+from shared.failures import Halted
 from shared.ids import derived
 from shared.machine import StatusMachine
 
@@ -91,6 +93,13 @@ def delivery_id(play: str, account: str, occurrence: str, step: str, user: str |
 
 LAYOUT = 2
 _LAYOUT_KEY = "layout"
+_LAYOUT_FIRST = re.compile(rb'\{"layout":(\d+)')
+
+
+class NewerDecision(Halted):
+    """A decision was stored by a newer version of the code: this one must not send it, nor say what became of it."""
+
+    code = "newer_layout"
 
 
 def encode_decision(decision: Decision) -> bytes:
@@ -99,14 +108,23 @@ def encode_decision(decision: Decision) -> bytes:
 
 
 def decode_decision(data: bytes) -> Decision:
-    """The decision of JSON of any layout. Raises msgspec.ValidationError where it is none, or of a newer layout."""
+    """The decision of JSON of any layout. Raises NewerDecision, and msgspec.ValidationError where it is no decision."""
     plain: dict[str, Any] = msgspec.json.decode(data)
     layout = plain.pop(_LAYOUT_KEY, 1)
     if layout == 1:
         plain = {"values" if key == "facts" else key: value for key, value in plain.items()}
     elif layout != LAYOUT:
-        raise msgspec.ValidationError(f"a decision of layout {layout}; this version knows up to {LAYOUT}")
+        raise NewerDecision(
+            f"a stored delivery has layout {layout}, this version of Waymark knows up to {LAYOUT}: run the version that "
+            "wrote it, or a newer one"
+        )
     return msgspec.convert(plain, Decision)
+
+
+def decision_layout(data: bytes) -> int:
+    """The layout of a stored decision, by its first bytes."""
+    found = _LAYOUT_FIRST.match(data)
+    return int(found[1]) if found else 1
 
 
 DELIVERY: StatusMachine[DeliveryStatus] = StatusMachine(

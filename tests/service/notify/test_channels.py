@@ -14,6 +14,7 @@ from services.notify.channels.email import EMAIL
 from services.notify.channels.task import TASK
 from services.notify.channels.webhook import WEBHOOK
 from services.notify.core.channels import ChannelTraits, CrashOutcomes, anybody
+from services.notify.core.delivery import NewerDecision
 from services.notify.definition import Definition, load_plays
 from services.notify.tables import delivery
 from shared.definitions import DefinitionError
@@ -226,3 +227,21 @@ async def test_deliveries_that_cannot_be_handled_are_put_aside_and_the_others_ar
         assert row["status"] == status
         assert "JSON" in row["detail"] or "truncated" in row["detail"].lower()
         assert max(row["not_before"], row["lease_until"]) > here.clock.now()
+
+
+@pytest.mark.parametrize("status", ["pending", "sending"])
+async def test_a_delivery_that_a_newer_version_stored_stops_the_sender_and_stays_as_it_is(
+    here: Office, box: Mailbox, status: str
+) -> None:
+    """It would be put aside for ever: nobody would notice that an older version runs on a newer one's data."""
+    stored = await here.welcomed()
+    newer = stored["decision"].replace(b'"layout":2', b'"layout":99')
+    async with here.database.transaction() as tx:
+        lease = {"stage": "data_sent", "lease_until": here.clock.now(), "status": status}
+        await tx.run(update(delivery).values(decision=newer, **lease))
+
+    with pytest.raises(NewerDecision, match="layout 99, this version of Waymark knows up to 2"):
+        await here.sends().send()
+
+    assert await here.row(id=stored["id"]) == {**stored, **lease, "decision": newer}
+    assert not box.mails

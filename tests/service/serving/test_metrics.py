@@ -39,7 +39,7 @@ async def nothing(*_given: Any) -> None:
 async def test_the_metrics_are_shown_although_neither_log_nor_database_answers() -> None:
     silent: Any = Silent()
     consumer = Consumer("lifecycle", [USAGE], nothing, silent, silent, SystemClock(), "test")
-    health = Health(silent, silent, [consumer], [], [])
+    health = Health(silent, silent, [consumer], [])
     await health.refresh()
     await health.refresh()
     assert b'waymark_handled_total{group="lifecycle"} 0.0' in generate_latest(health.registry)
@@ -49,7 +49,7 @@ async def test_the_metrics_are_shown_although_neither_log_nor_database_answers()
 async def test_a_probe_is_answered_while_every_thread_works() -> None:
     silent: Any = Silent()
     app, work_ends = service_app("any", "any"), threading.Event()
-    install(app, Health(silent, silent, [], [], []))
+    install(app, Health(silent, silent, [], []))
     threads = int(to_thread.current_default_thread_limiter().total_tokens)
     working = [asyncio.create_task(to_thread.run_sync(work_ends.wait)) for _ in range(threads)]
     try:
