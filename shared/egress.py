@@ -18,10 +18,20 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 SECONDS = 10.0
 MAX_ANSWER_BYTES = 64 * 1024
 _PORTS = {"https": 443, "http": 80}
+_NO_SUCH_NAME = frozenset(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY", "EAI_FAMILY", "EAI_SERVICE")
+    if hasattr(socket, name)
+)
+"""The resolver's answers that say something of the name; the others say something of the resolver."""
 
 
 class Forbidden(Exception):  # noqa: N818  what it is
     """The address is not one that we call. The message says why, without telling what is there."""
+
+
+class Unresolved(Exception):  # noqa: N818  what it is
+    """The name could not be resolved just now: the resolver did not answer. Another time it may."""
 
 
 class Answer(NamedTuple):
@@ -56,21 +66,29 @@ class Egress:
         self._client = httpx2.AsyncClient(trust_env=False, follow_redirects=False, limits=limits)
 
     async def check(self, url: str) -> Target:
-        """Where it leads. Raises Forbidden; use it when a URL is saved as well as when it is called."""
+        """Where it leads. Raises Forbidden, Unresolved; use it when a URL is saved as well as when it is called."""
         to = _read(url)
         host, port = to.raw_host.decode("ascii"), to.port or _PORTS[to.scheme]
-        try:
-            addresses = [parsed(text) for text in await self._resolve(host, port)]
-        except (OSError, UnicodeError, ValueError):
-            addresses = []
+        addresses = await self._addresses(host, port)
         if not addresses:
             raise Forbidden(f"'{host}' does not resolve")
         for address in addresses:
             self._permit(to, port, address)
         return Target(to, host, addresses)
 
+    async def _addresses(self, host: str, port: int) -> list[Address]:
+        """What the name resolves to, nothing where there is no such name. Raises Unresolved."""
+        try:
+            return [parsed(text) for text in await self._resolve(host, port)]
+        except OSError as error:
+            if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+                return []
+            raise Unresolved(f"'{host}' could not be resolved: {error.strerror or error}") from None
+        except (UnicodeError, ValueError):
+            return []
+
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post and read the answer. Raises Forbidden, TimeoutError, httpx2.HTTPError."""
+        """Post and read the answer. Raises Forbidden, Unresolved, TimeoutError, httpx2.HTTPError."""
         async with asyncio.timeout(self._seconds):
             target = await self.check(url)
             *others, last = target.addresses

@@ -39,7 +39,10 @@ _NOT_PUBLIC: tuple[tuple[str, str], ...] = (
     ("ff00::/8", "a multicast address"),
 )
 _NETWORKS = tuple((ip_network(text), why) for text, why in _NOT_PUBLIC)
-_NAT64 = IPv6Network("64:ff9b::/96")
+_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("::ffff:0:0:0/96"))
+"""NAT64, and the IPv4-translated addresses of SIIT (RFC 2765): the last 32 bits are an IPv4 address."""
+_ISATAP = frozenset({0x00005EFE, 0x01005EFE, 0x02005EFE, 0x03005EFE})
+"""What stands before the IPv4 address in the last 64 bits of an ISATAP address (RFC 5214), in any network."""
 _LOWER_HALF = 0xFFFFFFFF
 
 
@@ -63,9 +66,10 @@ def networks(text: str) -> list[Network]:
 
 
 def _unwrapped(address: Address) -> Iterable[Address]:
-    """The address, and every IPv4 address it stands for: mapped, NAT64, 6to4, Teredo."""
+    """The address, and every IPv4 address it stands for: mapped, NAT64, SIIT, 6to4, Teredo, ISATAP."""
     yield address
     if isinstance(address, IPv6Address):
         yield from filter(None, (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())))
-        if address in _NAT64:
+        translated = any(address in network for network in _TRANSLATED)
+        if translated or int(address) >> 32 & _LOWER_HALF in _ISATAP:
             yield IPv4Address(int(address) & _LOWER_HALF)

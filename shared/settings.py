@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     )
     smtp_url: SecretStr | None = Field(
         None,
-        description="mail server: `smtp://[USER:PASSWORD@]HOST:PORT`, `smtps://` for TLS; unset: no mail can leave",
+        description="mail server: `smtp://[USER:PASSWORD@]HOST:PORT`, `smtps://` for TLS; with a user, `smtp://` takes STARTTLS or sends nothing; unset: no mail can leave",
     )
     mail_from: str = Field("Customer Success <success@localhost.localdomain>", description="sender of e-mail")
     webhook_url: str | None = Field(

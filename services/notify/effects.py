@@ -15,12 +15,12 @@ from services.notify.channels.channel import ConfirmSend, Delivery, Receipt, Sen
 from services.notify.core.state import TRANSACTIONAL
 from services.notify.handlers.delivery import Claim, DeliveryHandlers
 from services.notify.handlers.planning import MessageWriter
-from services.notify.rendering import tidy
 from services.notify.store import DeliveryRecord
 from shared.clock import Clock
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Database, Tx
 from shared.failures import Halted
+from shared.names import person_name
 
 _log = structlog.get_logger(__name__)
 _PATIENCE, _CLOSE_TIMEOUT = 5.0, 0.5
@@ -183,7 +183,7 @@ class DeliverySender:
             html=record.html,
             user=record.user,
             email=claim.email,
-            name=str(tidy(claim.name)),
+            name=person_name(claim.name) or "",
             unsubscribe=None if transactional else self._writer.unsubscribe_url(record.id),
         )
 

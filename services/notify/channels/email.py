@@ -34,6 +34,10 @@ _TRANSIENT = range(400, 500)
 _REJECTED = range(400, 600)
 _QUIT_TIMEOUT = 2.0
 _SMTP_TIMEOUT = 30.0
+_NO_STARTTLS = "STARTTLS extension not supported"
+_WOULD_BE_CLEAR = (
+    "the mail server offers no STARTTLS, and a password is never sent in clear: use smtps:// or another server"
+)
 _PORTS = {"smtp": 25, "smtps": 465}
 _POLICY = SMTP_POLICY.clone(max_line_length=998, cte_type="7bit")
 """Folding would cut long unsubscribe links into encoded words; 7bit needs no extension of the server."""
@@ -59,6 +63,13 @@ class EmailSender:
         client = self._connect()
         try:
             await client.connect()
+        except (SMTPException, OSError) as error:
+            client.close()
+            return _unconnected(error)
+        except BaseException:
+            client.close()
+            raise
+        try:
             await client.mail(self._from.addr_spec)
             await client.rcpt(delivery.email or "")
         except (SMTPException, OSError) as error:
@@ -85,6 +96,15 @@ async def _data(client: SMTP, content: bytes, reference: str) -> Receipt:
             return _rejected(error)
         return Receipt("uncertain", f"the conversation broke off: {type(error).__name__}", reference)
     return Receipt("accepted", answer.message[:200], reference)
+
+
+def _unconnected(error: SMTPException | OSError) -> Receipt:
+    """There is no conversation: a wrong password or a missing STARTTLS says nothing of this mail, so it waits."""
+    if isinstance(error, SMTPResponseException):
+        return Receipt("retry", f"{error.code} {error.message}"[:200])
+    if _NO_STARTTLS in str(error):
+        return Receipt("retry", _WOULD_BE_CLEAR)
+    return Receipt("retry", f"{type(error).__name__}: {error}"[:200])
 
 
 def _rejected(error: SMTPException | OSError) -> Receipt:
@@ -115,7 +135,7 @@ def _message(delivery: Delivery, source: Address, at: datetime) -> EmailMessage:
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = source
     mail["To"] = _address(delivery.name, delivery.email or "")
-    mail["Subject"] = _line(delivery.subject)
+    mail["Subject"] = _words(delivery.subject)
     mail["Date"] = format_datetime(at)
     mail["Message-ID"] = f"<{_line(delivery.id)}@{source.domain}>"
     mail["Auto-Submitted"] = "auto-generated"
@@ -130,13 +150,20 @@ def _message(delivery: Delivery, source: Address, at: datetime) -> EmailMessage:
 def _address(name: str, address: str) -> Address:
     if not deliverable(address):
         raise InvalidMail("not an address that mail can go to")
-    return Address(display_name=_line(name), addr_spec=address)
+    return Address(display_name=_words(name), addr_spec=address)
 
 
 def _link(url: str) -> str:
     if not url.startswith(("https://", "http://")) or any(sign in url for sign in "<> ,") or not url.isascii():
         raise InvalidMail("not a link that can stand in a header")
     return _line(url)
+
+
+def _words(value: str) -> str:
+    """Text of a header. One with an encoded word in it would be decoded, and say something else than was checked."""
+    if "=?" in value:
+        raise InvalidMail("an encoded word in a header")
+    return _line(value)
 
 
 def _line(value: str) -> str:
@@ -157,6 +184,7 @@ def _build(settings: Settings, now: Now) -> EmailSender:
         username=unquote(to.username) if to.username else None,
         password=unquote(to.password) if to.password else None,
         use_tls=to.scheme == "smtps",
+        start_tls=True if to.username and to.scheme == "smtp" else None,  # None: where the server offers it
         timeout=min(_SMTP_TIMEOUT, settings.send_lease / 2),
     )
     try:

@@ -8,7 +8,7 @@ from standardwebhooks import Webhook as Signature
 
 from services.notify.channels.channel import Channel, ConfirmSend, Delivery, Now, Receipt
 from services.notify.core.channels import ChannelTraits, CrashOutcomes, anybody
-from shared.egress import Egress, Forbidden
+from shared.egress import Egress, Forbidden, Unresolved
 from shared.failures import Refused
 from shared.networks import networks
 from shared.settings import Settings
@@ -34,6 +34,8 @@ class WebhookSender:
             answer = await self._egress.post(self._url, body.encode(), self._headers(delivery.id, at, body))
         except Forbidden as error:
             return Receipt("refused", str(error))
+        except Unresolved as error:
+            return Receipt("retry", str(error))
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             return Receipt("retry", type(error).__name__)
         except (TimeoutError, httpx2.HTTPError) as error:

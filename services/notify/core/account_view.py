@@ -18,6 +18,7 @@ from services.notify.core.state import (
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot
+from shared.names import company_name, person_name, plain_text
 
 Message = LifecycleMessage | AdvocacyMessage
 
@@ -25,8 +26,7 @@ _SNAPSHOT_EVERY = timedelta(days=30)
 _KEY_ROLES = frozenset({"champion", "admin", "owner"})
 _QUARTER = timedelta(days=90)
 _WORTH_COMPARING = timedelta(days=25)
-_MAX_NAME = 40
-_MAX_COMPANY = 80
+_MAX_FIRST_NAME = 40
 
 
 def fold(account: Account, message: Message, book: Playbook) -> Account:
@@ -53,14 +53,16 @@ def condition_values(view: AccountView, book: Playbook) -> dict[str, Value]:
 def template_values(account: Account, user: str | None, request: Request | None, at: datetime) -> dict[str, Value]:
     """What a template may say, unknown values left out.
 
-    Metrics by their names, `trait_`, `reached_` (a date), `before_` (a quarter ago), `ask_` (of a request).
+    Metrics by their names, `trait_`, `reached_` (a date), `before_` (a quarter ago), `ask_` (of a request). Texts that a
+    customer chose are cleaned: one that carries a link or a domain is unknown.
     """
     view = account.view
-    values: dict[str, Value] = {f"trait_{name}": value for name, value in view.traits.items()}
+    values: dict[str, Value] = {f"trait_{name}": _presentable(value) for name, value in view.traits.items()}
     values |= {f"reached_{name}": when.date().isoformat() for name, when in view.milestones.items()}
-    values |= view.metrics | _a_quarter_ago(view.snapshots, at)
+    values |= {name: _presentable(value) for name, value in view.metrics.items()} | _a_quarter_ago(view.snapshots, at)
     if request:
         values |= {f"ask_{name}": value for name, value in request.values.items()} | {"link": request.link}
+        values |= {"ask_name": person_name(request.values.get("name"))}
     values |= {"stage": view.stage, "band": view.band, "score": view.score, "today": at.date().isoformat()}
     values |= {"account_name": _company_name(account), "first_name": _first_name(account, user)}
     return {name: value for name, value in sorted(values.items()) if value is not None}
@@ -115,18 +117,22 @@ def _live(account: Account) -> Account:
     )
 
 
+def _presentable(value: Value) -> Value:
+    """A customer's value as a text may say it; None, which is unknown, for one that carries a link."""
+    return plain_text(value) if isinstance(value, str) else value
+
+
 def _company_name(account: Account) -> str:
     """What to call the account. Whoever signs up writes it, and our mail is no place for their advertisement."""
-    name = str(account.view.traits.get("name") or account.id)
-    return "your company" if "://" in name or "www." in name.lower() else name[:_MAX_COMPANY]
+    return company_name(str(account.view.traits.get("name") or account.id)) or "your company"
 
 
 def _first_name(account: Account, user: str | None) -> str:
-    """How to greet them. A name that looks like an address or a link is somebody's trick, and no name."""
+    """How to greet them. A name that carries a link is somebody's trick, and no name."""
     contact = account.contacts.get(user or "")
-    words = (contact.name or "").split() if contact else []
-    plain = bool(words) and not any(sign in words[0] for sign in "/@:\\<>") and len(words[0]) <= _MAX_NAME
-    return words[0] if plain else "there"
+    name = (person_name(contact.name) or "") if contact else ""
+    first = name.split()[0] if name else ""
+    return first if first and len(first) <= _MAX_FIRST_NAME else "there"
 
 
 def _a_quarter_ago(snapshots: list[MetricSnapshot], at: datetime) -> dict[str, Value]:

@@ -199,3 +199,22 @@ def test_a_name_that_is_a_trick_is_not_greeted():
     story.person(name="http://evil.test/win now")
     story.signal()
     assert story.wait(at(0))[0].values["first_name"] == "there"
+
+
+def test_what_a_customer_chose_brings_no_link_into_a_message():
+    story = Story(book(play(request=True)))
+    story.person(name="Ann free-money.example")
+    traits = {"name": "Free money at http://free-money.example", "csm": "Kim\u202e", "page": "evil.test/x", "seats": 5}
+    story.signal("tick", traits=traits, metrics={"latest": "see evil.test/x", "users": 3.0})
+    story.request("hello", values={"question": "Do you like Monday.com?", "name": "Ann free-money.example"})
+    (planned,) = story.wait(at(0))
+    told = {name: value for name, value in planned.values.items() if name not in {"today", "stage", "band", "score"}}
+    assert told == {
+        "account_name": "your company",
+        "first_name": "there",
+        "trait_csm": "Kim",
+        "trait_seats": 5,
+        "users": 3.0,
+        "ask_question": "Do you like Monday.com?",
+        "link": "https://x.test/s",
+    }

@@ -1,13 +1,16 @@
 """Email channel: mail arrives once, whole, and with nothing in its headers that we did not put there."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiosmtplib import SMTP
+from pydantic import SecretStr
 
-from services.notify.channels.channel import Delivery, confirmed
-from services.notify.channels.email import EmailSender, InvalidMail, parse_sender
+from services.notify.channels.channel import Delivery, Receipt, confirmed
+from services.notify.channels.email import EMAIL, EmailSender, InvalidMail, parse_sender
+from shared.settings import Settings
 from tests.service.notify.doors import Mailbox, free_port, mail_server
 
 LINK = "https://success.example.com/u/v1.0123abcd." + "x" * 300
@@ -156,3 +159,63 @@ async def test_what_would_break_out_of_a_header_is_refused(bad: dict[str, str | 
 def test_a_sender_that_is_none_is_refused_at_start():
     with pytest.raises(InvalidMail):
         parse_sender("nobody")
+
+
+class Eavesdropper:
+    """A mail server's side of a conversation, line by line. `offers` are the extensions it says it has."""
+
+    def __init__(self, *offers: str) -> None:
+        self.offers = offers
+        self.heard: list[str] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx.test\r\n")
+        while line := (await reader.readline()).decode("latin1").strip():
+            self.heard.append(line)
+            if line.startswith("EHLO"):
+                names = ["mx.test", *self.offers]
+                lines = [f"250-{name}" for name in names[:-1]] + [f"250 {names[-1]}"]
+                writer.write("".join(f"{each}\r\n" for each in lines).encode())
+            elif line == "STARTTLS":
+                writer.write(b"220 go on\r\n")
+            else:
+                writer.write(b"235 welcome\r\n" if line.startswith("AUTH") else b"250 OK\r\n")
+        writer.close()
+
+
+async def spoken_to(server: Eavesdropper, who: str) -> Receipt:
+    listening = await asyncio.start_server(server, "127.0.0.1", 0)
+    async with listening:
+        url = f"smtp://{who}127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        settings = Settings(smtp_url=SecretStr(url), mail_from="success@example.com")
+        return await EMAIL.build(settings, lambda: datetime(2025, 3, 3, tzinfo=UTC)).send(delivery(), _never)
+
+
+async def test_a_password_is_never_sent_to_a_server_without_starttls():
+    server = Eavesdropper("AUTH PLAIN LOGIN")
+    receipt = await spoken_to(server, "kim:secret@")
+    assert (receipt.outcome, "STARTTLS" in receipt.detail) == ("retry", True)
+    assert [line.split()[0] for line in server.heard] == ["EHLO"]
+
+
+async def test_a_password_is_not_sent_where_the_encryption_fails():
+    server = Eavesdropper("STARTTLS", "AUTH PLAIN LOGIN")
+    assert (await spoken_to(server, "kim:secret@")).outcome == "retry"
+    assert server.heard[1] == "STARTTLS"
+    assert not any("AUTH" in line for line in server.heard)
+
+
+async def test_without_a_password_a_plain_server_is_spoken_to_as_ever():
+    box = Mailbox()
+    async with mail_server(box) as port:
+        settings = Settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{port}"), mail_from="success@example.com")
+        sender = EMAIL.build(settings, lambda: datetime(2025, 3, 3, tzinfo=UTC))
+        assert (await sender.send(delivery(), confirmed)).outcome == "accepted"
+
+
+@pytest.mark.parametrize("field", ["subject", "name"])
+async def test_an_encoded_word_in_a_header_is_refused_for_it_would_be_decoded(field: str):
+    box = Mailbox()
+    async with mail_server(box) as port:
+        receipt = await channel(port).send(delivery(**{field: "=?utf-8?q?free-money=2Eexample?="}), _never)
+    assert receipt.outcome == "refused"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from datetime import UTC, datetime
 
 import pytest
@@ -150,6 +151,18 @@ INSIDE = [
     "::127.0.0.1",
     "64:ff9b::169.254.169.254",
     "64:ff9b:1::1",
+    "64:ff9b:1:a9fe:a9:fe00::",
+    "64:ff9b::10.0.0.1",
+    "::ffff:0:169.254.169.254",
+    "::ffff:0:127.0.0.1",
+    "::ffff:0:10.1.2.3",
+    "::ffff:192.168.0.1",
+    "2606:2800:21f:cb07:0:5efe:169.254.169.254",
+    "2606:2800:21f:cb07:200:5efe:10.0.0.1",
+    "2606:2800:21f:cb07:100:5efe:10.0.0.1",
+    "2606:2800:21f:cb07:300:5efe:127.0.0.1",
+    "fe80::5efe:93.184.215.14",
+    "2002:5db8:d70e::5efe:10.0.0.1",
     "2002:7f00:1::",
     "2002:a9fe:a9fe::1",
     "2001:0:a9fe:a9fe::1",
@@ -168,12 +181,37 @@ async def test_no_way_of_writing_an_inside_address_gets_through(address: str):
         await Egress(resolver=resolver).check("https://hooks.example.com/")
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::5db8:d70e"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.215.14",
+        "2606:2800:21f:cb07:6820:80da:af6b:8b2c",
+        "64:ff9b::5db8:d70e",
+        "::ffff:0:5db8:d70e",
+        "2606:2800:21f:cb07:0:5efe:5db8:d70e",
+    ],
+)
 async def test_the_open_internet_is_within_reach(address: str):
     async def resolver(_host: str, _port: int):
         return [address]
 
     assert str((await Egress(resolver=resolver).check("https://hooks.example.com/")).addresses[0]) == address
+
+
+async def test_a_resolver_that_does_not_answer_is_tried_again():
+    async def resolver(_host: str, _port: int):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    receipt = await channel("https://hooks.example.com/", Egress(resolver=resolver)).send(delivery(), confirmed)
+    assert (receipt.outcome, "could not be resolved" in receipt.detail) == ("retry", True)
+
+
+async def test_a_name_that_does_not_exist_is_refused():
+    async def resolver(_host: str, _port: int):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    receipt = await channel("https://hooks.example.com/", Egress(resolver=resolver)).send(delivery(), confirmed)
+    assert (receipt.outcome, "does not resolve" in receipt.detail) == ("refused", True)
 
 
 async def test_one_inside_address_among_others_forbids_them_all():
