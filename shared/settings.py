@@ -3,13 +3,16 @@
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BUNDLED_CONFIG = Path(__file__).parents[1] / "config"
 """The definitions that come with Waymark: in a checkout its folder `config`, in a wheel a copy of that."""
+
+Page = Literal["docs", "metrics"]
+"""What an installation may put behind a key."""
 
 
 class Settings(BaseSettings):
@@ -53,6 +56,10 @@ class Settings(BaseSettings):
         None,
         description="API keys as `kind:name:key`, comma-separated; kind is `server` (or `write`, the same), `browser`, `import`, `read` or `admin`; unset: generated into the data folder",
     )
+    protect: str = Field(
+        "",
+        description="what takes a key of kind read like the data do: `docs` (OpenAPI descriptions and pages), `metrics`; comma-separated, empty: both are open",
+    )
     smtp_url: SecretStr | None = Field(
         None,
         description="mail server: `smtp://[USER:PASSWORD@]HOST:PORT`, `smtps://` for TLS; with a user, `smtp://` takes STARTTLS or sends nothing; unset: no mail can leave",
@@ -82,6 +89,15 @@ class Settings(BaseSettings):
     advocacy_url: str | None = Field(None, description="where the console finds advocacy; unset: this host and port")
     log_format: Literal["text", "json"] = Field("text", description="form of the log on standard error")
 
+    @field_validator("protect")
+    @classmethod
+    def _check_protected(cls, text: str) -> str:
+        """A page thought closed that stands open for a typo is worse than no start."""
+        unknown = _listed(text) - set(get_args(Page))
+        if unknown:
+            raise ValueError(f"{', '.join(sorted(unknown))}: there are {', '.join(get_args(Page))}")
+        return text
+
     @model_validator(mode="after")
     def _find_definitions(self) -> Self:
         """Whoever tries Waymark out has no definitions yet. A deployment that lost its own must not run on ours."""
@@ -94,6 +110,10 @@ class Settings(BaseSettings):
         """Whether the log lives in the database."""
         return self.bus_url is None
 
+    def protects(self, page: Page) -> bool:
+        """Whether this page takes a key."""
+        return page in _listed(self.protect)
+
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.data / 'waymark.db'}"
@@ -104,6 +124,10 @@ class Settings(BaseSettings):
 
 
 _PREFIX = "WAYMARK_"
+
+
+def _listed(text: str) -> set[str]:
+    return {part for part in (part.strip() for part in text.split(",")) if part}
 
 
 def unknown_variables(names: Iterable[str], besides: Iterable[str] = ()) -> dict[str, str]:

@@ -20,10 +20,11 @@ from services.ingest.wiring import wire as wire_ingest
 from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
 from shared.clock import Clock
-from shared.http import health, problem
+from shared.http import api_docs, health, problem
 from shared.http.app import ServiceMount
 from shared.http.bodies import BodyBuffer, BodyMemoryLimit
 from shared.http.health import Health
+from shared.http.security import SecurityHeaders
 from shared.keys import load_keys
 from shared.service.context import Service, ServiceContext
 from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
@@ -81,7 +82,9 @@ async def assembled(
             for collector in service.collectors:
                 health_of.registry.register(collector)
             problem.install(service.app)
-            health.install(service.app, health_of)
+            health.install(service.app, health_of, keys if settings.protects("metrics") else None)
+            if service.documented:
+                api_docs.install(service.app, keys if settings.protects("docs") else None)
         together = [loop for some in loops.values() for loop in some]
         supervisor = Supervisor(together, shutdown)
         try:
@@ -134,7 +137,7 @@ def _root(services: Sequence[Service]) -> Starlette:
         return JSONResponse({"status": "alive", "services": [service.name for service in services]})
 
     routes = [route for service in services for route in service.root]
-    mounts = [ServiceMount(f"/{service.name}", app=BodyBuffer(service.app)) for service in services]
+    mounts = [ServiceMount(f"/{service.name}", app=SecurityHeaders(BodyBuffer(service.app))) for service in services]
     app = Starlette(routes=[Route("/livez", livez), *routes, *mounts], middleware=[Middleware(BodyMemoryLimit)])
     app.router.redirect_slashes = False
     return app

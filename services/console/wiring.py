@@ -9,10 +9,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from services.console.effects import Services
-from services.console.http.auth import AuthMiddleware, Sessions
+from services.console.http.auth import HEADERS, AuthMiddleware, Sessions
 from services.console.http.views import ROUTES
 from services.console.pages.rendering import rendered
 from shared.http.app import EncodedPath
+from shared.http.security import SecurityHeaders
 from shared.links import Links
 from shared.service.context import Service, ServiceContext
 
@@ -30,8 +31,9 @@ def wire(context: ServiceContext, services: Services | None = None) -> Service:
         app.add_api_route(path, view, methods=[method])
     app.add_middleware(EncodedPath)
     app.add_middleware(partial(AuthMiddleware, sessions=sessions, public=context.settings.public))
+    app.add_middleware(partial(SecurityHeaders, headers=HEADERS))
     app.router.default = _not_found
-    return Service("console", app, root=[Route("/console", _home), Route("/", _home)])
+    return Service("console", app, root=[Route("/console", _home), Route("/", _home)], documented=False)
 
 
 async def _home(_request: Request) -> Response:

@@ -81,7 +81,14 @@ def encoded_path(scope: Scope) -> str:
 
 def service_app(title: str, summary: str) -> FastAPI:
     """The application of a service with a REST interface."""
-    app = FastAPI(title=title, summary=summary, dependencies=[Depends(_known_parameters)])
+    app = FastAPI(
+        title=title,
+        summary=summary,
+        docs_url=None,  # FastAPI's own pages load scripts from another host: shared/http/api_docs.py has ours
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(_known_parameters)],
+    )
     app.add_middleware(EncodedPath)
     return app
 

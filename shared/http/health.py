@@ -16,6 +16,8 @@ from starlette.responses import JSONResponse, Response
 from shared.bus.protocol import Bounds, Bus, Partition
 from shared.db.protocol import Database, Read
 from shared.failures import Halted
+from shared.http.auth import page_refusal
+from shared.keys import Keys
 from shared.service import dead_letters
 from shared.service.consumer import Consumer
 from shared.service.supervisor import SupervisedLoop
@@ -142,8 +144,8 @@ async def _tried(ask: Callable[[], Awaitable[None]]) -> str:
     return ""
 
 
-def install(app: FastAPI, health: Health) -> None:
-    """Add the three routes."""
+def install(app: FastAPI, health: Health, keys: Keys | None = None) -> None:
+    """Add the three routes. With `keys` the metrics take one of kind read."""
 
     async def livez(_request: Request) -> Response:
         return JSONResponse({"status": "alive"})
@@ -153,7 +155,10 @@ def install(app: FastAPI, health: Health) -> None:
         ready, found = await health.ready()
         return JSONResponse({"status": "ready" if ready else "not ready", **found}, 200 if ready else 503)
 
-    async def metrics(_request: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        refusal = None if keys is None else page_refusal(keys, request)
+        if refusal is not None:
+            return refusal
         await health.refresh()
         return Response(generate_latest(health.registry), media_type="text/plain; version=0.0.4")
 

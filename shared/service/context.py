@@ -56,7 +56,7 @@ class Service:
     """A service ready to run: its application served under `/NAME`, its consumers and its loops.
 
     `loops` run for ever beside the consumers (timers, sends). `root` are routes served at the root of the host, `collectors`
-    are metrics of its own beside those that every service has.
+    are metrics of its own beside those that every service has. `documented`: it has a REST interface, and OpenAPI pages of it.
     """
 
     name: str
@@ -65,3 +65,4 @@ class Service:
     loops: dict[str, Work] = field(default_factory=dict)
     root: Sequence[BaseRoute] = ()
     collectors: Sequence[Collector] = ()
+    documented: bool = True

@@ -3,10 +3,8 @@
 Only the POST of a page's own form counts; it goes to the page's own address, whose signed link is the permission.
 """
 
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,23 +16,13 @@ from services.advocacy.core.definitions import Rewards, Survey
 from services.advocacy.core.ledger import format_money
 from services.advocacy.core.survey_kinds import MAX_COMMENT_LENGTH, SurveyKind
 from shared.durations import in_words
+from shared.http.security import hosted_page_headers
 
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "style.css").read_text("utf8")
-_STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
 
 HEADERS: Mapping[str, str] = MappingProxyType(
-    {
-        "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
-            "base-uri 'none'; frame-ancestors 'none'"
-        ),
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "X-Robots-Tag": "noindex, nofollow",
-    }
+    {"Content-Type": "text/html; charset=utf-8", **hosted_page_headers(_STYLE)}
 )
 """What every hosted page is sent with. The style is allowed by its hash, and nothing else is."""
 

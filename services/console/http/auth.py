@@ -10,13 +10,13 @@ from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import Form
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.console.pages.rendering import STYLE, link, rendered
 from shared.clock import Clock
+from shared.http.security import CONSOLE_POLICY
 from shared.keys import Keys
 from shared.links import BadLink, Links
 
@@ -96,21 +96,16 @@ _PUBLIC_PAGES = frozenset(
 )
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
+HEADERS = {
+    "Content-Security-Policy": CONSOLE_POLICY,
     # not no-referrer: with it browsers send forms with `Origin: null`, and the origin could not be checked
     "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex, nofollow",
 }
+"""What the console's pages are sent with, besides the headers of every answer."""
 
 
 class AuthMiddleware:
-    """ASGI middleware: refuses what may not pass, and sets the security headers of every answer."""
+    """ASGI middleware: refuses what may not pass."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, public: str) -> None:
         self._app = app
@@ -122,15 +117,8 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
 
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, content in _HEADERS.items():
-                    headers.setdefault(name, content)
-            await send(message)
-
         answer: Any = self._refusal(Request(scope)) or self._app
-        await answer(scope, receive, with_headers)
+        await answer(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
         """The answer to a request that may not pass; else the session is left on it."""

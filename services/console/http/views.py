@@ -15,6 +15,7 @@ from services.console.http import auth
 from services.console.http.auth import Session
 from services.console.pages.rendering import link, rendered
 from shared.contracts.outreach import DeliveryStatus
+from shared.http.security import FRAMED_MAIL_POLICY
 
 
 class ConsoleRequest(NamedTuple):
@@ -138,9 +139,6 @@ def _choices(offers: Any, chosen: str) -> list[str]:
     return offered if not chosen or chosen in offered else [*offered, chosen]
 
 
-_MAIL = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
-
-
 async def outbox(
     visit: Visit, status: str = "", play: str = "", channel: str = "", account: str = "", cursor: str = ""
 ) -> HTMLResponse:
@@ -170,7 +168,7 @@ async def mail(visit: Visit, delivery: str) -> HTMLResponse:
     """The mail's HTML alone, for the frame: no script, nothing loaded, no way out."""
     found = await visit.services.get(f"/notify/v1/outbox/{path_segment(delivery)}")
     html = found.fields.get("html")
-    return HTMLResponse(html if isinstance(html, str) else "", headers={"Content-Security-Policy": _MAIL})
+    return HTMLResponse(html if isinstance(html, str) else "", headers={"Content-Security-Policy": FRAMED_MAIL_POLICY})
 
 
 async def release(visit: Visit, delivery: str) -> Response:

@@ -3,9 +3,7 @@
 Mail scanners follow every link, so GET only shows. A mail program's own button posts at once (RFC 8058).
 """
 
-from base64 import b64encode
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,21 +16,13 @@ from services.notify.handlers.consent import unsubscribe
 from services.notify.handlers.planning import UNSUBSCRIBE
 from services.notify.store import Accounts
 from shared.contracts.evidence import Value
+from shared.http.security import hosted_page_headers
 from shared.links import BadLink, Links
 from shared.service.context import ServiceContext
 
 _FOLDER = Path(__file__).parent.parent / "pages"
 _STYLE = (_FOLDER / "style.css").read_text("utf8")
-_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
-_HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex, nofollow",
-}
+_HEADERS = hosted_page_headers(_STYLE)
 _pages = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
 _Scope = Annotated[str, Form(max_length=20, description="`topic` for mail like this only; else everything")]
 
