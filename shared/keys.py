@@ -1,13 +1,14 @@
 """API keys, 32 random bytes stored as SHA-256, and the secret of the installation.
 
-Kinds: `browser`, `server` and `import` post usage events (a browser's key is public by nature), `read` queries, `admin` changes
+Keys of WAYMARK_KEYS and of `credentials.json` hold as long as they stand there; others are issued, rotated and revoked while
+processes run (`shared.access`). Kinds: `browser`, `server` and `import` post usage events (a browser's key is public by nature), `read` queries, `admin` changes
 things. `write`, in WAYMARK_KEYS and in `credentials.json`, means `server`.
 """
 
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
@@ -25,11 +26,30 @@ _GENERATED = ("write", "read", "admin")
 _NAMED_BEFORE: dict[str, Kind] = {"write": "server"}
 
 
+class Rates(NamedTuple):
+    """What one source may send; of new accounts and contacts, those that nobody named before. None: as the settings say; 0: no limit."""
+
+    events_per_minute: int | None = None
+    bytes_per_minute: int | None = None
+    accounts_per_hour: int | None = None
+    contacts_per_hour: int | None = None
+
+
 class Key(NamedTuple):
-    """Who it is and what they may do."""
+    """Who it is and what they may do. `id` is public. `origins` are those that browsers may use it from; none: any."""
 
     name: str
     kind: Kind
+    id: str = ""
+    origins: tuple[str, ...] = ()
+    rates: Rates = Rates()
+
+    def admits(self, origin: str) -> bool:
+        """Whether a page of this origin (`https://app.example.com`) may use it; `https://*.example.com` names all below."""
+        if not self.origins:
+            return True
+        origin = origin.lower()
+        return origin in self.origins or any(_below(origin, one) for one in self.origins)
 
 
 def source_of(key: Key) -> Source:
@@ -51,15 +71,44 @@ class Credentials(NamedTuple):
 
 
 class Keys:
-    """The keys this process accepts."""
+    """The keys this process accepts: those of the settings, and those issued, as far as it knows."""
 
     def __init__(self, keys: Iterable[tuple[Kind, str, str]]) -> None:
-        self._known = {_digest(key): Key(name, kind) for kind, name, key in keys}
+        self._of_settings = {digest(key): Key(name, kind, f"settings:{kind}:{name}") for kind, name, key in keys}
+        self._known = dict(self._of_settings)
+        self._live = {key.id for key in self._known.values()}
+        self._used: set[str] = set()
 
     def find(self, secret: str, kinds: Iterable[Kind]) -> Key | None:
         """The key, if it is known and of one of these kinds. Looked up by digest: nothing is compared byte by byte."""
-        key = self._known.get(_digest(secret))
-        return key if key is not None and key.kind in kinds else None
+        key = self._known.get(digest(secret))
+        if key is None or key.kind not in kinds:
+            return None
+        self._used.add(key.id)
+        return key
+
+    def is_live(self, key_id: str) -> bool:
+        """Whether the key of this id is accepted now."""
+        return key_id in self._live
+
+    def admits(self, origin: str) -> bool:
+        """Whether any key that posts events may be used from this origin: a preflight does not say which one will be."""
+        return any(key.admits(origin) for key in self._known.values() if key.kind in SOURCE_KINDS)
+
+    @property
+    def of_settings(self) -> list[Key]:
+        """The keys of WAYMARK_KEYS and `credentials.json`."""
+        return list(self._of_settings.values())
+
+    def replace_issued(self, issued: Mapping[bytes, Key]) -> None:
+        """Accept these issued keys (SHA-256 -> key) from now on, and no others."""
+        known = {**issued, **self._of_settings}
+        self._known, self._live = known, {key.id for key in known.values()}
+
+    def take_used(self) -> set[str]:
+        """The ids of the keys that were used since this was last asked."""
+        used, self._used = self._used, set()
+        return used
 
 
 def load_keys(settings: Settings) -> tuple[Keys, bytes]:
@@ -71,6 +120,13 @@ def load_keys(settings: Settings) -> tuple[Keys, bytes]:
     generated = [("server", "default", own.write), ("read", "default", own.read), ("admin", "default", own.admin)]
     secret = settings.secret.get_secret_value() if settings.secret else own.secret
     return Keys([*given, *cast("list[tuple[Kind, str, str]]", generated)]), secret.encode()
+
+
+def names_given_as_write(settings: Settings) -> list[str]:
+    """The names of the keys of kind `write`, which means `server`: whoever reads that word may think of a public key."""
+    given = [entry.split(":")[:2] for entry in _entries(settings)]
+    generated = ["default"] if settings.secret is None or not given else []
+    return [name for kind, name in given if kind == "write"] + generated
 
 
 def credentials(folder: Path) -> Credentials:
@@ -96,8 +152,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _given(settings: Settings) -> Iterable[tuple[Kind, str, str]]:
-    text = settings.keys.get_secret_value() if settings.keys else ""
-    for entry in filter(None, (part.strip() for part in text.split(","))):
+    for entry in _entries(settings):
         kind, _, rest = entry.partition(":")
         name, _, key = rest.partition(":")
         kind = _NAMED_BEFORE.get(kind, kind)
@@ -106,5 +161,16 @@ def _given(settings: Settings) -> Iterable[tuple[Kind, str, str]]:
         yield kind, name, key
 
 
-def _digest(key: str) -> bytes:
+def _entries(settings: Settings) -> list[str]:
+    text = settings.keys.get_secret_value() if settings.keys else ""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def digest(key: str) -> bytes:
+    """What is kept of a key: it has 32 random bytes, so nobody finds it by trying."""
     return sha256(key.encode()).digest()
+
+
+def _below(origin: str, pattern: str) -> bool:
+    scheme, wildcard, domain = pattern.partition("*.")
+    return bool(wildcard) and origin.startswith(scheme) and origin.endswith(f".{domain}")

@@ -58,6 +58,21 @@ async def open_storage(
             yield stores
 
 
+@asynccontextmanager
+async def open_access(settings: Settings, clock: Clock) -> AsyncIterator[Database]:
+    """The database of keys alone, beside processes that run: nothing is published here, so SQLite's own locks are enough."""
+    log = LogOutbox(lambda _topic: 1, clock)
+    database: Database
+    if check_database_url(settings) == "sqlite":
+        database = SqliteDatabase(_database_file(settings), log)
+    else:
+        database = PostgresDatabase(settings.database, ACCESS_SCHEMA, log)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 def check_urls(settings: Settings) -> None:
     """Check the URLs before anything is opened. Raises Refused for a combination that cannot work."""
     url = check_database_url(settings)

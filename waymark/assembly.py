@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import NamedTuple
 
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -19,13 +20,14 @@ from services.console.wiring import wire as wire_console
 from services.ingest.wiring import wire as wire_ingest
 from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
+from shared.access.key_refresh import KeyRefresh
 from shared.clock import Clock
 from shared.http import api_docs, health, problem
 from shared.http.app import ServiceMount
 from shared.http.bodies import BodyBuffer, BodyMemoryLimit
 from shared.http.health import Health
 from shared.http.security import SecurityHeaders
-from shared.keys import load_keys
+from shared.keys import load_keys, names_given_as_write
 from shared.service.context import Service, ServiceContext
 from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
 from shared.settings import Settings
@@ -43,6 +45,9 @@ WIRES: dict[str, Callable[[ServiceContext], Service]] = {
 }
 """Every service, and what builds it."""
 _RETENTION_SECONDS = 3600.0
+_FOR_SERVERS = "a write key is a server's: keep it secret, what it tells is believed"
+_FOR_BROWSERS = "waymark keys create --kind browser --name website --origin https://app.example.com"
+_log = structlog.get_logger(__name__)
 
 
 class Assembly(NamedTuple):
@@ -66,6 +71,8 @@ async def assembled(
     check_urls(settings)
     shutdown = shutdown or Shutdown()
     keys, secret = load_keys(settings)
+    if "ingest" in names and (of_write := names_given_as_write(settings)):
+        _log.info("write_means_server", keys=of_write, use=_FOR_SERVERS, for_browsers=_FOR_BROWSERS)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pending = await asyncio.to_thread(_prepare_database, settings, list(names))
     async with open_storage(settings, names, clock, owner, shutdown) as stores:
@@ -75,6 +82,7 @@ async def assembled(
         }
         services = {name: WIRES[name](contexts[name]) for name in names}
         loops = {name: _loops(service, stores[name]) for name, service in services.items()}
+        loops[names[0]].append(await _key_refresh(contexts[names[0]]))
         for name, service in services.items():
             health_of = Health(
                 stores[name].database, stores[name].bus, service.consumers, loops[name], VersionCheck(name, pending)
@@ -109,6 +117,16 @@ def _prepare_database(settings: Settings, names: list[str]) -> list[str]:
     if not pending:  # else there may be no table yet to register them in
         compatibility.register_layouts(settings, names)
     return pending
+
+
+async def _key_refresh(context: ServiceContext) -> SupervisedLoop:
+    """The loop that keeps up with the issued keys, which are read before anybody asks."""
+    refresh = KeyRefresh(context.keys, context.access, context.clock)
+    try:
+        await refresh.refresh()
+    except Exception as error:  # noqa: BLE001  the loop goes on trying, and readyz says why
+        _log.warning("keys_not_read", error=repr(error))
+    return SupervisedLoop("keys", refresh.run)
 
 
 def _loops(service: Service, store: Storage) -> list[SupervisedLoop]:

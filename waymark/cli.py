@@ -15,8 +15,10 @@ from shared.clock import SystemClock
 from shared.db.errors import is_infrastructure
 from shared.definitions import DefinitionError
 from shared.failures import Failure
+from shared.keys import KINDS, Rates
 from shared.settings import Settings, unknown_variables
 from waymark import commands, migrations
+from waymark import keys as waymark_keys
 from waymark.assembly import WIRES
 from waymark.demo.command import run_demo
 from waymark.serving import event_loop, first_free
@@ -95,10 +97,54 @@ def diagram() -> None:
     _guarded(lambda: typer.echo(commands.stage_diagram(settings)))
 
 
-@app.command()
-def keys() -> None:
-    """Show this installation's own keys (they are secrets)."""
-    commands.show_keys(_settings())
+keys_app = typer.Typer(
+    help="Show this installation's own keys (they are secrets); or create, list, rotate, revoke others."
+)
+app.add_typer(keys_app, name="keys")
+
+
+@keys_app.callback(invoke_without_command=True)
+def keys(context: typer.Context) -> None:
+    """Show the generated keys, unless a command of its own follows."""
+    if context.invoked_subcommand is None:
+        commands.show_keys(_settings())
+
+
+@keys_app.command("create")
+def create_key(
+    kind: Annotated[str, typer.Option(help=f"one of: {', '.join(KINDS)}")],
+    name: Annotated[str, typer.Option(help="names the key, and the source of its events")],
+    origin: Annotated[
+        list[str] | None, typer.Option(help="a page that may use it, as https://app.example.com; repeat it for more")
+    ] = None,
+    rate: Annotated[
+        list[str] | None, typer.Option(help=f"RATE=NUMBER, other than the settings: {', '.join(Rates._fields)}")
+    ] = None,
+    valid_for: Annotated[str | None, typer.Option(help="as 90d; unset: until it is revoked")] = None,
+) -> None:
+    """Issue a key and print it, once: a browser's (public), a server's, or one to import, read or administer with."""
+    _do(waymark_keys.create(_settings(), kind, name, origin or [], rate or [], valid_for))
+
+
+@keys_app.command("list")
+def list_keys() -> None:
+    """Every key with its kind, its state and when it was last used, never its text."""
+    _do(waymark_keys.print_all(_settings()))
+
+
+@keys_app.command("rotate")
+def rotate_key(
+    key: Annotated[str, typer.Argument(help="the key's id, as `waymark keys list` shows it")],
+    old_valid_for: Annotated[str, typer.Option(help="how long the old key stays valid; 0m ends it at once")] = "7d",
+) -> None:
+    """Issue a key's successor and print it, once: the same name, kind, origins and rates."""
+    _do(waymark_keys.rotate(_settings(), key, old_valid_for))
+
+
+@keys_app.command("revoke")
+def revoke_key(key: Annotated[str, typer.Argument(help="the key's id, as `waymark keys list` shows it")]) -> None:
+    """Accept a key no longer; running processes know within seconds."""
+    _do(waymark_keys.revoke(_settings(), key))
 
 
 def main() -> None:

@@ -91,7 +91,15 @@ def commands() -> str:
     group = typer.main.get_command(command_line)
     if not isinstance(group, TyperGroup):
         raise TypeError("the command line is a group of commands")
-    return "\n".join(_command(name, command) for name, command in sorted(group.commands.items()))
+    return "\n".join(_command(name, command) for name, command in _named(group))
+
+
+def _named(group: TyperGroup, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Each command with its name; a group's own are named after it."""
+    for name, command in sorted(group.commands.items()):
+        yield before + name, command
+        if isinstance(command, TyperGroup):
+            yield from _named(command, f"{before}{name} ")
 
 
 def _command(name: str, command: Any) -> str:

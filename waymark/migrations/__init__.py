@@ -169,6 +169,18 @@ def migrate(settings: Settings, services: list[str]) -> None:
         upgrade(settings.database, history)
 
 
+def migrate_access(settings: Settings) -> None:
+    """Bring the tables of keys to the newest revision, for a command that needs no others.
+
+    Raises Refused where a database is shared: that is migrated as a whole, once.
+    """
+    check_database_url(settings)
+    if settings.embedded:
+        upgrade(settings.database, access_history())
+    elif behind(settings.database, access_history()):
+        raise Refused("the tables of keys are not there yet; run: waymark migrate")
+
+
 def pending(settings: Settings, services: list[str]) -> list[str]:
     """The histories that lack a revision in that database."""
     return [history.name for history in _wanted(services) if behind(settings.database, history)]

@@ -1,0 +1,230 @@
+"""Issued keys: created, rotated, revoked and listed. A key's text is told once, to whoever creates it; its SHA-256 is kept.
+
+A key reads `wm_KIND_ID_SECRETCHECK`: the id is public, CHECK is the CRC-32 of what stands before it, so that a scanner of
+leaked secrets, or a person, can tell a key from anything else.
+"""
+
+import re
+import secrets
+import zlib
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from sqlalchemy import Row, select, update
+
+from shared.access.tables import access_key, access_key_use
+from shared.db.protocol import Read, Tx
+from shared.failures import Refused
+from shared.keys import SOURCE_KINDS, Key, Kind, Rates, digest
+
+State = Literal["live", "expired", "revoked"]
+USE_IS_KNOWN_TO = timedelta(minutes=1)
+"""How exactly the last use is kept: each key is written at most so often."""
+MAX_ORIGINS = 100
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\*\.)?([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_PORTS_LEFT_OUT = {"https": ":443", "http": ":80"}
+_OF_KAFKA = "kafka"
+"""The source of events that a product's own producer writes to the log."""
+
+
+class IssuedKey(NamedTuple):
+    """An issued key, without its text. `rotates` is the id of the key that it replaces."""
+
+    id: str
+    name: str
+    kind: Kind
+    origins: tuple[str, ...]
+    rates: Rates
+    created_at: datetime
+    created_by: str
+    rotates: str | None = None
+    valid_until: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def state(self, now: datetime) -> State:
+        """Whether it is accepted, and why not."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "live" if self.valid_until is None or now < self.valid_until else "expired"
+
+
+class NewKey(NamedTuple):
+    """An issued key, and its text, which nobody can be told again."""
+
+    key: IssuedKey
+    text: str
+
+
+class WantedKey(NamedTuple):
+    """A key to create."""
+
+    kind: Kind
+    name: str
+    origins: tuple[str, ...] = ()
+    rates: Rates = Rates()
+    valid_until: datetime | None = None
+
+
+async def create(tx: Tx, wanted: WantedKey, of_settings: Iterable[Key], now: datetime, by: str) -> NewKey:
+    """Issue a key. Raises Refused for a name that another key has, or what cannot be."""
+    if not _NAME.fullmatch(wanted.name) or wanted.name == _OF_KAFKA:
+        raise Refused(
+            f"a name of letters, digits, '.', '_', '-' names the key and the source of its events; not '{wanted.name[:80]}'",
+            "bad_name",
+            422,
+        )
+    if wanted.origins and wanted.kind != "browser":
+        raise Refused("origins are for keys of kind browser: no page may hold another", "bad_origin", 422)
+    if len(wanted.origins) > MAX_ORIGINS:
+        raise Refused(f"a key has at most {MAX_ORIGINS} origins", "bad_origin", 422)
+    if wanted.valid_until is not None and wanted.valid_until <= now:
+        raise Refused("the time until which it is valid is over", "bad_time", 422)
+    await _check_name(tx, wanted, of_settings, now)
+    origins = tuple(dict.fromkeys(map(normal_origin, wanted.origins)))
+    return await _issue(tx, wanted._replace(origins=origins), now, by)
+
+
+async def rotate(tx: Tx, key_id: str, until: datetime, now: datetime, by: str) -> NewKey:
+    """Issue its successor (same name, kind, origins and rates); the old key is valid until then.
+
+    Raises Refused for a key that is not live, or where two of the name are: a third would be one that nobody watches.
+    """
+    key = await _locked(tx, key_id)
+    if key.state(now) != "live":
+        raise Refused(f"key {key.id} is {key.state(now)}: create a new one", "not_live", 409)
+    if until < now:
+        raise Refused("the time until which the old key is valid is over", "bad_time", 422)
+    of_name = [one for one in await _of_name(tx, key.name) if one.state(now) == "live"]
+    if len(of_name) > 1:
+        ids = ", ".join(one.id for one in of_name)
+        raise Refused(f"two keys named {key.name} are live ({ids}): revoke one first", "two_live", 409)
+    ends = until if key.valid_until is None else min(until, key.valid_until)
+    await tx.run(update(access_key).where(access_key.c.id == key.id).values(valid_until=ends))
+    return await _issue(tx, WantedKey(key.kind, key.name, key.origins, key.rates), now, by, key.id)
+
+
+async def revoke(tx: Tx, key_id: str, now: datetime) -> IssuedKey:
+    """Accept it no longer. Doing it twice changes nothing."""
+    key = await _locked(tx, key_id)
+    if key.revoked_at is None:
+        key = key._replace(revoked_at=now)
+        await tx.run(update(access_key).where(access_key.c.id == key.id).values(revoked_at=now))
+    return key
+
+
+async def all_keys(read: Read) -> list[IssuedKey]:
+    """Every key that was issued, the newest first."""
+    rows = await read.all(select(access_key).order_by(access_key.c.created_at.desc(), access_key.c.id))
+    return [_key(row) for row in rows]
+
+
+async def live_keys(read: Read, now: datetime) -> dict[bytes, Key]:
+    """SHA-256 -> key, of those that are accepted."""
+    rows = await read.all(select(access_key).where(access_key.c.revoked_at.is_(None)))
+    found = [(row.digest, _key(row)) for row in rows]
+    return {
+        bytes(sha): Key(key.name, key.kind, key.id, key.origins, key.rates)
+        for sha, key in found
+        if key.state(now) == "live"
+    }
+
+
+async def last_uses(read: Read) -> dict[str, datetime]:
+    """When each key was last used, by its id."""
+    return {row.key_id: row.last_used_at for row in await read.all(select(access_key_use))}
+
+
+async def record_use(tx: Tx, key_ids: Collection[str], now: datetime) -> None:
+    """These keys were used; nothing is written for one whose use is known to the minute."""
+    statement = select(access_key_use)
+    known = {row.key_id: row.last_used_at for row in await tx.among(statement, access_key_use.c.key_id, key_ids)}
+    stale = [key_id for key_id in key_ids if key_id not in known or now - known[key_id] >= USE_IS_KNOWN_TO]
+    await tx.upsert(access_key_use, [{"key_id": key_id, "last_used_at": now} for key_id in sorted(stale)])
+
+
+def normal_origin(text: str) -> str:
+    """As browsers write it. Raises Refused for what is no origin."""
+    origin = text.strip().lower().rstrip("/")
+    if not _ORIGIN.fullmatch(origin):
+        raise Refused(
+            f"'{text[:80]}' is no origin: write https://app.example.com, or https://*.example.com for all below",
+            "bad_origin",
+            422,
+        )
+    return origin.removesuffix(_PORTS_LEFT_OUT.get(origin.partition("://")[0], "/"))
+
+
+def looks_issued(text: str) -> bool:
+    """Whether this has the form and the checksum of a key that we issue."""
+    body, check = text[:-_CHECK_LENGTH], text[-_CHECK_LENGTH:]
+    return text.startswith("wm_") and check == _check(body)
+
+
+_CHECK_LENGTH = 8
+
+
+def _check(body: str) -> str:
+    return f"{zlib.crc32(body.encode()):08x}"
+
+
+async def _check_name(tx: Tx, wanted: WantedKey, of_settings: Iterable[Key], now: datetime) -> None:
+    """A name is a source, and a source is of one kind: else a browser could say something in a server's name."""
+    of_name = await _of_name(tx, wanted.name)
+    if any(key.state(now) == "live" and key.kind == wanted.kind for key in of_name):
+        raise Refused(f"there is a live key named {wanted.name}: rotate it, or take another name", "name_taken", 409)
+    others = {key.kind for key in of_settings if key.name == wanted.name} | {key.kind for key in of_name}
+    if wanted.kind in SOURCE_KINDS and any(kind in SOURCE_KINDS and kind != wanted.kind for kind in others):
+        raise Refused(f"{wanted.name} is the name of a source of another kind: take another name", "name_taken", 409)
+
+
+async def _issue(tx: Tx, wanted: WantedKey, now: datetime, by: str, rotates: str | None = None) -> NewKey:
+    key_id = secrets.token_hex(6)
+    body = f"wm_{wanted.kind}_{key_id}_{secrets.token_urlsafe(32)}"
+    key = IssuedKey(
+        key_id, wanted.name, wanted.kind, wanted.origins, wanted.rates, now, by, rotates, wanted.valid_until
+    )
+    text = body + _check(body)
+    row = key._asdict() | {
+        "digest": digest(text),
+        "origins": msgspec.json.encode(key.origins).decode(),
+        "rates": msgspec.json.encode(
+            {name: rate for name, rate in key.rates._asdict().items() if rate is not None}
+        ).decode(),
+    }
+    await tx.insert(access_key, [row])
+    return NewKey(key, text)
+
+
+async def _locked(tx: Tx, key_id: str) -> IssuedKey:
+    if key_id.startswith("settings:"):
+        raise Refused(
+            "this key stands in WAYMARK_KEYS or credentials.json: change it there and restart; it cannot be changed here",
+            "key_of_settings",
+            409,
+        )
+    row = await tx.first(select(access_key).where(access_key.c.id == key_id).with_for_update())
+    if row is None:
+        raise Refused(f"there is no key {key_id[:80]}", "not_found", 404)
+    return _key(row)
+
+
+async def _of_name(read: Read, name: str) -> list[IssuedKey]:
+    return [_key(row) for row in await read.all(select(access_key).where(access_key.c.name == name))]
+
+
+def _key(row: Row[Any]) -> IssuedKey:
+    return IssuedKey(
+        row.id,
+        row.name,
+        row.kind,
+        tuple(msgspec.json.decode(row.origins)),
+        Rates(**msgspec.json.decode(row.rates)),
+        row.created_at,
+        row.created_by,
+        row.rotates,
+        row.valid_until,
+        row.revoked_at,
+    )

@@ -1,0 +1,119 @@
+"""Commands of keys: `waymark keys create`, `list`, `rotate`, `revoke`, on the database, beside processes that run or not.
+
+A key's text goes to standard output alone, so that `KEY=$(waymark keys create ...)` works; what is said about it goes to
+standard error.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from shared.access import keys as issued
+from shared.access.keys import IssuedKey, NewKey, WantedKey
+from shared.clock import SystemClock
+from shared.db.protocol import Database
+from shared.durations import Duration
+from shared.failures import Refused
+from shared.keys import KINDS, Rates, load_keys
+from shared.settings import Settings
+from shared.storage import open_access
+from waymark import migrations
+
+_BY = "command line"
+_COLUMNS = ("id", "name", "kind", "state", "last used", "valid until", "origins")
+
+
+class _Overlap(Duration):
+    shortest = timedelta(0)
+
+
+async def create(
+    settings: Settings, kind: str, name: str, origins: Sequence[str], rates: Sequence[str], valid_for: str | None
+) -> None:
+    """Issue a key and print it. Raises Refused for what cannot be."""
+    if kind not in KINDS:
+        raise Refused(f"'{kind}' is not one of {', '.join(KINDS)}")
+    now = SystemClock().now()
+    until = now + _duration(Duration, valid_for) if valid_for else None
+    wanted = WantedKey(kind, name, tuple(origins), _rates(rates), until)
+    async with _opened(settings) as database, database.transaction() as tx:
+        made = await issued.create(tx, wanted, load_keys(settings)[0].of_settings, now, _BY)
+    _print_new(made)
+
+
+async def rotate(settings: Settings, key_id: str, old_valid_for: str) -> None:
+    """Issue a key's successor and print it."""
+    now = SystemClock().now()
+    until = now + _duration(_Overlap, old_valid_for)
+    async with _opened(settings) as database, database.transaction() as tx:
+        made = await issued.rotate(tx, key_id, until, now, _BY)
+    _print_new(made)
+    _say(f"the old key, {key_id}, is valid until {_time(until)}, or until: waymark keys revoke {key_id}")
+
+
+async def revoke(settings: Settings, key_id: str) -> None:
+    """Accept a key no longer."""
+    async with _opened(settings) as database, database.transaction() as tx:
+        key = await issued.revoke(tx, key_id, SystemClock().now())
+    _say(f"{key.kind} key {key.id} ({key.name}) is revoked; running processes know within seconds")
+
+
+async def print_all(settings: Settings) -> None:
+    """Print every key, the newest first, then those of the settings."""
+    now = SystemClock().now()
+    async with _opened(settings) as database, database.snapshot() as read:
+        found, uses = await issued.all_keys(read), await issued.last_uses(read)
+    rows = [_row(key, uses.get(key.id), now) for key in found]
+    rows += [
+        (key.id, key.name, key.kind, "settings", _time(uses.get(key.id)), "", "")
+        for key in load_keys(settings)[0].of_settings
+    ]
+    widths = [max(len(row[column]) for row in [_COLUMNS, *rows]) for column in range(len(_COLUMNS))]
+    for row in [_COLUMNS, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    _say("keys of state 'settings' stand in WAYMARK_KEYS or credentials.json: change them there, and restart")
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Database]:
+    await asyncio.to_thread(migrations.migrate_access, settings)
+    async with open_access(settings, SystemClock()) as database:
+        yield database
+
+
+def _duration(kind: type[Duration], text: str) -> Duration:
+    try:
+        return kind.parse(text)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def _rates(texts: Sequence[str]) -> Rates:
+    given: dict[str, int] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        if name not in Rates._fields or not (number.isascii() and number.isdecimal()):
+            raise Refused(f"'{text}' is not RATE=NUMBER with RATE one of {', '.join(Rates._fields)}")
+        given[name] = int(number)
+    return Rates(**given)
+
+
+def _row(key: IssuedKey, used: datetime | None, now: datetime) -> tuple[str, ...]:
+    origins = " ".join(key.origins) or ("any" if key.kind == "browser" else "")
+    return key.id, key.name, key.kind, key.state(now), _time(used), _time(key.valid_until), origins
+
+
+def _time(at: datetime | None) -> str:
+    return at.strftime("%Y-%m-%d %H:%M") if at is not None else ""
+
+
+def _print_new(made: NewKey) -> None:
+    _say(f"{made.key.kind} key {made.key.id} ({made.key.name}), shown this once:")
+    print(made.text)
+
+
+def _say(text: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(f"waymark: {text}\n")
