@@ -44,6 +44,15 @@ class Settings(BaseSettings):
         le=300,
         description="Kafka: seconds that a process may be silent before its partitions go to others. Shorter takes over faster after a crash, longer bears longer pauses; the broker's `group.min.session.timeout.ms` (6 s unless set) is the floor",
     )
+    event_days_back: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="days before its receipt that a live event's time is believed (a phone that was offline); an older one is that of the receipt, an import's is believed since 1970",
+    )
+    event_minutes_ahead: int = Field(
+        5, ge=0, le=1440, description="minutes after its receipt that the time of an event is believed, an import's too"
+    )
     host: str = Field("127.0.0.1", description="address that this process listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that this process listens on; 0 takes a free one")
     public_url: str | None = Field(

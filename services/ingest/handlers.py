@@ -7,8 +7,9 @@ import msgspec
 
 from services.ingest import store
 from services.ingest.core.account_resolution import Membership, resolve, unanimous_accounts, users_to_lock
-from services.ingest.core.canonical import CanonicalEvent, canonical_event
-from shared.bus.protocol import Partition
+from services.ingest.core.canonical import BOUNDS, CanonicalEvent, TimeBounds, canonical_event, with_believable_time
+from services.ingest.corrected_times import CorrectedTimes
+from shared.bus.protocol import Partition, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.db.protocol import Tx
@@ -25,8 +26,16 @@ _SINCE_EVER = datetime.min.replace(tzinfo=UTC)
 class Handlers:
     """Handles `usage.raw.v1`."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, bounds: TimeBounds = BOUNDS) -> None:
         self._clock = clock
+        self._bounds = bounds
+        self.corrected_times = CorrectedTimes()
+
+    def read(self, record: Record) -> CanonicalEvent:
+        """Decode one raw record. Raises Parked."""
+        if not record.meta:
+            record = with_believable_time(record, self._clock.now(), self._bounds)
+        return canonical_event(record, self._bounds)
 
     async def raw_events(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of canonical events."""
@@ -35,17 +44,18 @@ class Handlers:
         first = {event.dedupe_key: event for event in reversed(batch.messages)}
         new = await store.insert_new_keys(tx, list(first), _batch_number(batch.start_offset, batch.partition), now)
         unique = [event for event in batch.messages if event.dedupe_key in new and first[event.dedupe_key] is event]
-        await _publish_or_park(tx, batch.partition, unique, now)
+        self.corrected_times.count(unique)
+        await _publish_or_park(tx, batch.partition, unique, now, self._bounds)
 
 
-async def redrive(tx: Tx, ids: Sequence[str], now: datetime) -> int:
+async def redrive(tx: Tx, ids: Sequence[str], now: datetime, bounds: TimeBounds = BOUNDS) -> int:
     """Process parked records again; those that are still invalid are parked anew. Returns how many were taken."""
     await store.rotate_dedupe_window(tx, now)
     taken = await _take_parked(tx, ids, now)
     for parked in taken:
-        event = await _event_or_park(tx, parked, now)
+        event = await _event_or_park(tx, parked, now, bounds)
         if event is not None and await _is_first(tx, parked, event, now):
-            await _publish_or_park(tx, parked.partition.number, [event], now)
+            await _publish_or_park(tx, parked.partition.number, [event], now, bounds)
     return len(taken)
 
 
@@ -55,14 +65,16 @@ async def _is_first(tx: Tx, parked: DeadLetter, event: CanonicalEvent, now: date
     return bool(parked.waits_for or await store.insert_new_keys(tx, [event.dedupe_key], batch, now))
 
 
-async def _publish_or_park(tx: Tx, partition: int, events: Sequence[CanonicalEvent], now: datetime) -> None:
+async def _publish_or_park(
+    tx: Tx, partition: int, events: Sequence[CanonicalEvent], now: datetime, bounds: TimeBounds
+) -> None:
     """Publish events of one partition, or park them until their user's account is known."""
     memberships = await _memberships(tx, events)
     resolution = resolve(events, await _with_locked(tx, events, memberships, now))
     tx.emit(USAGE, resolution.resolved)
     unresolved = [InvalidRecord(event.record, _no_account(event.user_id)) for event in resolution.unresolved]
     await dead_letters.add(tx, GROUP, Partition(USAGE_RAW.name, partition), unresolved, now)
-    await _save_and_redrive_waiting(tx, resolution.changed, now)
+    await _save_and_redrive_waiting(tx, resolution.changed, now, bounds)
 
 
 async def _memberships(tx: Tx, events: Sequence[CanonicalEvent]) -> dict[str, Membership]:
@@ -78,12 +90,12 @@ async def _memberships(tx: Tx, events: Sequence[CanonicalEvent]) -> dict[str, Me
     return confirmed | (await store.load_memberships(tx, others) if others else {})
 
 
-async def _save_and_redrive_waiting(tx: Tx, changed: dict[str, Membership], now: datetime) -> None:
+async def _save_and_redrive_waiting(tx: Tx, changed: dict[str, Membership], now: datetime, bounds: TimeBounds) -> None:
     """Save changed memberships, and publish the parked events that waited for them, in the order of their times."""
     while changed:
         await store.save_memberships(tx, changed)
         taken = await _take_parked(tx, await _waiting_for(tx, changed), now)
-        valid = [(parked.waits_for, await _event_or_park(tx, parked, now)) for parked in taken]
+        valid = [(parked.waits_for, await _event_or_park(tx, parked, now, bounds)) for parked in taken]
         events = [msgspec.structs.replace(event, user_id=user_id) for user_id, event in valid if event is not None]
         events.sort(key=lambda event: (event.at, event.id))
         resolution = resolve(events, await _with_locked(tx, events, changed, now))
@@ -109,10 +121,10 @@ async def _take_parked(tx: Tx, ids: Sequence[str], now: datetime) -> list[DeadLe
     return sorted(parked, key=lambda one: (one.parked_at, one.partition.number, one.record.offset))
 
 
-async def _event_or_park(tx: Tx, parked: DeadLetter, now: datetime) -> CanonicalEvent | None:
+async def _event_or_park(tx: Tx, parked: DeadLetter, now: datetime, bounds: TimeBounds) -> CanonicalEvent | None:
     """The parked record's event; None when it is still invalid, and is parked anew."""
     try:
-        return canonical_event(parked.record)
+        return canonical_event(with_believable_time(parked.record, now, bounds), bounds)
     except Parked as why:
         await dead_letters.add(tx, GROUP, parked.partition, [InvalidRecord(parked.record, why)], now)
         return None

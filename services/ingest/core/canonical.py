@@ -1,16 +1,18 @@
 """Canonical event: a raw record of `usage.raw.v1` validated and normalised, or parked with the reason.
 
-Times are corrected by the sender's clock error (Segment's `sentAt`) and never lie in the future.
+Times are corrected by the sender's clock error (Segment's `sentAt`) and believed within bounds: a sender chooses no time that
+the rest of Waymark would have to work off.
 """
 
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
 from services.ingest.core import decoding
-from services.ingest.core.decoding import Request, parse_time
-from services.ingest.core.segment import MAX_ID_LENGTH, MAX_NAME_LENGTH, Id, RecordMeta, SegmentEvent, id_text
+from services.ingest.core.decoding import Request
+from services.ingest.core.segment import MAX_ID_LENGTH, MAX_NAME_LENGTH, RecordMeta, SegmentEvent, id_text
 from shared.bus.protocol import Record
 from shared.contracts.usage import EventType, SourceKind
 from shared.failures import Parked
@@ -18,9 +20,19 @@ from shared.failures import Parked
 _TYPES: dict[str, EventType] = {
     "track": "track", "identify": "identify", "group": "group", "page": "page", "screen": "screen", "alias": "alias",
 }  # fmt: skip
-_FUTURE_TOLERANCE = timedelta(minutes=5)
 _MAX_CLOCK_SKEW = timedelta(days=2)
 """A larger difference says that the sender's clock is set to nonsense: it corrects nothing."""
+_MAX_CLAIMED = 64
+
+
+class TimeBounds(NamedTuple):
+    """How far the time of a live event may lie before its receipt (a phone that was offline), and of any event after it."""
+
+    back: timedelta = timedelta(days=30)
+    ahead: timedelta = timedelta(minutes=5)
+
+
+BOUNDS = TimeBounds()
 
 
 class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
@@ -43,7 +55,7 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     record: Record
 
 
-def canonical_event(record: Record) -> CanonicalEvent:
+def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEvent:
     """Read one raw record. Raises Parked with the reason, and nothing else."""
     request = decoding.decode_request(record.meta, record.timestamp)
     meta = request.meta
@@ -55,12 +67,14 @@ def canonical_event(record: Record) -> CanonicalEvent:
     event_id = id_text(event.message_id) or meta.id or _content_id(record, event)
     history = (meta.history or event.history or None) if meta.trust != "browser" else None
     _check_lengths(user_id, account_id, previous_user_id, event_id, history or "")
+    trust = "import" if history else meta.trust
+    at, claimed_at = _time_of(event, request, trust, bounds)
     return CanonicalEvent(
         blake2b(f"{meta.source}\x1f{event_id}".encode(), digest_size=16).digest(),
         event_id,
         event_type,
         _name(event, event_type),
-        _time_of(event, request, history),
+        at,
         request.received_at,
         meta.source,
         account_id,
@@ -68,10 +82,20 @@ def canonical_event(record: Record) -> CanonicalEvent:
         previous_user_id,
         _properties(event, event_type),
         history,
-        "import" if history else meta.trust,
-        None,
+        trust,
+        claimed_at,
         record,
     )
+
+
+def with_believable_time(record: Record, now: datetime, bounds: TimeBounds = BOUNDS) -> Record:
+    """A record without meta was received when the log took it, unless the log's own time is none (0, -1, a producer's fancy)."""
+    if record.meta:
+        return record
+    received_at = decoding.log_time(record.timestamp)
+    if received_at is not None and now - bounds.back <= received_at <= now + bounds.ahead:
+        return record
+    return msgspec.structs.replace(record, timestamp=int(now.timestamp() * 1000))
 
 
 def _event_type(event: SegmentEvent, meta: RecordMeta) -> EventType:
@@ -109,23 +133,38 @@ def _name(event: SegmentEvent, event_type: EventType) -> str:
     return (event.name or "").strip()[:MAX_NAME_LENGTH] if event_type in {"page", "screen"} else ""
 
 
-def _time_of(event: SegmentEvent, request: Request, history: str | None) -> datetime:
-    """An import's times are trusted; everybody else's are corrected."""
+def _time_of(
+    event: SegmentEvent, request: Request, trust: SourceKind, bounds: TimeBounds
+) -> tuple[datetime, str | None]:
+    """When it happened; where the time as sent is not believed, when it was received, and the time as sent.
+
+    Nobody is believed ahead, and an import alone as far back as it says. A number, a date or a blank out of bounds is a
+    device whose clock was never set; only a text that is no time at all parks the event.
+    """
     timestamp = event.timestamp if event.timestamp is not None else event.original_timestamp
-    if history and timestamp is not None:
-        return parse_time(timestamp)
-    sent_at = decoding.parse_time_or_none(event.sent_at) if event.sent_at is not None else request.sent_at
-    return _corrected_time(timestamp, sent_at, request.received_at)
-
-
-def _corrected_time(timestamp: Id, sent_at: datetime | None, received_at: datetime) -> datetime:
-    """The time of a live event; `sent_at` is what the sender's clock showed when it sent."""
+    received_at = request.received_at
     if timestamp is None:
-        return received_at
-    at = parse_time(timestamp)
-    if sent_at is not None and abs(skew := received_at - sent_at) < _MAX_CLOCK_SKEW:
-        at += skew
-    return received_at if at > received_at + _FUTURE_TOLERANCE else at
+        return received_at, None
+    if trust == "import":
+        at = decoding.parse_past(timestamp)
+        earliest = at
+    else:
+        sent_at = decoding.parse_time_or_none(event.sent_at) if event.sent_at is not None else request.sent_at
+        at = _corrected(decoding.parse_claimed(timestamp), sent_at, received_at)
+        earliest = received_at - bounds.back
+    if earliest <= at <= received_at + bounds.ahead:
+        return at, None
+    return received_at, id_text(timestamp)[:_MAX_CLAIMED]
+
+
+def _corrected(at: datetime, sent_at: datetime | None, received_at: datetime) -> datetime:
+    """A live event's time less the error of the sender's clock; `sent_at` is what that showed when it sent."""
+    if sent_at is None or abs(error := received_at - sent_at) >= _MAX_CLOCK_SKEW:
+        return at
+    try:
+        return at + error
+    except OverflowError:
+        return at
 
 
 def _properties(event: SegmentEvent, event_type: EventType) -> msgspec.Raw:

@@ -13,7 +13,7 @@ import msgspec
 
 from services.ingest.core.segment import MAX_DEPTH, MAX_EVENT_BYTES, Id, RecordMeta, SegmentEvent, mend
 from shared.failures import Parked
-from shared.values import read_time
+from shared.values import read_number, read_time
 
 _decode_event = msgspec.json.Decoder(SegmentEvent).decode
 _decode_meta = msgspec.json.Decoder(RecordMeta).decode
@@ -41,10 +41,18 @@ def decode_request(meta: bytes, timestamp: int) -> Request:
     """A product's own Kafka producer sends no meta: its source is `kafka`, the log's time is the time of receipt."""
     if meta:
         return _decode_request(meta)
+    received_at = log_time(timestamp)
+    if received_at is None:
+        raise Parked(f"{timestamp} is not a time of the log", "bad_time")
+    return Request(RecordMeta("kafka", ""), received_at, None)
+
+
+def log_time(timestamp: int) -> datetime | None:
+    """A record's own time; None for one that no clock shows."""
     try:
-        return Request(RecordMeta("kafka", ""), _EPOCH + timedelta(milliseconds=timestamp), None)
+        return _EPOCH + timedelta(milliseconds=timestamp)
     except OverflowError:
-        raise Parked(f"{timestamp} is not a time of the log", "bad_time") from None
+        return None
 
 
 @lru_cache(maxsize=4096)
@@ -119,6 +127,24 @@ def parse_time(value: Id) -> datetime:
     if at is None or not _EPOCH <= at < _LAST_TIME:
         raise Parked(f"{ascii(value)[:42]} is not a time between 1970 and 2200", "bad_time")
     return at
+
+
+def parse_past(value: Id) -> datetime:
+    """The time of something told afterwards: as `parse_time`, but one too far ahead is for the caller to refuse."""
+    at = read_time(value)
+    if at is None or at < _EPOCH:
+        raise Parked(f"{ascii(value)[:42]} is not a time since 1970", "bad_time")
+    return at
+
+
+def parse_claimed(value: Id) -> datetime:
+    """The time that a live event claims, however absurd. Raises Parked for a text that is no time at all."""
+    at = read_time(value)
+    if at is not None:
+        return at
+    if isinstance(value, str) and value.strip() and read_number(value) is None:
+        raise Parked(f"{ascii(value)[:42]} is not a time", "bad_time")
+    return _EPOCH
 
 
 def parse_time_or_none(value: Id) -> datetime | None:

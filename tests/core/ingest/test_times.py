@@ -2,9 +2,13 @@
 
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 
-from tests.core.ingest.make import event_of, reason_of
+from services.ingest.core.canonical import TimeBounds, canonical_event, with_believable_time
+from services.ingest.core.segment import id_text
+from shared.bus.protocol import Record
+from tests.core.ingest.make import TRACK, event_of, reason_of, record
 from tests.make import NOON
 
 HOUR = timedelta(hours=1)
@@ -28,24 +32,54 @@ def test_a_time_is_written_in_many_ways(written: object, read: datetime) -> None
     assert event.at.utcoffset() == timedelta(0)
 
 
+@pytest.mark.parametrize("written", ["yesterday", "2026-13-01", "2026-11-22T25:00:00Z", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("history", [None, "import"])
+def test_a_text_that_is_no_time_is_parked(written: object, history: str | None) -> None:
+    assert reason_of(timestamp=written, history=history) == "bad_time"
+
+
+@pytest.mark.parametrize("written", ["", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z", -1, 1e300])
+def test_an_import_is_believed_since_1970(written: object) -> None:
+    assert reason_of(timestamp=written, history="import") == "bad_time"
+
+
 @pytest.mark.parametrize(
     "written",
     [
-        "yesterday",
-        "",
-        "2026-13-01",
-        "2026-11-22T25:00:00Z",
-        "0001-01-01T00:00:00+14:00",
-        "9999-12-31T23:59:59-14:00",
-        "1969-12-31T23:59:59Z",
+        0,
         -1,
+        "0",
+        "-1",
+        0.0,
         1e300,
         10**40,
+        "",
+        "1970-01-01T00:00:07Z",
+        "1969-12-31T23:59:59Z",
+        "0001-01-01T00:00:00",
+        "2199-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "2026-10-20T11:59:59Z",
     ],
 )
-@pytest.mark.parametrize("history", [None, "import"])
-def test_what_is_no_time_is_parked(written: object, history: str | None) -> None:
-    assert reason_of(timestamp=written, history=history) == "bad_time"
+@pytest.mark.parametrize("sent_at", [None, NOON.isoformat(), (NOON - HOUR).isoformat()])
+def test_a_device_without_a_clock_tells_the_time_of_receipt(written: object, sent_at: str | None) -> None:
+    event = event_of(timestamp=written, sentAt=sent_at)
+    assert event.at == event.received_at == NOON
+    assert event.claimed_at == id_text(written)[:64]  # type: ignore[arg-type]
+
+
+def test_a_phone_may_be_offline_for_thirty_days() -> None:
+    event = event_of(timestamp=(NOON - timedelta(days=30)).isoformat())
+    assert (event.at, event.claimed_at) == (NOON - timedelta(days=30), None)
+    assert event_of(timestamp=(NOON - timedelta(days=30, seconds=1)).isoformat()).at == NOON
+
+
+def test_bounds_are_settings() -> None:
+    bounds = TimeBounds(timedelta(days=1), timedelta())
+    for late, believed in ((NOON - timedelta(hours=23), True), (NOON - timedelta(hours=25), False)):
+        event = canonical_event(record(msgspec.json.encode(TRACK | {"timestamp": late.isoformat()})), bounds)
+        assert (event.at == late) is believed
 
 
 def test_without_a_time_it_happened_when_we_received_it() -> None:
@@ -86,4 +120,35 @@ def test_the_future_is_now() -> None:
 def test_history_is_trusted() -> None:
     event = event_of(timestamp="2013-02-28T00:00:00Z", sentAt="2026-11-22T13:00:00Z", history="import")
     assert event.at == datetime.fromisoformat("2013-02-28T00:00:00Z")
-    assert event_of(timestamp="2027-01-01", history="import").at.year == 2027
+
+
+@pytest.mark.parametrize("written", ["2026-11-22T12:05:01Z", "2199-01-01", "2300-01-01T00:00:00Z"])
+@pytest.mark.parametrize("meta", [{"history": "import"}, {"trust": "import"}])
+def test_nobody_tells_the_future(written: str, meta: dict[str, str]) -> None:
+    event = event_of(meta, timestamp=written)
+    assert (event.at, event.claimed_at, event.trust) == (NOON, written, "import")
+
+
+def test_an_import_key_tells_the_past_without_a_mark() -> None:
+    event = event_of({"trust": "import"}, timestamp="2013-02-28T00:00:00Z")
+    assert (event.at.year, event.claimed_at) == (2013, None)
+
+
+def test_a_browser_cannot_mark_history_to_be_believed() -> None:
+    event = event_of({"trust": "browser"}, timestamp="2013-02-28T00:00:00Z", history="import")
+    assert (event.at, event.claimed_at) == (NOON, "2013-02-28T00:00:00Z")
+
+
+@pytest.mark.parametrize("timestamp", [0, -1, 2**80, -(2**80), 4_102_444_800_000])
+def test_a_time_of_the_log_that_no_clock_shows_is_the_time_of_reading(timestamp: int) -> None:
+    raw = Record(7, -1, timestamp, b"", msgspec.json.encode(TRACK), b"")
+    mended = with_believable_time(raw, NOON)
+    event = canonical_event(mended)
+    assert event.at == event.received_at == NOON
+    later = NOON + timedelta(days=1)
+    assert canonical_event(with_believable_time(mended, later)) == event, "parked and redriven it is the same"
+
+
+def test_a_log_that_was_read_late_is_believed() -> None:
+    raw = Record(7, -1, int((NOON - timedelta(days=7)).timestamp() * 1000), b"", msgspec.json.encode(TRACK), b"")
+    assert canonical_event(with_believable_time(raw, NOON)).at == NOON - timedelta(days=7)

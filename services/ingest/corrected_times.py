@@ -1,0 +1,87 @@
+"""Corrected times: how many events came with a time that was not believed, by source, as a metric and listed by REST.
+
+Counted in memory, since the process began: a transaction that is tried twice counts twice, and a restart begins anew.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from fastapi import APIRouter, Depends
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+from pydantic import BaseModel
+
+from services.ingest.core.canonical import CanonicalEvent
+from shared.http.auth import require_key
+from shared.http.paging import Page
+from shared.service.context import ServiceContext
+
+MAX_SOURCES = 500
+"""Sources counted one by one; those past it are counted together, so that no sender chooses how much is kept."""
+OTHER = "(other)"
+_MAX_LABEL = 100
+
+
+class CorrectedTime(BaseModel):
+    """Events of one source whose time was not believed, and the latest of them: the time as sent, and that of its receipt."""
+
+    source: str
+    count: int
+    account: str
+    claimed_at: str
+    received_at: datetime
+
+
+class CorrectedTimes(Collector):
+    """The counts, as a collector of Prometheus."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._latest: dict[str, CanonicalEvent] = {}
+
+    def count(self, events: Iterable[CanonicalEvent]) -> None:
+        """Count those of these events whose time was not believed."""
+        for event in events:
+            if event.claimed_at is not None:
+                source = event.source[:_MAX_LABEL]
+                if source not in self._counts and len(self._counts) >= MAX_SOURCES:
+                    source = OTHER
+                self._counts[source] = self._counts.get(source, 0) + 1
+                self._latest[source] = event
+
+    def listed(self) -> list[CorrectedTime]:
+        """Every source, the most frequent first."""
+        rows = [
+            CorrectedTime(
+                source=source,
+                count=self._counts[source],
+                account=event.account_id,
+                claimed_at=event.claimed_at or "",
+                received_at=event.received_at,
+            )
+            for source, event in self._latest.items()
+        ]
+        return sorted(rows, key=lambda row: (-row.count, row.source))
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus: the counts."""
+        family = CounterMetricFamily(
+            "waymark_times_corrected",
+            "Events whose time was not believed, and is that of their receipt",
+            labels=["source"],
+        )
+        for row in self.listed():
+            family.add_metric([row.source], row.count)
+        yield family
+
+
+def router(context: ServiceContext, corrected_times: CorrectedTimes) -> APIRouter:
+    """The route that lists them."""
+    routes = APIRouter(prefix="/v1", tags=["times"])
+
+    @routes.get("/corrected-times", dependencies=[Depends(require_key(context.keys, "read"))])
+    async def list_corrected_times() -> Page[CorrectedTime]:
+        """Events whose time this process did not believe since it began, by source; their time is that of their receipt."""
+        return Page(items=corrected_times.listed(), next=None)
+
+    return routes
