@@ -1,10 +1,11 @@
 """Queries of lifecycle: accounts in lists, the decisions about an account, and visits to stages."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 
 from services.lifecycle.core.funnel import StageVisit
 from services.lifecycle.tables import account, decision, stage_visit
@@ -31,21 +32,92 @@ class StoredDecision(NamedTuple):
     body: bytes
 
 
+class AccountFilter(NamedTuple):
+    """Which accounts a list shows: those that match every filter given.
+
+    `text` stands in the name or the id, in whatever case; `ids` are the accounts themselves.
+    """
+
+    stage: str | None = None
+    band: str | None = None
+    flag: str | None = None
+    text: str | None = None
+    ids: Sequence[str] | None = None
+
+
+class AccountCounts(NamedTuple):
+    """How many accounts there are, in each stage, in each health band, and with each flag."""
+
+    accounts: int
+    stages: dict[str, int]
+    bands: dict[str, int]
+    flags: dict[str, int]
+
+
+_c = account.c
+_LISTED = (_c.id, _c.name, _c.stage, _c.entered_at, _c.flags, _c.band, _c.score, _c.clock)
+_UNKNOWN_SCORE = -1.0
+SORTS: Mapping[str, ColumnElement[Any]] = {
+    "id": _c.id,
+    "name": func.lower(_c.name),
+    "score": func.coalesce(_c.score, _UNKNOWN_SCORE),
+    "entered_at": _c.entered_at,
+}
+"""What a list may be sorted by. An unknown score comes before the lowest: nobody has looked at it yet."""
+
+
+def sort_value(listed: ListedAccount, by: str) -> Any:
+    """What this account is sorted by, as `list_accounts` takes it for `after`."""
+    value = getattr(listed, by)
+    if by == "name":
+        return value.lower()
+    return _UNKNOWN_SCORE if value is None else value
+
+
 async def list_accounts(
-    read: Read, stage: str | None, band: str | None, flag: str | None, after: str, limit: int
+    read: Read,
+    wanted: AccountFilter,
+    limit: int,
+    by: str = "id",
+    after: tuple[Any, str] | None = None,
+    *,
+    descending: bool = False,
 ) -> list[ListedAccount]:
-    """Accounts by id, those that match every filter given."""
-    c = account.c
-    columns = (c.id, c.name, c.stage, c.entered_at, c.flags, c.band, c.score, c.clock)
-    found: Select[Any] = select(*columns).where(c.id > after)
-    if stage is not None:
-        found = found.where(c.stage == stage)
-    if band is not None:
-        found = found.where(c.band == band)
-    if flag is not None:
-        found = found.where(c.flags.contains(f" {flag} ", autoescape=True))
-    rows = await read.all(found.order_by(c.id).limit(limit))
+    """Accounts in the order of one of SORTS, then of their ids; those behind this value and id."""
+    of, found = SORTS[by], _matching(wanted)
+    if after is not None:
+        here, last = tuple_(of, _c.id), tuple_(literal(after[0], of.type), literal(after[1]))
+        found = found.where(here < last if descending else here > last)
+    order = (of.desc(), _c.id.desc()) if descending else (of, _c.id)
+    rows = await read.all(found.order_by(*order).limit(limit))
     return [ListedAccount._make(row)._replace(flags=row.flags.split()) for row in rows]
+
+
+def _matching(wanted: AccountFilter) -> Select[Any]:
+    found: Select[Any] = select(*_LISTED)
+    if wanted.stage is not None:
+        found = found.where(_c.stage == wanted.stage)
+    if wanted.band is not None:
+        found = found.where(_c.band == wanted.band)
+    if wanted.flag is not None:
+        found = found.where(_c.flags.contains(f" {wanted.flag} ", autoescape=True))
+    if wanted.text is not None:
+        text = wanted.text.lower()
+        of_name, of_id = (func.lower(column).contains(text, autoescape=True) for column in (_c.name, _c.id))
+        found = found.where(of_name | of_id)
+    return found if wanted.ids is None else found.where(_c.id.in_(wanted.ids))
+
+
+async def count_by_column(read: Read) -> AccountCounts:
+    """The counts of all accounts."""
+    columns = (_c.stage, _c.band, _c.flags)
+    rows = await read.all(select(*columns, func.count().label("number")).group_by(*columns))
+    stages, bands, flags = Counter[str](), Counter[str](), Counter[str]()
+    for row in rows:
+        stages[row.stage] += row.number
+        bands[row.band] += row.number
+        flags.update(dict.fromkeys(row.flags.split(), row.number))
+    return AccountCounts(stages.total(), stages, bands, flags)
 
 
 async def list_decisions(

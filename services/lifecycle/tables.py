@@ -24,6 +24,7 @@ account = Table(
     Column("state", LargeBinary, nullable=False),
     Index("lifecycle_account_stage", "stage", "id"),
     Index("lifecycle_account_due", "partition", "next_due"),
+    Index("lifecycle_account_counts", "stage", "band", "flags"),
 )
 """One row an account: `state` is all the core remembers, the columns are what lists filter by.
 

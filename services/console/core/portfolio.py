@@ -1,39 +1,35 @@
 """Portfolio: counts over all accounts, those at risk with the lowest health, and the latest stage changes."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
-from services.console.core.answers import listed
+from services.console.core.answers import fields, listed
 from shared.contracts.lifecycle import Band
 
 BANDS: tuple[Band, ...] = get_args(Band)
-_LISTED = 8
 
 
 class Portfolio(NamedTuple):
-    """Counts over the accounts read; `complete` is false where there are more than we read."""
+    """Counts of all accounts, whom to look at first, and who entered a stage last."""
 
     accounts: int
-    complete: bool
     bands: list[tuple[str, int]]
     flags: list[tuple[str, int]]
-    look_first: list[Mapping[str, Any]]
-    lately: list[Mapping[str, Any]]
+    look_first: Sequence[Mapping[str, Any]]
+    lately: Sequence[Mapping[str, Any]]
 
 
-def portfolio(rows: Sequence[Mapping[str, Any]], *, complete: bool) -> Portfolio:
-    """Count bands and flags; whom to look at first; who entered a stage last."""
-    bands = Counter(str(row.get("band")) for row in rows)
-    flags = Counter(flag for row in rows for flag in flags_of(row))
-    at_risk = [row for row in rows if "at_risk" in flags_of(row) and row.get("stage") != "churned"]
+def portfolio(
+    counts: Mapping[str, Any], look_first: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]
+) -> Portfolio:
+    """Lifecycle's counts with the bands in their order, and the flags with the most frequent first."""
+    bands, flags = _numbers(counts.get("bands")), _numbers(counts.get("flags"))
     return Portfolio(
-        accounts=len(rows),
-        complete=complete,
-        bands=[(band, bands[band]) for band in BANDS],
-        flags=flags.most_common(),
-        look_first=sorted(at_risk, key=_score)[:_LISTED],
-        lately=sorted(rows, key=lambda row: str(row.get("entered_at")), reverse=True)[:_LISTED],
+        accounts=_numbers(counts).get("accounts", 0),
+        bands=[(band, bands.get(band, 0)) for band in BANDS],
+        flags=sorted(flags.items(), key=lambda one: (-one[1], one[0])),
+        look_first=look_first,
+        lately=lately,
     )
 
 
@@ -42,7 +38,5 @@ def flags_of(row: Mapping[str, Any]) -> list[str]:
     return [str(flag) for flag in listed(row.get("flags"))]
 
 
-def _score(row: Mapping[str, Any]) -> float:
-    """The lowest first; the unknown last."""
-    score = row.get("score")
-    return float(score) if isinstance(score, int | float) else 101.0
+def _numbers(answer: Any) -> dict[str, int]:
+    return {name: value for name, value in fields(answer).items() if isinstance(value, int)}

@@ -53,7 +53,7 @@ async def _console_request(request: Request) -> AsyncIterator[ConsoleRequest]:
 Visit = Annotated[ConsoleRequest, Depends(_console_request)]
 
 
-_PAGE_SIZE, _MAX_PAGES = 500, 10
+_LOOKED_AT = 8
 
 
 async def overview(visit: Visit) -> HTMLResponse:
@@ -74,34 +74,44 @@ async def health(visit: Visit) -> HTMLResponse:
 
 
 async def _portfolio(services: ServiceClient) -> tuple[Portfolio, str]:
-    """The accounts, counted; the first 5,000 of them."""
-    rows, answer = [], Answer()
-    for _ in range(_MAX_PAGES):
-        answer = await services.get("/lifecycle/v1/accounts", limit=_PAGE_SIZE, cursor=answer.next)
-        rows += answer.rows
-        if not answer.next:
-            break
-    return portfolio(rows, complete=not answer.next), answer.problem
+    """All accounts counted, and the few that a person looks at first; with what went wrong."""
+    counts, look_first, lately = await asyncio.gather(
+        services.get("/lifecycle/v1/portfolio"),
+        services.get("/lifecycle/v1/accounts", flag="at_risk", sort="score", limit=_LOOKED_AT),
+        services.get("/lifecycle/v1/accounts", sort="-entered_at", limit=_LOOKED_AT),
+    )
+    return portfolio(counts.fields, look_first.rows, lately.rows), counts.problem
 
 
 _BUILT_IN_FLAGS = ("at_risk", "stalled", "renewal_window")
+_SORTS = (
+    ("", "id"),
+    ("name", "name"),
+    ("score", "lowest health first"),
+    ("-score", "highest health first"),
+    ("-entered_at", "latest move first"),
+    ("entered_at", "longest in stage first"),
+)
 _DECISIONS = ("stage_changed", "flag_changed", "health_changed", "signal_raised", "milestone_reached")
 
 
-async def accounts(visit: Visit, stage: str = "", health: str = "", flag: str = "", cursor: str = "") -> HTMLResponse:
-    """Accounts by id, those that match every filter given."""
-    found, funnel = await asyncio.gather(
-        visit.services.get("/lifecycle/v1/accounts", stage=stage, health=health, flag=flag, cursor=cursor, limit=50),
-        visit.services.get("/lifecycle/v1/funnel"),
+async def accounts(
+    visit: Visit, stage: str = "", health: str = "", flag: str = "", q: str = "", sort: str = "", cursor: str = ""
+) -> HTMLResponse:
+    """Accounts that match every filter given, in the order asked for."""
+    given = {"stage": stage, "health": health, "flag": flag, "q": q, "sort": sort}
+    found, counts = await asyncio.gather(
+        visit.services.get("/lifecycle/v1/accounts", **given, cursor=cursor, limit=50),
+        visit.services.get("/lifecycle/v1/portfolio"),
     )
-    seen = {one for row in found.rows for one in flags_of(row)}
+    seen = {*fields(counts.fields.get("flags")), *(one for row in found.rows for one in flags_of(row))}
     filters = [
-        ("stage", stage, _choices([one.get("stage") for one in rows(funnel.fields.get("stages"))], stage)),
+        ("stage", stage, _choices(fields(counts.fields.get("stages")), stage)),
         ("health", health, _choices(BANDS, health)),
         ("flag", flag, _choices([*_BUILT_IN_FLAGS, *sorted(seen - set(_BUILT_IN_FLAGS))], flag)),
     ]
-    given = {"stage": stage, "health": health, "flag": flag}
-    return visit.page("accounts.html", found=found, filters=filters, given=given, cursor=cursor)
+    orders = [(value, value == sort, words) for value, words in _SORTS]
+    return visit.page("accounts.html", found=found, filters=filters, orders=orders, given=given, cursor=cursor)
 
 
 async def account(visit: Visit, account: str, cursor: str = "", all: str = "") -> HTMLResponse:  # noqa: A002

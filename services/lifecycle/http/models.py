@@ -70,6 +70,15 @@ class AccountView(AccountRow):
     next: list[EdgeView]
 
 
+class Portfolio(BaseModel):
+    """All accounts, counted by stage, by health band and by flag: an account has one stage and one band, and any flags."""
+
+    accounts: int
+    stages: dict[str, int]
+    bands: dict[str, int]
+    flags: dict[str, int]
+
+
 class StageFigures(BaseModel):
     """One stage of the funnel. Days are medians; those still in the stage count as open.
 

@@ -1,5 +1,7 @@
 """Routes of lifecycle: accounts, their decisions, the funnel and the definition."""
 
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -16,6 +18,7 @@ from services.lifecycle.http.models import (
     Decision,
     Diagram,
     Funnel,
+    Portfolio,
     StageFigures,
     UnreadableRow,
 )
@@ -29,6 +32,8 @@ from shared.service.context import ServiceContext
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+_SORT_VALUES: Mapping[str, Callable[[Any], Any]] = {"entered_at": datetime.fromisoformat, "score": float}
+"""How the value in a cursor is read; text where nothing is said."""
 
 
 def router(
@@ -45,18 +50,30 @@ def router(
         stage: str | None = None,
         health: Annotated[str | None, Query(description="green, yellow, red or unknown")] = None,
         flag: Annotated[str | None, Query(description="at_risk, stalled, renewal_window ...")] = None,
+        q: Annotated[str | None, Query(max_length=200, description="text in the name or the id")] = None,
+        ids: Annotated[list[str] | None, Query(max_length=MAX_PAGE, description="these accounts")] = None,
+        sort: Annotated[str, Query(description="id, name, score or entered_at; from the end with - before it")] = "id",
         at: Cursor = None,
         limit: Limit = 100,
     ) -> Page[AccountRow]:
-        """Accounts by id, those that match every filter given."""
+        """Accounts that match every filter given; an unknown health score comes before the lowest."""
+        by, descending = sort.removeprefix("-"), sort.startswith("-")
+        _check_filter("sort", by, store.SORTS)
         _check_filter("stage", stage, compiled.definition.stages)
         _check_filter("health", health, ("green", "yellow", "red", "unknown"))
         _check_filter("flag", flag, compiled.definition.flags)
-        start = decode_cursor(at, 1)
+        wanted = store.AccountFilter(stage, health, flag, q, ids)
+        start = _start_of(at, by)
         async with context.database.snapshot() as read:
-            rows = await store.list_accounts(read, stage, health, flag, start[0] if start else "", limit + 1)
+            rows = await store.list_accounts(read, wanted, limit + 1, by, start, descending=descending)
         items = [AccountRow(**row._asdict()) for row in rows[:limit]]
-        return Page(items=items, next=encode_cursor([items[-1].id]) if len(rows) > limit else None)
+        return Page(items=items, next=_cursor_behind(rows[limit - 1], by) if len(rows) > limit else None)
+
+    @routes.get("/portfolio", tags=["accounts"])
+    async def portfolio() -> Portfolio:
+        """How many accounts there are, by stage, health band and flag."""
+        async with context.database.snapshot() as read:
+            return Portfolio(**(await store.count_by_column(read))._asdict())
 
     @routes.get("/accounts/{account:id}/history", tags=["accounts"])
     async def account_history(
@@ -123,6 +140,24 @@ def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
         "next": msgspec.to_builtins(explain.standing(account, compiled)),
     }
     return AccountView.model_validate(plain)
+
+
+def _cursor_behind(row: store.ListedAccount, by: str) -> str:
+    value = store.sort_value(row, by)
+    return encode_cursor([value.isoformat() if isinstance(value, datetime) else value, row.id])
+
+
+def _start_of(cursor: str | None, by: str) -> tuple[Any, str] | None:
+    """The value and the id that a page begins behind. Raises Refused for a cursor that belongs to another order."""
+    start = decode_cursor(cursor, 2)
+    if start is None:
+        return None
+    value, account_id = start
+    try:
+        value = _SORT_VALUES.get(by, str)(value)
+    except (TypeError, ValueError):
+        raise Refused("this cursor belongs to another order; start without it", "bad_cursor") from None
+    return value, str(account_id)
 
 
 def _no_account(account: str) -> Refused:

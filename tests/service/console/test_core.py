@@ -29,18 +29,16 @@ def test_an_account_just_seen_has_a_line_too():
     assert stretches([{"at": "2026-01-01", "stage": "no time zone"}], None) == []
 
 
-def test_whom_to_look_at_first_is_at_risk_not_gone_and_lowest():
-    rows = [
-        {"id": "fine", "flags": [], "band": "green", "score": 90},
-        {"id": "low", "flags": ["at_risk"], "band": "red", "score": 20},
-        {"id": "unknown", "flags": ["at_risk"], "band": "unknown", "score": None},
-        {"id": "lower", "flags": ["at_risk", "stalled"], "band": "red", "score": 10},
-        {"id": "gone", "flags": ["at_risk"], "band": "red", "score": 1, "stage": "churned"},
-    ]
-    found = portfolio(rows, complete=True)
-    assert [row["id"] for row in found.look_first] == ["lower", "low", "unknown"]
+def test_the_counts_are_lifecycles_with_bands_in_their_order_and_the_most_frequent_flag_first():
+    counts = {"accounts": 20_000, "bands": {"red": 3, "green": 1}, "flags": {"stalled": 1, "at_risk": 4, "new": "?"}}
+    found = portfolio(counts, [{"id": "low"}], [])
+    assert found.accounts == 20_000
     assert found.flags == [("at_risk", 4), ("stalled", 1)]
-    assert dict(found.bands) == {"green": 1, "yellow": 0, "red": 3, "unknown": 1}
+    assert found.bands == [("green", 1), ("yellow", 0), ("red", 3), ("unknown", 0)]
+
+
+def test_a_portfolio_that_could_not_be_had_counts_nothing():
+    assert portfolio({}, [], []).accounts == 0
 
 
 def test_health_reads_as_measures_by_dimension_and_the_caps_that_bind():

@@ -44,9 +44,43 @@ async def test_accounts_come_page_by_page_and_filters_must_all_match(on: Running
     assert await on.pages("/lifecycle/v1/accounts", stage="onboarding", flag="at_risk") == []
 
 
+async def test_accounts_are_found_by_text_and_by_id_in_the_order_asked_for(
+    on: RunningServices, clock: FakeClock
+) -> None:
+    await used(on, clock, "beta")
+    clock.move(timedelta(minutes=1))
+    named = {"type": "group", "groupId": "zoo-1", "userId": "z", "traits": {"name": "Alpha 100%"}, "messageId": "g"}
+    assert (await on.http.post("/v1/batch", json={"batch": [named]}, auth=(on.write_key, ""))).status_code == 200
+    await used(on, clock, "gamma", "zoo-1")
+
+    async def found(**query: Any) -> list[str]:
+        return [one["id"] for one in await on.pages("/lifecycle/v1/accounts", limit=1, **query)]
+
+    assert await found(sort="name") == ["zoo-1", "beta", "gamma"]
+    assert await found(sort="-name") == ["gamma", "beta", "zoo-1"]
+    assert await found(sort="entered_at") == ["beta", "gamma", "zoo-1"]
+    assert await found(sort="score") == ["beta", "gamma", "zoo-1"]
+    assert await found(sort="-score") == ["zoo-1", "gamma", "beta"]
+    assert await found(q="ALPHA") == await found(q="ZOO") == await found(q="100%") == ["zoo-1"]
+    assert await found(q="1%0") == []
+    assert await found(ids=["gamma", "nobody", "beta"]) == ["beta", "gamma"]
+
+
+async def test_the_portfolio_counts_every_account(on: RunningServices, clock: FakeClock) -> None:
+    await used(on, clock, "one", "two")
+    counted = await on.get("/lifecycle/v1/portfolio")
+    assert counted == {"accounts": 2, "stages": {"onboarding": 2}, "bands": {"unknown": 2}, "flags": {}}
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
-    [("stage=onbording", "unknown_stage"), ("flag=risky", "unknown_flag"), ("cursor=x", "bad_cursor")],
+    [
+        ("sort=age", "unknown_sort"),
+        ("sort=score&cursor=WyJhIiwiYiJd", "bad_cursor"),
+        ("stage=onbording", "unknown_stage"),
+        ("flag=risky", "unknown_flag"),
+        ("cursor=x", "bad_cursor"),
+    ],
 )
 async def test_a_mistyped_filter_is_an_error_not_an_empty_list(on: RunningServices, query: str, code: str) -> None:
     answer = await on.http.get(f"/lifecycle/v1/accounts?{query}")
