@@ -11,8 +11,8 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import delete, select
 
-from services.notify.core.person import ANSWERABLE, Person, PersonKeys, Refusal, SuppressionReason
-from services.notify.core.state import EVERYTHING, BudgetEntry
+from services.notify.core.person import PersonKeys
+from services.notify.core.state import ANSWERABLE, EVERYTHING, BudgetEntry, Refusal, SuppressionReason
 from services.notify.tables import person, suppression
 from shared.db.protocol import Read, Tx
 
@@ -69,12 +69,10 @@ class Persons:
         rows = [{"id": key, "spent": msgspec.json.encode(list(those)).decode()} for key, those in spent.items()]
         await tx.update(person, rows)
 
-    async def load(self, read: Read, keys: Collection[str]) -> dict[str, Person]:
-        """Each as they are, not locked."""
+    async def spent(self, read: Read, keys: Collection[str]) -> dict[str, list[BudgetEntry]]:
+        """The contacts that still count, by key, not locked; of whom nothing is known is left out."""
         rows = await read.among(select(person.c.id, person.c.spent), person.c.id, keys)
-        spent = {row.id: tuple(_spent.decode(row.spent)) for row in rows}
-        refusals = await self.refusals(read, keys)
-        return {key: Person(refusals.get(key, ()), spent.get(key, ())) for key in keys}
+        return {row.id: _spent.decode(row.spent) for row in rows}
 
     async def refusals(self, read: Read, keys: Collection[str]) -> dict[str, tuple[Refusal, ...]]:
         """What each refused; those who refused nothing are left out."""
@@ -98,17 +96,17 @@ class Persons:
         rows = [{"person": key, "address": address, **new._asdict()} for key, address in sorted(addresses.items())]
         return await tx.insert_new(suppression, rows) > 0
 
-    async def allow(
-        self, tx: Tx, address: str | None, user: str | None, topic: str = EVERYTHING, before: datetime | None = None
+    async def take_back(
+        self, tx: Tx, keys: Iterable[str], topic: str = EVERYTHING, before: datetime | None = None
     ) -> bool:
-        """They said yes: what they refused of the topic (`*`: of any) is gone, where `before` is given only what is older.
+        """These locked persons said yes: what they refused of the topic (`*`: of any) is gone; with `before` what is older.
 
-        What bounced or was complained about stays: a yes mends no mailbox. False where there was nothing.
+        What followed a user id to other addresses goes with it. What bounced or was complained about stays: a yes mends no
+        mailbox. False where there was nothing.
         """
-        keys = self.keys.of(address, user)
-        await self.lock(tx, keys)
-        theirs = _c.person.in_(keys) | _c.source.in_([f"{_FOLLOWS}{key}" for key in keys])
-        gone = delete(suppression).where(theirs, _c.reason.in_(sorted(ANSWERABLE)))
+        theirs = sorted(keys)
+        followed = _c.source.in_([f"{_FOLLOWS}{key}" for key in theirs])
+        gone = delete(suppression).where(_c.person.in_(theirs) | followed, _c.reason.in_(sorted(ANSWERABLE)))
         if topic != EVERYTHING:
             gone = gone.where(_c.topic == topic)
         if before is not None:

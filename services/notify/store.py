@@ -97,6 +97,7 @@ class DeliverySummary:
     provider_ref: str
     sent_at: datetime | None
     done_at: datetime | None
+    person: str | None
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from functools import partial
 
 from services.notify.channels.channel import Built
 from services.notify.channels.table import CHANNELS
+from services.notify.core.person import PersonKeys
 from services.notify.definition import Definition, lifecycle_names, load_plays
 from services.notify.effects import DeliverySender
 from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
 from services.notify.http import admin, outbox, unsubscribe
+from services.notify.persons import Persons
 from services.notify.store import repository
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
@@ -40,19 +42,20 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     """The service for this definition, sending on these channels: by default on those that are set up."""
     settings, book = context.settings, defined.playbook
     accounts = repository(partial(_partition_of, context.bus.partitions(LIFECYCLE.name)))
+    persons = Persons(PersonKeys(context.secret))
     links = Links(context.secret)
     writer = MessageWriter(defined, links, settings.public)
-    planning = PlanningHandlers(book, writer, accounts, context.clock, settings.outreach)
+    planning = PlanningHandlers(book, writer, accounts, persons, context.clock, settings.outreach)
     consumer = context.consumer(GROUP, [LIFECYCLE, ADVOCACY], planning.handle)
     timers = Timers(consumer, LIFECYCLE, accounts.due, planning, context.database, context.clock)
     senders, missing = channels or CHANNELS.build(settings, context.clock.now)
     lease = timedelta(seconds=settings.send_lease)
-    delivery = DeliveryHandlers(book, accounts, settings.outreach, missing, lease)
+    delivery = DeliveryHandlers(book, accounts, persons, settings.outreach, missing, lease)
     sender = DeliverySender(delivery, writer, senders, context.database, context.clock)
     app = service_app(title="Waymark notify", summary="Messages to customers: what was sent, what was not, and why.")
     app.include_router(outbox.router(context, book, accounts))
-    app.include_router(admin.router(context, book, accounts))
-    app.include_router(unsubscribe.router(context, links, accounts, defined.company))
+    app.include_router(admin.router(context, book, accounts, persons))
+    app.include_router(unsubscribe.router(context, links, accounts, persons, defined.company))
     app.include_router(parked.router(context, GROUP, consumer.redrive))
     loops: dict[str, Work] = {
         "notify-timers": partial(run_periodically, _POLL, timers.fire),

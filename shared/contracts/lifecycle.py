@@ -112,7 +112,8 @@ class HealthChanged(Message, frozen=True, kw_only=True, tag="health_changed"):
 class ContactChanged(Message, frozen=True, kw_only=True, tag="contact_changed"):
     """A person of the account who can be written to became known, or changed (from identify traits).
 
-    `email_trusted`: a source other than a browser told the address.
+    `email_trusted`: a source other than a browser told the address. `resubscribed`: they had said no, and a trusted source
+    takes it back in so many words; that `unsubscribed` is false says nothing of an earlier no.
     """
 
     user: str
@@ -123,6 +124,7 @@ class ContactChanged(Message, frozen=True, kw_only=True, tag="contact_changed"):
     unsubscribed: bool = False
     gone: bool = False
     email_trusted: bool = True
+    resubscribed: bool = False
 
 
 class FactObserved(Message, frozen=True, kw_only=True, tag="fact_observed"):

@@ -6,7 +6,9 @@ from services.advocacy.core.errors import Rejected
 from services.advocacy.core.survey_kinds import Submission
 from services.advocacy.store import invitations
 from services.advocacy.tables import invitation
+from services.notify.core.person import PersonKeys
 from services.notify.handlers.consent import ConsentGiven, record_consent, unsubscribe
+from services.notify.persons import Persons
 from services.notify.store import Accounts, repository
 from services.notify.tables import consent, delivery
 from shared.bus.producer import partition_of
@@ -52,7 +54,8 @@ class Customers:
         if known:
             name = self._chance.one(known)
             async with context.database.transaction() as tx:
-                await unsubscribe(tx, name, _accounts(context), context.clock.now(), everything=everything)
+                now = context.clock.now()
+                await unsubscribe(tx, name, _accounts(context), _persons(context), now, everything=everything)
 
     async def _come_back(self, host: Host) -> None:
         context = host.contexts["notify"]
@@ -61,7 +64,7 @@ class Customers:
             row = self._chance.one(declined)
             given = ConsentGiven(row.account, row.user, row.topic, granted=True, source="link")
             async with context.database.transaction() as tx:
-                await record_consent(tx, given, _accounts(context), context.clock.now())
+                await record_consent(tx, given, _accounts(context), _persons(context), context.clock.now())
 
     async def _answer(self, host: Host) -> None:
         context, handlers = host.contexts["advocacy"], host.services["advocacy"].consumers[0].handlers  # type: ignore[attr-defined]
@@ -92,3 +95,7 @@ async def _tried(work: object) -> None:
 
 def _accounts(context: ServiceContext) -> Accounts:
     return repository(lambda account: partition_of(account.encode(), context.bus.partitions(LIFECYCLE.name)))
+
+
+def _persons(context: ServiceContext) -> Persons:
+    return Persons(PersonKeys(context.secret))

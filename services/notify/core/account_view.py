@@ -98,8 +98,20 @@ def _with_snapshot(
 
 
 def _with_contact(contacts: dict[str, Contact], message: ContactChanged) -> dict[str, Contact]:
-    """With this person; where there are too many, the longest known without a key role is left out."""
-    fresh = Contact(message.email, message.name, message.role, message.timezone, message.unsubscribed, message.gone)
+    """With this person; where there are too many, the longest known without a key role is left out.
+
+    Who left, or is described anew, has not come back to our mail: only a trusted source that takes the no back says so.
+    """
+    before = contacts.get(message.user, Contact())
+    fresh = Contact(
+        email=message.email,
+        name=message.name,
+        role=message.role,
+        timezone=message.timezone,
+        unsubscribed=message.unsubscribed or (before.unsubscribed and not message.resubscribed),
+        gone=message.gone,
+        email_trusted=message.email_trusted,
+    )
     people = {user: contact for user, contact in contacts.items() if user != message.user} | {message.user: fresh}
     if len(people) > MAX_CONTACTS:
         plain = (user for user, contact in people.items() if (contact.role or "") not in _KEY_ROLES)

@@ -18,7 +18,7 @@ from shared.definitions import At, Loaded, Mistake
 from shared.durations import Duration
 from shared.expr import Expr
 
-_MINUTE = timedelta(minutes=1)
+_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 _SATURDAY = 5
 
 
@@ -75,6 +75,8 @@ class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Quiet hours; none: mail leaves at any time."""
     timezone: str = "UTC"
     """For people whose time zone is unknown."""
+    transactional: int = 10
+    """At most so many transactional messages to one person in a day, over all accounts: no flood of failed payments."""
     holdout_salt: str = "waymark"
     """Draws the accounts that a `holdout` leaves out: change it and others are left out."""
     open_task: Duration = Duration(days=30)
@@ -115,6 +117,7 @@ class Budget(NamedTuple):
     timezone: str
     holdout_salt: str
     open_task: timedelta
+    transactional: int = 10
 
 
 class ExceededCap(NamedTuple):
@@ -124,27 +127,38 @@ class ExceededCap(NamedTuple):
     until: datetime
 
 
-def exceeded_cap(entries: Iterable[BudgetEntry], contact: BudgetEntry, budget: Budget) -> ExceededCap | None:
-    """Why this contact cannot be made at its time; None when there is room under every cap that counts it."""
-    if contact.class_ == TRANSACTIONAL:
-        return None
+def exceeded_cap(
+    entries: Iterable[BudgetEntry], contact: BudgetEntry, budget: Budget, spent: Iterable[BudgetEntry] = ()
+) -> ExceededCap | None:
+    """Why this contact cannot be made at its time; None when there is room under every cap that counts it.
+
+    `entries` are the contacts of its account, `spent` those of the person in any account.
+    """
     others = [past for past in entries if past.delivery != contact.delivery]
+    own = {past.delivery: past for past in others if past.user == contact.user}
+    theirs = list((own | {past.delivery: past for past in spent if past.delivery != contact.delivery}).values())
+    if contact.class_ == TRANSACTIONAL:
+        return _exceeded(_transactional(budget), [past for past in theirs if past.class_ == TRANSACTIONAL], contact)
+    counted = {True: others, False: [past for past in theirs if past.class_ != TRANSACTIONAL]}
     caps = [cap for cap in budget.caps if cap.counts(contact.class_, contact.topic)]
-    exceeded = (_exceeded(cap, others, contact) for cap in caps)
+    exceeded = (_exceeded(cap, counted[cap.account], contact) for cap in caps)
     return max((found for found in exceeded if found), key=lambda found: (found.until, found.cap), default=None)
 
 
 def still_counting(entries: Iterable[BudgetEntry], at: datetime, budget: Budget) -> list[BudgetEntry]:
     """Those young enough to count under any cap."""
-    longest = max((cap.within for cap in budget.caps), default=timedelta())
+    longest = max((_DAY, *(cap.within for cap in budget.caps)))
     return [past for past in entries if past.at > at - longest]
 
 
 def _exceeded(cap: Cap, entries: list[BudgetEntry], contact: BudgetEntry) -> ExceededCap | None:
-    counted = (past for past in entries if cap.account or past.user == contact.user)
     since = contact.at - cap.within
-    times = sorted(past.at for past in counted if past.at > since and cap.counts(past.class_, past.topic))
+    times = sorted(past.at for past in entries if past.at > since and cap.counts(past.class_, past.topic))
     return ExceededCap(cap.name, times[-cap.max] + cap.within) if len(times) >= cap.max else None
+
+
+def _transactional(budget: Budget) -> Cap:
+    return Cap(TRANSACTIONAL, budget.transactional, _DAY, account=False, classes=frozenset(), topics=frozenset())
 
 
 def allowed_from(at: datetime, timezone: str | None, quiet: QuietHours, fallback: str) -> datetime:
@@ -199,13 +213,15 @@ def checked_budget(loaded: Loaded[BudgetFile], names: LifecycleNames | None) -> 
 def _budget(file: BudgetFile, report: ReportMistake, names: LifecycleNames | None) -> Budget | None:
     if _zone(file.timezone) is None:
         report(("timezone",), f"no time zone '{file.timezone}': write one such as Europe/Berlin")
+    if file.transactional < 1:
+        report(("transactional",), "at least 1: what concerns somebody's account must reach them")
     pauses = conditions([file.pause.when], ("pause", "when"), report, names)
     quiet = _quiet_hours(file.quiet, report) if file.quiet else None
     caps = tuple(_cap(cap, ("caps", index), report) for index, cap in enumerate(file.caps))
     if not pauses:
         return None
     paused = frozenset[str](file.pause.classes)
-    return Budget(caps, pauses[0], paused, quiet, file.timezone, file.holdout_salt, file.open_task)
+    return Budget(caps, pauses[0], paused, quiet, file.timezone, file.holdout_salt, file.open_task, file.transactional)
 
 
 def _cap(cap: CapFile, at: At, report: ReportMistake) -> Cap:

@@ -58,6 +58,11 @@ class ChannelTraits(NamedTuple):
     address_rule: AddressRule
     crash_outcomes: CrashOutcomes
 
+    @property
+    def needs_address(self) -> bool:
+        """Whether messages go to an address of the person: then somebody we trust must have told it."""
+        return self.reaches_customer and not self.address_rule(Contact())
+
     def needs_footer(self, transactional: bool) -> bool:
         """Whether a message must offer to unsubscribe."""
         return self.unsubscribe_footer and not transactional

@@ -1,48 +1,13 @@
-"""Person: who is behind an address, over all accounts and user ids; what they refused, and what was spent of their budget."""
+"""Person: who is behind an address, over all accounts and user ids: the keys they are known by, and what was spent on them."""
 
 import hmac
 import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Literal, NamedTuple
 
-from services.notify.core.state import EVERYTHING, TRANSACTIONAL, BudgetEntry
-
-SuppressionReason = Literal["unsubscribed", "imported", "bounced", "complained"]
-"""Why a person is not written to. unsubscribed: they said so; imported: a list of an earlier tool says so."""
-
-ANSWERABLE: frozenset[SuppressionReason] = frozenset({"unsubscribed", "imported"})
-"""What the person takes back by a yes, and what leaves transactional mail alone."""
+from services.notify.core.state import BudgetEntry
 
 _PURPOSE = b"waymark person"
-
-
-class Refusal(NamedTuple):
-    """One thing that speaks against writing to a person about a topic (`*` is every topic)."""
-
-    topic: str
-    reason: SuppressionReason
-
-    def forbids(self, class_: str, topic: str) -> bool:
-        """Whether it speaks against a message of this class and topic. A dead address is dead for transactional mail too."""
-        if class_ == TRANSACTIONAL and self.reason in ANSWERABLE:
-            return False
-        return self.topic in {EVERYTHING, class_, topic}
-
-
-class Person(NamedTuple):
-    """What is known of a recipient over all accounts: their refusals, and the contacts that still count."""
-
-    refusals: tuple[Refusal, ...] = ()
-    spent: tuple[BudgetEntry, ...] = ()
-
-    def refusal(self, class_: str, topic: str) -> Refusal | None:
-        """What forbids such a message; None where nothing does."""
-        return next((one for one in self.refusals if one.forbids(class_, topic)), None)
-
-
-NOBODY = Person()
-"""Nothing is known, nothing is refused."""
 
 
 class PersonKeys:

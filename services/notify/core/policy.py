@@ -10,7 +10,15 @@ from services.notify.core.budget import allowed_from, exceeded_cap
 from services.notify.core.channels import ChannelTraits
 from services.notify.core.delivery import Decision, Verdict
 from services.notify.core.playbook import Play, Playbook, Step
-from services.notify.core.state import TRANSACTIONAL, Account, BudgetEntry, Contact, has_declined
+from services.notify.core.state import (
+    ANSWERABLE,
+    TRANSACTIONAL,
+    Account,
+    BudgetEntry,
+    Contact,
+    has_declined,
+    refused_elsewhere,
+)
 from shared.contracts.evidence import Value
 from shared.expr import Expr
 
@@ -20,7 +28,7 @@ _DRAWS = 2**64
 
 
 class Case(NamedTuple):
-    """What a check judges: this delivery of this play, at this moment."""
+    """What a check judges: this delivery of this play, at this moment; `spent` is what the person got from any account."""
 
     account: Account
     book: Playbook
@@ -31,6 +39,7 @@ class Case(NamedTuple):
     delivery: str
     at: datetime
     expires_at: datetime
+    spent: tuple[BudgetEntry, ...] = ()
 
     @property
     def budget_entry(self) -> BudgetEntry:
@@ -52,26 +61,31 @@ def judge(case: Case, checks: Iterable[Check] | None = None) -> Verdict:
 
 
 def recheck(
-    account: Account, decision: Decision, now: datetime, book: Playbook, checks: Iterable[Check] | None = None
+    account: Account,
+    decision: Decision,
+    now: datetime,
+    book: Playbook,
+    checks: Iterable[Check] | None = None,
+    spent: Iterable[BudgetEntry] = (),
 ) -> Verdict:
-    """Whether an earlier decision to send still stands, just before sending."""
+    """Whether an earlier decision to send still stands, just before sending; `spent` is what the person got from any account."""
     play = book.plays.get(decision.play)
     step = play.step(decision.step) if play else None
     if decision.history or play is None or step is None or step.channel is None:
         return Verdict("skip", "history" if decision.history else "play_changed")
     channel = book.channels.get(decision.channel, step.channel)  # the play may have changed since
-    case = Case(account, book, play, step, channel, decision.user, decision.id, now, decision.expires_at)
+    case = Case(account, book, play, step, channel, decision.user, decision.id, now, decision.expires_at, (*spent,))
     return judge(case, checks or RECHECKS)
 
 
 def recipients(account: Account, play: Play, channel: ChannelTraits) -> list[str]:
     """Users the play addresses on the channel: those of the first role of the play that somebody reachable has.
 
-    Those who declined come last: with nobody else, the refusal is what is recorded.
+    Those who declined, or whose address nobody trusted told, come last: with nobody else, that is what is recorded.
     """
     people = ((user, contact) for user, contact in account.contacts.items() if _reachable(contact, channel))
     ranked = sorted((rank, user) for user, contact in people if (rank := _rank(contact, play)) is not None)
-    willing = [(rank, user) for rank, user in ranked if not has_declined(account, user, play.class_, play.topic)]
+    willing = [(rank, user) for rank, user in ranked if _willing(account, user, play, channel)]
     chosen = willing or ranked
     best = [user for rank, user in chosen if rank == chosen[0][0]]
     return best[: play.audience.max_recipients]
@@ -87,7 +101,7 @@ def held_out(salt: str, account: str, share: float) -> bool:
 
 
 def check_consent(case: Case) -> Verdict | None:
-    """Nobody is written to who is unknown, gone, without an address, or has declined."""
+    """Nobody is written to who is unknown, gone, without an address, or has declined, here or elsewhere."""
     if not case.channel.reaches_customer:
         return None
     contact = case.account.contacts.get(case.user or "")
@@ -97,8 +111,19 @@ def check_consent(case: Case) -> Verdict | None:
         return Verdict("skip", "gone")
     if not case.channel.address_rule(contact):
         return Verdict("skip", "no_address")
-    declined = has_declined(case.account, case.user or "", case.play.class_, case.play.topic)
+    message = case.play.class_, case.play.topic
+    refusal = refused_elsewhere(case.account, case.user or "", *message)
+    if refusal is not None and refusal.reason not in ANSWERABLE:
+        return Verdict("skip", "bounced" if refusal.reason == "bounced" else "complained")
+    declined = refusal is not None or has_declined(case.account, case.user or "", *message)
     return Verdict("skip", "unsubscribed") if declined else None
+
+
+def check_address_trusted(case: Case) -> Verdict | None:
+    """Mail goes to addresses that a trusted source told: what a public key says may be anybody's."""
+    contact = case.account.contacts.get(case.user or "")
+    trusted = contact is None or contact.email_trusted or not case.channel.needs_address
+    return None if trusted else Verdict("skip", "unverified")
 
 
 def check_holdout(case: Case) -> Verdict | None:
@@ -127,7 +152,13 @@ def check_budget(case: Case) -> Verdict | None:
         return Verdict("skip", "open_task") if still_open else None
     if not case.channel.reaches_customer:
         return None
-    exceeded = exceeded_cap(case.account.budget_entries, case.budget_entry, case.book.budget)
+    exceeded = exceeded_cap(case.account.budget_entries, case.budget_entry, case.book.budget, case.spent)
+    return Verdict("defer", "budget", exceeded.cap, exceeded.until) if exceeded else None
+
+
+def check_person_budget(case: Case) -> Verdict | None:
+    """The person has room for one more beside what they got from other accounts."""
+    exceeded = exceeded_cap((), case.budget_entry, case.book.budget, case.spent)
     return Verdict("defer", "budget", exceeded.cap, exceeded.until) if exceeded else None
 
 
@@ -155,6 +186,7 @@ def check_quiet_hours(case: Case) -> Verdict | None:
 
 CHECKS: tuple[Check, ...] = (
     check_consent,
+    check_address_trusted,
     check_holdout,
     check_conditions,
     check_budget,
@@ -162,14 +194,30 @@ CHECKS: tuple[Check, ...] = (
     check_expiry,
     check_quiet_hours,
 )
-RECHECKS: tuple[Check, ...] = (check_consent, check_budget, check_pause, check_expiry, check_quiet_hours)
+RECHECKS: tuple[Check, ...] = (
+    check_consent,
+    check_address_trusted,
+    check_budget,
+    check_pause,
+    check_expiry,
+    check_quiet_hours,
+)
 """Made again just before sending, when some time has passed since the decision."""
+PERSON_CHECKS: tuple[Check, ...] = (check_person_budget,)
+"""Made of a fresh decision, which the account alone has judged."""
 CONFIRM_CHECKS: tuple[Check, ...] = (check_consent,)
 """Made in the middle of the conversation: only a refusal of the person counts that late."""
 
 
 def _reachable(contact: Contact, channel: ChannelTraits) -> bool:
     return not contact.gone and channel.address_rule(contact)
+
+
+def _willing(account: Account, user: str, play: Play, channel: ChannelTraits) -> bool:
+    message = play.class_, play.topic
+    if has_declined(account, user, *message) or refused_elsewhere(account, user, *message):
+        return False
+    return account.contacts[user].email_trusted or not channel.needs_address
 
 
 def _rank(contact: Contact, play: Play) -> int | None:

@@ -1,7 +1,8 @@
 """Account state of notify: one immutable value, bounded, read and written whole; its layouts; consent, which is part of it."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -17,9 +18,28 @@ MAX_RUNS = 500
 MAX_REQUEST_IDS = 64
 MAX_SNAPSHOTS = 5
 
+SuppressionReason = Literal["unsubscribed", "imported", "bounced", "complained"]
+"""Why a person is not written to. unsubscribed: they said so; imported: a list of an earlier tool says so."""
+
+ANSWERABLE: frozenset[SuppressionReason] = frozenset({"unsubscribed", "imported"})
+"""What the person takes back by a yes, and what leaves transactional mail alone."""
+
+
+class Refusal(NamedTuple):
+    """One thing that speaks against writing to a person about a topic (`*` is every topic)."""
+
+    topic: str
+    reason: SuppressionReason
+
+    def forbids(self, class_: str, topic: str) -> bool:
+        """Whether it speaks against a message of this class and topic. A dead address is dead for transactional mail too."""
+        if class_ == TRANSACTIONAL and self.reason in ANSWERABLE:
+            return False
+        return self.topic in {EVERYTHING, class_, topic}
+
 
 class Contact(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A person of the account, from lifecycle's latest message about them."""
+    """A person of the account, from lifecycle's latest message about them. A no stays until it is taken back."""
 
     email: str | None = None
     name: str | None = None
@@ -27,6 +47,7 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     timezone: str | None = None
     unsubscribed: bool = False
     gone: bool = False
+    email_trusted: bool = True
 
 
 class MetricSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +138,8 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     contacts: dict[str, Contact] = {}
     declined_topics: dict[str, list[str]] = {}
     """User -> topics they declined."""
+    refused_elsewhere: dict[str, list[Refusal]] = {}
+    """User -> what their address, or they in another account, refused when we last looked."""
     runs: list[Run] = []
     last_contacted: dict[str, datetime] = {}
     """Play -> when it last reached somebody, or would have but for the holdout: its cooldown counts from there."""
@@ -176,11 +199,36 @@ def has_declined(account: Account, user: str, class_: str, topic: str) -> bool:
     return bool(contact and contact.unsubscribed) or not {EVERYTHING, class_, topic}.isdisjoint(declined)
 
 
+def refused_elsewhere(account: Account, user: str, class_: str, topic: str) -> Refusal | None:
+    """What the person refused in other accounts that speaks against such a message, as far as the account knows."""
+    theirs = account.refused_elsewhere.get(user, ())
+    return next((refusal for refusal in theirs if refusal.forbids(class_, topic)), None)
+
+
 def apply_consent(account: Account, change: ConsentChanged) -> Account:
-    """The account after a person unsubscribed from a topic or came back. Coming back to everything clears all topics."""
+    """The account after a person unsubscribed from a topic or came back. Coming back to everything clears every no."""
+    if change.granted and change.topic == EVERYTHING:
+        account = _subscribed(account, change.user)
     topics = set(account.declined_topics.get(change.user, []))
     topics = topics - {change.topic} if change.granted else topics | {change.topic}
     if change.granted and change.topic == EVERYTHING:
         topics = set()
     others = {user: declined for user, declined in account.declined_topics.items() if user != change.user}
     return replace(account, declined_topics=others | ({change.user: sorted(topics)} if topics else {}))
+
+
+def _subscribed(account: Account, user: str) -> Account:
+    contact = account.contacts.get(user)
+    if contact is not None and contact.unsubscribed:
+        account = replace(account, contacts=account.contacts | {user: replace(contact, unsubscribed=False)})
+    if user not in account.refused_elsewhere:
+        return account
+    kept = [refusal for refusal in account.refused_elsewhere[user] if refusal.reason not in ANSWERABLE]
+    return with_refusals(account, {user: kept})
+
+
+def with_refusals(account: Account, refusals: Mapping[str, Iterable[Refusal]]) -> Account:
+    """The account with what these users refused elsewhere; who refused nothing is left out."""
+    found = account.refused_elsewhere | {user: sorted(theirs) for user, theirs in refusals.items()}
+    kept = {user: theirs for user, theirs in found.items() if theirs}
+    return account if kept == account.refused_elsewhere else replace(account, refused_elsewhere=kept)

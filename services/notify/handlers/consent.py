@@ -1,11 +1,15 @@
-"""Consent handlers: what a person declined or came back to is recorded at once, once, and published."""
+"""Consent handlers: what a person declined or came back to is recorded at once, once, and published.
+
+It holds for the address and for the user id, in every account.
+"""
 
 from datetime import datetime
 from typing import NamedTuple
 
 from services.notify import store
 from services.notify.core.state import EVERYTHING, apply_consent
-from services.notify.store import Accounts, save_consent
+from services.notify.persons import NewRefusal, Persons
+from services.notify.store import Accounts, DeliveryRecord, save_consent
 from shared.contracts.outreach import ConsentChanged
 from shared.contracts.topics import OUTREACH
 from shared.db.protocol import Tx
@@ -23,14 +27,22 @@ class ConsentGiven(NamedTuple):
     source: str
 
 
-async def record_consent(tx: Tx, given: ConsentGiven, accounts: Accounts, now: datetime) -> bool:
-    """Record it; False when it changes nothing. Raises Refused for an unknown account."""
+async def record_consent(
+    tx: Tx, given: ConsentGiven, accounts: Accounts, persons: Persons, now: datetime, address: str | None = None
+) -> bool:
+    """Record it; False when it changes nothing. Raises Refused for an unknown account.
+
+    `address` is where the person got our mail, where that is known; the address they have now counts too.
+    """
     account = (await accounts.load_for_update(tx, {given.account})).get(given.account)
     if account is None:
         raise Refused(f"no account '{given.account}' has been seen", "no_account", 404)
+    contact = account.contacts.get(given.user)
+    addresses = {address, contact.email if contact else None}
     change = _change(given, now)
     after = apply_consent(account, change)
-    if after == account:
+    moved = await _tell_persons(tx, given, addresses, persons, now)
+    if after == account and not moved:
         return False
     await accounts.save(tx, [after])
     await save_consent(tx, change, given.source)
@@ -38,15 +50,36 @@ async def record_consent(tx: Tx, given: ConsentGiven, accounts: Accounts, now: d
     return True
 
 
-async def unsubscribe(tx: Tx, delivery_id: str, accounts: Accounts, now: datetime, *, everything: bool) -> bool:
+async def unsubscribe(
+    tx: Tx, delivery_id: str, accounts: Accounts, persons: Persons, now: datetime, *, everything: bool
+) -> bool:
     """The recipient of this delivery unsubscribes; False when no such delivery went to anybody."""
     record = await store.load(tx, delivery_id)
     if record is None or record.user is None:
         return False
     topic = EVERYTHING if everything or not record.topic else record.topic
-    given = ConsentGiven(record.account, record.user, topic, granted=False, source="link")
-    await record_consent(tx, given, accounts, now)
+    await record_consent(
+        tx, _by_link(record, record.user, topic, granted=False), accounts, persons, now, record.address
+    )
     return True
+
+
+def _by_link(record: DeliveryRecord, user: str, topic: str, *, granted: bool) -> ConsentGiven:
+    return ConsentGiven(record.account, user, topic, granted, source="link")
+
+
+async def _tell_persons(
+    tx: Tx, given: ConsentGiven, addresses: set[str | None], persons: Persons, now: datetime
+) -> bool:
+    """Write it for every key of the person, all locked at once; whether anything was new."""
+    keys: dict[str, str | None] = {
+        key: address for address in sorted(filter(None, addresses)) for key in persons.keys.of(address, None)
+    }
+    keys[persons.keys.of_user(given.user)] = None
+    await persons.lock(tx, keys)
+    if not given.granted:
+        return await persons.add(tx, keys, NewRefusal(given.topic, "unsubscribed", given.source, now))
+    return await persons.take_back(tx, keys, given.topic)
 
 
 def _change(given: ConsentGiven, now: datetime) -> ConsentChanged:

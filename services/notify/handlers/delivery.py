@@ -4,11 +4,12 @@ pending -> sending (claimed, then data_sent) -> sent, failed, unknown; or back t
 previewed delivery go, and completes a task. `core/delivery.py` has the machine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from services.notify import store
+from services.notify.core.budget import still_counting
 from services.notify.core.channels import AttemptOutcome
 from services.notify.core.delivery import (
     Decision,
@@ -19,10 +20,12 @@ from services.notify.core.delivery import (
     record_contact,
     settlement,
 )
+from services.notify.core.person import spend, unspend
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import CONFIRM_CHECKS, recheck
-from services.notify.core.state import Account
+from services.notify.core.state import Account, BudgetEntry, with_refusals
 from services.notify.handlers.planning import outreach_recorded
+from services.notify.persons import Persons
 from services.notify.store import Accounts, DeliveryRecord, DeliverySummary
 from shared.contracts.outreach import OutreachMode
 from shared.contracts.topics import OUTREACH
@@ -58,12 +61,14 @@ class DeliveryHandlers:
         self,
         book: Playbook,
         accounts: Accounts,
+        persons: Persons,
         default_mode: OutreachMode,
         missing: Mapping[str, str],
         lease: timedelta = LEASE,
     ) -> None:
         self._book = book
         self._accounts = accounts
+        self._persons = persons
         self._default_mode: OutreachMode = default_mode
         self._missing = missing
         self._lease = lease
@@ -88,7 +93,11 @@ class DeliveryHandlers:
         if record is None or record.status != "pending" or record.not_before > now:
             return None
         decision, account = record.decision, await self._account(tx, record.account)
-        verdict = recheck(account, decision, now, self._book)
+        contact = account.contacts.get(record.user or "")
+        address = contact.email if contact and self._reaches_customer(record.channel) else None
+        person = self._persons.keys.of_address(address)
+        account, spent = await self._recipient(tx, account, record, person)
+        verdict = recheck(account, decision, now, self._book, spent=spent.get(person or "", ()))
         if verdict.action == "skip":
             await self._skip(tx, record, decision, account, verdict, now)
             return None
@@ -101,15 +110,18 @@ class DeliveryHandlers:
             return None
         account = record_contact(
             account, decision, now, self._book.channels
-        )  # those claimed after it see that it goes out
+        )  # those claimed after it, also from another account of the person, see that it goes out
         await self._accounts.save(tx, [account])
-        return await self._lease_to_sender(tx, record, account, now)
+        if record.person not in {None, person} and not record.maybe_delivered:
+            await self._save_spent(tx, record.person, unspend(spent.get(record.person or "", ()), record.id), now)
+        await self._save_spent(tx, person, spend(spent.get(person or "", ()), decision.budget_entry(now)), now)
+        return await self._lease_to_sender(tx, record, account, person, now)
 
     async def confirm_send(self, tx: Tx, record: DeliveryRecord, now: datetime) -> bool:
         """Whether it may go out: still ours, in time, and the person has not declined since it was claimed.
 
-        True is the point of no return: from its commit on it may have arrived, and counts as a contact of now. The account
-        stays locked until then, so that a refusal is recorded before it and heeded, or after it. A sender that comes too
+        True is the point of no return: from its commit on it may have arrived, and counts as a contact of now. The account and
+        the person stay locked until then, so that a refusal is recorded before it and heeded, or after it. A sender that comes too
         late leaves it to the recovery: what was judged at the claim may no longer hold.
         """
         fresh = await store.load_for_update(tx, record.id)
@@ -118,11 +130,14 @@ class DeliveryHandlers:
         if fresh.lease_until is None or fresh.lease_until <= now:
             return False
         decision, account = record.decision, await self._account(tx, record.account)
+        account, spent = await self._recipient(tx, account, record, record.person)
         verdict = recheck(account, decision, now, self._book, CONFIRM_CHECKS)
         if verdict.action == "skip":
             await self._skip(tx, record, decision, account, verdict, now)
             return False
         await self._accounts.save(tx, [record_contact(account, decision, now, self._book.channels)])
+        entry = decision.budget_entry(now)
+        await self._save_spent(tx, record.person, spend(spent.get(record.person or "", ()), entry), now)
         await store.change(tx, record, "sending", stage="data_sent")
         return True
 
@@ -151,12 +166,11 @@ class DeliveryHandlers:
         values |= {"reason": end.reason, "provider_ref": provider_ref, "sent_at": sent_at}
         if not await store.change(tx, record, end.status, **values):
             return False
-        decision, account = record.decision, await self._account(tx, record.account)
         if end.status in {"sent", "unknown"} or end.maybe_delivered:
-            account = record_contact(account, decision, now, self._book.channels)
+            await self._count_contact(tx, record, now)
         elif not maybe:
-            account = forget_contact(account, decision.id)
-        await self._accounts.save(tx, [account])
+            await self._forget_contact(tx, record, await self._account(tx, record.account), now)
+        decision = record.decision
         tx.emit(OUTREACH, [outreach_recorded(decision, end.status, now, now, end.reason)])
         return True
 
@@ -181,11 +195,13 @@ class DeliveryHandlers:
         outcome = crash_outcome(self._book.channels, record.channel, record.stage or "claimed")
         return await self.record_outcome(tx, record, outcome, now, detail, record.provider_ref)
 
-    async def _lease_to_sender(self, tx: Tx, record: DeliveryRecord, account: Account, now: datetime) -> Claim | None:
+    async def _lease_to_sender(
+        self, tx: Tx, record: DeliveryRecord, account: Account, person: str | None, now: datetime
+    ) -> Claim | None:
         contact = account.contacts.get(record.user or "")
         email, name = (contact.email, contact.name or "") if contact else (None, "")
         values = {"stage": "claimed", "lease_until": now + self._lease, "address": email, "reason": "", "detail": ""}
-        counted = {"attempt": record.attempt + 1, "lease_epoch": record.lease_epoch + 1}
+        counted = {"attempt": record.attempt + 1, "lease_epoch": record.lease_epoch + 1, "person": person}
         await store.change(tx, record, "sending", **values, **counted)
         fresh = await store.load(tx, record.id)
         return None if fresh is None else Claim(fresh, email, name)
@@ -202,13 +218,47 @@ class DeliveryHandlers:
         """Decided against after all. What may have arrived stays counted from its claim."""
         values = {"reason": verdict.reason, "detail": verdict.detail, "lease_until": None}
         await store.change(tx, record, "skipped", **values)
-        await self._accounts.save(tx, [account if record.maybe_delivered else forget_contact(account, decision.id)])
+        if record.maybe_delivered:
+            await self._accounts.save(tx, [account])
+        else:
+            await self._forget_contact(tx, record, account, now)
         tx.emit(OUTREACH, [outreach_recorded(decision, "skipped", now, now, verdict.reason)])
 
     async def _count_contact(self, tx: Tx, record: DeliveryRecord, now: datetime) -> None:
         """What may have arrived counts from now, however long the conversation took."""
         account = await self._account(tx, record.account)
         await self._accounts.save(tx, [record_contact(account, record.decision, now, self._book.channels)])
+        if record.person is not None:
+            spent = await self._persons.lock(tx, [record.person])
+            entry = record.decision.budget_entry(now)
+            await self._save_spent(tx, record.person, spend(spent[record.person], entry), now)
+
+    async def _forget_contact(self, tx: Tx, record: DeliveryRecord, account: Account, now: datetime) -> None:
+        """It never went out: it costs neither the account nor the person anything."""
+        await self._accounts.save(tx, [forget_contact(account, record.id)])
+        if record.person is not None:
+            spent = await self._persons.lock(tx, [record.person])
+            await self._save_spent(tx, record.person, unspend(spent[record.person], record.id), now)
+
+    async def _recipient(
+        self, tx: Tx, account: Account, record: DeliveryRecord, person: str | None
+    ) -> tuple[Account, dict[str, list[BudgetEntry]]]:
+        """The account with what the recipient refused anywhere, and what was spent on the persons concerned, locked."""
+        if record.user is None or not self._reaches_customer(record.channel):
+            return account, {}
+        theirs = {self._persons.keys.of_user(record.user), *([person] if person else [])}
+        spent = await self._persons.lock(tx, theirs | ({record.person} if record.person else set()))
+        found = await self._persons.refusals(tx, theirs)
+        refusals = {refusal for theirs in found.values() for refusal in theirs}
+        return with_refusals(account, {record.user: refusals}), spent
+
+    async def _save_spent(self, tx: Tx, person: str | None, entries: Iterable[BudgetEntry], now: datetime) -> None:
+        if person is not None:
+            await self._persons.save_spent(tx, {person: still_counting(entries, now, self._book.budget)})
+
+    def _reaches_customer(self, channel: str) -> bool:
+        traits = self._book.channels.get(channel)
+        return traits is None or traits.reaches_customer
 
     async def _is_live(self, read: Read) -> bool:
         return (await store.read_mode(read, self._default_mode)).mode == "live"

@@ -3,24 +3,28 @@
 A decision becomes a row with the text it would be sent with, and a message to the other services.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
 
 from services.notify import store
 from services.notify.core.channels import Channels
-from services.notify.core.delivery import Decision, close_task, encode_decision, forget_contact
+from services.notify.core.delivery import Decision, Verdict, close_task, encode_decision, forget_contact
 from services.notify.core.engine import advance, apply
 from services.notify.core.playbook import Playbook
+from services.notify.core.policy import PERSON_CHECKS, recheck
 from services.notify.core.state import TRANSACTIONAL, Account
 from services.notify.definition import Definition
+from services.notify.handlers.refusals import Decided, decided, heed_contacts, informed
+from services.notify.persons import Persons
 from services.notify.rendering import Rendered, RenderError
 from services.notify.store import Accounts
 from shared.clock import Clock
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.evidence import Value
-from shared.contracts.lifecycle import LifecycleMessage
+from shared.contracts.lifecycle import ContactChanged, LifecycleMessage
 from shared.contracts.outreach import DeliveryStatus, OutreachMode, OutreachRecorded, OutreachStatus
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.db.protocol import Tx, Values
@@ -71,12 +75,14 @@ class PlanningHandlers:
         book: Playbook,
         writer: MessageWriter,
         accounts: Accounts,
+        persons: Persons,
         clock: Clock,
         default_mode: OutreachMode = "preview",
     ) -> None:
         self._book = book
         self._writer = writer
         self._accounts = accounts
+        self._persons = persons
         self._clock = clock
         self._default_mode: OutreachMode = default_mode
         self.handled_until: dict[int, datetime] = {}
@@ -86,23 +92,35 @@ class PlanningHandlers:
         """One batch of `lifecycle.v1` or `advocacy.v1`."""
         messages = [message for message in batch.messages if isinstance(message, _Planned)]
         ids = {message.account for message in messages}
-        accounts = await self._accounts.load_or_create_for_update(tx, ids)
-        decisions: list[Decision] = []
-        for message in messages:
-            accounts[message.account], decided = apply(accounts[message.account], message, self._book)
-            decisions += decided
-        await self._save(tx, accounts, decisions)
+        stored = await self._accounts.load_or_create_for_update(tx, ids)
+        contacts = [one for one in messages if isinstance(one, ContactChanged) and one.seq > stored[one.account].seq]
+        await heed_contacts(tx, self._persons, contacts)
+
+        def decide(accounts: dict[str, Account]) -> Decided:
+            decisions: list[Decision] = []
+            for message in messages:
+                accounts[message.account], made = apply(accounts[message.account], message, self._book)
+                decisions += made
+            return accounts, decisions
+
+        accounts = await informed(tx, self._persons, stored, contacts)
+        await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide))
         if batch.topic is LIFECYCLE:
             self.handled_until[batch.partition] = batch.messages[-1].decided_at
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
-        accounts = await self._accounts.load_for_update(tx, ids)
-        decisions: list[Decision] = []
-        for account_id, account in accounts.items():
-            accounts[account_id], decided = advance(account, until, self._book)
-            decisions += decided
-        await self._save(tx, accounts, decisions)
+        stored = await self._accounts.load_for_update(tx, ids)
+
+        def decide(accounts: dict[str, Account]) -> Decided:
+            decisions: list[Decision] = []
+            for account_id, account in accounts.items():
+                accounts[account_id], made = advance(account, until, self._book)
+                decisions += made
+            return accounts, decisions
+
+        accounts = await informed(tx, self._persons, stored)
+        await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide))
         return len(accounts)
 
     async def _save(self, tx: Tx, accounts: dict[str, Account], decisions: Iterable[Decision]) -> None:
@@ -110,15 +128,42 @@ class PlanningHandlers:
         live = bool(fresh) and (await store.read_mode(tx, self._default_mode)).mode == "live"
         now, rows = self._clock.now(), list[Values]()
         published: list[OutreachRecorded] = []
-        for decision, rendered in map(self._rendered, fresh):
+        put_off = await self._put_off(tx, accounts, fresh)
+        for decision, rendered in (self._rendered(_judged(one, put_off.get(one.id))) for one in fresh):
             account = accounts[decision.account] = _after(accounts[decision.account], decision)
             status = _first_status(decision, self._book.channels, live=live)
-            rows.append(new_row(decision, status, rendered, account, now))
+            row = new_row(decision, status, rendered, account, now)
+            if decision.send and decision.id in put_off:
+                later = put_off[decision.id]
+                row |= {"reason": later.reason, "detail": later.detail, "not_before": later.until}
+            rows.append(row)
             if status in _PUBLISHED:
                 published.append(outreach_recorded(decision, _PUBLISHED[status], decision.at, now, decision.reason))
         await store.add(tx, rows)
         await self._accounts.save(tx, accounts.values())
         tx.emit(OUTREACH, published)
+
+    async def _put_off(self, tx: Tx, accounts: Mapping[str, Account], fresh: Iterable[Decision]) -> dict[str, Verdict]:
+        """Those for whose recipient other accounts have used up the budget: until when they wait, or that they are skipped."""
+        keys: dict[str, str] = {}
+        for decision in fresh:
+            contact = accounts[decision.account].contacts.get(decision.user or "")
+            key = self._persons.keys.of_address(contact.email) if contact else None
+            if (
+                key
+                and decision.send
+                and not decision.history
+                and self._book.channels[decision.channel].reaches_customer
+            ):
+                keys[decision.id] = key
+        spent = await self._persons.spent(tx, {*keys.values()}) if keys else {}
+        found: dict[str, Verdict] = {}
+        for decision in fresh:
+            theirs = spent.get(keys.get(decision.id, ""), [])
+            if theirs:
+                account = accounts[decision.account]
+                found[decision.id] = recheck(account, decision, decision.at, self._book, PERSON_CHECKS, theirs)
+        return {delivery: verdict for delivery, verdict in found.items() if verdict.action != "send"}
 
     async def _fresh(self, tx: Tx, decisions: Iterable[Decision]) -> list[Decision]:
         """Those that are not stored yet. Their accounts are locked: nobody else plans them now."""
@@ -134,9 +179,16 @@ class PlanningHandlers:
             return failed, self._writer.render(failed)
 
 
+def _judged(decision: Decision, verdict: Verdict | None) -> Decision:
+    """The decision after the recipient was asked for over all accounts."""
+    if verdict is None or verdict.action != "skip":
+        return decision
+    return replace(decision, send=False, reason=verdict.reason, detail=verdict.detail, values={})
+
+
 def _after(account: Account, decision: Decision) -> Account:
-    """What could not be written costs nothing."""
-    if decision.reason != "unwritable":
+    """What is not sent after all costs nothing."""
+    if decision.send:
         return account
     return close_task(forget_contact(account, decision.id), decision.id)
 
@@ -152,7 +204,9 @@ def _first_status(decision: Decision, channels: Channels, *, live: bool) -> Deli
     return "pending" if live else "previewed"
 
 
-def new_row(decision: Decision, status: DeliveryStatus, rendered: Rendered, account: Account, now: datetime) -> Values:
+def new_row(
+    decision: Decision, status: DeliveryStatus, rendered: Rendered, account: Account, now: datetime
+) -> dict[str, Any]:
     """A new row of the outbox."""
     contact = account.contacts.get(decision.user or "")
     return {
@@ -183,6 +237,7 @@ def new_row(decision: Decision, status: DeliveryStatus, rendered: Rendered, acco
         "provider_ref": "",
         "sent_at": None,
         "done_at": None,
+        "person": None,
     }
 
 

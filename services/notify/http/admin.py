@@ -17,6 +17,7 @@ from services.notify.http.models import (
     PlayView,
     StepView,
 )
+from services.notify.persons import Persons
 from services.notify.store import Accounts, OutreachModeRecord, consents_of
 from shared.failures import Refused
 from shared.http.auth import require_key
@@ -24,12 +25,12 @@ from shared.keys import Key
 from shared.service.context import ServiceContext
 
 
-def router(context: ServiceContext, book: Playbook, accounts: Accounts) -> APIRouter:
+def router(context: ServiceContext, book: Playbook, accounts: Accounts, persons: Persons) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
     routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
     _mode(routes, context)
     _plays(routes, context, book)
-    _consents(routes, context, accounts)
+    _consents(routes, context, accounts, persons)
     return routes
 
 
@@ -60,7 +61,7 @@ def _plays(routes: APIRouter, context: ServiceContext, book: Playbook) -> None:
         return [_play(play, counts.get(name, {})) for name, play in sorted(book.plays.items())]
 
 
-def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts) -> None:
+def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts, persons: Persons) -> None:
     @routes.get("/consents", tags=["consents"])
     async def list_consents(
         user: Annotated[str, Query(min_length=1, max_length=200)], account: Filter = None
@@ -74,10 +75,13 @@ def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts) ->
     async def set_consent(
         wanted: ConsentWanted, key: Annotated[Key, Depends(require_key(context.keys, "admin"))]
     ) -> ConsentView:
-        """Record consent given or refused elsewhere. Recording it twice changes nothing."""
+        """Record consent given or refused elsewhere: it holds for the person's address and user id, in every account.
+
+        Recording it twice changes nothing.
+        """
         given = ConsentGiven(**wanted.model_dump(), source=f"key:{key.name}")
         async with context.database.transaction() as tx:
-            await record_consent(tx, given, accounts, context.clock.now())
+            await record_consent(tx, given, accounts, persons, context.clock.now())
             records = await consents_of(tx, given.user, given.account)
         found = next((record for record in records if record.topic == given.topic), None)
         if found is None:

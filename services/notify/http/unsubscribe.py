@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 from services.notify import store
 from services.notify.handlers.consent import unsubscribe
 from services.notify.handlers.planning import UNSUBSCRIBE
+from services.notify.persons import Persons
 from services.notify.store import Accounts
 from shared.contracts.evidence import Value
 from shared.http.security import hosted_page_headers
@@ -27,7 +28,9 @@ _pages = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefine
 _Scope = Annotated[str, Form(max_length=20, description="`topic` for mail like this only; else everything")]
 
 
-def router(context: ServiceContext, links: Links, accounts: Accounts, company: Mapping[str, Value]) -> APIRouter:
+def router(
+    context: ServiceContext, links: Links, accounts: Accounts, persons: Persons, company: Mapping[str, Value]
+) -> APIRouter:
     """Open to everybody: the signed link is the permission."""
     routes = APIRouter(prefix="/u", tags=["unsubscribe"])
 
@@ -53,7 +56,8 @@ def router(context: ServiceContext, links: Links, accounts: Accounts, company: M
         """Unsubscribes at once; once more changes nothing."""
         everything = scope != "topic"
         async with context.database.transaction() as tx:
-            found = await unsubscribe(tx, delivery_of(token), accounts, context.clock.now(), everything=everything)
+            now = context.clock.now()
+            found = await unsubscribe(tx, delivery_of(token), accounts, persons, now, everything=everything)
         return page("done", everything=everything) if found else page("unknown", 404)
 
     return routes

@@ -14,10 +14,12 @@ from sqlalchemy import select
 
 from services.notify.channels.channel import Built, ChannelTable, Sender
 from services.notify.channels.table import CHANNELS
+from services.notify.core.person import PersonKeys
 from services.notify.definition import Definition
 from services.notify.effects import DeliverySender
 from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.handlers.planning import MessageWriter, PlanningHandlers
+from services.notify.persons import Persons
 from services.notify.store import repository
 from services.notify.tables import account, delivery
 from services.notify.wiring import build, definition
@@ -44,10 +46,11 @@ class Customer:
     """Messages of an account with one contact, from the day on which it is seen first."""
 
     def __init__(self, account: str = "acme", *, history: bool = False) -> None:
+        self.account = account
         self.build = LifecycleMessages(account, history=history)
 
     def person(self, user: str = "ann", **more: Any) -> ContactChanged:
-        fields = {"email": f"{user}@acme.test", "name": f"{user.title()} Lee", "role": "admin"} | more
+        fields = {"email": f"{user}@{self.account}.test", "name": f"{user.title()} Lee", "role": "admin"} | more
         return self.build.contact(MONDAY, user, **fields)
 
     def onboarding(self, at: datetime = MONDAY) -> StageChanged:
@@ -68,9 +71,10 @@ class Office:
         self.context, self.clock, self.database, self.channels = context, clock, context.database, channels
         self.partition_of = partial(_partition, context.bus.partitions(LIFECYCLE.name))
         self.book, self.accounts = defined.playbook, repository(self.partition_of)
+        self.persons = Persons(PersonKeys(context.secret))
         self.links = Links(context.secret)
         self.writer = MessageWriter(defined, self.links, context.settings.public)
-        self.handlers = PlanningHandlers(self.book, self.writer, self.accounts, clock)
+        self.handlers = PlanningHandlers(self.book, self.writer, self.accounts, self.persons, clock)
         self.http = _client(context, defined)
 
     async def take(self, *messages: Any, topic: Any = LIFECYCLE) -> None:
@@ -86,7 +90,7 @@ class Office:
     def sends(self, own: dict[str, Sender] | None = None, patience: float = 5.0) -> DeliverySender:
         table = self.channels
         built = table.build(self.context.settings, self.clock.now) if own is None else Built(own, {})
-        handlers = DeliveryHandlers(self.book, self.accounts, "preview", built.missing)
+        handlers = DeliveryHandlers(self.book, self.accounts, self.persons, "preview", built.missing)
         return DeliverySender(handlers, self.writer, built.senders, self.database, self.clock, patience)
 
     async def rows(self, **where: Any) -> list[dict[str, Any]]:

@@ -192,7 +192,7 @@ async def test_a_stranded_delivery_of_a_channel_that_is_gone_stops_no_mail(
     await lost(here, row["id"], stage)
     await here.sends().send()
     assert (await here.row(id=row["id"]))["status"] == status
-    assert [mail["To"] for mail in box.mails] == ["Ann Lee <ann@acme.test>"]
+    assert [mail["To"] for mail in box.mails] == ["Ann Lee <ann@beta.test>"]
     assert (await here.row(account="beta"))["status"] == "sent"
 
 

@@ -1,0 +1,113 @@
+"""Refusals that reach an account: what identify calls say, and what the person behind an address refused elsewhere.
+
+A no is written for the address and for the user id, over all accounts. It comes along when the user id turns up with
+another address. Only a source we trust takes it back, in so many words: a call that merely does not mention it never does.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from services.notify.core.delivery import Decision
+from services.notify.core.playbook import Playbook
+from services.notify.core.state import ANSWERABLE, EVERYTHING, Account, with_refusals
+from services.notify.persons import NewRefusal, Persons, Suppression, following
+from shared.contracts.lifecycle import ContactChanged
+from shared.db.protocol import Read, Tx
+
+_IDENTIFY = "identify"
+_ROUNDS = 8
+"""Recipients that one turn may find to have refused; what is left is found when it is claimed."""
+
+Decided = tuple[dict[str, Account], list[Decision]]
+Decide = Callable[[dict[str, Account]], Decided]
+
+
+class _Recipient(NamedTuple):
+    account: str
+    user: str
+    address: str | None
+
+
+async def heed_contacts(tx: Tx, persons: Persons, changes: Iterable[ContactChanged]) -> None:
+    """Write down what these messages say of consent, and let refusals of a user id follow it to a new address."""
+    known = list(changes)
+    keys = {key for change in known for key in persons.keys.of(change.email, change.user)}
+    if not keys:
+        return
+    told = any(change.unsubscribed or change.resubscribed for change in known)
+    found = _by_person(await persons.suppressions(tx, keys))
+    if not told and not found:
+        return
+    await persons.lock(tx, keys)
+    for change in known:
+        if change.resubscribed:
+            await persons.take_back(tx, persons.keys.of(change.email, change.user), before=change.at)
+        elif change.unsubscribed:
+            refusal = NewRefusal(EVERYTHING, "unsubscribed", _IDENTIFY, change.at)
+            await persons.add(tx, dict.fromkeys(persons.keys.of(change.email, change.user), change.email), refusal)
+            user = persons.keys.of_user(change.user)
+            found.setdefault(user, []).append(Suppression(user, address=change.email, **refusal._asdict()))
+        await _follow(tx, persons, change, found)
+
+
+async def _follow(tx: Tx, persons: Persons, change: ContactChanged, found: Mapping[str, list[Suppression]]) -> None:
+    user, address = persons.keys.of_user(change.user), persons.keys.of_address(change.email)
+    if address is None or change.resubscribed:
+        return
+    for refusal in found.get(user, ()):
+        if refusal.reason in ANSWERABLE:
+            await persons.add(tx, {address: change.email}, following(user, refusal))
+
+
+async def informed(
+    read: Read, persons: Persons, accounts: Mapping[str, Account], changes: Iterable[ContactChanged] = ()
+) -> dict[str, Account]:
+    """The accounts with what their people refused elsewhere: those who are new, and those known to have refused."""
+    recipients = {_Recipient(change.account, change.user, change.email) for change in changes}
+    for account in accounts.values():
+        recipients |= {_recipient(account, user) for user in account.refused_elsewhere}
+    return await _informed(read, persons, accounts, recipients)
+
+
+async def decided(
+    read: Read, persons: Persons, book: Playbook, accounts: dict[str, Account], decide: Decide
+) -> Decided:
+    """What follows, with everybody who is to be written to asked for refusals elsewhere; where there are, it is decided anew."""
+    for _ in range(_ROUNDS):
+        after, decisions = decide(dict(accounts))
+        recipients = {
+            _recipient(after[decision.account], decision.user)
+            for decision in decisions
+            if decision.send and decision.user is not None and book.channels[decision.channel].reaches_customer
+        }
+        known = await _informed(read, persons, accounts, recipients)
+        if known == accounts:
+            break
+        accounts = known
+    return after, decisions
+
+
+async def _informed(
+    read: Read, persons: Persons, accounts: Mapping[str, Account], recipients: Iterable[_Recipient]
+) -> dict[str, Account]:
+    keys = {one: persons.keys.of(one.address, one.user) for one in recipients}
+    if not keys:
+        return dict(accounts)
+    found = await persons.refusals(read, {key for theirs in keys.values() for key in theirs})
+    known = dict(accounts)
+    for one, theirs in sorted(keys.items(), key=lambda item: item[0][:2]):
+        refusals = {refusal for key in theirs for refusal in found.get(key, ())}
+        known[one.account] = with_refusals(known[one.account], {one.user: refusals})
+    return known
+
+
+def _recipient(account: Account, user: str) -> _Recipient:
+    contact = account.contacts.get(user)
+    return _Recipient(account.id, user, contact.email if contact else None)
+
+
+def _by_person(found: Iterable[Suppression]) -> dict[str, list[Suppression]]:
+    theirs: dict[str, list[Suppression]] = {}
+    for one in found:
+        theirs.setdefault(one.person, []).append(one)
+    return theirs
