@@ -19,13 +19,16 @@ class Failure(Exception):  # noqa: N818  the tree above is the vocabulary
 
 
 class Refused(Failure):
-    """The request is wrong. `status` is its HTTP status."""
+    """The request is wrong. `status` is its HTTP status; `retry_after` the seconds after which it would be right (429)."""
 
     code = "refused"
 
-    def __init__(self, message: str, code: str | None = None, status: int = 400) -> None:
+    def __init__(
+        self, message: str, code: str | None = None, status: int = 400, retry_after: float | None = None
+    ) -> None:
         super().__init__(message, code)
         self.status = status
+        self.retry_after = retry_after
 
 
 class Retry(Failure):

@@ -5,21 +5,24 @@ body with `code` and `message`. A redirect would lose the body, so paths end wit
 """
 
 import asyncio
-import base64
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
 
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.ingest.admission import FairShare, TokenBucket
 from services.ingest.core.canonical import canonical_event
 from services.ingest.core.segment import Envelope, parse_envelope, parse_unclean_envelope, raw_records
-from shared.bus.producer import MAX_PENDING, Size, size_of
+from services.ingest.core.write_keys import credentials_in_head, write_keys_in
+from shared.access.key_refresh import KeyRefresh
+from shared.access.keys import looks_issued
 from shared.bus.protocol import Bus, ProducerRecord, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE_RAW
@@ -44,55 +47,60 @@ _MAX_INFLATED = 20 * MIB
 _MAX_MENDED = 8 * MIB
 """SDKs send less; looking at every character of more is work that a sender without a key could choose."""
 _GZIP_MAGIC = b"\x1f\x8b"
+_INFLATED_FOR_NOBODY = (64 * MIB, 60.0)
+"""Bytes in so many seconds that are inflated for senders who turn out to have no key of ours."""
+_PARSED_FOR_ANYBODY = 128 * 1024
+"""Bytes that cost nothing to parse: who forgot the key and the end of the JSON is told both."""
+_NOT_INFLATED = "too many compressed bodies came without a known key: retry later, or send it as the Basic user name"
+_REFUSED = "waymark.origin_refused"
+"""Marks the scope of a request whose key may not be used from its origin."""
 
 
 class CorsForBrowsers:
-    """ASGI middleware: CORS for requests with an Origin; servers send none, and pay nothing for it."""
+    """ASGI middleware: CORS for requests with an Origin; servers send none, and pay nothing for it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A preflight says at most the key of the query: without one it is refused where no key may be used from its origin. An
+    answer to a request whose own key may not be is not for that page to read.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
         self._app = app
+        self._keys = keys
         self._with_cors = CORSMiddleware(
             app, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"], max_age=86400
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._with_cors if header(scope, b"origin") else self._app
-        await app(scope, receive, send)
+        origin = header(scope, b"origin").decode("latin1")
+        if not origin:
+            await self._app(scope, receive, send)
+        elif scope["method"] == "OPTIONS" and not self._admits(scope, origin):
+            await from_error(_origin_refused(origin))(scope, receive, send)
+        else:
+            await self._with_cors(scope, receive, partial(_send_if_admitted, scope, send))
+
+    def _admits(self, scope: Scope, origin: str) -> bool:
+        key = self._keys.find(_query_parameter(Request(scope), "writeKey"), SOURCE_KINDS)
+        return key.admits(origin) if key is not None else self._keys.admits(origin)
 
 
-class FairShare:
-    """Admission control: the records that wait for the log, by write key.
+async def _send_if_admitted(scope: Scope, send: Send, message: Message) -> None:
+    if message["type"] == "http.response.start" and _REFUSED in scope:
+        del MutableHeaders(scope=message)["access-control-allow-origin"]
+    await send(message)
 
-    While less than half of `capacity` waits everybody may send. Beyond, a key that has more than its share (what waits,
-    in equal parts for all who wait) is answered 429, so that a flood on one key does not cost the others theirs.
-    """
 
-    def __init__(self, capacity: Size = MAX_PENDING) -> None:
-        self._capacity = capacity
-        self._waiting: dict[str, float] = {}
+def _origin_refused(origin: str) -> Refused:
+    return Refused(
+        f"the origin {ascii(origin)[1:81]} is not one that this write key may be used from", "origin_not_allowed", 403
+    )
 
-    @contextmanager
-    def admit(self, key_name: str, records: Sequence[ProducerRecord]) -> Iterator[None]:
-        """These records wait while the block runs. Raises Refused (429) when others go first."""
-        load = self._load(size_of(records))
-        of_key = self._waiting.get(key_name, 0.0) + load
-        total = sum(self._waiting.values()) + load
-        if total > 0.5 and of_key > total / len({*self._waiting, key_name}):
-            raise Refused("this write key sends more than its share; retry later", "too_many_requests", 429)
-        self._waiting[key_name] = of_key
-        try:
-            yield
-        finally:
-            self._release(key_name, load)
 
-    def _release(self, key_name: str, load: float) -> None:
-        remaining = self._waiting.pop(key_name) - load
-        if remaining > 1e-9:
-            self._waiting[key_name] = remaining
+class Sender(NamedTuple):
+    """Who posts: the key, and its text, which is stored nowhere."""
 
-    def _load(self, size: Size) -> float:
-        """The fraction of the capacity."""
-        return max(size.records / self._capacity.records, size.bytes / self._capacity.bytes)
+    key: Key
+    text: str
 
 
 class CaptureApi:
@@ -105,16 +113,19 @@ class CaptureApi:
         clock: Clock,
         timeouts: BodyTimeouts | None = None,
         fair_share: FairShare | None = None,
+        refresh: KeyRefresh | None = None,
     ) -> None:
         self._bus = bus
         self._keys = keys
         self._clock = clock
         self._patience = timeouts or BodyTimeouts()
         self._fair_share = fair_share or FairShare()
+        self._refresh = refresh
+        self._inflated_for_nobody = TokenBucket(*_INFLATED_FOR_NOBODY)
 
     def routes(self) -> list[Route]:
         """Everything under /v1 at the root of the host."""
-        middleware = [Middleware(CorsForBrowsers)]
+        middleware = [Middleware(CorsForBrowsers, keys=self._keys)]
         return [
             Route("/v1/projects/{key}/settings", self.sdk_settings, methods=["GET"], middleware=middleware),
             Route("/v1/{path:path}", self.capture, methods=_METHODS, middleware=middleware),
@@ -135,62 +146,78 @@ class CaptureApi:
 
     async def sdk_settings(self, request: Request) -> Response:
         """What Segment's browser and Swift SDKs ask for at their start."""
-        key = request.path_params["key"]
-        if not self._keys.find(key, SOURCE_KINDS):
-            return problem(404, "unknown_key", "this write key is not known here")
-        return JSONResponse({"integrations": {"Segment.io": {"apiKey": key}}, "metrics": {"sampleRate": 0}})
+        text = request.path_params["key"]
+        try:
+            await self._sender(request, text)
+        except Refused as why:
+            return problem(404, why.code, str(why)) if why.status == 401 else from_error(why)
+        return JSONResponse({"integrations": {"Segment.io": {"apiKey": text}}, "metrics": {"sampleRate": 0}})
 
     async def _accept(self, request: Request, path: str) -> int:
-        body = await _read_body(request, self._patience)
         if path == _SDK_METRICS:
+            await read_body(request.scope, request.receive, MIB, self._patience)
             return 0
-        key_name, raw = await self._records(request, path, body)
-        del body
+        sender, raw = await self._records(request, path)
         if _query_parameter(request, "strict") == "true":
             _refuse_invalid(raw)
         if raw:
-            with self._fair_share.admit(key_name, raw):
+            with self._fair_share.admit(sender.key.name, raw):
                 await self._bus.publish(USAGE_RAW.name, raw)
         return len(raw)
 
-    async def _records(self, request: Request, path: str, body: bytes) -> tuple[str, list[ProducerRecord]]:
-        """The write key's name and the raw records.
+    async def _records(self, request: Request, path: str) -> tuple[Sender, list[ProducerRecord]]:
+        """Who posts, and the raw records.
 
-        While the log is waited for only these stay in memory: the body and its envelope would be as much again.
+        Who shows no key in the head is looked for in the body before anything is parsed: work is for those who may post.
+        While the log is waited for only the records stay in memory: the body and its envelope would be as much again.
         """
-        envelope, body = await _envelope_of(body)
-        key = self._authenticate(request, envelope)
-        return key.name, list(raw_records(envelope, body, source_of(key), _PATHS[path], self._clock.now()))
-
-    def _authenticate(self, request: Request, envelope: Envelope) -> Key:
-        """Raises Refused (401) when no write key is given, or the first one given is not one of ours."""
         authorization = header(request.scope, b"authorization").decode("latin1")
-        given = write_key_of(authorization, _query_parameter(request, "writeKey"), envelope.writeKey or "")
-        if not given:
+        head = credentials_in_head(authorization, _query_parameter(request, "writeKey"))
+        sender = await self._sender(request, head.deciding) if head.deciding else None
+        body = await read_body(request.scope, request.receive, _MAX_BODY, self._patience)
+        if sender is None:
+            body = await self._body_with_known_key(request, body, head.bearer)
+        elif body[:2] == _GZIP_MAGIC:
+            body = gunzip(body)
+        envelope, body = await _envelope_of(body)
+        if sender is None:
+            sender = await self._sender(request, envelope.writeKey or head.bearer)
+        now = self._clock.now()
+        return sender, list(raw_records(envelope, body, source_of(sender.key), _PATHS[path], now, sender.text))
+
+    async def _body_with_known_key(self, request: Request, body: bytes, bearer: str) -> bytes:
+        """The body, inflated, of a request whose head does not decide. Raises Refused where neither has a known key."""
+        zipped = body[:2] == _GZIP_MAGIC
+        now = asyncio.get_running_loop().time()
+        if zipped and not self._keys.find(bearer, SOURCE_KINDS):
+            if wait := self._inflated_for_nobody.seconds_to_wait(now):
+                raise Refused(_NOT_INFLATED, "too_many_requests", 429, wait)
+            body = gunzip(body)
+            self._inflated_for_nobody.take(len(body))
+        elif zipped:
+            body = gunzip(body)
+        named = [*write_keys_in(body), *filter(None, [bearer])]
+        known = any(self._keys.find(text, SOURCE_KINDS) for text in named)
+        if known and zipped:
+            self._inflated_for_nobody.give_back(len(body))
+        if not known and len(body) > _PARSED_FOR_ANYBODY:
+            await self._sender(request, named[0] if named else "")
+        return body
+
+    async def _sender(self, request: Request, text: str) -> Sender:
+        """Raises Refused: 401 when no write key is given, or it is not one of ours, 403 for an origin it is not used from."""
+        if not text:
             raise Refused("send a write key: Basic user name, ?writeKey=, or writeKey in the body", "no_key", 401)
-        key = self._keys.find(given, SOURCE_KINDS)
+        key = self._keys.find(text, SOURCE_KINDS)
+        if key is None and self._refresh is not None and looks_issued(text):
+            await self._refresh.refresh_for_unknown()
+            key = self._keys.find(text, SOURCE_KINDS)
         if key is None:
             raise Refused("this write key is not known here", "unknown_key", 401)
-        return key
-
-
-def write_key_of(authorization: str, query: str, body: str) -> str:
-    """The request's credentials: SDKs put the write key in four places, and mean it in this order.
-
-    Basic user name, `?writeKey=`, `writeKey` in the body, and last Bearer, which may be an OAuth token beside them.
-    """
-    scheme, _, token = authorization.partition(" ")
-    scheme = scheme.lower()
-    basic = _basic_user_name(token.strip()) if scheme == "basic" else ""
-    bearer = token.strip() if scheme == "bearer" else ""
-    return basic or query or body or bearer
-
-
-def _basic_user_name(token: str) -> str:
-    try:
-        return base64.b64decode(token + "=" * (-len(token) % 4), validate=True).decode().partition(":")[0]
-    except ValueError:
-        return ""
+        if key.origins and (origin := header(request.scope, b"origin").decode("latin1")) and not key.admits(origin):
+            request.scope[_REFUSED] = True
+            raise _origin_refused(origin)
+        return Sender(key, text)
 
 
 def gunzip(body: bytes) -> bytes:
@@ -207,12 +234,6 @@ def gunzip(body: bytes) -> bytes:
     if decompressor.unused_data:
         raise Refused("something follows the end of the gzip body", "bad_gzip")
     return plain
-
-
-async def _read_body(request: Request, timeouts: BodyTimeouts) -> bytes:
-    """The body. Raises Refused: 413 beyond 10 MiB as sent or 20 MiB inflated, 408 when it is slow, 400 for broken gzip."""
-    body = await read_body(request.scope, request.receive, _MAX_BODY, timeouts)
-    return gunzip(body) if body[:2] == _GZIP_MAGIC else body
 
 
 def _query_parameter(request: Request, name: str) -> str:

@@ -8,6 +8,7 @@ from services.ingest import corrected_times
 from services.ingest.core.canonical import TimeBounds
 from services.ingest.handlers import GROUP, Handlers, redrive
 from services.ingest.http import CaptureApi
+from shared.access.key_refresh import KeyRefresh
 from shared.contracts.topics import USAGE_RAW
 from shared.http import keys, parked
 from shared.http.app import service_app
@@ -30,7 +31,12 @@ def wire(context: ServiceContext) -> Service:
         "ingest",
         app,
         consumers=[context.consumer(GROUP, [USAGE_RAW], handlers.raw_events, handlers.read, _POLL)],
-        root=CaptureApi(context.bus, context.keys, context.clock).routes(),
+        root=CaptureApi(
+            context.bus,
+            context.keys,
+            context.clock,
+            refresh=KeyRefresh(context.keys, context.access, context.clock),
+        ).routes(),
         collectors=[handlers.corrected_times],
     )
 

@@ -1,5 +1,6 @@
 """Error answers: problem+json (RFC 9457), with the `code` and `message` that tracking SDKs need to stop retrying."""
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -30,7 +31,10 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
 def from_error(error: Exception) -> JSONResponse:
     """The answer to an error of ours, or to one nobody expected (500, without its inside)."""
     if isinstance(error, Refused):
-        return problem(error.status, error.code, str(error), _HEADERS.get(error.status))
+        headers = _HEADERS.get(error.status)
+        if error.retry_after is not None:
+            headers = {"Retry-After": str(math.ceil(error.retry_after))}
+        return problem(error.status, error.code, str(error), headers)
     if isinstance(error, Retry):
         return problem(503, error.code, str(error), {"Retry-After": str(error.seconds)})
     if isinstance(error, Halted):

@@ -5,11 +5,12 @@ The shapes are read loosely: nulls, numbers for ids, and unknown keys are normal
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
 
+from services.ingest.core.write_keys import names_write_key, without_write_keys
 from shared.bus.protocol import ProducerRecord
 from shared.contracts.usage import Source, SourceKind
 from shared.failures import Refused
@@ -216,9 +217,12 @@ def _add_cut(cuts: list[int], comma: int) -> None:
 
 
 def raw_records(
-    envelope: Envelope, body: bytes, source: Source, path_type: str | None, now: datetime
+    envelope: Envelope, body: bytes, source: Source, path_type: str | None, now: datetime, write_key: str = ""
 ) -> Iterator[ProducerRecord]:
-    """The raw records of a body. Events are not validated here: a bad one travels on, and is parked with its reason."""
+    """The raw records of a body, without the write key that it came with.
+
+    Events are not validated here: a bad one travels on, and is parked with its reason.
+    """
     meta = RecordMeta(
         source.name,
         now.isoformat(),
@@ -229,7 +233,10 @@ def raw_records(
         trust=source.kind,
     )
     common = _encode(meta)
-    events = map(bytes, envelope.batch) if envelope.batch is not None else [body]
+    events: Iterable[bytes] = map(bytes, envelope.batch) if envelope.batch is not None else [body]
+    key_text = write_key.encode()
+    if key_text and names_write_key(body, key_text):
+        events = (without_write_keys(event, key_text) for event in events)
     for index, event in enumerate(events):
         raw, key, identifiable = _routed(event, meta.group)
         if len(raw) > MAX_EVENT_BYTES:

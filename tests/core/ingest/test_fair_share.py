@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from services.ingest.http import FairShare
+from services.ingest.admission import FairShare
 from shared.bus.producer import Size
 from shared.bus.protocol import ProducerRecord
 from shared.failures import Refused

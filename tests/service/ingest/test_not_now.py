@@ -10,7 +10,8 @@ import pytest
 from starlette.applications import Starlette
 
 from deploy.servers import Postgres
-from services.ingest.http import CaptureApi, FairShare
+from services.ingest.admission import FairShare
+from services.ingest.http import CaptureApi
 from shared.bus.producer import Size
 from shared.bus.protocol import ProducerRecord
 from shared.failures import Retry
