@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Select, Table, Text, bindparam, column, func, select, update
+from sqlalchemy import Select, Table, Text, bindparam, column, func, or_, select, update
 
 from services.ingest.core.account_resolution import Membership
 from services.ingest.tables import JsonPairs, Truncate, dedupe_keys, dedupe_week, membership
@@ -19,7 +19,7 @@ _expected = JsonPairs(bindparam("expected", type_=Text)).table_valued(
 _NOT_MEMBERS = (
     select(_expected.c.key)
     .select_from(_expected.outerjoin(membership, membership.c.user_id == _expected.c.key))
-    .where(func.coalesce(membership.c.account_id, "") != _expected.c.value)
+    .where(or_(func.coalesce(membership.c.account_id, "") != _expected.c.value, membership.c.trusted.is_(False)))
 )
 _encode = msgspec.json.Encoder().encode
 _CHUNK = 500
@@ -59,7 +59,10 @@ def _table_of(week: int) -> Table:
 
 
 async def users_not_in(read: Read, expected: Mapping[str, str]) -> set[str]:
-    """Of these users (user -> account) those who are not members of that account; few rows for a question about many."""
+    """Of these users (user -> account) those who are not members of that account, or by a browser's word only.
+
+    Few rows for a question about many.
+    """
     if not expected:
         return set()
     return {row.key for row in await read.all(_NOT_MEMBERS, {"expected": _encode(expected).decode()})}
@@ -82,13 +85,13 @@ async def load_memberships_for_update(tx: Tx, users: Collection[str], now: datet
 
 async def _memberships(read: Read, statement: Select[Any], users: Collection[str]) -> dict[str, Membership]:
     rows = await read.among(statement, membership.c.user_id, users)
-    return {row.user_id: Membership(row.account_id, row.since) for row in rows if row.account_id}
+    return {row.user_id: Membership(row.account_id, row.since, row.trusted) for row in rows if row.account_id}
 
 
 async def save_memberships(tx: Tx, memberships: Mapping[str, Membership]) -> None:
     """Insert or replace them, in the order of the users' ids."""
     rows = [
-        {"user_id": user_id, "account_id": member.account_id, "since": member.since}
+        {"user_id": user_id, "account_id": member.account_id, "since": member.since, "trusted": member.trusted}
         for user_id, member in sorted(memberships.items())
     ]
     await tx.upsert(membership, rows)

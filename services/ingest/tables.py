@@ -2,7 +2,19 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ClauseElement, Column, Executable, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ClauseElement,
+    Column,
+    Executable,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    true,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -39,8 +51,12 @@ membership = Table(
     Column("user_id", Text, primary_key=True),
     Column("account_id", Text, nullable=False),
     Column("since", Utc, nullable=False),
+    Column("trusted", Boolean, nullable=False, server_default=true()),
 )
-"""User -> account, by the latest event that named both, and its time. An empty account: events wait for it."""
+"""User -> account, by the latest event that named both, and its time. An empty account: events wait for it.
+
+`trusted`: a source other than a browser said so.
+"""
 
 
 class JsonPairs(FunctionElement[Any]):

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from services.lifecycle.accounts import Decided, change, repository
 from services.lifecycle.core.compiled_definition import CompiledDefinition
-from services.lifecycle.core.evaluation import UnreadableValue
+from services.lifecycle.core.evaluation import UnreadableValue, UntrustedClaim
 from services.lifecycle.core.feedback import as_event
 from services.lifecycle.core.fold import advance, by_account, fold
 from services.lifecycle.core.state import Account, begin
-from services.lifecycle.unreadable import UnreadableValues
+from services.lifecycle.place_counts import PlaceCounts
 from shared.clock import Clock
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.topics import LIFECYCLE
@@ -30,7 +30,8 @@ class Handlers:
         self._partition_of = partition_of
         self.accounts = repository(partition_of)
         self._clock = clock
-        self.unreadable = UnreadableValues()
+        self.unreadable = PlaceCounts("waymark_unreadable_values", "Values that could not be read")
+        self.untrusted = PlaceCounts("waymark_untrusted_claims", "What a browser said and may not say")
         self.handled_until: dict[int, datetime] = {}
         """For each partition of `usage.v1` when its latest handled event was received."""
 
@@ -60,15 +61,19 @@ class Handlers:
         def folded(account_id: str, account: Account | None) -> Decided | None:
             messages: list[LifecycleMessage] = []
             unreadable: list[UnreadableValue] = []
+            claims: list[UntrustedClaim] = []
             for event in by_id[account_id]:
                 if account is None:
-                    if not begins or event.name == HISTORY_ENDED:
+                    if not begins or (event.name == HISTORY_ENDED and event.is_trusted):
                         continue
                     account = begin(account_id, event.at)
-                messages += fold(account, event, self._compiled, now, unreadable)
+                messages += fold(account, event, self._compiled, now, unreadable, claims)
                 if unreadable:
                     self.unreadable.count(event.source, unreadable)
                     unreadable.clear()
+                if claims:
+                    self.untrusted.count(event.source, claims)
+                    claims.clear()
             return Decided(account, messages) if account is not None else None
 
         tx.emit(LIFECYCLE, await change(tx, self.accounts, by_id, partition_of, folded))

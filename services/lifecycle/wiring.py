@@ -36,7 +36,7 @@ def wire(context: ServiceContext) -> Service:
     feedback = context.consumer(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
     timers = Timers(usage, USAGE, handlers.accounts.due, handlers, context.database, context.clock)
     app = service_app(title="Waymark lifecycle", summary="Where every account is, and why.")
-    app.include_router(router(context, compiled, handlers.accounts, handlers.unreadable))
+    app.include_router(router(context, compiled, handlers))
     app.include_router(parked.router(context, GROUP, usage.redrive))
     loops: dict[str, Work] = {"lifecycle-timers": partial(run_periodically, _TIMERS, timers.fire)}
-    return Service("lifecycle", app, [usage, feedback], loops, collectors=[handlers.unreadable])
+    return Service("lifecycle", app, [usage, feedback], loops, collectors=[handlers.unreadable, handlers.untrusted])

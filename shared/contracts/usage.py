@@ -11,6 +11,14 @@ SourceKind = Literal["browser", "server", "import"]
 """Who tells an event. browser: anybody, its key is public; server: the company's own systems; import: the same, telling the past."""
 
 
+BrowserClaim = Literal["history", "membership", "account"]
+"""What rests on a browser's word alone, and is not believed.
+
+history: that the event tells the past; membership: that its user, who belongs to one account, belongs to another; account: that
+the event, which names none, belongs to the account in which only a browser placed its user.
+"""
+
+
 class Source(NamedTuple):
     """Who told an event: the name of its key, and its kind."""
 
@@ -32,8 +40,9 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     `name` is the event's name for track, the page's or screen's name for those, else empty. `properties`
     are raw JSON bytes of an object: properties, or for identify and group the traits. `history` is the id of
     the import it came with: such an event advances its account's clock by its own time, never by the wall's.
-    `trust` is the kind of source that told it: what a browser says moves no fact. `claimed_at` is the time as it was
-    sent, where that was not believed and `at` is `received_at` instead.
+    `trust` is the kind of source that told it: what a browser says moves no fact. An event that names no account, of a
+    user whom only a browser placed, is no more trusted than that. `claimed_at` is the time as it was sent, where that was
+    not believed and `at` is `received_at` instead; `claims` is what else was not believed.
     """
 
     id: str
@@ -48,6 +57,7 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     history: str | None = None
     trust: SourceKind = "server"
     claimed_at: str | None = None
+    claims: tuple[BrowserClaim, ...] = ()
 
     @property
     def is_trusted(self) -> bool:

@@ -144,6 +144,8 @@ def apply_fact(account: Account, message: FactObserved, definitions: Definitions
 
 
 def _apply_fact(account: Account, message: FactObserved, definitions: Definitions) -> AccountChange:
+    if message.trust == "browser":
+        raise Rejected("forbidden", "a browser told it, whose key is public")
     kind = definitions.kind_of_fact(message.fact)
     if kind and message.properties.get("via") == OWN_ANSWER:
         return account, []

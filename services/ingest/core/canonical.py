@@ -14,7 +14,7 @@ from services.ingest.core import decoding
 from services.ingest.core.decoding import Request
 from services.ingest.core.segment import MAX_ID_LENGTH, MAX_NAME_LENGTH, RecordMeta, SegmentEvent, id_text
 from shared.bus.protocol import Record
-from shared.contracts.usage import EventType, SourceKind
+from shared.contracts.usage import BrowserClaim, EventType, SourceKind
 from shared.failures import Parked
 
 _TYPES: dict[str, EventType] = {
@@ -52,6 +52,7 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     history: str | None
     trust: SourceKind
     claimed_at: str | None
+    claims: tuple[BrowserClaim, ...]
     record: Record
 
 
@@ -65,12 +66,15 @@ def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEve
     event_type = _event_type(event, meta)
     user_id, account_id, previous_user_id = _identities(event, meta)
     event_id = id_text(event.message_id) or meta.id or _content_id(record, event)
-    history = (meta.history or event.history or None) if meta.trust != "browser" else None
+    browser = meta.trust == "browser"
+    history = meta.history or event.history or None
+    claims: tuple[BrowserClaim, ...] = ("history",) if browser and history else ()
+    history = None if browser else history
     _check_lengths(user_id, account_id, previous_user_id, event_id, history or "")
     trust = "import" if history else meta.trust
     at, claimed_at = _time_of(event, request, trust, bounds)
     return CanonicalEvent(
-        blake2b(f"{meta.source}\x1f{event_id}".encode(), digest_size=16).digest(),
+        _dedupe_key(meta.source, event_id, browser=browser),
         event_id,
         event_type,
         _name(event, event_type),
@@ -84,6 +88,7 @@ def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEve
         history,
         trust,
         claimed_at,
+        claims,
         record,
     )
 
@@ -96,6 +101,12 @@ def with_believable_time(record: Record, now: datetime, bounds: TimeBounds = BOU
     if received_at is not None and now - bounds.back <= received_at <= now + bounds.ahead:
         return record
     return msgspec.structs.replace(record, timestamp=int(now.timestamp() * 1000))
+
+
+def _dedupe_key(source: str, event_id: str, *, browser: bool) -> bytes:
+    """An id is its source's own; a browser's key takes no id from a server's key of the same name."""
+    kind = "browser\x1f" if browser else ""
+    return blake2b(f"{kind}{source}\x1f{event_id}".encode(), digest_size=16).digest()
 
 
 def _event_type(event: SegmentEvent, meta: RecordMeta) -> EventType:

@@ -1,6 +1,7 @@
 """Applying an event: what it leaves in the account before anything is decided, and what it announces without any rule.
 
-Contacts are the people of an account that can be written to, as identify calls describe them; announced when they change.
+What a browser says leaves activity only: no event of a trusted class, no trait but the descriptive ones that no trusted
+source told. The rest is noted as untrusted claims.
 """
 
 from collections.abc import Iterable
@@ -10,36 +11,34 @@ from typing import Any
 import msgspec
 
 from services.lifecycle.core.compiled_definition import CompiledDefinition, CompiledEventClass
+from services.lifecycle.core.contacts import record_departure
 from services.lifecycle.core.evaluation import (
     MILESTONES,
     Evaluation,
     Occurrence,
     Reached,
+    UntrustedClaim,
     forget_user,
     note_unreadable,
     reach_milestone,
 )
 from services.lifecycle.core.metrics.kind import TypedTrait, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
-from services.lifecycle.core.state import Contact, PackedEvent, add_recent, unpack
+from services.lifecycle.core.state import PackedEvent, add_recent, unpack
 from shared.contracts.evidence import Value
-from shared.contracts.lifecycle import ContactChanged, FactObserved, MilestoneReached
-from shared.contracts.usage import UsageEvent
+from shared.contracts.lifecycle import FactObserved, MilestoneReached
+from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 from shared.expr import Expr
-from shared.values import read_boolean, read_opt_out
 
 MAX_PROPERTIES = 50
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-MAX_CONTACTS = 2000
-_OPT_OUT = "unsubscribed"
-_FIELDS = ("email", "name", "role", "timezone")
 
 
 def apply_occurrence(
     evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, occurrence: Occurrence, packed: PackedEvent
 ) -> list[CompiledEventClass]:
     """Fold a tracked event or a view into all that its classes keep. The classes that announce something of it."""
-    account, route = evaluation.account, compiled.router.route(event)
+    account, route, trusted = evaluation.account, compiled.router.route(event), event.is_trusted
     if route.properties:
         occurrence.properties = properties(event)
     announcing: list[CompiledEventClass] = []
@@ -47,10 +46,15 @@ def apply_occurrence(
         of = match.event_class
         if of.where is not None and not _fits(of.where, occurrence):
             continue
+        if not trusted and of.trusted:
+            evaluation.claims.append(UntrustedClaim(of.name, "", event.name))
+            continue
         feature = match.feature
         occurrence.feature = _feature_of(occurrence, match.feature_property) if feature is None else feature
-        evaluation.write(of.writers, occurrence)
-        if of.typed:
+        evaluation.write(of.writers if trusted else of.browser_writers, occurrence)
+        if not trusted and of.sets:
+            _claim_properties(evaluation, compiled, of, occurrence)
+        elif of.typed:
             _check_traits(evaluation, of.name, of.typed, occurrence.properties)
         add_recent(account, of.name, packed)
         if match.announces:
@@ -62,15 +66,39 @@ def apply_occurrence(
 
 
 def apply_traits(
-    evaluation: Evaluation, compiled: CompiledDefinition, traits: dict[str, Any], at: datetime, packed: PackedEvent
+    evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, at: datetime, packed: PackedEvent
 ) -> None:
     """A group call: the account's traits."""
-    bits = evaluation.metrics.bits
+    traits = properties(event)
+    if not event.is_trusted:
+        claim_traits(evaluation, compiled, GROUP, traits, at)
+        return
     _check_traits(evaluation, GROUP, compiled.typed_traits.values(), traits)
     for name, value in traits.items():
-        trait = name[:100]
-        evaluation.write(((bits.get(trait_store(trait), 0), set_trait),), GivenTrait(trait, at, value))
+        _give(evaluation, GivenTrait(name[:100], at, value))
     add_recent(evaluation.account, GROUP, packed)
+
+
+def claim_traits(
+    evaluation: Evaluation, compiled: CompiledDefinition, event_class: str, traits: dict[str, Any], at: datetime
+) -> None:
+    """A browser tells traits: it fills those that it may, where no trusted source told them; anything else is noted."""
+    account = evaluation.account
+    for long_name, value in traits.items():
+        name = long_name[:100]
+        known = account.traits.get(name) if name not in account.browser_traits else None
+        if known is None and name in compiled.browser_traits:
+            _give(evaluation, GivenTrait(name, at, value, trusted=False))
+        elif known is None or known.value != scalar(value):
+            evaluation.claims.append(UntrustedClaim(event_class, name, value))
+
+
+def note_claims(evaluation: Evaluation, event: UsageEvent) -> None:
+    """Note what was claimed of the event itself."""
+    name = event.name or event.type
+    evaluation.claims += [UntrustedClaim(name, claim, event.user) for claim in event.claims]
+    if event.name == HISTORY_ENDED and not event.is_trusted:
+        evaluation.claims.append(UntrustedClaim(name, "", event.account))
 
 
 def announce(
@@ -96,6 +124,18 @@ def properties(event: UsageEvent) -> dict[str, Any]:
         return _decode(event.properties)
     except msgspec.DecodeError:
         return {}
+
+
+def _claim_properties(
+    evaluation: Evaluation, compiled: CompiledDefinition, of: CompiledEventClass, occurrence: Occurrence
+) -> None:
+    given = occurrence.properties
+    traits = {trait: given[source] for trait, source in of.sets if source in given}
+    claim_traits(evaluation, compiled, of.name, traits, occurrence.at)
+
+
+def _give(evaluation: Evaluation, given: GivenTrait) -> None:
+    evaluation.write(((evaluation.metrics.bits.get(trait_store(given.name), 0), set_trait),), given)
 
 
 def _reach(
@@ -149,46 +189,3 @@ def _feature_of(occurrence: Occurrence, name: str) -> str:
 
 def _fits(where: Expr, occurrence: Occurrence) -> bool:
     return where.holds({name: scalar(occurrence.properties.get(name)) for name in where.names})
-
-
-def identify(evaluation: Evaluation, event: UsageEvent, traits: dict[str, Any]) -> None:
-    """Merge what the call says; an older identify fills gaps only."""
-    if not event.user:
-        return
-    contacts, opt_out = evaluation.account.contacts, traits.get(_OPT_OUT)
-    if opt_out is not None and opt_out != "" and read_boolean(opt_out) is None:
-        note_unreadable(evaluation.unreadable, "identify", _OPT_OUT, opt_out)
-    before = contacts.get(event.user) or Contact(event.at)
-    contact = _merged(before, event, traits)
-    if _fields(before) != _fields(contact):
-        evaluation.record_decision(ContactChanged, user=event.user, **_fields(contact))
-    if event.user not in contacts and len(contacts) >= MAX_CONTACTS:
-        del contacts[next(iter(contacts))]
-    contacts[event.user] = contact
-
-
-def record_departure(evaluation: Evaluation, user: str) -> None:
-    """The person is gone from the product: no longer a contact."""
-    evaluation.record_decision(ContactChanged, user=user, gone=True)
-
-
-def _merged(before: Contact, event: UsageEvent, traits: dict[str, Any]) -> Contact:
-    is_later = event.at >= before.at
-    given: dict[str, Any] = {name: text for name in _FIELDS if (text := _text(traits, name))}
-    opted_out = read_opt_out(traits.get(_OPT_OUT))
-    if opted_out is not None:
-        given[_OPT_OUT] = opted_out
-    filled = {name: value for name, value in _fields(before).items() if value}
-    fields: dict[str, Any] = {**filled, **given} if is_later else {**given, **filled}
-    return Contact(max(event.at, before.at), **fields)
-
-
-def _text(traits: dict[str, Any], name: str) -> str:
-    text = traits.get(name)
-    if text is None and name == "name":
-        text = " ".join(str(traits[each]) for each in ("firstName", "lastName") if traits.get(each))
-    return text[:200] if isinstance(text, str) else ""
-
-
-def _fields(contact: Contact) -> dict[str, Any]:
-    return {name: getattr(contact, name) for name in (*_FIELDS, "unsubscribed")}

@@ -12,7 +12,7 @@ from functools import reduce
 from operator import or_
 from typing import NamedTuple, assert_never, get_args
 
-from services.lifecycle.core.definition import Definition, Edge, EventClass, Feature, Flag, Signal
+from services.lifecycle.core.definition import DESCRIPTIVE_TRAITS, Definition, Edge, EventClass, Feature, Flag, Signal
 from services.lifecycle.core.definition_checks import check
 from services.lifecycle.core.evaluation import (
     EVERYTHING,
@@ -67,7 +67,9 @@ _MAX_AFFECTED = 20_000
 class CompiledEventClass(NamedTuple):
     """One event class and all that its events do. `writers` come with the bits of the stores they write.
 
-    `typed` are the properties that become a trait which metrics read as a number or a date.
+    Of a `trusted` class a browser may tell nothing; of any other, an event of a browser goes to `browser_writers`, which are
+    all but those that set traits (`sets`: the trait, and the property it is copied from). `typed` are the properties that
+    become a trait which metrics read as a number or a date.
     """
 
     name: str
@@ -75,6 +77,9 @@ class CompiledEventClass(NamedTuple):
     where: Expr | None
     feature: Feature | None
     writers: tuple[tuple[int, Writer], ...]
+    browser_writers: tuple[tuple[int, Writer], ...]
+    sets: tuple[tuple[str, str], ...]
+    trusted: bool
     properties: bool
     milestones: tuple[str, ...]
     is_fact: bool
@@ -254,6 +259,7 @@ class CompiledDefinition:
     """Shared by all accounts; nothing in it depends on any (`_affected` is a cache).
 
     `knowable` are the bits of the stores without which a metric is unknown, `user_stores` of those that count users.
+    `browser_traits` are the traits that a browser may tell while no server has.
     """
 
     definition: Definition
@@ -271,6 +277,7 @@ class CompiledDefinition:
     terminal: frozenset[str]
     edge_names: frozenset[str]
     typed_traits: dict[str, TypedTrait]
+    browser_traits: frozenset[str]
     _affected: dict[tuple[int, str, int], AffectedRules] = field(default_factory=dict)
 
     def edges_out_of(self, stage: str) -> Iterable[EdgeRule]:
@@ -356,6 +363,7 @@ def compile_definition(loaded: Loaded[Definition]) -> CompiledDefinition:
         terminal=frozenset(name for name, stage in definition.stages.items() if stage.terminal),
         edge_names=frozenset(edge.rule.name for edge in edges),
         typed_traits=compiler.typed_traits(),
+        browser_traits=compiler.browser_traits(),
     )
 
 
@@ -415,17 +423,18 @@ class _Compiler:
         traits = self.typed_traits()
         is_fact, removes_user = name in self.definition.facts, name == self.definition.removes_user
         looks = bool(of.where or of.sets or is_fact or removes_user or any(write.properties for write in writes))
+        writers = ((self.bits[span_store(name)], span_writer(name)), *self._writers(writes))
+        setters = ((self.bits[trait_store(trait)], trait_setter(trait, source)) for trait, source in of.sets.items())
         reached = (each for each, milestone in self.definition.milestones.items() if milestone.of == name)
         return CompiledEventClass(
             name=name,
             pattern=pattern(of),
             where=Expr(of.where) if of.where else None,
             feature=of.feature,
-            writers=(
-                (self.bits[span_store(name)], span_writer(name)),
-                *self._writers(writes),
-                *((self.bits[trait_store(trait)], trait_setter(trait, source)) for trait, source in of.sets.items()),
-            ),
+            writers=(*writers, *setters),
+            browser_writers=writers,
+            sets=tuple(of.sets.items()),
+            trusted=self.definition.is_trusted(name),
             properties=looks,
             milestones=tuple(reached),
             is_fact=is_fact,
@@ -436,6 +445,15 @@ class _Compiler:
     def typed_traits(self) -> dict[str, TypedTrait]:
         """The traits that metrics read as a number or a date."""
         return {each.name: each for metric in self.metrics.values() for each in metric.typed}
+
+    def browser_traits(self) -> frozenset[str]:
+        """As the definition says, else the descriptive ones that no metric reads and no trusted event sets."""
+        definition = self.definition
+        if definition.browser_traits is not None:
+            return frozenset(definition.browser_traits)
+        read = {store for metric in self.metrics.values() for store in metric.stores}
+        told = {trait for name, of in definition.events.items() if definition.is_trusted(name) for trait in of.sets}
+        return frozenset(each for each in DESCRIPTIVE_TRAITS if trait_store(each) not in read and each not in told)
 
     def _writers(self, writes: list[StoreWrite]) -> Iterable[tuple[int, Writer]]:
         """One writer a store, keeping as long as the most demanding metric asks."""

@@ -8,6 +8,12 @@ from msgspec import field
 from services.lifecycle.core.metrics.table import Metric
 from services.lifecycle.core.schema_types import Strict, When
 
+DESCRIPTIVE_TRAITS = (
+    *("name", "description", "industry", "website", "domain", "avatar", "logo", "phone", "address"),
+    *("city", "state", "country", "language", "locale", "timezone", "employees", "createdAt", "created_at"),
+)
+"""Traits of a group call that say who a company is, and not what it bought or how it is doing."""
+
 
 class Feature(Strict, frozen=True):
     """Where the feature's name stands: in the event's name after a separator, else in a property, else the whole name."""
@@ -22,7 +28,8 @@ class EventClass(Strict, frozen=True):
     """A company's own event names, under the one name the rest of the file uses.
 
     `match` are event names or globs (`page:*` and `screen:*` match views by name). `where` is CEL over the
-    event's properties. `sets` copies properties into account traits: `{seats: quantity}`.
+    event's properties. `sets` copies properties into account traits: `{seats: quantity}`. An event of a `trusted` class
+    counts only when a server or an import told it: a browser's key is public, so anybody could.
     """
 
     match: list[str]
@@ -33,6 +40,8 @@ class EventClass(Strict, frozen=True):
     """Where the name of the feature stands; without it the event's name is the feature."""
     sets: dict[str, str] = field(default_factory=dict)
     """Account traits by the property that each is copied from."""
+    trusted: bool | None = None
+    """Whether a browser may not tell it. Unsaid, a class is trusted that is one of `facts`, or `removes_user`."""
 
 
 class Milestone(Strict, frozen=True):
@@ -204,3 +213,10 @@ class Definition(Strict, frozen=True):
     """Event classes that are passed on to notify and advocacy."""
     removes_user: str | None = None
     """The event class by which a user leaves the account."""
+    browser_traits: list[str] | None = None
+    """The account traits that a browser may tell while no server has. Unsaid, descriptive ones (name, industry, country ...) that no metric reads."""
+
+    def is_trusted(self, event_class: str) -> bool:
+        """Whether a browser may not tell events of this class."""
+        trusted = self.events[event_class].trusted
+        return event_class in {*self.facts, self.removes_user} if trusted is None else trusted

@@ -6,6 +6,7 @@ from typing import get_args
 
 from services.lifecycle.core.definition import Definition, Dimension, Edge, Flag, Health, Signal
 from services.lifecycle.core.findings import DeclaredNames, Findings
+from services.lifecycle.core.metrics.moments import Open
 from services.lifecycle.core.metrics.table import Formula
 from shared.contracts.lifecycle import BuiltInMetric
 from shared.definitions import At, DefinitionError, Loaded, Mistake
@@ -59,6 +60,27 @@ def _events(find: Findings, definition: Definition) -> Iterator[Mistake]:
         yield from find.event_class(("facts", index), fact)
     if definition.removes_user:
         yield from find.event_class(("removes_user",), definition.removes_user)
+    yield from _trust(find, definition)
+
+
+def _trust(find: Findings, definition: Definition) -> Iterator[Mistake]:
+    """What a browser may not say in one place it may not say in another either."""
+    for name, metric in definition.metrics.items():
+        classes = (
+            [of for of in (*metric.opened, *metric.closed) if of in definition.events]
+            if isinstance(metric, Open)
+            else []
+        )
+        believed = [of for of in classes if not definition.is_trusted(of)]
+        if believed and any(definition.events[of].trusted for of in classes):
+            yield find.at(
+                ("metrics", name),
+                f"'{name}' counts trusted events, but '{believed[0]}' is not trusted: a browser could tell it",
+            )
+    told = {trait: name for name, of in definition.events.items() if definition.is_trusted(name) for trait in of.sets}
+    for index, trait in enumerate(definition.browser_traits or ()):
+        if trait in told:
+            yield find.at(("browser_traits", index), f"'{trait}' is set by '{told[trait]}', which no browser may tell")
 
 
 def _names(find: Findings, definition: Definition, built_in: set[str]) -> Iterator[Mistake]:

@@ -55,6 +55,17 @@ class UnreadableValue(NamedTuple):
     value: object
 
 
+class UntrustedClaim(NamedTuple):
+    """Something a browser said and may not say. `event` is the event class, `$group`, `identify`, or the event's own name.
+
+    `property` is the trait, the field of the contact, or what was claimed of the event itself; empty for a whole event.
+    """
+
+    event: str
+    property: str
+    value: object
+
+
 def note_unreadable(noted: list[UnreadableValue], event_class: str, name: str, value: object) -> None:
     """Note the value once, however many metrics read it."""
     unreadable = UnreadableValue(event_class, name, value)
@@ -77,10 +88,10 @@ class Evaluation(dict[str, "Value"]):
     """The account's metrics now, each read when first asked for, and what is decided on them.
 
     It is a dict because most of an event's cost is looking up values: one that is there costs no call. `moved` are the bits
-    of the stores that were written since the rules were last asked; `unreadable` are values that count nowhere.
+    of the stores that were written since the rules were last asked; `unreadable` and `claims` are values that count nowhere.
     """
 
-    __slots__ = ("account", "day", "decided_at", "decisions", "metrics", "moved", "unreadable")
+    __slots__ = ("account", "claims", "day", "decided_at", "decisions", "metrics", "moved", "unreadable")
 
     def __init__(self, account: Account, metrics: MetricIndex, decided_at: datetime) -> None:
         self.account = account
@@ -90,6 +101,7 @@ class Evaluation(dict[str, "Value"]):
         self.moved = 0
         self.decisions: list[LifecycleMessage] = []
         self.unreadable: list[UnreadableValue] = []
+        self.claims: list[UntrustedClaim] = []
 
     def __missing__(self, name: str) -> Value:
         value = self[name] = self.metrics.reads[name](self)

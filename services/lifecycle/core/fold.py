@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from services.lifecycle.core.activity import drop_inactive
-from services.lifecycle.core.apply_event import announce, apply_occurrence, apply_traits, identify, properties
+from services.lifecycle.core.apply_event import announce, apply_occurrence, apply_traits, note_claims, properties
 from services.lifecycle.core.compiled_definition import CompiledDefinition, CompiledEventClass
+from services.lifecycle.core.contacts import identify
 from services.lifecycle.core.evaluation import (
     DAY,
     FIRST_SEEN,
@@ -21,6 +22,7 @@ from services.lifecycle.core.evaluation import (
     Evaluation,
     Occurrence,
     UnreadableValue,
+    UntrustedClaim,
     in_utc,
     midnight,
     see_earlier,
@@ -42,8 +44,12 @@ def fold(
     compiled: CompiledDefinition,
     decided_at: datetime,
     unreadable: list[UnreadableValue] | None = None,
+    claims: list[UntrustedClaim] | None = None,
 ) -> list[LifecycleMessage]:
-    """Fold one event into the account, in place. Returns the decisions, in order; appends what it could not read.
+    """Fold one event into the account, in place. Returns the decisions, in order; appends what counts nowhere.
+
+    What a browser says leaves what it did (use, views, when it was last there). Of a trusted class, or against what a
+    trusted source told, it is an untrusted claim.
 
     An event older than the account's clock corrects what it left behind at its own time; what follows from the
     correction is decided at the account's clock.
@@ -59,12 +65,14 @@ def fold(
     if at > account.clock:
         account.clock = at
         evaluation.day = at.toordinal()
-    if event.name == HISTORY_ENDED:
+    if event.name == HISTORY_ENDED and event.is_trusted:
         _end_history(evaluation, event)
     else:
         _happen(evaluation, compiled, event, at)
     if evaluation.unreadable and unreadable is not None:
         unreadable += evaluation.unreadable
+    if evaluation.claims and claims is not None:
+        claims += evaluation.claims
     return evaluation.decisions
 
 
@@ -111,10 +119,12 @@ def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEv
     packed = pack(event, at)
     occurrence = Occurrence(at, at.toordinal(), event.user or "", "", {}, evaluation.unreadable)
     announcing: list[CompiledEventClass] = []
+    if event.claims or event.name == HISTORY_ENDED:
+        note_claims(evaluation, event)
     if event.type in _OCCURRENCES:
         announcing = apply_occurrence(evaluation, compiled, event, occurrence, packed)
     elif event.type == "group":
-        apply_traits(evaluation, compiled, properties(event), at, packed)
+        apply_traits(evaluation, compiled, event, at, packed)
     account.known_stores |= evaluation.moved & compiled.knowable
     if not account.stage:
         _start(evaluation, compiled, packed)

@@ -47,8 +47,12 @@ class SignalState(msgspec.Struct, array_like=True, gc=False):
     active: bool
 
 
-class Contact(msgspec.Struct, array_like=True, gc=False):
-    """A person as identify calls describe them, field by field."""
+NEVER = _EPOCH
+"""When a trusted source last told of a person of whom none did."""
+
+
+class ContactClaim(msgspec.Struct, array_like=True, gc=False):
+    """What browsers say of a person, as far as no trusted source told it. `unsubscribed` is a no, which anybody may say."""
 
     at: datetime
     email: str | None = None
@@ -56,6 +60,21 @@ class Contact(msgspec.Struct, array_like=True, gc=False):
     role: str | None = None
     timezone: str | None = None
     unsubscribed: bool = False
+
+
+class Contact(msgspec.Struct, array_like=True, gc=False):
+    """A person as identify calls of trusted sources describe them, field by field; what a browser says stands apart.
+
+    `at` is the time of the latest such call.
+    """
+
+    at: datetime
+    email: str | None = None
+    name: str | None = None
+    role: str | None = None
+    timezone: str | None = None
+    unsubscribed: bool = False
+    claim: ContactClaim | None = None
 
 
 class HealthState(msgspec.Struct, array_like=True, gc=False):
@@ -72,7 +91,7 @@ class Account(msgspec.Struct, array_like=True):
     """All that the next decision can depend on. `stage` is empty until the first event was folded.
 
     `definition_version` is that of the definition it was last folded under, `known_stores` which of that definition's
-    stores have data (bits). `first_seen` is the time of its earliest event, `next_due` the midnight of its next tick,
+    stores have data (bits). `browser_traits` are the names of traits that no trusted source told. `first_seen` is the time of its earliest event, `next_due` the midnight of its next tick,
     `holding_since` for each rule with a hold when its conditions began to hold.
     """
 
@@ -99,6 +118,7 @@ class Account(msgspec.Struct, array_like=True):
     recent_events: dict[str, list[PackedEvent]] = {}
     definition_version: str = ""
     known_stores: int = 0
+    browser_traits: set[str] = set()
 
 
 def begin(account_id: str, at: datetime) -> Account:

@@ -102,10 +102,10 @@ class Funnel(BaseModel):
     stages: list[StageFigures]
 
 
-class UnreadableRow(BaseModel):
+class PlaceCountRow(BaseModel):
     """Values of one property of one event class (or `$group`, `identify`) from one source that count nowhere.
 
-    `example` is the start of the latest one.
+    `property` is empty where a whole event counts nowhere. `example` is the start of the latest one.
     """
 
     source: str

@@ -12,19 +12,19 @@ from services.lifecycle.core import explain
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.funnel import figures
 from services.lifecycle.core.state import Account
+from services.lifecycle.handlers import Handlers
 from services.lifecycle.http.models import (
     AccountRow,
     AccountView,
     Decision,
     Diagram,
     Funnel,
+    PlaceCountRow,
     Portfolio,
     StageFigures,
-    UnreadableRow,
 )
-from services.lifecycle.unreadable import UnreadableValues
+from services.lifecycle.place_counts import PlaceCounts
 from shared.contracts import evidence
-from shared.db.accounts import AccountRepository
 from shared.failures import Refused
 from shared.http.auth import require_key
 from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
@@ -36,13 +36,9 @@ _SORT_VALUES: Mapping[str, Callable[[Any], Any]] = {"entered_at": datetime.fromi
 """How the value in a cursor is read; text where nothing is said."""
 
 
-def router(
-    context: ServiceContext,
-    compiled: CompiledDefinition,
-    accounts: AccountRepository[Account],
-    unreadable: UnreadableValues,
-) -> APIRouter:
+def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Handlers) -> APIRouter:
     """Every route takes a key of kind read."""
+    accounts = handlers.accounts
     routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
 
     @routes.get("/accounts", tags=["accounts"])
@@ -106,20 +102,33 @@ def router(
         stages = [StageFigures(**stage._asdict()) for stage in figures(list(compiled.definition.stages), visits)]
         return Funnel(definition=compiled.version, accounts=accounts_seen, stages=stages)
 
-    @routes.get("/unreadable", tags=["definition"])
-    async def unreadable_values() -> Page[UnreadableRow]:
-        """Values that this process could not read since it began, by source, event and property; the most frequent first."""
-        found = unreadable.listed()
-        return Page(
-            items=[UnreadableRow(**place._asdict(), count=n, example=text) for place, n, text in found], next=None
-        )
-
     @routes.get("/definition", tags=["definition"])
     async def definition() -> Diagram:
         """The stage machine as it runs now."""
         return Diagram(definition=compiled.version, mermaid=explain.diagram(compiled))
 
+    _add_place_counts(routes, handlers)
     return routes
+
+
+def _add_place_counts(routes: APIRouter, handlers: Handlers) -> None:
+    @routes.get("/unreadable", tags=["definition"])
+    async def unreadable_values() -> Page[PlaceCountRow]:
+        """Values that this process could not read since it began, by source, event and property; the most frequent first."""
+        return _page_of(handlers.unreadable)
+
+    @routes.get("/untrusted", tags=["definition"])
+    async def untrusted_claims() -> Page[PlaceCountRow]:
+        """What browsers said to this process since it began and may not say, by source, event and property; the most frequent first.
+
+        It moved nothing. A trusted event or trait of your own that stands here is sent with a browser's key: send it from your server.
+        """
+        return _page_of(handlers.untrusted)
+
+
+def _page_of(counts: PlaceCounts) -> Page[PlaceCountRow]:
+    items = [PlaceCountRow(**place._asdict(), count=n, example=text) for place, n, text in counts.listed()]
+    return Page(items=items, next=None)
 
 
 def _view(account: Account, compiled: CompiledDefinition) -> AccountView:

@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from services.advocacy.core.account import Account
 from services.advocacy.core.decisions import Decision
 from services.advocacy.core.definitions import Definitions
 from services.advocacy.core.reducer import apply
 from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.advocacy.loading import load_definitions
-from shared.contracts.lifecycle import LifecycleMessage, Snapshot
+from shared.contracts.lifecycle import FactObserved, LifecycleMessage, Snapshot
 from tests.make import LifecycleMessages
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -74,6 +76,12 @@ class Story:
     def fact(self, number: float, fact: str, user: str | None = None, **properties: Any) -> "Story":
         event = f"event-{self.account}-{fact}-{number}"
         return self._add(self._build.fact(day(number), fact, event=event, user=user, properties=properties))
+
+    def by_browser(self) -> "Story":
+        """The same, and a browser told its facts."""
+        told = [replace(one, trust="browser") if isinstance(one, FactObserved) else one for one in self.messages]
+        self.messages[:] = told
+        return self
 
     def clock(self, number: float, *, live: bool) -> "Story":
         return self._add(self._build.clock(day(number), live=live))

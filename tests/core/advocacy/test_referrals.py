@@ -58,6 +58,16 @@ def test_an_amount_written_as_text_is_a_payment(amount: str):
     assert row.status == "converted"
 
 
+def test_what_a_browser_tells_books_nothing_answers_nothing_and_issues_no_code():
+    story = (
+        referred().fact(40, "referral_code_issued", "kim", referral_code="MINE22").fact(60, "invoice_paid", amount=120)
+    )
+    account, decisions = apply_story(story.fact(61, "nps_answered", "kim", score=9).by_browser())
+    assert {one.reason for one in of_type(decisions, FactRejected)} == {"a browser told it, whose key is public"}
+    assert len(of_type(decisions, FactRejected)) == len(decisions) == 4
+    assert (account.signup, account.payment, account.codes, account.scores) == (None, None, {}, {})
+
+
 def test_an_amount_that_cannot_be_read_is_noted():
     _, decisions = apply_story(referred().fact(60, "invoice_paid", amount="twelve"))
     assert [one.reason for one in of_type(decisions, FactRejected)] == ["the amount is no number"]

@@ -10,6 +10,8 @@ from tests.make import NOON
 
 HOUR = timedelta(hours=1)
 ACME = Membership("acme", NOON - HOUR)
+BROWSER = {"trust": "browser"}
+PLACED = Membership("acme", NOON - HOUR, trusted=False)
 
 
 def event(account: str | None = None, user: str = "ann", ago: timedelta = timedelta(0), **more: Any) -> CanonicalEvent:
@@ -69,3 +71,38 @@ def test_users_whom_all_events_name_with_one_account_are_at_one() -> None:
     assert unanimous_accounts([event("acme", user="anon"), event("acme", type="alias", previousId="anon")]) == {
         "ann": "acme"
     }
+
+
+def test_a_browser_places_a_user_who_has_no_account_and_moves_none() -> None:
+    assert resolve([event("acme", meta=BROWSER)], {}).changed == {"ann": Membership("acme", NOON, trusted=False)}
+    for known in (ACME, PLACED):
+        found = resolve([event("beta", meta=BROWSER), event(meta=BROWSER)], {"ann": known})
+        assert found.changed == {}
+        assert [(one.account, one.claims) for one in found.resolved] == [("beta", ("membership",)), ("acme", ())]
+        assert users_to_lock([event("beta", meta=BROWSER)], {"ann": known}) == set()
+
+
+def test_a_browsers_alias_takes_nobody_along_who_belongs_elsewhere() -> None:
+    alias = event(type="alias", previousId="root", meta=BROWSER)
+    found = resolve([alias], {"ann": ACME, "root": Membership("beta", NOON)})
+    assert (found.changed, [one.claims for one in found.resolved]) == ({}, [("membership",)])
+    assert resolve([alias], {"ann": ACME}).changed == {"root": Membership("acme", NOON, trusted=False)}
+
+
+def test_a_servers_word_replaces_a_browsers_whichever_is_later() -> None:
+    assert resolve([event("acme")], {"ann": PLACED}).changed == {"ann": Membership("acme", NOON)}
+    earlier = event("beta", ago=5 * HOUR)
+    assert resolve([earlier], {"ann": PLACED}).changed == {"ann": Membership("beta", NOON - 5 * HOUR)}
+    assert users_to_lock([event("acme")], {"ann": PLACED}) == {"ann"}
+
+
+def test_an_event_that_names_no_account_is_no_more_trusted_than_who_placed_its_user() -> None:
+    told = [event(), event(history="import")]
+    assert [(one.trust, one.claims) for one in resolve(told, {"ann": ACME}).resolved] == [
+        ("server", ()),
+        ("import", ()),
+    ]
+    lowered = resolve(told, {"ann": PLACED}).resolved
+    assert [(one.account, one.trust, one.history, one.claims) for one in lowered] == [
+        ("acme", "browser", None, ("account",))
+    ] * 2

@@ -145,3 +145,10 @@ def test_two_like_records_of_the_log_without_id_and_time_are_two_events() -> Non
 
 def test_the_last_of_a_duplicate_key_holds() -> None:
     assert canonical_event(record(b'{"type":"track","event":"x","userId":"a","userId":"b"}')).user_id == "b"
+
+
+def test_a_browser_tells_no_history_and_takes_no_id_from_a_server() -> None:
+    told = event_of({"trust": "browser", "history": "import"})
+    assert (told.history, told.trust, told.claims) == (None, "browser", ("history",))
+    assert event_of({"trust": "browser"}, history="import").claims == ("history",)
+    assert event_of({"trust": "browser"}).dedupe_key != event_of().dedupe_key

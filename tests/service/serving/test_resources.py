@@ -140,6 +140,7 @@ async def test_what_only_grows_is_a_counter_named_total_and_what_moves_is_a_gaug
     assert {name: kind for name, kind in kinds.items() if name.endswith("_total") or kind == "counter"} == {
         "waymark_handled_total": "counter",
         "waymark_unreadable_values_total": "counter",
+        "waymark_untrusted_claims_total": "counter",
     }
     assert kinds["waymark_lag"] == kinds["waymark_loop_running"] == "gauge"
 

@@ -98,11 +98,12 @@ def _number(value: Value) -> float | None:
 
 
 class GivenTrait(NamedTuple):
-    """A trait as a group call or an event gives it."""
+    """A trait as a group call or an event gives it. `trusted`: no browser told it."""
 
     name: str
     at: datetime
     value: object
+    trusted: bool = True
 
 
 def trait_store(name: str) -> str:
@@ -111,14 +112,36 @@ def trait_store(name: str) -> str:
 
 
 def set_trait(account: Account, given: GivenTrait) -> bool:
-    """Remember a trait, unless a later one is known. True when its value changed."""
-    value, before = scalar(given.value), account.traits.get(given.name)
-    if before is None and (value is None or len(account.traits) >= MAX_TRAITS):
+    """Remember a trait, unless a later one is known. True when its value changed.
+
+    What a trusted source told no browser changes; what a browser told gives way to it, whichever is later.
+    """
+    name, value, before = given.name, scalar(given.value), account.traits.get(given.name)
+    if before is None and (value is None or not _has_room(account, given)):
         return False
-    if before and before.at > given.at:
+    if name in account.browser_traits:
+        if given.trusted:
+            account.browser_traits.discard(name)
+        elif before and before.at > given.at:
+            return False
+    elif before and (before.at > given.at or not given.trusted):
         return False
-    account.traits[given.name] = TimestampedValue(given.at, value)
+    elif not given.trusted:
+        account.browser_traits.add(name)
+    account.traits[name] = TimestampedValue(given.at, value)
     return before is None or before.value != value
+
+
+def _has_room(account: Account, given: GivenTrait) -> bool:
+    """Whether one more trait fits; what a browser told makes room for what a trusted source tells."""
+    if len(account.traits) < MAX_TRAITS:
+        return True
+    if not given.trusted or not account.browser_traits:
+        return False
+    forgotten = min(account.browser_traits)
+    account.browser_traits.discard(forgotten)
+    del account.traits[forgotten]
+    return True
 
 
 def trait_setter(trait: str, source: str) -> Writer:

@@ -1,6 +1,7 @@
-"""Unreadable values: how many values this process could not read, by source, event and property, listed and as a metric.
+"""Place counts: how many values this process passed over, by source, event and property, listed and as a metric.
 
-Counted in memory, since the process began: a transaction that is tried twice counts twice, and a restart begins anew.
+Two kinds are counted so: values that it could not read, and untrusted claims. Counted in memory, since the process began:
+a transaction that is tried twice counts twice, and a restart begins anew.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,13 +10,15 @@ from typing import NamedTuple
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.lifecycle.core.evaluation import UnreadableValue
-
 MAX_PLACES = 500
 """Places counted one by one; those past it are counted together, so that no sender chooses how much is kept."""
 OTHER = "(other)"
 _MAX_EXAMPLE = 40
 _MAX_LABEL = 100
+
+
+PassedOver = tuple[str, str, object]
+"""A value that counts nowhere: the event class, the property, the value."""
 
 
 class Place(NamedTuple):
@@ -26,21 +29,23 @@ class Place(NamedTuple):
     property: str
 
 
-class Unreadable(NamedTuple):
-    """How often values at a place could not be read, and the start of the latest."""
+class PlaceCount(NamedTuple):
+    """How often values at a place were passed over, and the start of the latest."""
 
     place: Place
     times: int
     example: str
 
 
-class UnreadableValues(Collector):
-    """The counts, as a collector of Prometheus."""
+class PlaceCounts(Collector):
+    """The counts, as a collector of Prometheus: `metric` is the name there, `meaning` its help."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric: str, meaning: str) -> None:
+        self._metric = metric
+        self._meaning = meaning
         self._found: dict[Place, tuple[int, str]] = {}
 
-    def count(self, source: str, values: Iterable[UnreadableValue]) -> None:
+    def count(self, source: str, values: Iterable[PassedOver]) -> None:
         """Count these values of one source."""
         for event, name, value in values:
             place = Place(source[:_MAX_LABEL], event[:_MAX_LABEL], name[:_MAX_LABEL])
@@ -49,15 +54,15 @@ class UnreadableValues(Collector):
             before, _ = self._found.get(place, (0, ""))
             self._found[place] = (before + 1, str(value)[:_MAX_EXAMPLE])
 
-    def listed(self) -> Sequence[Unreadable]:
+    def listed(self) -> Sequence[PlaceCount]:
         """Every place, the most frequent first."""
-        found = [Unreadable(place, times, example) for place, (times, example) in self._found.items()]
+        found = [PlaceCount(place, times, example) for place, (times, example) in self._found.items()]
         return sorted(found, key=lambda one: (-one.times, one.place))
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus: the counts."""
         labels = list(Place._fields)
-        family = CounterMetricFamily("waymark_unreadable_values", "Values that could not be read", labels=labels)
+        family = CounterMetricFamily(self._metric, self._meaning, labels=labels)
         for place, times, _ in self.listed():
             family.add_metric(list(place), times)
         yield family

@@ -1,11 +1,11 @@
-"""Counts of values that could not be read stay bounded, whatever is sent."""
+"""Counts of values that were passed over stay bounded, whatever is sent."""
 
 from services.lifecycle.core.evaluation import UnreadableValue
-from services.lifecycle.unreadable import MAX_PLACES, OTHER, UnreadableValues
+from services.lifecycle.place_counts import MAX_PLACES, OTHER, PlaceCounts
 
 
 def test_the_most_frequent_place_comes_first_with_its_latest_example() -> None:
-    found = UnreadableValues()
+    found = PlaceCounts("passed_over", "Values")
     found.count("web", [UnreadableValue("paid", "amount", "x"), UnreadableValue("use", "score", 11)])
     found.count("web", [UnreadableValue("use", "score", "y" * 100)])
     assert [(place.property, count, example) for place, count, example in found.listed()] == [
@@ -15,7 +15,7 @@ def test_the_most_frequent_place_comes_first_with_its_latest_example() -> None:
 
 
 def test_places_past_the_limit_are_counted_together() -> None:
-    found = UnreadableValues()
+    found = PlaceCounts("passed_over", "Values")
     for number in range(MAX_PLACES + 7):
         found.count(f"source {number}", [UnreadableValue("use", "score", number)])
     assert len(found.listed()) == MAX_PLACES + 1
