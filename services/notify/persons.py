@@ -13,10 +13,12 @@ from sqlalchemy import delete, select
 
 from services.notify.core.person import PersonKeys
 from services.notify.core.state import ANSWERABLE, EVERYTHING, BudgetEntry, Refusal, SuppressionReason
-from services.notify.tables import person, suppression
+from services.notify.tables import marker, person, suppression
 from shared.db.protocol import Read, Tx
+from shared.failures import Halted
 
 _FOLLOWS = "follows:"
+_HASHED_WITH = "persons are hashed with"
 _spent = msgspec.json.Decoder(list[BudgetEntry])
 _c = suppression.c
 
@@ -53,6 +55,21 @@ class Persons:
 
     def __init__(self, keys: PersonKeys) -> None:
         self.keys = keys
+        self._verified = False
+
+    async def verify(self, tx: Tx, now: datetime) -> None:
+        """Raises Halted where the persons of this database were hashed with another secret: no refusal would be found."""
+        if self._verified:
+            return
+        known = await tx.scalar(select(marker.c.value).where(marker.c.name == _HASHED_WITH))
+        if known is None:
+            await tx.insert_new(marker, [{"name": _HASHED_WITH, "value": self.keys.fingerprint, "at": now}])
+        elif known != self.keys.fingerprint:
+            raise Halted(
+                "the refusals in this database were hashed with another secret: set WAYMARK_SECRET (or the secret in "
+                "credentials.json) to the one it was created with; with another one nobody's no would be found"
+            )
+        self._verified = known is not None
 
     async def lock(self, tx: Tx, keys: Collection[str]) -> dict[str, list[BudgetEntry]]:
         """The contacts that still count, by key; the rows are there and locked in the order of their keys."""

@@ -15,7 +15,7 @@ from services.notify.core.channels import AttemptStage
 from services.notify.core.delivery import DELIVERY, Decision, decode_decision
 from services.notify.core.engine import next_due
 from services.notify.core.state import EVERYTHING, LAYOUT, Account, from_layout_1
-from services.notify.tables import account, consent, delivery, outreach_mode
+from services.notify.tables import account, consent, delivery, marker, outreach_mode
 from shared.contracts.outreach import ConsentChanged, DeliveryStatus, OutreachClass, OutreachMode
 from shared.db.accounts import AccountRepository, PartitionOf
 from shared.db.layouts import Layouts
@@ -224,6 +224,23 @@ async def counts(read: Read) -> dict[str, dict[str, int]]:
     for row in await read.all(counted.order_by(_c.play, _c.status)):
         found.setdefault(row.play, {})[row.status] = row.number
     return found
+
+
+async def account_ids(read: Read, after: str, limit: int) -> list[str]:
+    """Ids of accounts behind this one, in order."""
+    c = account.c
+    return [row.id for row in await read.all(select(c.id).where(c.id > after).order_by(c.id).limit(limit))]
+
+
+async def marked(read: Read, name: str) -> str | None:
+    """The value of what was done once; None where it was not done yet."""
+    value = await read.scalar(select(marker.c.value).where(marker.c.name == name))
+    return None if value is None else str(value)
+
+
+async def mark(tx: Tx, name: str, value: str, now: datetime) -> None:
+    """It is done; the first mark stays."""
+    await tx.insert_new(marker, [{"name": name, "value": value, "at": now}])
 
 
 async def read_mode(read: Read, default: OutreachMode) -> OutreachModeRecord:

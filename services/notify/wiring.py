@@ -9,6 +9,7 @@ from services.notify.core.person import PersonKeys
 from services.notify.definition import Definition, lifecycle_names, load_plays
 from services.notify.effects import DeliverySender
 from services.notify.handlers.delivery import DeliveryHandlers
+from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
 from services.notify.http import admin, outbox, unsubscribe
 from services.notify.persons import Persons
@@ -52,6 +53,12 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     lease = timedelta(seconds=settings.send_lease)
     delivery = DeliveryHandlers(book, accounts, persons, settings.outreach, missing, lease)
     sender = DeliverySender(delivery, writer, senders, context.database, context.clock)
+    earlier = EarlierRefusals(accounts, persons, context.database, context.clock)
+
+    async def send() -> int:
+        await earlier.carry()
+        return await sender.send()
+
     app = service_app(title="Waymark notify", summary="Messages to customers: what was sent, what was not, and why.")
     app.include_router(outbox.router(context, book, accounts))
     app.include_router(admin.router(context, book, accounts, persons))
@@ -59,7 +66,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     app.include_router(parked.router(context, GROUP, consumer.redrive))
     loops: dict[str, Work] = {
         "notify-timers": partial(run_periodically, _POLL, timers.fire),
-        "notify-sends": partial(run_periodically, _SEND, sender.send),
+        "notify-sends": partial(run_periodically, _SEND, send),
     }
     return Service("notify", app, [consumer], loops)
 

@@ -34,6 +34,7 @@ async def record_consent(
 
     `address` is where the person got our mail, where that is known; the address they have now counts too.
     """
+    await persons.verify(tx, now)
     account = (await accounts.load_for_update(tx, {given.account})).get(given.account)
     if account is None:
         raise Refused(f"no account '{given.account}' has been seen", "no_account", 404)

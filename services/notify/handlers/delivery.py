@@ -89,6 +89,7 @@ class DeliveryHandlers:
         """
         if not await self._is_live(tx):
             return None
+        await self._persons.verify(tx, now)
         record = await store.load_for_update(tx, delivery_id, skip_locked=True)
         if record is None or record.status != "pending" or record.not_before > now:
             return None

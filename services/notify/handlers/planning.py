@@ -91,6 +91,7 @@ class PlanningHandlers:
     async def handle(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `lifecycle.v1` or `advocacy.v1`."""
         messages = [message for message in batch.messages if isinstance(message, _Planned)]
+        await self._persons.verify(tx, self._clock.now())
         ids = {message.account for message in messages}
         stored = await self._accounts.load_or_create_for_update(tx, ids)
         contacts = [one for one in messages if isinstance(one, ContactChanged) and one.seq > stored[one.account].seq]
@@ -110,6 +111,7 @@ class PlanningHandlers:
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
+        await self._persons.verify(tx, self._clock.now())
         stored = await self._accounts.load_for_update(tx, ids)
 
         def decide(accounts: dict[str, Account]) -> Decided:

@@ -1,17 +1,21 @@
 """Persons: a no holds for the address and the user id in every account, the budget for the person; who brings back whom."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from services.notify.persons import NewRefusal
-from services.notify.tables import suppression
+from services.notify.tables import marker, suppression
+from services.notify.wiring import build
+from shared.failures import Halted
 from tests.conftest import Deployment
+from tests.make import eventually
 from tests.service.notify.doors import Mailbox, mail_server
-from tests.service.notify.make import DAY, MONDAY, Customer, Office, office
+from tests.service.notify.make import DAY, MONDAY, Customer, Office, defined_in, office
 
 CASEY = {"email": "casey@consult.test", "name": "Casey Lee"}
 
@@ -215,3 +219,42 @@ async def test_who_has_only_the_database_reads_no_user_id_and_tries_no_address(h
         rows = await read.all(select(suppression))
         assert await read.scalar(select(func.count()).select_from(suppression)) == 2
     assert not [row for row in rows if "casey" in row.person or "consult" in row.person]
+
+
+async def test_refusals_of_before_there_were_persons_hold_before_the_first_mail_leaves(
+    here: Office, box: Mailbox
+) -> None:
+    await joins(here, "acme")
+    await says_no(here)
+    customer = Customer("umbrella")
+    await here.take(customer.person("robin", email="robin@consult.test", unsubscribed=True))
+    async with here.database.transaction() as tx:
+        await tx.run(delete(suppression))
+        await tx.run(delete(marker))
+    await joins(here, "globex", "casey-2")
+    await joins(here, "initech", "robin-2", email="Robin@consult.test")
+    assert {row["status"] for row in await here.rows(step="welcome_hello")} == {"pending"}
+
+    service = build(here.context, defined_in(here.context.settings.config))
+    sending = asyncio.ensure_future(service.loops["notify-sends"]())
+
+    async def refused() -> bool:
+        return {row["reason"] for row in await here.rows(step="welcome_hello")} == {"unsubscribed"}
+
+    try:
+        await eventually(refused)
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    assert not box.mails
+
+
+async def test_with_another_secret_nothing_is_planned_or_sent(here: Office, box: Mailbox) -> None:
+    await joins(here, "acme")
+    await joins(here, "globex", "casey-2")
+    other = build(
+        here.context._replace(secret=b"another secret than before, long"), defined_in(here.context.settings.config)
+    )
+    with pytest.raises(Halted, match="hashed with another secret"):
+        await other.loops["notify-sends"]()
+    assert not box.mails
