@@ -86,6 +86,12 @@ def read_minor_units(amount: object, currency: object) -> int | None:
     return int(whole) if abs(exact - whole) <= _ROUNDING_NOISE else None
 
 
+def major_units(amount: int, currency: object) -> Decimal:
+    """Minor units as people write them, with the currency's digits: 4900 EUR are 49.00, 5000 JPY are 5000."""
+    digits = minor_digits(currency)
+    return Decimal(amount).scaleb(-(2 if digits is None else digits))
+
+
 def minor_digits(currency: object) -> int | None:
     """How many decimal digits a currency has; None for what is no ISO 4217 code."""
     code = currency.strip().upper() if isinstance(currency, str) else ""

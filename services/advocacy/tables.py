@@ -1,6 +1,6 @@
 """Tables of advocacy: accounts, invitations and answers, notes, codes and referrals, rewards and their ledger."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
 from shared.db.columns import Utc
 
@@ -117,12 +117,13 @@ reward = Table(
     Column("status", Text, nullable=False),
     Column("payable_at", Utc, nullable=False),
     Column("history", Boolean, nullable=False),
+    Column("needs_review", Boolean, nullable=False, server_default=false()),
     Column("body", LargeBinary, nullable=False),
     Index("advocacy_reward_side", "referral_id", "side", unique=True),
     Index("advocacy_reward_cap", "referrer_id", "month"),
     Index("advocacy_reward_due", "status", "payable_at"),
 )
-"""What one side of a referral gets, once."""
+"""What one side of a referral gets, once. With `needs_review` it stays pending until a person approves it."""
 
 ledger_entry = Table(
     "advocacy_ledger_entry",

@@ -79,5 +79,7 @@ ReferralStatus = Literal["waiting", "attributed", "refused", "converted", "rever
 RewardStatus = Literal["pending", "held", "payable", "paid", "reversed"]
 """Of one side's reward: under review, within the refund period, due, paid out, taken back."""
 
-NoteKind = Literal["survey_withheld", "fact_refused", "code_taken", "paid_already"]
-"""A survey nobody could be asked; an event that cannot be used; a code somebody else holds; a reversal after the payout."""
+NoteKind = Literal["survey_withheld", "fact_refused", "code_taken", "paid_already", "reward_in_review"]
+"""A survey nobody could be asked; an event that cannot be used; a code somebody else holds; a reversal after the payout;
+a reward that waits for a person.
+"""

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from services.advocacy.core.definitions import Definitions
-from services.advocacy.core.referral import Payment, Signup
+from services.advocacy.core.referral import Payment, Refund, Signup
 from shared.contracts.advocacy import AskStatus
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import Band, ContactChanged, LifecycleMessage, Snapshot, Stage
@@ -103,6 +103,7 @@ class Account(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """user -> referral code"""
     signup: Signup | None = None
     payment: Payment | None = None
+    refunds: tuple[Refund, ...] = ()
 
     @property
     def tenure(self) -> timedelta:

@@ -234,7 +234,13 @@ def issue_code(account: Account, user: str, code: str, rules: Referrals, at: dat
         issued_at=at,
         email=normalise_email(contact.email) if contact and contact.email else "",
         domains=company_domains(account.emails, rules.free_mail),
+        users=tuple(sorted(account.contacts)[:_MAX_PEOPLE]),
+        emails=tuple(sorted({*map(normalise_email, account.emails)})[:_MAX_PEOPLE]),
     )
+
+
+_MAX_PEOPLE = 200
+"""So many people of an account stand in its codes: the domains speak for the others."""
 
 
 def import_code(

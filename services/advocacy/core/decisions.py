@@ -107,6 +107,13 @@ class ReversalRequired(DecisionBase, frozen=True, kw_only=True):
     reason: str
 
 
+class ReviewRequired(DecisionBase, frozen=True, kw_only=True):
+    """The rewards of this referral stay pending until a person approves them."""
+
+    referral: str
+    reason: str
+
+
 Published = SurveyAnswered | AdvocateOptedIn | ReferralConverted | RewardBooked
 """Decisions that are messages."""
 
@@ -124,7 +131,7 @@ Decision = (
 )
 """What is decided about one account."""
 
-ReferralDecision = Booking | ReversalRequired | ReferralConverted | RewardBooked
+ReferralDecision = Booking | ReversalRequired | ReviewRequired | ReferralConverted | RewardBooked
 """What is decided about a referral, of which two accounts are parts."""
 
 AccountChange = tuple[Account, list[Decision]]

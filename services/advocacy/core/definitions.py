@@ -10,11 +10,13 @@ from services.advocacy.core.survey_kinds import SurveyKind
 from shared.contracts.lifecycle import Stage
 from shared.definitions import At, Loaded, Mistake, nearest
 from shared.durations import Duration
+from shared.values import minor_digits
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
 Role = Annotated[str, msgspec.Meta(pattern="^[^A-Z]+$")]
 Money = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
+Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,11 +155,18 @@ class FactNames(Strict, frozen=True, kw_only=True):
     signup: str = "referred_signup"
     """A sign-up with a code; properties: `referral_code`, `email`."""
     paid: str = "invoice_paid"
-    """A payment; the first above zero converts the referral; properties: `amount`."""
+    """A payment; the first that reaches the minimum converts the referral; properties: `amount`, `currency`, `invoice_id`."""
     refunded: str = "invoice_refunded"
-    """A refund."""
+    """A refund; properties: `invoice_id`, `amount` (none: everything), `currency`, `refund_id`."""
     code_issued: str = "referral_code_issued"
     """A code that an earlier tool gave out; properties: `referral_code`."""
+
+
+class RefundRules(Strict, frozen=True, kw_only=True):
+    """What a refund takes back."""
+
+    reverse_from: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    """The share of the payment, given back within the hold, from which on its rewards are reversed; below, they stand."""
 
 
 class Hold(Duration):
@@ -172,7 +181,7 @@ class Rewards(Strict, frozen=True, kw_only=True):
 
     RENAMED: ClassVar[Mapping[str, str]] = {"hold_days": "hold"}
 
-    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+    currency: Currency
     """Three letters, ISO 4217."""
     referrer: Money
     """For whoever referred, in minor units; 0 is no reward."""
@@ -197,12 +206,23 @@ class Referrals(Strict, frozen=True, kw_only=True):
     """When a sign-up belongs to a code."""
     facts: FactNames = FactNames()
     """Usage events that say how far a referral came."""
+    minimum: dict[Currency, Money] = {}
+    """The least payment that counts, by its currency, in minor units; other currencies wait for a review. None named: 1.00, or 10 of a currency without decimals."""
+    refund: RefundRules = RefundRules()
+    """What a refund takes back."""
     rewards: Rewards
     """What both sides get."""
     free_mail: tuple[str, ...] = ()
     """Domains that name a provider of mail, not a company."""
     signup_url: Annotated[str, msgspec.Meta(pattern="^(https?://[^\\s#]+)?$")] = ""
     """Where a code's link leads, with the code; empty: to a page that shows the code."""
+
+    def least_payment(self, currency: str) -> int | None:
+        """The least payment in this currency that counts, in minor units; None where a person must look at it."""
+        if self.minimum:
+            return self.minimum.get(currency)
+        digits = minor_digits(currency)
+        return 10**digits if digits else 10
 
 
 class Definitions(NamedTuple):

@@ -11,6 +11,7 @@ from services.advocacy.core.referral import Code, Referral
 from shared.contracts.advocacy import RewardBooked, RewardStatus
 from shared.ids import derived
 from shared.machine import StatusMachine
+from shared.values import major_units
 
 Side = Literal["referrer", "referred"]
 
@@ -43,7 +44,10 @@ def ledger_account(status: RewardStatus) -> str:
 
 
 class Reward(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
-    """What one side of a referral gets; one for each (referral, side), ever. `month` is what the cap counts by."""
+    """What one side of a referral gets; one for each (referral, side), ever. `month` is what the cap counts by.
+
+    `needs_review`: it stays `pending` until a person approves it.
+    """
 
     id: str
     referral: str
@@ -57,6 +61,7 @@ class Reward(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     payable_at: datetime
     month: str
     status: RewardStatus = "pending"
+    needs_review: bool = False
     history: bool = False
 
 
@@ -90,14 +95,14 @@ class Booking(msgspec.Struct, frozen=True):
 
 
 def book_rewards(
-    referral: Referral, code: Code, booked_this_month: int, rules: Rewards, now: datetime
+    referral: Referral, code: Code, booked_this_month: int, rules: Rewards, now: datetime, *, needs_review: bool = False
 ) -> list[Booking | RewardBooked]:
     """The rewards of a converted referral, with their messages. A side worth nothing, or over the cap, has no reward."""
     decisions: list[Booking | RewardBooked] = []
     if rules.referrer and booked_this_month < rules.per_referrer_per_month:
-        decisions += _book(_reward(referral, code, "referrer", rules), now)
+        decisions += _book(replace(_reward(referral, code, "referrer", rules), needs_review=needs_review), now)
     if rules.referred:
-        decisions += _book(_reward(referral, code, "referred", rules), now)
+        decisions += _book(replace(_reward(referral, code, "referred", rules), needs_review=needs_review), now)
     return decisions
 
 
@@ -147,8 +152,9 @@ def transition_reward(reward: Reward, to: RewardStatus, at: datetime) -> Booking
 
 
 def due_transitions(reward: Reward, now: datetime, rules: Rewards) -> list[Booking]:
-    """The moves that time alone brings. A reward of an imported past stays `pending` until a person approves it."""
-    if reward.status == "pending" and rules.review == "automatic" and not reward.history:
+    """The moves that time alone brings. A reward of an imported past, or one to review, is `pending` until approved."""
+    unreviewed = rules.review == "manual" or reward.needs_review or reward.history
+    if reward.status == "pending" and not unreviewed:
         held = transition_reward(reward, "held", now)
         return [held, *due_transitions(held.reward, now, rules)]
     if reward.status == "held" and now >= reward.payable_at:
@@ -163,7 +169,7 @@ def payable_at(converted_at: datetime, rules: Rewards) -> datetime:
 
 def format_money(amount: int, currency: str) -> str:
     """Minor units as people read them; empty for nothing."""
-    return f"{amount // 100}.{amount % 100:02d} {currency}" if amount else ""
+    return f"{major_units(amount, currency):f} {currency}" if amount else ""
 
 
 def _transaction(reward: Reward, debit: str, to: RewardStatus, at: datetime) -> Transaction:

@@ -19,11 +19,12 @@ from services.advocacy.core.account import (
     apply_snapshot,
 )
 from services.advocacy.core.decisions import AccountChange, Answer, Decision, DeliveryReported, FactRejected, Invitation
-from services.advocacy.core.definitions import Definitions
+from services.advocacy.core.definitions import Definitions, Referrals
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.invitations import latest_invitation
-from services.advocacy.core.referral import Payment, Referral, Signup
+from services.advocacy.core.referral import Payment, Referral, Refund, Signup, remember_refund
 from services.advocacy.core.survey_kinds import Submission
+from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import (
     ClockAdvanced,
     ContactChanged,
@@ -37,7 +38,7 @@ from shared.contracts.lifecycle import (
 )
 from shared.contracts.outreach import ConsentChanged, OutreachMessage, OutreachRecorded
 from shared.ids import derived
-from shared.values import read_number
+from shared.values import minor_digits, read_minor_units, read_number
 
 OWN_ANSWER = "waymark"
 """Lifecycle's `via` on an answer to our own page, which comes back as a fact: it is recorded already."""
@@ -172,28 +173,102 @@ def _signed_up(account: Account, message: FactObserved, _definitions: Definition
         first_seen_at=account.first_seen_at or message.at,
         event=message.event,
         emails=_emails(account, message),
+        users=_users(account, message),
         history=message.history,
     )
     return _with_referral(replace(account, signup=signup))
 
 
-def _paid(account: Account, message: FactObserved, _definitions: Definitions) -> AccountChange:
-    if account.payment or (given := message.properties.get("amount")) is None:
+def _paid(account: Account, message: FactObserved, definitions: Definitions) -> AccountChange:
+    """The earliest payment that reaches the minimum counts; refunds that came before it are remembered."""
+    payment = _payment_in(account, message, definitions.referrals)
+    if payment is None or (account.payment and account.payment.order <= payment.order):
         return account, []
-    amount = read_number(given)
-    if amount is None:
+    after, observed = _with_referral(replace(account, payment=payment))
+    rejected = [
+        FactRejected(
+            account=account.id,
+            at=refund.at,
+            history=message.history,
+            fact=definitions.referrals.facts.refunded,
+            event=refund.event,
+            reason=_in_another_currency(refund, payment),
+        )
+        for refund in account.refunds
+        if refund.concerns(payment) and not refund.is_comparable(payment)
+    ]
+    return after, [*observed, *rejected]
+
+
+def _payment_in(account: Account, message: FactObserved, rules: Referrals) -> Payment | None:
+    """None for no payment, or one below the minimum. Raises Rejected for one that cannot be read."""
+    given = message.properties.get("amount")
+    if given is None:
+        if account.signup:
+            raise Rejected("invalid", "no amount")
+        return None
+    currency = _currency_in(message) or rules.rewards.currency
+    if read_number(given) is None:
         raise Rejected("invalid", "the amount is no number")
-    if amount <= 0:
-        return account, []
-    emails = _emails(account, message) if account.signup else ()
-    payment = Payment(at=message.at, event=message.event, emails=emails, history=message.history)
-    return _with_referral(replace(account, payment=payment))
+    amount = read_minor_units(given, currency)
+    if amount is None:
+        raise Rejected("invalid", f"{given} is no amount of {currency}")
+    least = rules.least_payment(currency)
+    if amount <= 0 or (least is not None and amount < least):
+        return None
+    return Payment(
+        at=message.at,
+        event=message.event,
+        invoice=_text_of(message.properties.get("invoice_id")),
+        amount=amount,
+        currency=currency,
+        emails=_emails(account if account.signup else None, message),
+        users=_users(account if account.signup else None, message),
+        needs_review=least is None,
+        history=message.history,
+    )
 
 
 def _refunded(account: Account, message: FactObserved, _definitions: Definitions) -> AccountChange:
-    if account.payment is None or account.payment.refunded_at:
+    """A refund is remembered, whether its payment is known or not."""
+    given = message.properties.get("amount")
+    amount = None if given is None else read_number(given)
+    if given is not None and amount is None:
+        raise Rejected("invalid", "the amount is no number")
+    if amount == 0:
         return account, []
-    return _with_referral(replace(account, payment=replace(account.payment, refunded_at=message.at)))
+    refund = Refund(
+        id=_text_of(message.properties.get("refund_id")) or message.event,
+        at=message.at,
+        event=message.event,
+        invoice=_text_of(message.properties.get("invoice_id")),
+        amount=None if amount is None else abs(amount),
+        currency=_currency_in(message),
+    )
+    payment = account.payment
+    if payment and refund.concerns(payment) and not refund.is_comparable(payment):
+        raise Rejected("invalid", _in_another_currency(refund, payment))
+    return _with_referral(replace(account, refunds=remember_refund(account.refunds, refund, payment)))
+
+
+def _in_another_currency(refund: Refund, payment: Payment) -> str:
+    return f"given back in {refund.currency}, paid in {payment.currency}: take the reward back by hand if it must be"
+
+
+def _currency_in(message: FactObserved) -> str:
+    """Empty where none is named. Raises Rejected for what is no currency."""
+    given = message.properties.get("currency")
+    if given is None or given == "":
+        return ""
+    if minor_digits(given) is None:
+        raise Rejected("invalid", f"the currency {given} has no three letters of ISO 4217")
+    return str(given).strip().upper()
+
+
+def _text_of(given: Value) -> str:
+    """A name, be it a number; empty for none."""
+    number = read_number(given) if isinstance(given, float) else None
+    return "" if given is None or isinstance(given, bool) else str(given if number is None else number).strip()[:200]
 
 
 def _code_issued(account: Account, message: FactObserved, definitions: Definitions) -> AccountChange:
@@ -209,8 +284,13 @@ def _with_referral(account: Account) -> AccountChange:
     """The facts of this account as a referred one; the handlers store them and evaluate them (`attribution.py`)."""
     if account.signup is None:
         return account, []
+    payment = account.payment
     referral = Referral(
-        id=derived("referral", account.id), account=account.id, signup=account.signup, payment=account.payment
+        id=derived("referral", account.id),
+        account=account.id,
+        signup=account.signup,
+        payment=payment,
+        refunds=tuple(refund for refund in account.refunds if payment and refund.concerns(payment)),
     )
     return account, [referral]
 
@@ -224,6 +304,29 @@ def _code_in(message: FactObserved) -> str:
     return code
 
 
-def _emails(account: Account, message: FactObserved) -> tuple[str, ...]:
-    email = message.properties.get("email")
-    return tuple(sorted({*account.emails, *([email] if isinstance(email, str) and "@" in email else [])}))
+_ADDRESSES = (
+    "email",
+    "billing_email",
+    "payer_email",
+    "paid_by",
+    "customer_email",
+    "invoice_email",
+    "receipt_email",
+    "contact_email",
+    "owner_email",
+)
+"""Properties of a sign-up or a payment that name a person of the referred account."""
+_MAX_PEOPLE = 200
+
+
+def _emails(account: Account | None, message: FactObserved) -> tuple[str, ...]:
+    """The addresses that the event names, and those of the account's people."""
+    named = [message.properties.get(name) for name in _ADDRESSES]
+    told = {each for each in named if isinstance(each, str) and "@" in each}
+    return tuple(sorted({*(account.emails[:_MAX_PEOPLE] if account else ()), *told}))
+
+
+def _users(account: Account | None, message: FactObserved) -> tuple[str, ...]:
+    """The user of the event, and the account's people."""
+    known = sorted(account.contacts)[:_MAX_PEOPLE] if account else []
+    return tuple(sorted({*known, *([message.user] if message.user else [])}))

@@ -15,6 +15,7 @@ from services.advocacy.core.decisions import (
     Invitation,
     InvitationClosed,
     ReversalRequired,
+    ReviewRequired,
     SurveyWithheld,
 )
 from services.advocacy.core.referral import Code
@@ -41,7 +42,9 @@ async def save(tx: Tx, decisions: Sequence[Decision]) -> None:
             await _record_delivery(tx, decision)
 
 
-async def add_note(tx: Tx, kind: NoteKind, decision: Code | ReversalRequired, about: str, reason: str) -> None:
+async def add_note(
+    tx: Tx, kind: NoteKind, decision: Code | ReversalRequired | ReviewRequired, about: str, reason: str
+) -> None:
     """Note something that was not done."""
     await tx.insert_new(note, [_note_row(kind, decision, about, reason)])
 
@@ -107,7 +110,10 @@ def _note_of(decision: SurveyWithheld | FactRejected) -> dict[str, Any]:
 
 
 def _note_row(
-    kind: NoteKind, decision: SurveyWithheld | FactRejected | Code | ReversalRequired, about: str, reason: str
+    kind: NoteKind,
+    decision: SurveyWithheld | FactRejected | Code | ReversalRequired | ReviewRequired,
+    about: str,
+    reason: str,
 ) -> dict[str, Any]:
     return {
         "id": derived("note", kind, decision.account, about, decision.at.isoformat(), reason),

@@ -11,7 +11,7 @@ from typing import Any, Self, assert_never
 from sqlalchemy import select, update
 
 from services.advocacy.core.attribution import evaluate, merge_facts
-from services.advocacy.core.decisions import Decision, Published, ReversalRequired
+from services.advocacy.core.decisions import Decision, Published, ReversalRequired, ReviewRequired
 from services.advocacy.core.definitions import Referrals
 from services.advocacy.core.ledger import REWARD, Booking, transition_reward
 from services.advocacy.core.referral import Code, Referral
@@ -146,6 +146,10 @@ class ReferralProcessor:
                     await rewards.book(self._tx, [decision])
                 case ReversalRequired():
                     await self._reverse(decision)
+                case ReviewRequired():
+                    await invitations.add_note(
+                        self._tx, "reward_in_review", decision, decision.referral, decision.reason
+                    )
                 case ReferralConverted() | RewardBooked():
                     published.append(decision)
                 case _:

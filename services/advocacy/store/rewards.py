@@ -43,7 +43,7 @@ async def load_for_update(tx: Tx, reward_id: str) -> Reward | None:
 async def due(tx: Tx, now: datetime, limit: int, *, automatic: bool) -> list[Reward]:
     """Rewards for which time alone has something to do, locked; those that another transaction has locked are left out."""
     hold_over = and_(_c.status == "held", _c.payable_at <= now)
-    unreviewed = and_(_c.status == "pending", _c.history.is_(False))
+    unreviewed = and_(_c.status == "pending", _c.history.is_(False), _c.needs_review.is_(False))
     waiting = select(_c.body).where(or_(hold_over, unreviewed) if automatic else hold_over)
     ordered = waiting.order_by(_c.payable_at, _c.id).limit(limit)
     return [REWARDS.decode(row.body) for row in await tx.all(ordered.with_for_update(skip_locked=True))]
@@ -60,6 +60,7 @@ def _row(state: Reward) -> dict[str, Any]:
         "status": state.status,
         "payable_at": state.payable_at,
         "history": state.history,
+        "needs_review": state.needs_review,
         "body": REWARDS.encode(state),
     }
 

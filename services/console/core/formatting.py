@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.values import major_units
+
 _DASH = "\u2013"
 
 
@@ -23,8 +25,8 @@ def number(given: Any) -> str:
 
 
 def money(minor: Any, currency: Any) -> str:
-    """An amount of minor units."""
-    return f"{minor / 100:,.2f} {currency or ''}".strip() if isinstance(minor, int) else _DASH
+    """An amount of minor units, with as many decimals as the currency has."""
+    return f"{major_units(minor, currency):,f} {currency or ''}".strip() if isinstance(minor, int) else _DASH
 
 
 def whole(given: Any) -> str:
