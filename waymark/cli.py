@@ -51,9 +51,18 @@ def migrate(
         str | None, typer.Option("--revise", help="write a new revision for this service")
     ] = None,
     message: Annotated[str, typer.Option(help="what the revision does")] = "change tables",
+    source: Annotated[
+        str | None, typer.Option("--from", help="with --to: move this database (a URL as of WAYMARK_DATABASE_URL)")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--to", help="into this one, which is empty")] = None,
 ) -> None:
-    """Bring the database's tables to the newest revision."""
+    """Bring the database's tables to the newest revision; with --from and --to, move all of it to another database."""
     settings, services = _settings(), list(migrations.OWNERS)
+    if source or target:
+        if not (source and target):
+            raise typer.BadParameter("--from and --to come together")
+        _do(commands.move(settings, source, target, SystemClock()))
+        return
     if revise_service:
         _guarded(lambda: typer.echo(migrations.revise(migrations.history_named(revise_service), message)))
         return
@@ -64,6 +73,23 @@ def migrate(
         raise typer.Exit(bool(drift))
     _guarded(lambda: commands.migrate(settings, services))
     typer.echo("tables are up to date")
+
+
+@app.command()
+def backup(
+    to: Annotated[Path, typer.Argument(help="a file that does not exist yet, or a folder")],
+) -> None:
+    """Write the whole database to one file, while the services go on."""
+    _do(commands.backup(_settings(), to, SystemClock()))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="what `waymark backup` wrote")],
+    replace: Annotated[bool, typer.Option(help="where there are data: keep them under another name")] = False,
+) -> None:
+    """Put a backup in the place of the database, while no service runs."""
+    _do(commands.restore(_settings(), file, SystemClock(), replace=replace))
 
 
 @app.command("import")

@@ -21,6 +21,7 @@ from shared.settings import BUNDLED_CONFIG, Settings
 from shared.shutdown import BUDGET
 from shared.storage import check_database_url, sole_user
 from waymark import compatibility
+from waymark.backup import commands as backups
 from waymark.importing import ImportResult, Target, import_file
 from waymark.serving import served
 
@@ -96,6 +97,25 @@ def migrate(settings: Settings, services: list[str]) -> None:
     """Bring the tables to the newest revision. Raises Refused while another process uses the SQLite file, and for a newer one."""
     with sole_user(settings) if check_database_url(settings) == "sqlite" else nullcontext():
         compatibility.migrate(settings, services)
+
+
+async def backup(settings: Settings, to: Path, clock: Clock) -> None:
+    """Write a backup, and say where it is."""
+    print(f"backup: {await backups.backup(settings, to, clock.now())}")
+
+
+async def restore(settings: Settings, file: Path, clock: Clock, *, replace: bool) -> None:
+    """Restore a backup, and say how much it is."""
+    tables = await backups.restore(settings, file, clock.now(), replace=replace)
+    print(
+        f"restored: {sum(digest.rows for digest in tables.values()):,} rows of {len(tables)} tables, as they were written"
+    )
+
+
+async def move(settings: Settings, source: str, target: str, clock: Clock) -> None:
+    """Move a database to another, and say what was moved."""
+    for name, digest in sorted((await backups.move(settings, source, target, clock.now())).items()):
+        print(f"{name:28} {digest.rows:>12,} rows  {digest.hash}  equal in both")
 
 
 async def import_history(

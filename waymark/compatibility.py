@@ -28,8 +28,9 @@ from shared.db.layouts import StoredLayout
 from shared.db.migrations import run_locked
 from shared.db.protocol import Read
 from shared.settings import Settings
+from shared.storage import ACCESS_SCHEMA
 from waymark import migrations
-from waymark.migrations import ADVICE, History, NewerDatabase, Revisions, revisions_of
+from waymark.migrations import ADVICE, History, NewerDatabase, Revisions, access_history, revisions_of
 
 LAYOUTS: dict[str, tuple[StoredLayout, ...]] = {
     "ingest": (),
@@ -56,7 +57,9 @@ _REGISTERED = select(_s.name, _s.layout)
 
 def refuse_newer(settings: Settings, services: Iterable[str]) -> None:
     """Raises NewerDatabase where a newer version has used the database. Blocking."""
-    found = [newer for service in services for newer in _newer(settings, service)]
+    of_keys = partial(_newer_there, [access_history()], ())
+    found = run_locked(settings.database, ACCESS_SCHEMA, of_keys)
+    found += [newer for service in services for newer in _newer(settings, service)]
     if found:
         raise NewerDatabase(found)
 

@@ -50,7 +50,7 @@ async def add(tx: Tx, group: str, partition: Partition, invalid: Iterable[Invali
 
 def _row(group: str, partition: Partition, record: Record, error: Failure, now: datetime) -> dict[str, Any]:
     return {
-        "id": derived(_ID_NAMESPACE, group, partition.topic, partition.number, record.offset),
+        "id": dead_letter_id(group, partition.topic, partition.number, record.offset),
         "consumer_group": group,
         "topic": partition.topic,
         "partition": partition.number,
@@ -65,6 +65,11 @@ def _row(group: str, partition: Partition, record: Record, error: Failure, now: 
         "parked_at": now,
         "redriven_at": None,
     }
+
+
+def dead_letter_id(group: str, topic: str, partition: int, offset: int) -> str:
+    """The id of a record at that place."""
+    return derived(_ID_NAMESPACE, group, topic, partition, offset)
 
 
 async def ids_waiting_for(read: Read, group: str, subjects: Sequence[str]) -> Sequence[str]:

@@ -145,10 +145,10 @@ def refuse_newer_revision(history: History, connection: Connection) -> None:
         raise NewerDatabase(found)
 
 
-def upgrade(url: str, history: History) -> None:
-    """Bring the tables to the newest revision. Blocking: call it outside the event loop, or in a thread."""
+def upgrade(url: str, history: History, revision: str = "head") -> None:
+    """Bring the tables to the newest revision, or to this one. Blocking: call it outside the event loop, or in a thread."""
     with _one_at_a_time:
-        command.upgrade(config_of(history, url), "head")
+        command.upgrade(config_of(history, url), revision)
 
 
 def behind(url: str, history: History) -> bool:
@@ -165,7 +165,7 @@ def differences(url: str, history: History) -> list[str]:
 def migrate(settings: Settings, services: list[str]) -> None:
     """Bring these services' tables to the newest revision."""
     check_database_url(settings)
-    for history in _wanted(services):
+    for history in histories_of(services):
         upgrade(settings.database, history)
 
 
@@ -183,12 +183,12 @@ def migrate_access(settings: Settings) -> None:
 
 def pending(settings: Settings, services: list[str]) -> list[str]:
     """The histories that lack a revision in that database."""
-    return [history.name for history in _wanted(services) if behind(settings.database, history)]
+    return [history.name for history in histories_of(services) if behind(settings.database, history)]
 
 
 def drift(settings: Settings, services: list[str]) -> list[str]:
     """Where the tables in the database differ from those in the code."""
-    return [f"{h.schema}: {change}" for h in _wanted(services) for change in differences(settings.database, h)]
+    return [f"{h.schema}: {change}" for h in histories_of(services) for change in differences(settings.database, h)]
 
 
 def revise(history: History, message: str) -> Path:
@@ -225,6 +225,8 @@ def _current(history: History, connection: Connection) -> set[str]:
     return set(context.get_current_heads())
 
 
-def _wanted(services: list[str]) -> list[History]:
+def histories_of(services: Iterable[str]) -> list[History]:
+    """Every history whose tables these services use."""
+    services = list(services)
     of_services = [history for service in services if service in OWNERS for history in histories(service)]
     return [access_history(), *of_services] if services else []
