@@ -8,7 +8,7 @@ things. `write`, in WAYMARK_KEYS and in `credentials.json`, means `server`.
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
@@ -35,14 +35,25 @@ class Rates(NamedTuple):
     contacts_per_hour: int | None = None
 
 
+class Acting(NamedTuple):
+    """A person at the console, for whom it asks: their session's id, and the address they came from."""
+
+    session_id: str
+    address: str
+
+
 class Key(NamedTuple):
-    """Who it is and what they may do. `id` is public. `origins` are those that browsers may use it from; none: any."""
+    """Who it is and what they may do. `id` is public. `origins` are those that browsers may use it from; none: any.
+
+    `acting` is set where the console asks in a session that was started with this key.
+    """
 
     name: str
     kind: Kind
     id: str = ""
     origins: tuple[str, ...] = ()
     rates: Rates = Rates()
+    acting: Acting | None = None
 
     def admits(self, origin: str) -> bool:
         """Whether a page of this origin (`https://app.example.com`) may use it; `https://*.example.com` names all below."""
@@ -76,12 +87,13 @@ class Keys:
     def __init__(self, keys: Iterable[tuple[Kind, str, str]]) -> None:
         self._of_settings = {digest(key): Key(name, kind, f"settings:{kind}:{name}") for kind, name, key in keys}
         self._known = dict(self._of_settings)
-        self._live = {key.id for key in self._known.values()}
+        self._by_id = {key.id: key for key in self._known.values()}
+        self._delegated: Callable[[str], Key | None] = lambda _token: None
         self._used: set[str] = set()
 
     def find(self, secret: str, kinds: Iterable[Kind]) -> Key | None:
         """The key, if it is known and of one of these kinds. Looked up by digest: nothing is compared byte by byte."""
-        key = self._known.get(digest(secret))
+        key = self._known.get(digest(secret)) or self._delegated(secret)
         if key is None or key.kind not in kinds:
             return None
         self._used.add(key.id)
@@ -89,7 +101,19 @@ class Keys:
 
     def is_live(self, key_id: str) -> bool:
         """Whether the key of this id is accepted now."""
-        return key_id in self._live
+        return key_id in self._by_id
+
+    def of_id(self, key_id: str) -> Key | None:
+        """The key of this id, if it is accepted now."""
+        return self._by_id.get(key_id)
+
+    def digests_of(self, key_id: str) -> list[bytes]:
+        """What is kept of the texts of this key: of one in the settings there may be two."""
+        return [sha for sha, key in self._known.items() if key.id == key_id]
+
+    def accept_delegated(self, key_of_token: Callable[[str], Key | None]) -> None:
+        """Accept also what this takes for a token of a key: by it the console asks on behalf of a session."""
+        self._delegated = key_of_token
 
     def admits(self, origin: str) -> bool:
         """Whether any key that posts events may be used from this origin: a preflight does not say which one will be."""
@@ -103,7 +127,7 @@ class Keys:
     def replace_issued(self, issued: Mapping[bytes, Key]) -> None:
         """Accept these issued keys (SHA-256 -> key) from now on, and no others."""
         known = {**issued, **self._of_settings}
-        self._known, self._live = known, {key.id for key in known.values()}
+        self._known, self._by_id = known, {key.id: key for key in known.values()}
 
     def take_used(self) -> set[str]:
         """The ids of the keys that were used since this was last asked."""

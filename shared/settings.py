@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address that this process listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that this process listens on; 0 takes a free one")
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="addresses (or CIDR) of reverse proxies, comma-separated: what they say of a visitor's address and of https (`X-Forwarded-For`, `X-Forwarded-Proto`) is believed, from nobody else",
+    )
     public_url: str | None = Field(
         None, description="where customers reach survey, referral and unsubscribe pages; unset: host and port"
     )

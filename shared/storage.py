@@ -134,7 +134,8 @@ async def _on_kafka(
         await bus.open(_NAMES, settings.partitions)
         for service in services:
             log = LogOutbox(bus.partitions, clock)
-            database = PostgresDatabase(settings.database, service, log)
+            # the audit log is written in the transaction of what it tells: each service finds its table behind its own
+            database = PostgresDatabase(settings.database, f"{service}, {ACCESS_SCHEMA}", log)
             relay = Relay(service, database, bus.producer, log.notifier, clock, owner)
             stores[service] = Storage(database, bus, access, relay)
         yield stores

@@ -21,6 +21,7 @@ from services.ingest.wiring import wire as wire_ingest
 from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
 from shared.access.key_refresh import KeyRefresh
+from shared.access.sessions import Delegation
 from shared.clock import Clock
 from shared.http import api_docs, health, problem
 from shared.http.app import ServiceMount
@@ -71,6 +72,7 @@ async def assembled(
     check_urls(settings)
     shutdown = shutdown or Shutdown()
     keys, secret = load_keys(settings)
+    keys.accept_delegated(Delegation(secret, keys, clock).key)
     if "ingest" in names and (of_write := names_given_as_write(settings)):
         _log.info("write_means_server", keys=of_write, use=_FOR_SERVERS, for_browsers=_FOR_BROWSERS)
     owner = f"{socket.gethostname()}:{os.getpid()}"

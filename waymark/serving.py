@@ -41,7 +41,7 @@ async def served(
     listening = _bound(settings.host, settings.port)
     try:
         async with assembled(settings, names, clock, shutdown) as assembly:
-            server = _Server(config(assembly.app))
+            server = _Server(config(assembly.app, trusted_proxies=settings.trusted_proxies))
             task = asyncio.create_task(server.serve(sockets=[listening]))
             while not server.started and not task.done():  # noqa: ASYNC110  uvicorn offers no event for it
                 await asyncio.sleep(0.01)
@@ -63,8 +63,8 @@ async def _drained(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         await asyncio.wait(server.server_state.tasks)
 
 
-def config(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Config:
-    """How uvicorn is set up. `ws` is off: another protocol would take the connection over, and its limits with it."""
+def config(app: ASGIApp, limits: Limits | None = None, trusted_proxies: str = "") -> uvicorn.Config:
+    """How uvicorn is set up. `trusted_proxies` may say where a visitor came from. `ws` is off: another protocol would take the connection over, and its limits with it."""
     return uvicorn.Config(
         _answer_when_stopping(app),
         http=protocol_with(limits or Limits()),
@@ -72,6 +72,8 @@ def config(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_STOP,
         lifespan="off",

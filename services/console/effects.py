@@ -1,4 +1,4 @@
-"""REST client of the other services, with the operator's own key; a failure becomes a sentence on the page."""
+"""REST client of the other services, under a token of the operator's session; a failure becomes a sentence on the page."""
 
 import asyncio
 import ssl
@@ -93,9 +93,9 @@ class Services:
         self._tls = ssl.create_default_context()
 
     @asynccontextmanager
-    async def client(self, key: str) -> AsyncIterator[ServiceClient]:
-        """Ask as the owner of this key, for one page."""
-        headers = {"Authorization": f"Bearer {key}"}
+    async def client(self, token: str) -> AsyncIterator[ServiceClient]:
+        """Ask under this token, for one page."""
+        headers = {"Authorization": f"Bearer {token}"}
         async with httpx2.AsyncClient(headers=headers, verify=self._tls, timeout=_TIMEOUT, trust_env=False) as http:
             yield ServiceClient(http, self.urls)
 

@@ -1,4 +1,4 @@
-"""Wiring of the console: pages over the other services; it reads no log and owns no table."""
+"""Wiring of the console: pages over the other services; it reads no log, and of the database only who may ask."""
 
 from functools import partial
 
@@ -9,12 +9,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from services.console.effects import Services
-from services.console.http.auth import HEADERS, AuthMiddleware, Sessions
+from services.console.http.auth import HEADERS, AuthMiddleware, SignIn
 from services.console.http.views import ROUTES
 from services.console.pages.rendering import rendered
 from shared.http.app import EncodedPath
 from shared.http.security import SecurityHeaders
-from shared.links import Links
 from shared.service.context import Service, ServiceContext
 
 _NOT_FOUND = "There is no such page in this console."
@@ -22,15 +21,14 @@ _NOT_FOUND = "There is no such page in this console."
 
 def wire(context: ServiceContext, services: Services | None = None) -> Service:
     """Build the service: Without `services` the services are where the settings say."""
-    secure = context.settings.public.startswith("https:")
-    sessions = Sessions(Links(context.secret), context.keys, context.clock, secure=secure)
+    sign_in = SignIn(context)
     app = FastAPI(title="Waymark console", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.sessions, app.state.host = sessions, context.settings.host
+    app.state.sign_in, app.state.host = sign_in, context.settings.host
     app.state.services = services or Services(context.settings)
     for method, path, view in ROUTES:
         app.add_api_route(path, view, methods=[method])
     app.add_middleware(EncodedPath)
-    app.add_middleware(partial(AuthMiddleware, sessions=sessions, public=context.settings.public))
+    app.add_middleware(partial(AuthMiddleware, sign_in=sign_in, public=context.settings.public))
     app.add_middleware(partial(SecurityHeaders, headers=HEADERS))
     app.router.default = _not_found
     return Service("console", app, root=[Route("/console", _home), Route("/", _home)], documented=False)

@@ -1,4 +1,4 @@
-"""Tables of access: the keys that were issued, and when each key was last used.
+"""Tables of access: issued keys and their last use, sessions of the console, and the audit log.
 
 On PostgreSQL they stand in a schema of their own, `access`; on SQLite beside those of the services.
 """
@@ -38,3 +38,39 @@ access_key_use = Table(
     Column("last_used_at", Utc, nullable=False),
 )
 """When a key was last used, to the minute: issued ones and those of the settings, by their ids."""
+
+access_session = Table(
+    "access_session",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("key_id", Text, nullable=False, index=True),
+    Column("key_check", LargeBinary, nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("last_seen_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+)
+"""A session of the console. `digest` is the SHA-256 of its cookie, which only the browser has; `id` is public.
+
+It is one of the key `key_id`, whose text `key_check` recognises (a keyed hash). `last_seen_at` is kept to the minute; `agent` is
+what the browser calls itself.
+"""
+
+access_audit = Table(
+    "access_audit",
+    metadata,
+    Column("at", Utc, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", Text, nullable=False),
+)
+"""One administrative act; rows are only ever added. `actor` is the name of the key, `session_id` the session of the console that it
+was done in, or empty; `subject` what was changed (an id or a name), `details` a JSON object.
+"""

@@ -21,7 +21,7 @@ _SERVER = {
 
 
 class PostgresDatabase:
-    """One schema of one database. READ COMMITTED: rows are locked before they decide anything."""
+    """Schemas of one database, the first one first: `notify, access`. READ COMMITTED: rows are locked before they decide anything."""
 
     def __init__(self, url: str, schema: str, outbox: Outbox) -> None:
         self._outbox = outbox

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
@@ -10,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.adversary.product import SERVICES, Product, running
-from tests.conftest import embedded
+from tests.conftest import Deployment, embedded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITH_REST = SERVICES[:4]
@@ -148,3 +149,145 @@ async def test_prometheus_and_a_browser_bring_the_key_in_their_own_ways(guarded:
         assert await status(path, {"Authorization": "Basic ###"}) == 401
     assert await status("/lifecycle/v1/accounts", basic(guarded.keys["admin"])) == 401
     assert await status("/lifecycle/readyz", {}) == 200
+
+
+@asynccontextmanager
+async def browser(product: Product, address: str = "198.51.100.1", **cookies: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """Somebody before the console; `address` is theirs, as a reverse proxy on this machine tells it."""
+    headers = {"Origin": product.url, "X-Forwarded-For": address}
+    async with httpx2.AsyncClient(base_url=product.url, headers=headers, cookies=cookies, timeout=60) as http:
+        yield http
+
+
+async def try_key(http: httpx2.AsyncClient, key: str) -> httpx2.Response:
+    return await http.post("/console/sign-in", data={"key": key})
+
+
+async def signed_in(http: httpx2.AsyncClient, key: str) -> str:
+    """Sign in: the cookie's value."""
+    answer = await try_key(http, key)
+    assert answer.status_code == 303, answer.text
+    return str(http.cookies["waymark_console"])
+
+
+async def is_open(http: httpx2.AsyncClient) -> bool:
+    return (await http.get("/console/tasks")).status_code == 200
+
+
+def unwrapped(text: str) -> bytes:
+    """A text, and whatever a reader of base64 makes of each piece of it."""
+    pieces = [text, *text.replace("%22", "").split(".")]
+    return b" ".join(
+        [text.encode()]
+        + [base64.urlsafe_b64decode(piece + "=" * (-len(piece) % 4)) for piece in pieces if len(piece) % 4 != 1]
+    )
+
+
+async def test_the_cookie_says_nothing_and_neither_it_nor_the_key_is_in_the_database(product: Product) -> None:
+    async with browser(product) as http:
+        cookie = await signed_in(http, product.keys["admin"])
+        other = await signed_in(http, product.keys["admin"])
+        await http.get("/console/tasks")
+    assert cookie != other
+    assert product.keys["admin"].encode() not in unwrapped(cookie)
+    stored = b"".join(file.read_bytes() for file in product.data.glob("waymark.db*"))
+    assert len(stored) > 10_000
+    assert cookie.encode() not in stored
+    assert product.keys["admin"].encode() not in stored
+
+
+async def test_a_cookie_is_worth_nothing_after_signing_out_and_nothing_anywhere_else(product: Product) -> None:
+    async with browser(product) as http:
+        cookie = await signed_in(http, product.keys["admin"])
+        for credentials in ({"Authorization": f"Bearer {cookie}"}, {"Cookie": f"waymark_console={cookie}"}):
+            answer = await product.call("GET", "/lifecycle/v1/accounts", None, headers=credentials)
+            assert answer.status_code == 401
+        async with browser(product, waymark_console=cookie) as thief:
+            assert await is_open(thief)
+            await http.post("/console/sign-out")
+            assert not await is_open(thief)
+
+
+async def test_signing_out_everywhere_ends_the_sessions_of_this_key_and_of_no_other(product: Product) -> None:
+    async with browser(product) as one, browser(product) as two, browser(product) as reader:
+        for http, kind in ((one, "admin"), (two, "admin"), (reader, "read")):
+            await signed_in(http, product.keys[kind])
+        await one.post("/console/sign-out", data={"everywhere": "true"})
+        assert [await is_open(http) for http in (one, two, reader)] == [False, False, True]
+
+
+async def test_who_signs_in_anew_leaves_no_session_behind(product: Product) -> None:
+    async with browser(product) as http:
+        before = await signed_in(http, product.keys["admin"])
+        await signed_in(http, product.keys["read"])
+        async with browser(product, waymark_console=before) as thief:
+            assert not await is_open(thief)
+
+
+async def test_a_reader_ends_nobody_elses_session(product: Product) -> None:
+    async with browser(product) as admin, browser(product) as reader:
+        await signed_in(admin, product.keys["admin"])
+        await signed_in(reader, product.keys["read"])
+        shown = (await admin.get("/console/sessions")).text
+        ids = [part.split("/")[0] for part in shown.split('action="/console/sessions/')[1:]]
+        assert ids
+        for one in ids:
+            await reader.post(f"/console/sessions/{one}/end")
+        assert await is_open(admin)
+        assert "admin-source" not in (await reader.get("/console/sessions")).text
+
+
+async def test_a_session_outlives_a_restart_and_ends_with_its_key(deployment: Deployment) -> None:
+    async with running(deployment.settings) as product, browser(product) as http:
+        made = await product.call("POST", "/ingest/v1/keys", json={"kind": "admin", "name": "ops"})
+        assert made.status_code == 201, made.text
+        cookie = await signed_in(http, made.json()["key"])
+        assert await is_open(http)
+    async with running(deployment.settings) as product, browser(product, waymark_console=cookie) as http:
+        assert (await http.get("/console/outbox")).status_code == 200
+        assert "not available" not in (await http.get("/console/outbox")).text
+        revoked = await product.call("POST", f"/ingest/v1/keys/{made.json()['id']}/revoke")
+        assert revoked.status_code == 200, revoked.text
+        assert not await is_open(http)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def besieged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
+    """One that nobody has tried to get into yet, with a proxy on this machine that is believed."""
+    async with running(embedded(tmp_path_factory.mktemp("besieged"))) as started:
+        yield started
+
+
+async def test_who_guesses_keys_is_stopped_and_told_so_and_nobody_else_is(besieged: Product) -> None:
+    async with browser(besieged, "203.0.113.7") as guesser, browser(besieged, "203.0.113.8") as other:
+        answers = [await try_key(guesser, f"guess number {number}") for number in range(12)]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 7
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 30
+        assert "Too many keys were tried from 203.0.113.7" in answers[-1].text
+        assert (await try_key(guesser, besieged.keys["admin"])).status_code == 429
+        assert (await guesser.get("/console/enter", params={"key": besieged.keys["admin"]})).status_code == 429
+        await signed_in(other, besieged.keys["admin"])
+
+
+async def test_guesses_from_everywhere_are_stopped_too_but_not_those_who_work_here(besieged: Product) -> None:
+    async with browser(besieged, "192.0.2.99") as regular:
+        await signed_in(regular, besieged.keys["admin"])
+    statuses = []
+    for number in range(80):
+        async with browser(besieged, f"203.0.113.{number}") as guesser:
+            statuses.append((await try_key(guesser, f"guess number {number}")).status_code)
+    assert statuses[:50] == [401] * 50
+    assert 429 in statuses
+    async with browser(besieged, "203.0.113.200") as stranger, browser(besieged, "192.0.2.99") as regular:
+        assert (await try_key(stranger, besieged.keys["admin"])).status_code == 429
+        await signed_in(regular, besieged.keys["admin"])
+
+
+async def test_an_address_that_only_the_visitor_tells_is_not_believed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = embedded(tmp_path_factory.mktemp("direct"))
+    async with running(settings, variables={"WAYMARK_TRUSTED_PROXIES": "203.0.113.250"}) as product:
+        statuses = []
+        for number in range(8):
+            async with browser(product, f"203.0.113.{number}") as guesser:
+                statuses.append((await try_key(guesser, f"guess number {number}")).status_code)
+        assert statuses == [401] * 5 + [429] * 3

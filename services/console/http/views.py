@@ -12,7 +12,7 @@ from services.console.core.answers import fields, rows
 from services.console.core.portfolio import BANDS, Portfolio, flags_of, portfolio
 from services.console.effects import SERVICES, Answer, ServiceClient, path_segment
 from services.console.http import auth
-from services.console.http.auth import Session
+from services.console.http.auth import SignedIn
 from services.console.pages.rendering import link, rendered
 from shared.contracts.outreach import DeliveryStatus
 from shared.http.security import FRAMED_MAIL_POLICY
@@ -21,14 +21,14 @@ from shared.http.security import FRAMED_MAIL_POLICY
 class ConsoleRequest(NamedTuple):
     """One request of a signed-in operator: who asks, the services to call, and ways to answer."""
 
-    session: Session
+    signed_in: SignedIn
     services: ServiceClient
     path: str
 
     def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, with what this person may do."""
-        admin = self.session.kind == "admin"
-        return HTMLResponse(rendered(template, self.path, session=self.session, admin=admin, **values), status)
+        key = self.signed_in.key
+        return HTMLResponse(rendered(template, self.path, session=key, admin=self.signed_in.admin, **values), status)
 
     def notice(self, title: str, text: str, status: int, back: str = "/console/") -> HTMLResponse:
         """A page that says one thing."""
@@ -36,7 +36,7 @@ class ConsoleRequest(NamedTuple):
 
     async def change(self, method: str, path: str, back: str, body: Any = None) -> Response:
         """Change something as an admin, and go back to where it shows; or say why it was not done."""
-        if self.session.kind != "admin":
+        if not self.signed_in.admin:
             return self.notice("Not with this key", "This takes an API key of kind admin.", 403, back)
         answer: Answer = await self.services.change(method, path, body)
         if answer.problem:
@@ -45,9 +45,10 @@ class ConsoleRequest(NamedTuple):
 
 
 async def _console_request(request: Request) -> AsyncIterator[ConsoleRequest]:
-    session: Session = request.state.session
-    async with request.app.state.services.client(session.key) as services:
-        yield ConsoleRequest(session, services, request.scope["path"])
+    signed_in: SignedIn = request.state.signed_in
+    token = request.app.state.sign_in.token(signed_in)
+    async with request.app.state.services.client(token) as services:
+        yield ConsoleRequest(signed_in, services, request.scope["path"])
 
 
 Visit = Annotated[ConsoleRequest, Depends(_console_request)]
@@ -248,6 +249,8 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/enter", auth.enter),
     ("POST", "/sign-out", auth.sign_out),
     ("GET", "/style.css", auth.style),
+    ("GET", "/sessions", auth.list_sessions),
+    ("POST", "/sessions/{session:plain}/end", auth.end_session),
     ("GET", "/", overview),
     ("GET", "/health", health),
     ("GET", "/accounts", accounts),

@@ -1,5 +1,6 @@
 """Builders for the console's tests: a browser with cookies and an origin, running services, and stubs of them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -15,8 +16,10 @@ from shared.clock import SystemClock
 from shared.keys import Credentials, Keys, credentials
 from shared.service.context import ServiceContext
 from shared.settings import Settings
+from shared.storage import open_access
 from tests.journey.services import RunningServices, run_services
 from tests.make import group, track
+from waymark.migrations import migrate_access
 
 HOSTILE = "a/<script>alert(1)</script>?x=1#\"'&"
 SLY = "<img src=x>?y=%2F#z\"'&.."
@@ -98,16 +101,25 @@ def address(account: str) -> str:
 
 @asynccontextmanager
 async def console_alone(settings: Settings, services: Services | None = None) -> AsyncIterator[httpx2.AsyncClient]:
-    """The console by itself, and somebody signed in there: it uses neither database nor log, so it is given none."""
+    """The console by itself, and somebody signed in there: it uses no log and no database but that of access."""
     nothing: Any = None
-    context = ServiceContext(
-        settings, SystemClock(), nothing, nothing, Keys([("admin", "a", ADMIN)]), b"a secret of the tests", "t", nothing
-    )
-    app = Starlette(routes=[Mount("/console", app=wire(context, services).app)])
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://here") as http:
-        http.headers["Origin"] = "http://here"
-        await http.post("/console/sign-in", data={"key": ADMIN})
-        yield http
+    await asyncio.to_thread(migrate_access, settings)
+    async with open_access(settings, SystemClock()) as access:
+        context = ServiceContext(
+            settings,
+            SystemClock(),
+            nothing,
+            nothing,
+            Keys([("admin", "a", ADMIN)]),
+            b"a secret of the tests",
+            "t",
+            access,
+        )
+        app = Starlette(routes=[Mount("/console", app=wire(context, services).app)])
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://here") as http:
+            http.headers["Origin"] = "http://here"
+            await http.post("/console/sign-in", data={"key": ADMIN})
+            yield http
 
 
 class StubServices(Services):
@@ -118,7 +130,7 @@ class StubServices(Services):
         self._transport = httpx2.MockTransport(lambda _: httpx2.Response(status, json=answer))
 
     @asynccontextmanager
-    async def client(self, key: str) -> AsyncIterator[ServiceClient]:
-        del key
+    async def client(self, token: str) -> AsyncIterator[ServiceClient]:
+        del token
         async with httpx2.AsyncClient(transport=self._transport) as http:
             yield ServiceClient(http, self.urls)
