@@ -73,6 +73,34 @@ class Settings(BaseSettings):
         "",
         description="what takes a key of kind read like the data do: `docs` (OpenAPI descriptions and pages), `metrics`; comma-separated, empty: both are open",
     )
+    browser_events_per_minute: int = Field(
+        60_000,
+        ge=0,
+        le=10**12,
+        description="events a minute from the browser keys of one name, in each process; 0: no limit. A key may have rates of its own",
+    )
+    browser_bytes_per_minute: int = Field(
+        64 * 1024 * 1024, ge=0, le=10**12, description="bytes of events a minute, likewise"
+    )
+    browser_accounts_per_hour: int = Field(
+        1_000, ge=0, le=10**12, description="accounts that nobody named before, an hour, likewise"
+    )
+    browser_contacts_per_hour: int = Field(
+        10_000, ge=0, le=10**12, description="users and anonymous visitors that nobody named before, an hour, likewise"
+    )
+    server_events_per_minute: int = Field(
+        6_000_000,
+        ge=0,
+        le=10**12,
+        description="events a minute from the server or import keys of one name, in each process; 0: no limit",
+    )
+    server_bytes_per_minute: int = Field(8 * 1024**3, ge=0, le=10**12, description="bytes of events a minute, likewise")
+    server_accounts_per_hour: int = Field(
+        0, ge=0, le=10**12, description="accounts that nobody named before, an hour, likewise"
+    )
+    server_contacts_per_hour: int = Field(
+        0, ge=0, le=10**12, description="users and anonymous visitors that nobody named before, an hour, likewise"
+    )
     smtp_url: SecretStr | None = Field(
         None,
         description="mail server: `smtp://[USER:PASSWORD@]HOST:PORT`, `smtps://` for TLS; with a user, `smtp://` takes STARTTLS or sends nothing; unset: no mail can leave",

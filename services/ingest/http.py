@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.ingest.admission import FairShare, TokenBucket
+from services.ingest.admission import FairShare, Newcomers, SourceRates, TokenBucket
 from services.ingest.core.canonical import canonical_event
-from services.ingest.core.segment import Envelope, parse_envelope, parse_unclean_envelope, raw_records
+from services.ingest.core.segment import Envelope, identities, parse_envelope, parse_unclean_envelope, raw_records
 from services.ingest.core.write_keys import credentials_in_head, write_keys_in
 from shared.access.key_refresh import KeyRefresh
 from shared.access.keys import looks_issued
@@ -84,6 +84,10 @@ class CorsForBrowsers:
         return key.admits(origin) if key is not None else self._keys.admits(origin)
 
 
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()
+
+
 async def _send_if_admitted(scope: Scope, send: Send, message: Message) -> None:
     if message["type"] == "http.response.start" and _REFUSED in scope:
         del MutableHeaders(scope=message)["access-control-allow-origin"]
@@ -114,6 +118,8 @@ class CaptureApi:
         timeouts: BodyTimeouts | None = None,
         fair_share: FairShare | None = None,
         refresh: KeyRefresh | None = None,
+        rates: SourceRates | None = None,
+        newcomers: Newcomers | None = None,
     ) -> None:
         self._bus = bus
         self._keys = keys
@@ -121,6 +127,8 @@ class CaptureApi:
         self._patience = timeouts or BodyTimeouts()
         self._fair_share = fair_share or FairShare()
         self._refresh = refresh
+        self._rates = rates or SourceRates({})
+        self._newcomers = newcomers
         self._inflated_for_nobody = TokenBucket(*_INFLATED_FOR_NOBODY)
 
     def routes(self) -> list[Route]:
@@ -160,6 +168,10 @@ class CaptureApi:
         sender, raw = await self._records(request, path)
         if _query_parameter(request, "strict") == "true":
             _refuse_invalid(raw)
+        if self._newcomers is not None and self._rates.limits_newcomers(sender.key):
+            new = await self._newcomers.among(identities(raw))
+            self._rates.take_newcomers(sender.key, len(new.accounts), len(new.users), _seconds())
+            self._newcomers.note(new)
         if raw:
             with self._fair_share.admit(sender.key.name, raw):
                 await self._bus.publish(USAGE_RAW.name, raw)
@@ -174,6 +186,8 @@ class CaptureApi:
         authorization = header(request.scope, b"authorization").decode("latin1")
         head = credentials_in_head(authorization, _query_parameter(request, "writeKey"))
         sender = await self._sender(request, head.deciding) if head.deciding else None
+        if sender is not None:
+            self._rates.check(sender.key, _seconds())
         body = await read_body(request.scope, request.receive, _MAX_BODY, self._patience)
         if sender is None:
             body = await self._body_with_known_key(request, body, head.bearer)
@@ -183,12 +197,14 @@ class CaptureApi:
         if sender is None:
             sender = await self._sender(request, envelope.writeKey or head.bearer)
         now = self._clock.now()
-        return sender, list(raw_records(envelope, body, source_of(sender.key), _PATHS[path], now, sender.text))
+        raw = list(raw_records(envelope, body, source_of(sender.key), _PATHS[path], now, sender.text))
+        self._rates.take(sender.key, len(raw), len(body))
+        return sender, raw
 
     async def _body_with_known_key(self, request: Request, body: bytes, bearer: str) -> bytes:
         """The body, inflated, of a request whose head does not decide. Raises Refused where neither has a known key."""
         zipped = body[:2] == _GZIP_MAGIC
-        now = asyncio.get_running_loop().time()
+        now = _seconds()
         if zipped and not self._keys.find(bearer, SOURCE_KINDS):
             if wait := self._inflated_for_nobody.seconds_to_wait(now):
                 raise Refused(_NOT_INFLATED, "too_many_requests", 429, wait)
@@ -197,7 +213,9 @@ class CaptureApi:
         elif zipped:
             body = gunzip(body)
         named = [*write_keys_in(body), *filter(None, [bearer])]
-        known = any(self._keys.find(text, SOURCE_KINDS) for text in named)
+        known = next(filter(None, (self._keys.find(text, SOURCE_KINDS) for text in named)), None)
+        if known is not None:
+            self._rates.check(known, now)
         if known and zipped:
             self._inflated_for_nobody.give_back(len(body))
         if not known and len(body) > _PARSED_FOR_ANYBODY:

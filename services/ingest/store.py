@@ -68,6 +68,18 @@ async def users_not_in(read: Read, expected: Mapping[str, str]) -> set[str]:
     return {row.key for row in await read.all(_NOT_MEMBERS, {"expected": _encode(expected).decode()})}
 
 
+async def known_accounts(read: Read, accounts: Collection[str]) -> set[str]:
+    """Of these accounts those that have a member."""
+    column = membership.c.account_id
+    return {row.account_id for row in await read.among(select(column).distinct(), column, accounts)}
+
+
+async def known_users(read: Read, users: Collection[str]) -> set[str]:
+    """Of these users those who are members, or whose events wait for their account."""
+    column = membership.c.user_id
+    return {row.user_id for row in await read.among(select(column), column, users)}
+
+
 async def load_memberships(read: Read, users: Collection[str]) -> dict[str, Membership]:
     """The memberships of these users, where there is one."""
     return await _memberships(read, select(membership), users)

@@ -49,7 +49,7 @@ membership = Table(
     "ingest_membership",
     metadata,
     Column("user_id", Text, primary_key=True),
-    Column("account_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False, index=True),
     Column("since", Utc, nullable=False),
     Column("trusted", Boolean, nullable=False, server_default=true()),
 )

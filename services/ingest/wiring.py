@@ -1,10 +1,11 @@
 """Wiring of ingest: its consumer, its capture API, and its REST API, which is also where keys are issued."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
 
-from services.ingest import corrected_times
+from services.ingest import corrected_times, store
+from services.ingest.admission import Newcomers, SourceRates, default_rates
 from services.ingest.core.canonical import TimeBounds
 from services.ingest.handlers import GROUP, Handlers, redrive
 from services.ingest.http import CaptureApi
@@ -27,6 +28,7 @@ def wire(context: ServiceContext) -> Service:
     app.include_router(keys.router(context))
     app.include_router(parked.router(context, GROUP, partial(_redrive, context, bounds)))
     app.include_router(corrected_times.router(context, handlers.corrected_times))
+    rates = SourceRates(default_rates(context.settings))
     return Service(
         "ingest",
         app,
@@ -36,13 +38,22 @@ def wire(context: ServiceContext) -> Service:
             context.keys,
             context.clock,
             refresh=KeyRefresh(context.keys, context.access, context.clock),
+            rates=rates,
+            newcomers=Newcomers(partial(_known, context)),
         ).routes(),
-        collectors=[handlers.corrected_times],
+        collectors=[handlers.corrected_times, rates],
     )
 
 
 def _bounds(settings: Settings) -> TimeBounds:
     return TimeBounds(timedelta(days=settings.event_days_back), timedelta(minutes=settings.event_minutes_ahead))
+
+
+async def _known(
+    context: ServiceContext, accounts: Collection[str], users: Collection[str]
+) -> tuple[set[str], set[str]]:
+    async with context.database.snapshot() as read:
+        return await store.known_accounts(read, accounts), await store.known_users(read, users)
 
 
 async def _redrive(context: ServiceContext, bounds: TimeBounds, ids: Sequence[str]) -> int:

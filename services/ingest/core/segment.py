@@ -5,12 +5,13 @@ The shapes are read loosely: nulls, numbers for ids, and unknown keys are normal
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
-from services.ingest.core.write_keys import names_write_key, without_write_keys
+from services.ingest.core.write_keys import stands_in_events, without_write_keys
 from shared.bus.protocol import ProducerRecord
 from shared.contracts.usage import Source, SourceKind
 from shared.failures import Refused
@@ -74,6 +75,12 @@ class RoutingFields(msgspec.Struct, gc=False, rename="camel"):
     context: GroupContext | None = None
 
 
+class IdentityFields(RoutingFields, gc=False, rename="camel"):
+    """The fields of an event that name an account or a user."""
+
+    previous_id: Id = None
+
+
 class Envelope(msgspec.Struct, gc=False):
     """A posted body: a batch, or a single event beside these keys (then `batch` is None)."""
 
@@ -103,8 +110,10 @@ class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_identities = msgspec.json.Decoder(IdentityFields).decode
 _decode_routing = msgspec.json.Decoder(RoutingFields).decode
 _decode_group = msgspec.json.Decoder(GroupContext).decode
+_decode_meta = msgspec.json.Decoder(RecordMeta).decode
 _encode = msgspec.json.Encoder().encode
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
@@ -235,7 +244,8 @@ def raw_records(
     common = _encode(meta)
     events: Iterable[bytes] = map(bytes, envelope.batch) if envelope.batch is not None else [body]
     key_text = write_key.encode()
-    if key_text and names_write_key(body, key_text):
+    in_envelope = int(envelope.batch is not None and envelope.writeKey is not None)
+    if key_text and stands_in_events(body, key_text, in_envelope):
         events = (without_write_keys(event, key_text) for event in events)
     for index, event in enumerate(events):
         raw, key, identifiable = _routed(event, meta.group)
@@ -246,6 +256,30 @@ def raw_records(
         else:
             generated = derived("minted", source.name, meta.received_at, index, raw)
             yield ProducerRecord(key, raw, _encode(msgspec.structs.replace(meta, id=generated)))
+
+
+class Identities(NamedTuple):
+    """The accounts and the users that events name."""
+
+    accounts: set[str]
+    users: set[str]
+
+
+def identities(records: Sequence[ProducerRecord]) -> Identities:
+    """Whom these records of one body name, as the consumer will read them; one that cannot be read names nobody."""
+    found = Identities(set(), set())
+    group = _decode_meta(records[0].meta).group if records else ""
+    for record in records:
+        try:
+            fields = _decode_identities(record.value)
+        except _DECODE_ERRORS:
+            continue
+        context_group = id_text(fields.context.group_id) if fields.context else ""
+        found.accounts.add(context_group or group or id_text(fields.group_id))
+        found.users.update((id_text(fields.user_id) or id_text(fields.anonymous_id), id_text(fields.previous_id)))
+    found.accounts.discard("")
+    found.users.discard("")
+    return found
 
 
 def _batch_group(envelope: Envelope) -> str:

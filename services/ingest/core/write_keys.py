@@ -40,14 +40,17 @@ def write_keys_in(body: bytes) -> Iterator[str]:
     return iter(dict.fromkeys(filter(None, map(_text, islice(named, _LOOKED_AT)))))
 
 
-def names_write_key(body: bytes, write_key: bytes) -> bool:
-    """Whether a write key may stand in this body, or in any event of it."""
-    return _NAME in body or write_key in body
+def stands_in_events(body: bytes, write_key: bytes, in_envelope: int) -> bool:
+    """Whether a write key may stand in an event of this body, beside the `in_envelope` times that the envelope names it."""
+    return body.count(_NAME) > in_envelope or body.count(write_key) > in_envelope
 
 
 def without_write_keys(event: bytes, write_key: bytes) -> bytes:
     """The event as it may be stored: no member `writeKey` has a value, and the key of the request stands nowhere in it."""
-    if _NAME in event:
+    named = event.count(_NAME)
+    if named and event.count(as_written := b'"writeKey":"%b"' % write_key) == named:
+        event = event.replace(as_written, b'"writeKey":null')
+    elif named:
         event = _MEMBER.sub(b'"writeKey":null', event)
     return event.replace(write_key, b"[write key]") if write_key in event else event
 
