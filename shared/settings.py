@@ -122,6 +122,24 @@ class Settings(BaseSettings):
         le=3600,
         description="seconds after which a delivery whose sender was lost is taken over by another: tried again, or marked as in doubt",
     )
+    keep_parked_days: int = Field(
+        400,
+        ge=1,
+        le=36_500,
+        description="days after which parked records that nobody redrove are deleted; redriven ones go after 30 days",
+    )
+    keep_decisions_days: int | None = Field(
+        None,
+        ge=30,
+        le=36_500,
+        description="days of an account's history (its stages, flags, signals, with their evidence) that lifecycle keeps to show; unset: for ever",
+    )
+    keep_deliveries_days: int = Field(
+        800,
+        ge=400,
+        le=36_500,
+        description="days after which deliveries that came to an end are deleted, with their texts; till then they guard against a second sending, later the message has expired",
+    )
     ingest_url: str | None = Field(
         None, description="where the console and `waymark import` find ingest; unset: this host and port"
     )

@@ -30,6 +30,7 @@ from shared.http.health import Health
 from shared.http.security import SecurityHeaders
 from shared.keys import load_keys, names_given_as_write
 from shared.service.context import Service, ServiceContext
+from shared.service.retention import Retention, parked
 from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
 from shared.settings import Settings
 from shared.shutdown import LEASES, Shutdown
@@ -83,13 +84,14 @@ async def assembled(
             for name, store in stores.items()
         }
         services = {name: WIRES[name](contexts[name]) for name in names}
-        loops = {name: _loops(service, stores[name]) for name, service in services.items()}
+        retention = {name: _retention(service, contexts[name]) for name, service in services.items()}
+        loops = {name: _loops(service, stores[name], retention[name]) for name, service in services.items()}
         loops[names[0]].append(await _key_refresh(contexts[names[0]]))
         for name, service in services.items():
             health_of = Health(
                 stores[name].database, stores[name].bus, service.consumers, loops[name], VersionCheck(name, pending)
             )
-            for collector in service.collectors:
+            for collector in (*service.collectors, *filter(None, [retention[name]])):
                 health_of.registry.register(collector)
             problem.install(service.app)
             health.install(service.app, health_of, keys if settings.protects("metrics") else None)
@@ -131,12 +133,21 @@ async def _key_refresh(context: ServiceContext) -> SupervisedLoop:
     return SupervisedLoop("keys", refresh.run)
 
 
-def _loops(service: Service, store: Storage) -> list[SupervisedLoop]:
+def _retention(service: Service, context: ServiceContext) -> Retention | None:
+    """What deletes the service's expired rows: parked records of its groups, and what it names itself."""
+    groups = [consumer.group for consumer in service.consumers]
+    policies = [*parked(groups, context.settings.keep_parked_days), *service.retention]
+    return Retention(policies, context.database, context.clock) if groups else None
+
+
+def _loops(service: Service, store: Storage, retention: Retention | None) -> list[SupervisedLoop]:
     work = {consumer.group: consumer.run for consumer in service.consumers} | service.loops
     if store.relay is not None and service.name in migrations.OWNERS:
         work[f"{service.name}-relay"] = store.relay.run
     if store.retention is not None:
         work["log-retention"] = partial(run_periodically, _RETENTION_SECONDS, store.retention.delete_old_blocks)
+    if retention is not None:
+        work[f"{service.name}-retention"] = partial(run_periodically, _RETENTION_SECONDS, retention.delete_expired)
     return [SupervisedLoop(name, run) for name, run in work.items()]
 
 

@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, get_args
 
 from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 
 from services.lifecycle.core.funnel import StageVisit
 from services.lifecycle.tables import account, decision, stage_visit
+from shared.contracts.lifecycle import LifecycleMessage
 from shared.db.protocol import Read
+from shared.service.retention import RetentionPolicy
 
 
 class ListedAccount(NamedTuple):
@@ -118,6 +120,13 @@ async def count_by_column(read: Read) -> AccountCounts:
         bands[row.band] += row.number
         flags.update(dict.fromkeys(row.flags.split(), row.number))
     return AccountCounts(stages.total(), stages, bands, flags)
+
+
+def expired_decisions(days: int | None) -> list[RetentionPolicy]:
+    """Decisions that are older than so many days of their accounts' time; None keeps them. By kind: so they are indexed."""
+    c = decision.c
+    kinds = [kind.__struct_config__.tag for kind in get_args(LifecycleMessage)]
+    return [] if days is None else [RetentionPolicy(decision, timedelta(days=days), [c.at], [c.kind.in_(kinds)])]
 
 
 async def list_decisions(

@@ -6,6 +6,7 @@ from services.lifecycle.core.compiled_definition import CompiledDefinition, comp
 from services.lifecycle.core.definition import Definition
 from services.lifecycle.handlers import FEEDBACK_GROUP, GROUP, Handlers
 from services.lifecycle.http.routes import router
+from services.lifecycle.store import expired_decisions
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, OUTREACH, USAGE
 from shared.definitions import load
@@ -39,4 +40,11 @@ def wire(context: ServiceContext) -> Service:
     app.include_router(router(context, compiled, handlers))
     app.include_router(parked.router(context, GROUP, usage.redrive))
     loops: dict[str, Work] = {"lifecycle-timers": partial(run_periodically, _TIMERS, timers.fire)}
-    return Service("lifecycle", app, [usage, feedback], loops, collectors=[handlers.unreadable, handlers.untrusted])
+    return Service(
+        "lifecycle",
+        app,
+        [usage, feedback],
+        loops,
+        collectors=[handlers.unreadable, handlers.untrusted],
+        retention=expired_decisions(context.settings.keep_decisions_days),
+    )

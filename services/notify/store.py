@@ -6,8 +6,8 @@ reason; every change of a status goes through `change`, which allows what the ma
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import Row, Select, func, select, update
 
@@ -20,6 +20,7 @@ from shared.contracts.outreach import ConsentChanged, DeliveryStatus, OutreachCl
 from shared.db.accounts import AccountRepository, PartitionOf
 from shared.db.layouts import Layouts
 from shared.db.protocol import Read, Tx, Values
+from shared.service.retention import RetentionPolicy
 
 LAYOUTS = Layouts(Account, LAYOUT, {1: from_layout_1})
 Accounts = AccountRepository[Account]
@@ -65,6 +66,7 @@ def _account_columns(state: Account) -> Values:
 
 _c = delivery.c
 _MODE_ROW = "outreach"
+_UNDER_WAY: frozenset[DeliveryStatus] = frozenset({"pending", "sending", "opened"})
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,12 @@ def _columns(record: type[DeliverySummary]) -> list[Any]:
 
 _SUMMARY = select(*_columns(DeliverySummary))
 _RECORD = select(*_columns(DeliveryRecord))
+
+
+def expired_deliveries(days: int) -> list[RetentionPolicy]:
+    """Deliveries that came to an end, or were only shown, so long ago on the wall clock and on their accounts'."""
+    ended = [status for status in get_args(DeliveryStatus) if status not in _UNDER_WAY]
+    return [RetentionPolicy(delivery, timedelta(days=days), [_c.at, _c.planned_at], [_c.status.in_(ended)])]
 
 
 async def existing(read: Read, ids: Collection[str]) -> set[str]:

@@ -13,7 +13,7 @@ from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
 from services.notify.http import admin, outbox, unsubscribe
 from services.notify.persons import Persons
-from services.notify.store import repository
+from services.notify.store import expired_deliveries, repository
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.http import parked
@@ -68,7 +68,8 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
         "notify-timers": partial(run_periodically, _POLL, timers.fire),
         "notify-sends": partial(run_periodically, _SEND, send),
     }
-    return Service("notify", app, [consumer], loops)
+    expired = expired_deliveries(context.settings.keep_deliveries_days)
+    return Service("notify", app, [consumer], loops, retention=expired)
 
 
 def _partition_of(partitions: int, account_id: str) -> int:

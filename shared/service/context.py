@@ -16,6 +16,7 @@ from shared.failures import Halted
 from shared.keys import Keys
 from shared.service.consumer import DEFAULT_POLL, Consumer, GiveUp, PollSettings
 from shared.service.processor import Decode, Handler
+from shared.service.retention import RetentionPolicy
 from shared.settings import Settings
 
 Work = Callable[[], Awaitable[None]]
@@ -56,7 +57,7 @@ class Service:
     """A service ready to run: its application served under `/NAME`, its consumers and its loops.
 
     `loops` run for ever beside the consumers (timers, sends). `root` are routes served at the root of the host, `collectors`
-    are metrics of its own beside those that every service has. `documented`: it has a REST interface, and OpenAPI pages of it.
+    are metrics of its own beside those that every service has; `retention` says which of its rows go with their age. `documented`: it has a REST interface, and OpenAPI pages of it.
     """
 
     name: str
@@ -66,3 +67,4 @@ class Service:
     root: Sequence[BaseRoute] = ()
     collectors: Sequence[Collector] = ()
     documented: bool = True
+    retention: Sequence[RetentionPolicy] = ()
