@@ -89,7 +89,12 @@ async def assembled(
         loops[names[0]].append(await _key_refresh(contexts[names[0]]))
         for name, service in services.items():
             health_of = Health(
-                stores[name].database, stores[name].bus, service.consumers, loops[name], VersionCheck(name, pending)
+                stores[name].database,
+                stores[name].bus,
+                service.consumers,
+                loops[name],
+                VersionCheck(name, pending),
+                service.notices,
             )
             for collector in (*service.collectors, *filter(None, [retention[name]])):
                 health_of.registry.register(collector)

@@ -59,6 +59,8 @@ class DeliverySender:
         self._database = database
         self._clock = clock
         self._patience = patience
+        self.problems: dict[str, str] = {}
+        """Channel -> why its latest attempt has to be repeated; a channel that takes messages has none."""
 
     async def send(self) -> int:
         """Recover what was left behind, then send a few: how many deliveries were handled."""
@@ -151,6 +153,10 @@ class DeliverySender:
 
     async def _record(self, tx: Tx, record: DeliveryRecord, receipt: Receipt) -> None:
         now = self._clock.now()
+        if receipt.outcome in {"retry", "retry_idempotent"}:
+            self.problems[f"channel:{record.channel}"] = f"the latest attempt is repeated: {receipt.detail}"
+        else:
+            self.problems.pop(f"channel:{record.channel}", None)
         if not await self._handlers.record_outcome(tx, record, receipt.outcome, now, receipt.detail, receipt.reference):
             _log.warning("settled_by_another", delivery=record.id, outcome=receipt.outcome)
 

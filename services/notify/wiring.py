@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
+from services.notify.ceilings import Ceilings, CeilingWatch
 from services.notify.channels.channel import Built
 from services.notify.channels.table import CHANNELS
 from services.notify.core.person import PersonKeys
@@ -11,7 +12,7 @@ from services.notify.effects import DeliverySender
 from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
-from services.notify.http import admin, outbox, unsubscribe
+from services.notify.http import admin, ceilings, outbox, unsubscribe
 from services.notify.persons import Persons
 from services.notify.store import expired_deliveries, repository
 from shared.bus.producer import partition_of
@@ -63,13 +64,20 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     app.include_router(outbox.router(context, book, accounts))
     app.include_router(admin.router(context, book, accounts, persons))
     app.include_router(unsubscribe.router(context, links, accounts, persons, defined.company))
+    limits = Ceilings(book.budget.ceilings)
+    watch = CeilingWatch(limits)
+    app.include_router(ceilings.router(context, limits))
     app.include_router(parked.router(context, GROUP, consumer.redrive))
     loops: dict[str, Work] = {
         "notify-timers": partial(run_periodically, _POLL, timers.fire),
         "notify-sends": partial(run_periodically, _SEND, send),
     }
     expired = expired_deliveries(context.settings.keep_deliveries_days)
-    return Service("notify", app, [consumer], loops, retention=expired)
+
+    async def notices() -> dict[str, str]:
+        return await watch.notices(context.database, context.clock.now()) | sender.problems
+
+    return Service("notify", app, [consumer], loops, collectors=[watch], retention=expired, notices=notices)
 
 
 def _partition_of(partitions: int, account_id: str) -> int:

@@ -20,6 +20,7 @@ from shared.http.auth import page_refusal
 from shared.keys import Keys
 from shared.service import dead_letters
 from shared.service.consumer import Consumer
+from shared.service.context import Notices
 from shared.service.supervisor import SupervisedLoop
 
 Check = Callable[[], Awaitable[str]]
@@ -51,12 +52,14 @@ class Health:
         consumers: Sequence[Consumer],
         loops: Sequence[SupervisedLoop],
         versions: Versions | None = None,
+        notices: Notices | None = None,
     ) -> None:
         self._database = database
         self._bus = bus
         self._consumers = consumers
         self._loops = loops
         self._versions = versions
+        self._notices = notices
         self._bounds: tuple[float, dict[Partition, Bounds]] = (0.0, {})
         self._parked: tuple[float, dict[tuple[str, str], int]] = (0.0, {})
         self._refreshing: asyncio.Task[None] | None = None
@@ -71,7 +74,8 @@ class Health:
                 checks[name] = await _tried(partial(self._ask_versions, ask))
         checks |= {f"loop:{loop.name}": "" if loop.state == "running" else loop.problem for loop in self._loops}
         found = {name: problem or "ok" for name, problem in checks.items()}
-        return not any(checks.values()), {"checks": found, "lag": self._lags()}
+        notices = {name: words for name, words in (await self._current_notices()).items() if words}
+        return not any(checks.values()), {"checks": found, "notices": notices, "lag": self._lags()}
 
     async def refresh(self) -> None:
         """Ask the log and the database for what the metrics show, unless it is fresh; the last figures stay where they fail.
@@ -83,7 +87,18 @@ class Health:
         await asyncio.wait({self._refreshing}, timeout=_REFRESH_SECONDS)
 
     async def _refresh(self) -> None:
-        await asyncio.gather(_tried(self._ask_log), _tried(self._count_parked))
+        await asyncio.gather(_tried(self._ask_log), _tried(self._count_parked), self._current_notices())
+
+    async def _current_notices(self) -> dict[str, str]:
+        """What the service wants somebody to look at; nothing where it cannot say: the checks will have found why."""
+        found: dict[str, str] = {}
+
+        async def ask() -> None:
+            if self._notices is not None:
+                found.update(await self._notices())
+
+        await _tried(ask)
+        return found
 
     def collect(self) -> list[Metric]:
         """Prometheus: lag, handled and parked messages of each group, and whether each loop runs."""

@@ -1,6 +1,6 @@
 """Service context: the database, log, clock and keys that a service is built from; and Service, what it is built into."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from shared.service.retention import RetentionPolicy
 from shared.settings import Settings
 
 Work = Callable[[], Awaitable[None]]
+Notices = Callable[[], Awaitable[Mapping[str, str]]]
+"""What somebody should look at although the service does its work: name -> what is wrong and what to do."""
 
 
 class ServiceContext(NamedTuple):
@@ -57,7 +59,9 @@ class Service:
     """A service ready to run: its application served under `/NAME`, its consumers and its loops.
 
     `loops` run for ever beside the consumers (timers, sends). `root` are routes served at the root of the host, `collectors`
-    are metrics of its own beside those that every service has; `retention` says which of its rows go with their age. `documented`: it has a REST interface, and OpenAPI pages of it.
+    are metrics of its own beside those that every service has; `retention` says which of its rows go with their age.
+    `documented`: it has a REST interface, and OpenAPI pages of it.
+    `notices` are asked for by readyz and before each scrape.
     """
 
     name: str
@@ -68,3 +72,4 @@ class Service:
     collectors: Sequence[Collector] = ()
     documented: bool = True
     retention: Sequence[RetentionPolicy] = ()
+    notices: Notices | None = None

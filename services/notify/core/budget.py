@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from services.notify.core.ceilings import Ceiling, CeilingsFile, checked_ceilings
 from services.notify.core.conditions import LifecycleNames, ReportMistake, conditions
 from services.notify.core.state import TRANSACTIONAL, BudgetEntry
 from shared.contracts.outreach import OutreachClass
@@ -77,6 +78,8 @@ class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For people whose time zone is unknown."""
     transactional: int = 10
     """At most so many transactional messages to one person in a day, over all accounts: no flood of failed payments."""
+    ceilings: CeilingsFile = CeilingsFile()
+    """What all plays together may send: a circuit breaker."""
     holdout_salt: str = "waymark"
     """Draws the accounts that a `holdout` leaves out: change it and others are left out."""
     open_task: Duration = Duration(days=30)
@@ -118,6 +121,7 @@ class Budget(NamedTuple):
     holdout_salt: str
     open_task: timedelta
     transactional: int = 10
+    ceilings: tuple[Ceiling, ...] = ()
 
 
 class ExceededCap(NamedTuple):
@@ -221,7 +225,17 @@ def _budget(file: BudgetFile, report: ReportMistake, names: LifecycleNames | Non
     if not pauses:
         return None
     paused = frozenset[str](file.pause.classes)
-    return Budget(caps, pauses[0], paused, quiet, file.timezone, file.holdout_salt, file.open_task, file.transactional)
+    return Budget(
+        caps,
+        pauses[0],
+        paused,
+        quiet,
+        file.timezone,
+        file.holdout_salt,
+        file.open_task,
+        file.transactional,
+        checked_ceilings(file.ceilings, report),
+    )
 
 
 def _cap(cap: CapFile, at: At, report: ReportMistake) -> Cap:

@@ -38,6 +38,7 @@ Reason = Literal[
     "holdout",
     "guard",
     "budget",
+    "ceiling",
     "open_task",
     "urgent_ticket",
     "quiet_hours",

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from services.notify import store
+from services.notify.ceilings import HELD, CeilingReached, Ceilings
 from services.notify.core.budget import still_counting
 from services.notify.core.channels import AttemptOutcome
 from services.notify.core.delivery import (
@@ -72,6 +73,7 @@ class DeliveryHandlers:
         self._default_mode: OutreachMode = default_mode
         self._missing = missing
         self._lease = lease
+        self._ceilings = Ceilings(book.budget.ceilings)
 
     @staticmethod
     async def stranded(read: Read, now: datetime) -> list[str]:
@@ -105,6 +107,9 @@ class DeliveryHandlers:
         if record.channel in self._missing or record.channel not in self._book.channels:
             problem = self._missing.get(record.channel, f"this version of Waymark has no channel '{record.channel}'")
             verdict = Verdict("defer", detail=problem, until=now + _UNCONFIGURED)
+        elif verdict.action == "send" and self._reaches_customer(record.channel):
+            reached = await self._ceilings.closed(tx, self._mailed_person(record.channel, person), now)
+            verdict = Verdict("defer", HELD, reached.ceiling, reached.until) if reached else verdict
         if verdict.action == "defer":
             values = {"reason": verdict.reason or "not_configured", "detail": verdict.detail}
             await store.change(tx, record, "pending", **values, not_before=verdict.until)
@@ -136,6 +141,11 @@ class DeliveryHandlers:
         if verdict.action == "skip":
             await self._skip(tx, record, decision, account, verdict, now)
             return False
+        if self._reaches_customer(record.channel):
+            reached = await self._ceilings.count(tx, self._mailed_person(record.channel, record.person), now)
+            if reached is not None:
+                await self._hold(tx, record, reached)
+                return False
         await self._accounts.save(tx, [record_contact(account, decision, now, self._book.channels)])
         entry = decision.budget_entry(now)
         await self._save_spent(tx, record.person, spend(spent.get(record.person or "", ()), entry), now)
@@ -225,6 +235,11 @@ class DeliveryHandlers:
             await self._forget_contact(tx, record, account, now)
         tx.emit(OUTREACH, [outreach_recorded(decision, "skipped", now, now, verdict.reason)])
 
+    async def _hold(self, tx: Tx, record: DeliveryRecord, reached: CeilingReached) -> None:
+        """Back to waiting, as if it had not been claimed: there was room when it was, and others were faster."""
+        values = {"reason": HELD, "detail": reached.ceiling, "not_before": reached.until, "lease_until": None}
+        await store.change(tx, record, "pending", **values, attempt=record.attempt - 1)
+
     async def _count_contact(self, tx: Tx, record: DeliveryRecord, now: datetime) -> None:
         """What may have arrived counts from now, however long the conversation took."""
         account = await self._account(tx, record.account)
@@ -260,6 +275,11 @@ class DeliveryHandlers:
     def _reaches_customer(self, channel: str) -> bool:
         traits = self._book.channels.get(channel)
         return traits is None or traits.reaches_customer
+
+    def _mailed_person(self, channel: str, person: str | None) -> str | None:
+        """The person, where the message goes to an address of theirs."""
+        traits = self._book.channels.get(channel)
+        return person if traits is None or traits.needs_address else None
 
     async def _is_live(self, read: Read) -> bool:
         return (await store.read_mode(read, self._default_mode)).mode == "live"
