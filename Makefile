@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test check fast coverage audit verify chaos simulate bench servers servers-down lock env reference diagram clean
+.PHONY: help demo up test check fast coverage audit verify chaos simulate bench servers servers-down golden lock env reference diagram clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,9 @@ simulate: $(VENV)/.dev ## the product through simulated trouble, seed by seed in
 
 bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
+
+golden: $(VENV)/.dev ## at a release: keep its databases for the tests of all later versions (tests/golden)
+	$(BIN)/python -m tests.golden.make
 
 diagram: $(VENV)/.run ## the stage machine of config/lifecycle.yaml as Mermaid text
 	@$(BIN)/waymark diagram

@@ -96,15 +96,19 @@ def _newer(settings: Settings, service: str) -> list[str]:
 
 
 def _newer_there(histories: Sequence[History], layouts: Sequence[StoredLayout], connection: Connection) -> list[str]:
-    there = set(inspect(connection).get_table_names())
-    found = []
+    inspector = inspect(connection)
+    there = set(inspector.get_table_names())
+    found: list[str] = []
     for history in histories:
         if history.version_table in there:
             found += Revisions.of(history).newer(connection.scalars(revisions_of(history)))
+    if found:  # its tables may be others than we know
+        return sorted(set(found))
     if stored_layout.name in there:
         found += _newer_registered(layouts, connection.execute(_REGISTERED).all())
     for layout in layouts:
-        if layout.column.table.name in there:
+        table = layout.column.table.name
+        if table in there and layout.column.name in {column["name"] for column in inspector.get_columns(table)}:
             found += _newer_rows(layout, connection.scalars(_heads(layout, _ROWS_AT_START)))
     return sorted(set(found))
 

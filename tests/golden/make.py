@@ -1,19 +1,21 @@
 """Maker of the golden data: plays the scenario on real services and keeps the database, as it stood, beside a readout of it.
 
-    .venv/bin/python -m tests.golden.make embedded|scaled FOLDER
+    make golden
 
-Run it in the root of the checkout whose layout the data are to have; the services, their configuration and the test
-helpers are that checkout's. Data of a released layout are never made anew: a layout's data are made once, by its own code.
+Run it in the root of the checkout that is released, with its version in pyproject.toml: the services, their configuration
+and the test helpers are that checkout's. Data of a release are never made anew: they are made once, by its own code.
 """
 
 import asyncio
 import json
 import lzma
 import re
+import shutil
 import socket
 import sqlite3
 import sys
 import tempfile
+import tomllib
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 from deploy.servers import Kafka, Postgres, start_kafka, start_postgres
 from deploy.servers.ports import free_port
 from tests.golden.readout import readout
+from tests.golden.release import FOLDER
 from tests.golden.scenario import played, settings
 from tests.journey.services import RunningServices
 
@@ -89,8 +92,21 @@ def pack(file: Path, content: bytes) -> None:
     file.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
 
 
-if __name__ == "__main__":
-    kind, target = sys.argv[1], Path(sys.argv[2])
-    target.mkdir(parents=True, exist_ok=True)
+def main(version: str) -> None:
+    """Both deployments' data of this version, in a folder of its own: there whole or not at all."""
+    target = FOLDER / version
+    if target.exists():
+        sys.exit(f"{target} exists: the data of a release are never made anew")
     with tempfile.TemporaryDirectory(prefix="golden-") as folder:
-        asyncio.run({"embedded": embedded, "scaled": scaled}[kind](target, Path(folder)))
+        made = Path(folder) / version
+        made.mkdir()
+        for name, make in {"embedded": embedded, "scaled": scaled}.items():
+            asyncio.run(make(made, Path(folder) / name))
+        note = f"# Golden data of {version}\n\nMade once by `make golden` on the code of that version, and never made anew.\n"
+        (made / "README.md").write_text(f"{note}The files are described in [0.1.0](../0.1.0/README.md).\n", "utf8")
+        shutil.copytree(made, target)
+    sys.stdout.write(f"made {target}: commit it with the release\n")
+
+
+if __name__ == "__main__":
+    main(tomllib.loads(Path("pyproject.toml").read_text("utf8"))["project"]["version"])

@@ -1,4 +1,4 @@
-"""Golden data of the released layout: its files, migrated and opened with the code of today."""
+"""Golden data of each release: their files, migrated and opened with the code of today."""
 
 import asyncio
 import json
@@ -14,17 +14,21 @@ from tests.make import FakeClock
 from waymark import migrations
 from waymark.assembly import WIRES
 
-RELEASE = Path(__file__).parent / "0.1.0"
+FOLDER = Path(__file__).parent
+FILES = ("waymark.db.xz", "waymark.sql.xz", "embedded.json.xz", "scaled.json.xz")
+RELEASES = sorted(path.parent.name for path in FOLDER.glob("*/waymark.db.xz"))
+FIRST = "0.1.0"
+"""The oldest: what goes on with its data, and replays them, goes the longest way."""
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy")
 
 
-def unpacked(name: str) -> bytes:
-    return lzma.decompress((RELEASE / name).read_bytes())
+def unpacked(name: str, release: str = FIRST) -> bytes:
+    return lzma.decompress((FOLDER / release / name).read_bytes())
 
 
-def expectation(deployment: str) -> dict[str, Any]:
+def expectation(deployment: str, release: str = FIRST) -> dict[str, Any]:
     """What the release answered over REST: path -> answer."""
-    found: dict[str, Any] = json.loads(unpacked(f"{deployment}.json.xz"))
+    found: dict[str, Any] = json.loads(unpacked(f"{deployment}.json.xz", release))
     return found
 
 
