@@ -1,7 +1,9 @@
 """Golden data of released layouts: they migrate, open, answer as before, go on and replay, and nothing in them is lost."""
 
 import asyncio
+import os
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, closing
@@ -377,6 +379,37 @@ async def test_migrations_of_postgres_lose_no_value(golden_postgres: Settings) -
     assert lost(before, await postgres_tables(dsn_of(golden_postgres), list(SERVICES))) == []
     assert await asyncio.to_thread(migrations.pending, golden_postgres, list(WIRES)) == []
     assert await asyncio.to_thread(migrations.drift, golden_postgres, list(WIRES)) == []
+
+
+MIGRATED_ONCE = """
+CREATE TABLE public.moved (history TEXT, revision TEXT);
+CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO public.moved VALUES (TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME, NEW.version_num); RETURN NEW; END $$;
+"""
+
+
+@pytest.mark.servers
+async def test_three_that_migrate_an_old_postgres_at_once_migrate_it_once(golden_postgres: Settings) -> None:
+    """Each step of each history leaves a note: there is one of each, and all processes find the tables up to date."""
+    versions = [f"{service}.{history}_version" for service in SERVICES for history in ("bus", service)]
+    noted = "CREATE TRIGGER noted AFTER UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION public.note();"
+    await restored(dsn_of(golden_postgres), MIGRATED_ONCE + "".join(map(noted.format, versions)))
+    variables = {"WAYMARK_DATABASE_URL": str(golden_postgres.database_url), "WAYMARK_DATA": str(golden_postgres.data)}
+    command = (sys.executable, "-m", "waymark", "migrate")
+    at_once = [
+        await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, **variables}) for _ in range(3)
+    ]
+
+    assert [await one.wait() for one in at_once] == [0, 0, 0]
+
+    read = await asyncpg.connect(dsn_of(golden_postgres))
+    try:
+        steps = [tuple(row) for row in await read.fetch("SELECT history, revision FROM public.moved")]
+    finally:
+        await read.close()
+    assert {history for history, _ in steps} == set(versions)
+    assert len(steps) == len(set(steps)), "a revision ran twice"
+    assert await asyncio.to_thread(migrations.pending, golden_postgres, list(WIRES)) == []
 
 
 @pytest.mark.servers
