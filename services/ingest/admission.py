@@ -53,12 +53,8 @@ class TokenBucket:
         return max(missing, _LEAST) / self._per_second if missing > 0 or self._level <= 0 else 0.0
 
     def take(self, amount: float) -> None:
-        """Take it, whether it is there or not."""
+        """Take it, whether it is there or not; a negative amount gives back what was not used after all."""
         self._level -= amount
-
-    def give_back(self, amount: float) -> None:
-        """It was not used after all."""
-        self._level += amount
 
 
 class SourceRates(Collector):
@@ -79,8 +75,8 @@ class SourceRates(Collector):
             if (bucket := meter.buckets.get(rate)) is not None and (wait := bucket.seconds_to_wait(now)):
                 raise self._refusal(key, rate, meter, wait)
 
-    def take(self, key: Key, events: int, size: int) -> None:
-        """It sent so many events, in so many bytes."""
+    def take(self, key: Key, *, events: int = 0, size: int = 0) -> None:
+        """It sent so many events, so many bytes. A negative number gives back what was taken in advance."""
         buckets = self._meter_of(key).buckets
         for rate, amount in (("events_per_minute", events), ("bytes_per_minute", size)):
             if (bucket := buckets.get(rate)) is not None:

@@ -6,6 +6,7 @@ body with `code` and `message`. A redirect would lose the body, so paths end wit
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ _MAX_INFLATED = 20 * MIB
 _MAX_MENDED = 8 * MIB
 """SDKs send less; looking at every character of more is work that a sender without a key could choose."""
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_RATIO = 1032
+"""A byte inflates to so many at most."""
 _INFLATED_FOR_NOBODY = (64 * MIB, 60.0)
 """Bytes in so many seconds that are inflated for senders who turn out to have no key of ours."""
 _PARSED_FOR_ANYBODY = 128 * 1024
@@ -173,7 +176,7 @@ class CaptureApi:
             self._rates.take_newcomers(sender.key, len(new.accounts), len(new.users), _seconds())
             self._newcomers.note(new)
         if raw:
-            with self._fair_share.admit(sender.key.name, raw):
+            with self._fair_share.admit(f"{sender.key.kind}:{sender.key.name}", raw):
                 await self._bus.publish(USAGE_RAW.name, raw)
         return len(raw)
 
@@ -191,35 +194,43 @@ class CaptureApi:
         body = await read_body(request.scope, request.receive, _MAX_BODY, self._patience)
         if sender is None:
             body = await self._body_with_known_key(request, body, head.bearer)
-        elif body[:2] == _GZIP_MAGIC:
-            body = gunzip(body)
+        else:
+            body = self._plain(body, sender.key)
         envelope, body = await _envelope_of(body)
         if sender is None:
             sender = await self._sender(request, envelope.writeKey or head.bearer)
         now = self._clock.now()
         raw = list(raw_records(envelope, body, source_of(sender.key), _PATHS[path], now, sender.text))
-        self._rates.take(sender.key, len(raw), len(body))
+        self._rates.take(sender.key, events=len(raw))
         return sender, raw
 
     async def _body_with_known_key(self, request: Request, body: bytes, bearer: str) -> bytes:
         """The body, inflated, of a request whose head does not decide. Raises Refused where neither has a known key."""
+        key = self._keys.find(bearer, SOURCE_KINDS) if bearer else None
+        if key is not None:
+            self._rates.check(key, _seconds())
+            return self._plain(body, key)
         zipped = body[:2] == _GZIP_MAGIC
-        now = _seconds()
-        if zipped and not self._keys.find(bearer, SOURCE_KINDS):
-            if wait := self._inflated_for_nobody.seconds_to_wait(now):
+        if zipped:
+            if wait := self._inflated_for_nobody.seconds_to_wait(_seconds()):
                 raise Refused(_NOT_INFLATED, "too_many_requests", 429, wait)
-            body = gunzip(body)
-            self._inflated_for_nobody.take(len(body))
-        elif zipped:
-            body = gunzip(body)
+            body = _inflated(body, self._inflated_for_nobody.take)
         named = [*write_keys_in(body), *filter(None, [bearer])]
-        known = next(filter(None, (self._keys.find(text, SOURCE_KINDS) for text in named)), None)
-        if known is not None:
-            self._rates.check(known, now)
-        if known and zipped:
-            self._inflated_for_nobody.give_back(len(body))
-        if not known and len(body) > _PARSED_FOR_ANYBODY:
+        key = next(filter(None, (self._keys.find(text, SOURCE_KINDS) for text in named)), None)
+        if key is None and len(body) > _PARSED_FOR_ANYBODY:
             await self._sender(request, named[0] if named else "")
+        if key is not None:
+            if zipped:
+                self._inflated_for_nobody.take(-len(body))
+            self._rates.check(key, _seconds())
+            self._rates.take(key, size=len(body))
+        return body
+
+    def _plain(self, body: bytes, key: Key) -> bytes:
+        """The body, inflated where it has to be, at the expense of its sender, whatever is in it."""
+        if body[:2] == _GZIP_MAGIC:
+            return _inflated(body, lambda size: self._rates.take(key, size=size))
+        self._rates.take(key, size=len(body))
         return body
 
     async def _sender(self, request: Request, text: str) -> Sender:
@@ -236,6 +247,15 @@ class CaptureApi:
             request.scope[_REFUSED] = True
             raise _origin_refused(origin)
         return Sender(key, text)
+
+
+def _inflated(body: bytes, charge: Callable[[int], None]) -> bytes:
+    """Charged before it is done, and what it did not need given back: one that ends in an error has cost the same."""
+    most = min(_MAX_INFLATED, len(body) * _GZIP_RATIO)
+    charge(most)
+    plain = gunzip(body)
+    charge(len(plain) - most)
+    return plain
 
 
 def gunzip(body: bytes) -> bytes:

@@ -32,7 +32,7 @@ def test_a_bucket_gives_what_flows_in_and_lets_a_debt_be_paid_first() -> None:
 async def test_a_source_that_used_up_its_events_waits_and_the_others_do_not() -> None:
     of = rates()
     of.check(WEBSITE, 0)
-    of.take(WEBSITE, 90, 1)
+    of.take(WEBSITE, events=90, size=1)
     with pytest.raises(Refused, match="60 events a minute") as refused:
         of.check(WEBSITE, 0)
     of.check(BACKEND, 0)
@@ -49,14 +49,14 @@ async def test_a_source_that_used_up_its_events_waits_and_the_others_do_not() ->
 
 async def test_bytes_are_a_rate_of_their_own() -> None:
     of = rates()
-    of.take(WEBSITE, 1, 6000)
+    of.take(WEBSITE, events=1, size=6000)
     with pytest.raises(Refused, match="6,000 bytes"):
         of.check(WEBSITE, 0)
 
 
 async def test_two_keys_of_a_source_share_its_rates() -> None:
     of = rates()
-    of.take(WEBSITE, 60, 1)
+    of.take(WEBSITE, events=60, size=1)
     with pytest.raises(Refused):
         of.check(WEBSITE._replace(id="its successor"), 0)
 
@@ -65,7 +65,7 @@ async def test_a_key_may_have_rates_of_its_own_or_none() -> None:
     of = rates()
     slow, free = WEBSITE._replace(rates=Rates(events_per_minute=1)), WEBSITE._replace(rates=Rates(0, 0, 0, 0))
     for key in (slow, free):
-        of.take(key, 59, 1)
+        of.take(key, events=59, size=1)
     with pytest.raises(Refused, match="1 events a minute"):
         of.check(slow, 0)
     of.check(free, 0)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
+from services.ingest.admission import SourceRates
 from services.ingest.http import CaptureApi
 from shared.bus.protocol import Record
 from shared.contracts.topics import USAGE_RAW
@@ -109,8 +110,9 @@ async def test_who_has_no_key_is_told_before_anything_is_parsed() -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "unknown_key")
 
 
-async def test_what_is_inflated_for_nobody_is_bounded_and_costs_nobody_else() -> None:
-    bomb = gzip.compress(bytes(19 * 1024 * 1024), 9)
+@pytest.mark.parametrize(("size", "said"), [(19, 401), (200, 413)])
+async def test_what_is_inflated_for_nobody_is_bounded_and_costs_nobody_else(size: int, said: int) -> None:
+    bomb = gzip.compress(bytes(size * 1024 * 1024), 9)
     good = gzip.compress(msgspec.json.encode({"batch": [ANN], "writeKey": PUBLIC}))
     async with connected(door()) as client:
         statuses = [(await client.post("/v1/batch", content=bomb)).status_code for _ in range(6)]
@@ -118,7 +120,7 @@ async def test_what_is_inflated_for_nobody_is_bounded_and_costs_nobody_else() ->
         in_the_head = await client.post("/v1/batch", content=good, auth=(PUBLIC, ""))
         plain = await post(client, PUBLIC)
 
-    assert statuses == [401] * 4 + [429] * 2
+    assert statuses == [said] * 4 + [429] * 2
     assert (in_the_body.status_code, in_the_body.headers["retry-after"].isdecimal()) == (429, True)
     assert (in_the_head.status_code, plain.status_code) == (200, 200)
 
@@ -128,6 +130,20 @@ async def test_compressed_bodies_with_their_key_inside_are_not_counted() -> None
     good = gzip.compress(msgspec.json.encode({"batch": events, "writeKey": PUBLIC}))
     async with connected(door()) as client:
         assert [(await client.post("/v1/batch", content=good)).status_code for _ in range(8)] == [200] * 8
+
+
+@pytest.mark.parametrize("place", ["head", "body"])
+async def test_work_for_a_body_that_is_refused_is_charged_too(place: str) -> None:
+    keys = Keys([])
+    keys.replace_issued({digest(PUBLIC): Key("website", "browser", "id", (), Rates(bytes_per_minute=2_000_000))})
+    rates = SourceRates({})
+    app = Starlette(routes=CaptureApi(OpenLog(), keys, FakeClock(), rates=rates).routes())  # type: ignore[arg-type]
+    broken = b'{"writeKey":"%b","batch":%b' % (PUBLIC.encode(), b"[" * 1_500_000)
+    async with connected(app) as client:
+        auth = (PUBLIC, "") if place == "head" else None
+        statuses = [(await client.post("/v1/batch", content=broken, auth=auth)).status_code for _ in range(3)]
+
+    assert statuses == [400, 400, 429]
 
 
 async def stored(ingest: RunningIngest) -> list[Record]:
