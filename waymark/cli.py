@@ -139,7 +139,7 @@ def keys(context: typer.Context) -> None:
 @keys_app.command("create")
 def create_key(
     kind: Annotated[str, typer.Option(help=f"one of: {', '.join(KINDS)}")],
-    name: Annotated[str, typer.Option(help="names the key, and the source of its events")],
+    name: Annotated[str, typer.Option(help="names the key, and the source of its events; unset: after its kind")] = "",
     origin: Annotated[
         list[str] | None, typer.Option(help="a page that may use it, as https://app.example.com; repeat it for more")
     ] = None,

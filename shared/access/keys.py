@@ -9,6 +9,7 @@ import secrets
 import zlib
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -59,10 +60,10 @@ class NewKey(NamedTuple):
 
 
 class WantedKey(NamedTuple):
-    """A key to create."""
+    """A key to create. Without a name it is named after its kind, and numbered where that is taken."""
 
     kind: Kind
-    name: str
+    name: str = ""
     origins: tuple[str, ...] = ()
     rates: Rates = Rates()
     valid_until: datetime | None = None
@@ -70,6 +71,8 @@ class WantedKey(NamedTuple):
 
 async def create(tx: Tx, wanted: WantedKey, of_settings: Iterable[Key], now: datetime, by: str) -> NewKey:
     """Issue a key. Raises Refused for a name that another key has, or what cannot be."""
+    if not wanted.name:
+        wanted = wanted._replace(name=await _free_name(tx, wanted.kind, of_settings))
     if not _NAME.fullmatch(wanted.name) or wanted.name == _OF_KAFKA:
         raise Refused(
             f"a name of letters, digits, '.', '_', '-' names the key and the source of its events; not '{wanted.name[:80]}'",
@@ -168,6 +171,12 @@ _CHECK_LENGTH = 8
 
 def _check(body: str) -> str:
     return f"{zlib.crc32(body.encode()):08x}"
+
+
+async def _free_name(read: Read, kind: Kind, of_settings: Iterable[Key]) -> str:
+    taken = {key.name for key in of_settings} | {row.name for row in await read.all(select(access_key.c.name))}
+    names = (kind if number == 1 else f"{kind}-{number}" for number in count(1))
+    return next(name for name in names if name not in taken)
 
 
 async def _check_name(tx: Tx, wanted: WantedKey, of_settings: Iterable[Key], now: datetime) -> None:

@@ -55,11 +55,11 @@ class NewKeyView(KeyView):
 
 
 class KeyWanted(BaseModel):
-    """The key to create."""
+    """The key to create; without a name it is named after its kind."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Kind
-    name: Annotated[str, Field(min_length=1, max_length=63)]
+    name: Annotated[str, Field(max_length=63)] = ""
     origins: Annotated[list[str], Field(max_length=issued.MAX_ORIGINS)] = []
     rates: KeyRates = KeyRates()
     valid_until: AwareDatetime | None = None

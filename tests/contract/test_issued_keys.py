@@ -118,6 +118,12 @@ async def test_what_cannot_be_a_key_is_refused(database: Database, wanted: Wante
         await create(database, wanted)
 
 
+async def test_a_key_without_a_name_is_named_after_its_kind(database: Database) -> None:
+    names = [(await create(database, WantedKey(kind))).key.name for kind in ("browser", "browser", "server")]
+
+    assert names == ["browser", "browser-2", "server"]
+
+
 async def test_a_key_of_the_settings_is_changed_there(database: Database) -> None:
     [key] = OF_SETTINGS.of_settings
     async with database.transaction() as tx:
