@@ -7,6 +7,7 @@ behind. Whatever goes wrong with one delivery, the others are sent; only where t
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -22,6 +23,7 @@ from shared.db.protocol import Database, Tx
 from shared.failures import Halted
 from shared.names import person_name
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 _PATIENCE, _CLOSE_TIMEOUT = 5.0, 0.5
 """Seconds: a stopping process lets confirmed conversations go on for so long, and those cut off then close."""
@@ -92,25 +94,31 @@ class DeliverySender:
         async with self._database.snapshot() as read:
             due = await self._handlers.due(read, self._clock.now())
 
-        async def claim(tx: Tx, delivery_id: str) -> None:
-            if claimed := await self._handlers.claim(tx, delivery_id, self._clock.now()):
-                attempts.append(SendAttempt(claimed))
+        async def claim(tx: Tx, delivery_id: str) -> Claim | None:
+            return await self._handlers.claim(tx, delivery_id, self._clock.now())
 
         for delivery_id in due:
-            await self._each(delivery_id, claim)
+            claimed = await self._each(delivery_id, claim)
+            if claimed is not None:  # committed: a claim that was rolled back has the epoch of the next one
+                attempts.append(SendAttempt(claimed))
         return len(due)
 
-    async def _each(self, delivery_id: str, work: Callable[[Tx, str], Awaitable[object]]) -> None:
-        """One delivery in a transaction of its own; one that cannot be handled is put aside for a while."""
+    async def _each(self, delivery_id: str, work: Callable[[Tx, str], Awaitable[T]]) -> T | None:
+        """One delivery in a transaction of its own, what came of it once that is committed.
+
+        One that cannot be handled is put aside for a while.
+        """
         try:
             async with self._database.transaction() as tx:
-                await work(tx, delivery_id)
+                done = await work(tx, delivery_id)
         except Exception as error:
             if is_infrastructure(error) or isinstance(error, Halted):
                 raise  # what a newer version stored is not ours to touch: the sender stops, and readyz says why
             _log.exception("delivery_put_aside", delivery=delivery_id)
             async with self._database.transaction() as tx:
                 await self._handlers.put_aside(tx, delivery_id, self._clock.now(), error)
+            return None
+        return done
 
     async def _converse(self, attempts: list[SendAttempt]) -> None:
         """All conversations to their ends; the first failure of the database is raised after the last has ended."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.lifecycle.layouts import LAYOUTS
 from services.notify.core.delivery import Decision, decode_decision
@@ -102,32 +102,49 @@ async def _topics(world: World, found: Evidence) -> None:
 
 
 async def _sends(world: World, folder: Path, found: Evidence) -> None:
-    rows = await world.stores.rows("notify", "SELECT id, decision FROM notify_delivery")
-    known = {row["id"]: decode_decision(row["decision"]) for row in rows}
+    rows = await world.stores.rows("notify", "SELECT id, decision, address FROM notify_delivery ORDER BY id")
+    known = {row["id"]: Planned(decode_decision(row["decision"]), (row["address"] or "").lower()) for row in rows}
+    addresses = {(of.decision.account, of.decision.user): of.address for of in known.values() if of.address}
     for channel, name in (("email", MAILS), ("webhook", HOOKS)):
         found.sends += _sent(channel, lines(folder / name), known)
     async for _, what, body in observations(world.stores, "notify", CONFIRMED, CONSENT):
-        found.consents.append(_consent(what, body))
+        one = _consent(what, body)
+        found.consents.append(one._replace(address=one.address or addresses.get((one.account, one.user), "")))
 
 
-def _sent(channel: str, journal: Iterator[Any], known: dict[str, Decision]) -> Iterator[Send]:
+class Planned(NamedTuple):
+    """A delivery as notify planned it; the address is in lower case."""
+
+    decision: Decision
+    address: str
+
+
+def _sent(channel: str, journal: Iterator[Any], known: dict[str, Planned]) -> Iterator[Send]:
     for line in journal:
         name, at = line["delivery"], line["at"]
-        planned = known.get(name)
-        if planned is None:
+        if name not in known:
             yield Send(channel, name, f"nothing that notify planned: {name}", "", "", "", "", at)
             continue
+        planned, address = known[name]
         who = (planned.play, planned.account, planned.occurrence, planned.step, planned.user, planned.channel)
         occasion = "/".join(str(word) for word in who)
         yield Send(
-            channel, name, occasion, planned.account, planned.user or "", planned.outreach_class, planned.topic, at
+            channel,
+            name,
+            occasion,
+            planned.account,
+            planned.user or "",
+            planned.outreach_class,
+            planned.topic,
+            at,
+            address,
         )
 
 
 def _consent(what: str, body: list[Any]) -> Consent:
     if what == CONFIRMED:
-        delivery, account, user, topic, outreach_class = body
-        return Consent(account, user or "", "last word", topic, outreach_class, delivery)
+        delivery, account, user, topic, outreach_class, address = body
+        return Consent(account, user or "", "last word", topic, outreach_class, delivery, (address or "").lower())
     account, user, topic, granted = body
     return Consent(account, user, "yes" if granted else "no", topic)
 

@@ -59,7 +59,7 @@ class Send(NamedTuple):
     """One message that a sink accepted, from the sink's own journal, written before the sink answered.
 
     `occasion` says what it is about (play, account, occurrence, step, person, channel), apart from any id. `at` is
-    seconds since 1970 on the sink's clock.
+    seconds since 1970 on the sink's clock. `address` is the person's, in lower case; empty where none is known.
     """
 
     channel: str
@@ -70,6 +70,7 @@ class Send(NamedTuple):
     outreach_class: str
     topic: str
     at: float
+    address: str = ""
 
 
 class Cap(NamedTuple):
@@ -84,7 +85,10 @@ class Cap(NamedTuple):
 
 
 class Consent(NamedTuple):
-    """In notify's own order: what a person said of a topic (`*`: everything), or that a message to them passed the point of no return."""
+    """In notify's own order: what a person said of a topic (`*`: everything), or that a message to them passed the point of no return.
+
+    `address` is theirs, in lower case; empty where none is known.
+    """
 
     account: str
     user: str
@@ -92,6 +96,7 @@ class Consent(NamedTuple):
     topic: str
     outreach_class: str = ""
     delivery: str = ""
+    address: str = ""
 
 
 class Entry(NamedTuple):

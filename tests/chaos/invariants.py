@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from tests.chaos.evidence import Consent, Evidence, PublishedMessage, Send, TopicRecord
+from tests.chaos.evidence import Cap, Consent, Evidence, PublishedMessage, Send, TopicRecord
 
 _SHOWN = 5
 
@@ -138,7 +138,7 @@ def _twice(sends: list[Send]) -> Iterator[str]:
 
 
 def within_caps(evidence: Evidence) -> Found:
-    """Nobody got more than the contact budget allows, at any moment."""
+    """Nobody got more than the contact budget allows, at any moment, from all accounts together: a person is an address."""
     sends = sorted(_distinct(evidence.sends), key=lambda send: send.at)
     return len(sends) * len(evidence.caps), _flooded(evidence, sends)
 
@@ -150,11 +150,18 @@ def _flooded(evidence: Evidence, sends: list[Send]) -> Iterator[str]:
             of_cap = not cap.classes or send.outreach_class in cap.classes
             of_cap = of_cap and (not cap.topics or send.topic in cap.topics)
             if of_cap and send.outreach_class != TRANSACTIONAL:
-                times[send.account, "" if cap.account else send.user].append(send.at)
+                times[_counted_for(send, cap)].append(send.at)
         for who, when in times.items():
             worst = max(sum(at - cap.within < other <= at for other in when) for at in when)
             if worst > cap.max:
                 yield f"'{cap.name}' allows {cap.max}: {who} got {worst}"
+
+
+def _counted_for(send: Send, cap: Cap) -> tuple[str, str]:
+    """The account, or the person: known by their address, else by their account and user id."""
+    if cap.account:
+        return send.account, ""
+    return ("", send.address) if send.address else (send.account, send.user)
 
 
 def _distinct(sends: list[Send]) -> list[Send]:
@@ -205,6 +212,27 @@ def _disrespected(evidence: Evidence) -> Iterator[str]:
     yield from (f"{s.delivery} was sent without a last word" for s in evidence.sends if s.delivery not in passed)
 
 
+def respected_everywhere(evidence: Evidence) -> Found:
+    """Once a person's no was taken, nothing to their address or user id passed the point of no return, from any account."""
+    said = sum(one.what == "no" for one in evidence.consents)
+    return said, _disrespected_somewhere(evidence)
+
+
+def _disrespected_somewhere(evidence: Evidence) -> Iterator[str]:
+    declined: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in evidence.consents:
+        names = [("user", one.user), *([("address", one.address)] if one.address else [])]
+        if one.what == "last word":
+            for name in names:
+                if _against(one, declined[name]):
+                    yield f"{one.delivery} from {one.account} to {name[0]} {name[1]}, who had said no"
+        for name in names:
+            if one.what == "no":
+                declined[name].add(one.topic)
+            elif one.what == "yes":
+                declined[name].difference_update(list(declined[name]) if one.topic == EVERYTHING else [one.topic])
+
+
 def _against(one: Consent, declined: set[str]) -> bool:
     return one.outreach_class != TRANSACTIONAL and bool(declined & {one.topic, EVERYTHING})
 
@@ -253,5 +281,6 @@ INVARIANTS: list[tuple[str, str, Check]] = [
     ("I9", "a no is respected", respected),
     ("I10", "the archive replays to the same state and sends nothing", replays),
     ("I11", "an outage parks nothing", nothing_parked_by_outage),
+    ("I13", "a no is respected in every account, under every user id", respected_everywhere),
 ]
 """Every promise: its number, its words, its check."""

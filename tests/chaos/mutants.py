@@ -16,6 +16,7 @@ from services.lifecycle.core.fold import advance
 from services.notify import store
 from services.notify.core import engine, policy
 from services.notify.handlers import delivery as delivering
+from services.notify.persons import Persons
 from services.notify.tables import delivery
 from shared.bus import relay
 from shared.bus.producer import GroupCommit
@@ -170,6 +171,17 @@ def _repeated(outcome: Any) -> Any:
     return _settlement("retry" if outcome == "uncertain" else outcome)
 
 
+_lock = Persons.lock
+
+
+async def _nothing_spent(self: Any, tx: Any, keys: Any) -> dict[str, list[Any]]:
+    return {key: [] for key in await _lock(self, tx, keys)}
+
+
+async def _nothing_known(_self: Any, _read: Any, _keys: Any) -> dict[str, Any]:
+    return {}
+
+
 _lines = rewards._lines  # noqa: SLF001
 _record_decision = Evaluation.record_decision
 
@@ -251,6 +263,14 @@ MUTANTS: dict[str, Mutant] = {
         "consent is asked at the last word", _put(delivering, "CONFIRM_CHECKS", (lambda _case: None,)), ("I9",)
     ),
     "cap_uncounted": Mutant("the contact budget", _put(policy, "exceeded_cap", lambda *_given: None), ("I7",)),
+    "cap_of_one_account": Mutant(
+        "what other accounts sent to the person counts",
+        _both(_put(Persons, "lock", _nothing_spent), _put(Persons, "spent", _nothing_known)),
+        ("I7",),
+    ),
+    "no_of_one_account": Mutant(
+        "what the person refused in other accounts is asked for", _put(Persons, "refusals", _nothing_known), ("I13",)
+    ),
     "ledger_one_sided": Mutant(
         "both lines of a transaction", _put(rewards, "_lines", lambda one: _lines(one)[:1]), ("I8",)
     ),

@@ -92,7 +92,7 @@ class Stream:
 
     def person(self, account: str, role: str, at: object = None) -> Event:
         user = f"{account}-{ROLES.index(role)}"
-        traits = {"email": f"{user}@{account}.example", "name": f"{role} of {account}", "role": role}
+        traits = {"email": _address(account, user, role), "name": f"{role} of {account}", "role": role}
         return self._event(account, user, at, type="identify", traits=traits)
 
     def use(self, account: str, at: object = None) -> Event:
@@ -117,3 +117,12 @@ class Stream:
         when = (at or self._clock.now()).isoformat()  # type: ignore[attr-defined]
         event: Event = {"messageId": f"e{self._number}", "userId": user, "timestamp": when, **more}
         return {**event, "context": {"groupId": account}} if account else event
+
+
+def _address(account: str, user: str, role: str) -> str:
+    """Of every four accounts two have one owner, who spells the address differently."""
+    kind, _, number = account.partition("-")
+    if kind != "acct" or role != "owner" or int(number) % 4 > 1:
+        return f"{user}@{account}.example"
+    address = f"owner@agency-{int(number) // 4}.example"
+    return address.upper() if int(number) % 4 else address

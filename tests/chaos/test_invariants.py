@@ -182,6 +182,11 @@ def parked_by_an_outage(run: Evidence) -> None:
     run.parked.add("e2")
 
 
+def against_a_no_from_elsewhere(run: Evidence) -> None:
+    no = Consent("globex", "ann-2", "no", "*", address="ann@x.test")
+    run.consents += [no, passed("late")._replace(address="ann@x.test")]
+
+
 BAD: dict[str, list[Callable[[Evidence], None]]] = {
     "I1": [a_hole, an_overlap, an_early_end, an_unread_partition],
     "I2": [a_loss],
@@ -194,6 +199,7 @@ BAD: dict[str, list[Callable[[Evidence], None]]] = {
     "I9": [against_a_no, without_a_last_word],
     "I10": [another_story, sent_again],
     "I11": [parked_by_an_outage],
+    "I13": [against_a_no, against_a_no_from_elsewhere],
 }
 """Every invariant, and each way in which it must break."""
 
@@ -207,6 +213,25 @@ def test_the_smallest_bad_run_breaks_it(code: str, bad: Callable[[Evidence], Non
     run = good()
     bad(run)
     assert verdict(code, run).broken
+
+
+def test_a_no_holds_for_the_address_and_for_the_user_id() -> None:
+    for no in (Consent("globex", "ann-2", "no", "*", address="ann@x.test"), Consent("globex", "ann", "no", "tips")):
+        run = good()
+        word = passed("late")._replace(address="ann@x.test")
+        run.consents += [no, word]
+        assert verdict("I13", run).broken
+        assert not verdict("I9", run).broken
+        back = no._replace(what="yes", topic="*")
+        run.consents[-1:] = [back, word]
+        assert not verdict("I13", run).broken
+
+
+def test_a_person_is_flooded_by_all_accounts_together() -> None:
+    run = good()
+    for number in range(3):
+        run.sends.append(mail(f"m{number}", at=number)._replace(account=f"a{number}", address="ann@x.test"))
+    assert verdict("I7", run).broken
 
 
 def test_every_invariant_has_been_seen_to_break() -> None:

@@ -33,7 +33,7 @@ _CONFIRMED = Witness(
     CONFIRMED,
     "notify_delivery",
     ("UPDATE",),
-    ("NEW.id", "NEW.account", 'NEW."user"', "NEW.topic", "NEW.outreach_class"),
+    ("NEW.id", "NEW.account", 'NEW."user"', "NEW.topic", "NEW.outreach_class", "NEW.address"),
     "NEW.stage = 'data_sent' AND OLD.stage <> 'data_sent'",
 )
 _CONSENT = Witness(

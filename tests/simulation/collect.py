@@ -141,18 +141,30 @@ async def _decided(deployment: SimulatedDeployment, found: Evidence) -> None:
 
 async def _sent(deployment: SimulatedDeployment, found: Evidence) -> None:
     known = {row.id: row for row in await rows(deployment, "notify", select(notify.delivery))}
+    addresses = {(row.account, row.user): row.address.lower() for _, row in sorted(known.items()) if row.address}
     for line in deployment.sinks.journal:
         row = known[line.delivery]
         said = _ANY.decode(row.decision)
         about = (row.play, row.account, said["occurrence"], row.step, row.user or "", row.channel)
         found.sends.append(
-            Send(line.channel, row.id, " ".join(about), row.account, row.user, row.outreach_class, row.topic, line.at)
+            Send(
+                line.channel,
+                row.id,
+                " ".join(about),
+                row.account,
+                row.user,
+                row.outreach_class,
+                row.topic,
+                line.at,
+                addresses.get((row.account, row.user), ""),
+            )
         )
     for cap in playbook().budget.caps:
         within = cap.within.total_seconds() - _SKEW
         found.caps.append(Cap(cap.name, cap.max, within, cap.account, frozenset(cap.classes), frozenset(cap.topics)))
     for row in await rows(deployment, "notify", text("SELECT * FROM seen_consent ORDER BY n")):
-        found.consents.append(Consent(row.account, row.user, row.what, row.topic, row[5], row.delivery))
+        address = addresses.get((row.account, row.user), "")
+        found.consents.append(Consent(row.account, row.user, row.what, row.topic, row[5], row.delivery, address))
 
 
 async def _owed(deployment: SimulatedDeployment, found: Evidence) -> None:

@@ -8,6 +8,9 @@ from tests.simulation.chance import Chance
 from tests.simulation.clock import Clock
 
 Body = dict[str, Any]
+ROAMER = "roamer"
+"""A user id that stands in several accounts, under an address in each."""
+_ROAMED = 2
 _WINDOW = timedelta(days=2)
 """What a client posts again within it is one event, also when it is handled days later."""
 
@@ -18,6 +21,7 @@ class Customer(NamedTuple):
     name: str
     users: tuple[str, ...]
     lead: str
+    number: int
 
 
 class Workload:
@@ -57,7 +61,7 @@ class Workload:
         return self._track(account, user, f"used:{self._chance.one('abcd')}")
 
     def _identify(self, customer: Customer, user: str) -> Body:
-        traits = {"email": f"{user}@{customer.name}.example", "name": user.title(), "role": "user"}
+        traits = {"email": _address(customer, user), "name": user.title(), "role": "user"}
         return self._body(customer.name, user, type="identify", traits=traits)
 
     def _track(self, account: str | None, user: str, event: str, **properties: Any) -> Body:
@@ -103,7 +107,15 @@ _MIX: list[tuple[float, Any]] = [
 
 def _customer(number: int) -> Customer:
     users = tuple(f"u{number}{letter}" for letter in "wxyz"[: 2 + number % 3])
-    return Customer(f"acme{number}", users, users[0])
+    return Customer(f"acme{number}", (*users, ROAMER) if number < _ROAMED else users, users[0], number)
+
+
+def _address(customer: Customer, user: str) -> str:
+    """Of some neighbours the first user is one person, who spells the address differently; others have one in each account."""
+    if user != customer.users[0] or customer.number % 4 > 1:
+        return f"{user}@{customer.name}.example"
+    address = f"consultant@agency{customer.number // 4}.example"
+    return address.upper() if customer.number % 2 else address
 
 
 async def pause(chance: Chance) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from services.notify.handlers.consent import unsubscribe
 from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.tables import delivery
 from shared.contracts.outreach import OutreachRecorded
+from shared.db.protocol import Database, Tx
 from tests.conftest import Deployment
 from tests.service.notify.doors import Mailbox, mail_server
 from tests.service.notify.make import DAY, Customer, Office, office
@@ -30,6 +32,32 @@ async def here(deployment: Deployment, box: Mailbox) -> AsyncIterator[Office]:
     async with mail_server(box) as port, office(deployment.settings, port) as made:
         await made.live()
         yield made
+
+
+class RollsBack:
+    """The database of a sender whose commits are refused."""
+
+    def __init__(self, inner: Database) -> None:
+        self._inner = inner
+        self.snapshot, self.close = inner.snapshot, inner.close
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        async with self._inner.transaction() as tx:
+            yield tx
+            raise ConnectionResetError("the server hung up")
+
+
+class Begins:
+    """A channel that remembers what it was given, whether or not it was confirmed."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    async def send(self, delivery: Delivery, before: ConfirmSend) -> Receipt:
+        self.begun.append(delivery.id)
+        await before()
+        return Receipt("accepted")
 
 
 class Recording:
@@ -71,6 +99,18 @@ async def test_two_senders_at_once_send_once(here: Office, box: Mailbox) -> None
     await here.sends().send()
     assert sorted(mail["To"] for mail in box.mails) == [f"Ann Lee <ann@{name}.test>" for name in ("a", "b", "c")]
     assert {row["status"] for row in await here.rows()} == {"sent"}
+
+
+async def test_a_claim_that_was_rolled_back_is_not_sent(here: Office) -> None:
+    """Another sender's claim has the same epoch then, so nothing later would tell the two apart."""
+    row = await here.welcomed()
+    mail = Begins()
+    here.database = RollsBack(here.context.database)
+    with pytest.raises(ConnectionResetError):
+        await here.sends({"email": mail}).send()
+    assert not mail.begun
+    here.database = here.context.database
+    assert (await here.row(id=row["id"]))["status"] == "pending"
 
 
 async def test_in_preview_nothing_leaves_not_even_what_waits(here: Office, box: Mailbox) -> None:
