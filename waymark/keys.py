@@ -5,15 +5,19 @@ standard error.
 """
 
 import asyncio
+import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
+from shared.access import audit
 from shared.access import keys as issued
+from shared.access.audit import Action, Actor, AuditEntry
 from shared.access.keys import IssuedKey, NewKey, WantedKey
 from shared.clock import SystemClock
-from shared.db.protocol import Database
+from shared.db.protocol import Database, Tx
 from shared.durations import Duration
 from shared.failures import Refused
 from shared.keys import KINDS, Rates, load_keys
@@ -22,6 +26,7 @@ from shared.storage import open_access
 from waymark import migrations
 
 _BY = "command line"
+_ACTOR = Actor(_BY, address=f"uid {os.getuid()} on {socket.gethostname()}")
 _COLUMNS = ("id", "name", "kind", "state", "last used", "valid until", "origins")
 
 
@@ -40,6 +45,7 @@ async def create(
     wanted = WantedKey(kind, name, tuple(origins), _rates(rates), until)
     async with _opened(settings) as database, database.transaction() as tx:
         made = await issued.create(tx, wanted, load_keys(settings)[0].of_settings, now, _BY)
+        await _record(tx, now, "key_created", made.key)
     _print_new(made)
 
 
@@ -49,14 +55,17 @@ async def rotate(settings: Settings, key_id: str, old_valid_for: str) -> None:
     until = now + _duration(_Overlap, old_valid_for)
     async with _opened(settings) as database, database.transaction() as tx:
         made = await issued.rotate(tx, key_id, until, now, _BY)
+        await _record(tx, now, "key_rotated", made.key._replace(id=key_id), successor=made.key.id)
     _print_new(made)
     _say(f"the old key, {key_id}, is valid until {_time(until)}, or until: waymark keys revoke {key_id}")
 
 
 async def revoke(settings: Settings, key_id: str) -> None:
     """Accept a key no longer."""
+    now = SystemClock().now()
     async with _opened(settings) as database, database.transaction() as tx:
-        key = await issued.revoke(tx, key_id, SystemClock().now())
+        key = await issued.revoke(tx, key_id, now)
+        await _record(tx, now, "key_revoked", key)
     _say(f"{key.kind} key {key.id} ({key.name}) is revoked; running processes know within seconds")
 
 
@@ -81,6 +90,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Database]:
     await asyncio.to_thread(migrations.migrate_access, settings)
     async with open_access(settings, SystemClock()) as database:
         yield database
+
+
+async def _record(tx: Tx, now: datetime, action: Action, key: IssuedKey, **details: str) -> None:
+    about = {"name": key.name, "kind": key.kind, **details}
+    await audit.record(tx, AuditEntry(now, _ACTOR, action, key.id, about))
 
 
 def _duration(kind: type[Duration], text: str) -> Duration:

@@ -11,7 +11,7 @@ from services.ingest.handlers import GROUP, Handlers, redrive
 from services.ingest.http import CaptureApi
 from shared.access.key_refresh import KeyRefresh
 from shared.contracts.topics import USAGE_RAW
-from shared.http import keys, parked
+from shared.http import audit, keys, parked
 from shared.http.app import service_app
 from shared.service.consumer import PollSettings
 from shared.service.context import Service, ServiceContext
@@ -24,8 +24,9 @@ def wire(context: ServiceContext) -> Service:
     """Build the service."""
     bounds = _bounds(context.settings)
     handlers = Handlers(context.clock, bounds)
-    app = service_app(title="Waymark ingest", summary="Usage events in; parked records out; keys.")
+    app = service_app(title="Waymark ingest", summary="Usage events in; parked records out; keys, and who did what.")
     app.include_router(keys.router(context))
+    app.include_router(audit.router(context))
     app.include_router(parked.router(context, GROUP, partial(_redrive, context, bounds)))
     app.include_router(corrected_times.router(context, handlers.corrected_times))
     rates = SourceRates(default_rates(context.settings))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import Row, and_, or_, select
 
 from shared.access.tables import access_audit
 from shared.db.protocol import Read, Tx
@@ -20,6 +20,7 @@ Action = Literal[
     "mode_set",
     "delivery_released",
     "play_released",
+    "ceiling_released",
     "task_closed",
     "consent_recorded",
     "reward_moved",
@@ -82,7 +83,8 @@ async def page(
         if value is not None:
             statement = statement.where(columns[name] == value)
     if before is not None:
-        statement = statement.where(tuple_(columns.at, columns.id) < tuple_(*before))
+        at, entry_id = before
+        statement = statement.where(or_(columns.at < at, and_(columns.at == at, columns.id < entry_id)))
     return [_entry(row) for row in await read.all(statement)]
 
 

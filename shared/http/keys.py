@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from shared.access import keys as issued
 from shared.access.key_refresh import KeyRefresh
 from shared.access.keys import IssuedKey, State, WantedKey
+from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import Page
 from shared.keys import Key, Kind, Rates
@@ -86,36 +87,44 @@ def router(context: ServiceContext) -> APIRouter:
         return Page(items=list(views(found, context.keys.of_settings, uses, context.clock.now())))
 
     @routes.post("", status_code=201)
-    async def create_key(wanted: KeyWanted, by: Annotated[Key, Depends(admin)], response: Response) -> NewKeyView:
+    async def create_key(
+        wanted: KeyWanted, act: Annotated[Act, administrative(context, "key_created")], response: Response
+    ) -> NewKeyView:
         """Issue a key. The answer has its text, which nobody can be told again."""
         new = WantedKey(
             wanted.kind, wanted.name, tuple(wanted.origins), Rates(**wanted.rates.model_dump()), wanted.valid_until
         )
         now = context.clock.now()
         async with context.access.transaction() as tx:
-            made = await issued.create(tx, new, context.keys.of_settings, now, by.name)
+            made = await issued.create(tx, new, context.keys.of_settings, now, act.actor.name)
+            await act.record(tx, made.key.id, name=made.key.name, kind=made.key.kind)
         await refresh.refresh()
         response.headers["Cache-Control"] = "no-store"
         return NewKeyView(key=made.text, **view(made.key, now).model_dump())
 
     @routes.post("/{key:id}/rotate", status_code=201)
     async def rotate_key(
-        key: str, wanted: Rotation, by: Annotated[Key, Depends(admin)], response: Response
+        key: str,
+        wanted: Rotation,
+        act: Annotated[Act, administrative(context, "key_rotated")],
+        response: Response,
     ) -> NewKeyView:
         """Issue a key's successor: the same source. The old one stays valid until the time given."""
         now = context.clock.now()
         async with context.access.transaction() as tx:
-            made = await issued.rotate(tx, key, wanted.old_valid_until or now + OVERLAP, now, by.name)
+            made = await issued.rotate(tx, key, wanted.old_valid_until or now + OVERLAP, now, act.actor.name)
+            await act.record(tx, key, name=made.key.name, kind=made.key.kind, successor=made.key.id)
         await refresh.refresh()
         response.headers["Cache-Control"] = "no-store"
         return NewKeyView(key=made.text, **view(made.key, now).model_dump())
 
     @routes.post("/{key:id}/revoke")
-    async def revoke_key(key: str) -> KeyView:
+    async def revoke_key(key: str, act: Annotated[Act, administrative(context, "key_revoked")]) -> KeyView:
         """Accept a key no longer, from now on. Doing it twice changes nothing."""
         now = context.clock.now()
         async with context.access.transaction() as tx:
             revoked = await issued.revoke(tx, key, now)
+            await act.record(tx, key, name=revoked.name, kind=revoked.kind)
         await refresh.refresh()
         return view(revoked, now)
 

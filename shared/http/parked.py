@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.failures import Refused
+from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
 from shared.service import dead_letters
@@ -64,10 +65,14 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
         items = [_view(one) for one in found[:limit]]
         return Page(items=items, next=encode_cursor([items[-1].id]) if len(found) > limit else None)
 
-    @routes.post("/parked/redrive", dependencies=[Depends(require_key(context.keys, "admin"))])
-    async def redrive_parked(wanted: Redrive) -> Redriven:
+    @routes.post("/parked/redrive")
+    async def redrive_parked(
+        wanted: Redrive, act: Annotated[Act, administrative(context, "parked_redriven")]
+    ) -> Redriven:
         """Redrive records, once each, with their original ids."""
-        return Redriven(taken=await redrive([str(parked_id) for parked_id in wanted.ids]))
+        ids = [str(parked_id) for parked_id in wanted.ids]
+        await act.announce(group, ids=ids)
+        return Redriven(taken=await redrive(ids))
 
     return routes
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from tests.adversary.product import SERVICES, Product, running
+from tests.adversary.product import SERVICES, Product, identify, running, track
 from tests.conftest import Deployment, embedded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -291,3 +291,46 @@ async def test_an_address_that_only_the_visitor_tells_is_not_believed(tmp_path_f
             async with browser(product, f"203.0.113.{number}") as guesser:
                 statuses.append((await try_key(guesser, f"guess number {number}")).status_code)
         assert statuses == [401] * 5 + [429] * 3
+
+
+async def test_every_act_leaves_a_record_of_who_did_it_when_and_from_where(product: Product) -> None:
+    await product.accepted([identify("acme", "ann", email="ann@acme.test"), track("acme", "ann", "Signed Up")])
+    await product.settle()
+    async with browser(product, "192.0.2.33") as http:
+        await signed_in(http, product.keys["admin"])
+        await http.post("/console/mode", data={"mode": "live"})
+        await http.post("/console/sign-out")
+    assert (await product.call("PUT", "/notify/v1/mode", json={"mode": "preview"})).status_code == 200
+    made = (await product.call("POST", "/ingest/v1/keys", json={"kind": "read", "name": "auditor"})).json()
+    await product.call("POST", f"/ingest/v1/keys/{made['id']}/revoke")
+    unheard = {"account": "acme", "user": "ann", "topic": "*", "granted": False}
+    assert (await product.call("PUT", "/notify/v1/consents", json=unheard)).status_code == 200
+    assert (await product.call("POST", "/notify/v1/outbox/none/release")).status_code == 404
+
+    answer = await product.get("/ingest/v1/audit", limit=7)
+    told = [(one["action"], one["subject"], one["address"], bool(one["session"])) for one in reversed(answer["items"])]
+    session = told[0][1]
+    assert told == [
+        ("session_started", session, "192.0.2.33", True),
+        ("mode_set", "live", "192.0.2.33", True),
+        ("session_ended", session, "192.0.2.33", True),
+        ("mode_set", "preview", "127.0.0.1", False),
+        ("key_created", made["id"], "127.0.0.1", False),
+        ("key_revoked", made["id"], "127.0.0.1", False),
+        ("consent_recorded", "ann", "127.0.0.1", False),
+    ]
+    assert {one["actor"] for one in answer["items"]} == {"admin-source"}
+    assert {one["key"] for one in answer["items"]} == {"settings:admin:admin-source"}
+    assert made["key"] not in str(answer)
+
+
+async def test_the_audit_log_is_for_admins_and_shown_in_the_console(product: Product) -> None:
+    assert (await product.call("GET", "/ingest/v1/audit", "read")).status_code == 403
+    assert (await product.call("GET", "/ingest/v1/audit", None)).status_code == 401
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert (await product.call(method, "/ingest/v1/audit")).status_code == 405
+    async with browser(product, "192.0.2.34") as http:
+        await signed_in(http, product.keys["admin"])
+        page = (await http.get("/console/audit?action=session_started")).text
+    assert "192.0.2.34" in page
+    assert "admin-source" in page

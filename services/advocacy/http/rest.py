@@ -31,7 +31,9 @@ from services.advocacy.http.models import (
 from services.advocacy.store import queries, rewards
 from services.advocacy.store.queries import ScoreCount, SentAndAnswered
 from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
+from shared.db.protocol import Tx
 from shared.failures import Refused
+from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
 from shared.machine import IllegalTransition
@@ -128,12 +130,13 @@ def _add_rewards(routes: APIRouter, context: ServiceContext) -> None:
         following, total = _next(lines, limit, "transaction", "account"), sum(each.amount for each in balances)
         return Ledger(items=items, next=following, balances=balances, sum=total)
 
-    admin = Depends(require_key(context.keys, "admin"))
-
-    @routes.post("/rewards/{reward}/{move}", tags=["referrals"], dependencies=[admin])
-    async def move_reward(reward: UUID, move: Move) -> RewardView:
+    @routes.post("/rewards/{reward}/{move}", tags=["referrals"])
+    async def move_reward(
+        reward: UUID, move: Move, act: Annotated[Act, administrative(context, "reward_moved")]
+    ) -> RewardView:
         """Let a pending reward out of review (approve), note that a payable one was paid, or take one back (reverse)."""
-        return _reward_view(await _move_reward(context, str(reward), _status_after(move)))
+        async with act.transaction(str(reward), move=move) as tx:
+            return _reward_view(await _move_reward(tx, str(reward), _status_after(move), context.clock.now()))
 
 
 def _status_after(move: Move) -> RewardStatus:
@@ -148,16 +151,15 @@ def _status_after(move: Move) -> RewardStatus:
             assert_never(move)
 
 
-async def _move_reward(context: ServiceContext, reward_id: str, to: RewardStatus) -> Reward:
-    async with context.database.transaction() as tx:
-        reward = await rewards.load_for_update(tx, reward_id)
-        if reward is None:
-            raise Refused(f"there is no reward '{reward_id}'", "no_reward", 404)
-        try:
-            booking = transition_reward(reward, to, context.clock.now())
-        except IllegalTransition as error:
-            raise Refused(str(error), "forbidden_move", 409) from None
-        await rewards.book(tx, [booking])
+async def _move_reward(tx: Tx, reward_id: str, to: RewardStatus, now: datetime) -> Reward:
+    reward = await rewards.load_for_update(tx, reward_id)
+    if reward is None:
+        raise Refused(f"there is no reward '{reward_id}'", "no_reward", 404)
+    try:
+        booking = transition_reward(reward, to, now)
+    except IllegalTransition as error:
+        raise Refused(str(error), "forbidden_move", 409) from None
+    await rewards.book(tx, [booking])
     return booking.reward
 
 

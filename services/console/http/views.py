@@ -243,12 +243,20 @@ async def redrive(visit: Visit, ids: Annotated[list[str] | None, Form()] = None)
     return await visit.change("POST", "/ingest/v1/parked/redrive", "/console/parked", {"ids": ids or []})
 
 
+async def audit(visit: Visit, action: str = "", actor: str = "", subject: str = "", cursor: str = "") -> HTMLResponse:
+    """Who did what, when and from where."""
+    given = {"action": action, "actor": actor, "subject": subject}
+    found = await visit.services.get("/ingest/v1/audit", **given, cursor=cursor, limit=100)
+    return visit.page("audit.html", found=found, given=given, cursor=cursor)
+
+
 ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/sign-in", auth.ask_for_key),
     ("POST", "/sign-in", auth.sign_in),
     ("GET", "/enter", auth.enter),
     ("POST", "/sign-out", auth.sign_out),
     ("GET", "/style.css", auth.style),
+    ("GET", "/audit", audit),
     ("GET", "/sessions", auth.list_sessions),
     ("POST", "/sessions/{session:plain}/end", auth.end_session),
     ("GET", "/", overview),

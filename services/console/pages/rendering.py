@@ -21,6 +21,7 @@ NAV = (
     ("/console/surveys", "Surveys"),
     ("/console/referrals", "Referrals"),
     ("/console/parked", "Parked"),
+    ("/console/audit", "Audit"),
     ("/console/health", "Health"),
 )
 """Rendering: Jinja templates with everything escaped; what an answer lacks is left out rather than failed on."""

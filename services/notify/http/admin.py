@@ -20,8 +20,8 @@ from services.notify.http.models import (
 from services.notify.persons import Persons
 from services.notify.store import Accounts, OutreachModeRecord, consents_of
 from shared.failures import Refused
+from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.keys import Key
 from shared.service.context import ServiceContext
 
 
@@ -42,12 +42,10 @@ def _mode(routes: APIRouter, context: ServiceContext) -> None:
             return ModeView(**(await store.read_mode(read, context.settings.outreach))._asdict())
 
     @routes.put("/mode", tags=["mode"])
-    async def set_mode(
-        wanted: ModeWanted, key: Annotated[Key, Depends(require_key(context.keys, "admin"))]
-    ) -> ModeView:
+    async def set_mode(wanted: ModeWanted, act: Annotated[Act, administrative(context, "mode_set")]) -> ModeView:
         """Set the mode, from now on. Back to preview stops everything that has not been claimed yet."""
-        record = OutreachModeRecord(wanted.mode, key.name, context.clock.now())
-        async with context.database.transaction() as tx:
+        record = OutreachModeRecord(wanted.mode, act.actor.name, context.clock.now())
+        async with act.transaction(wanted.mode) as tx:
             await store.set_mode(tx, record)
         return ModeView(**record._asdict())
 
@@ -73,19 +71,20 @@ def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts, pe
 
     @routes.put("/consents", tags=["consents"])
     async def set_consent(
-        wanted: ConsentWanted, key: Annotated[Key, Depends(require_key(context.keys, "admin"))]
+        wanted: ConsentWanted, act: Annotated[Act, administrative(context, "consent_recorded")]
     ) -> ConsentView:
         """Record consent given or refused elsewhere: it holds for the person's address and user id, in every account.
 
         Recording it twice changes nothing.
         """
-        given = ConsentGiven(**wanted.model_dump(), source=f"key:{key.name}")
-        async with context.database.transaction() as tx:
+        given = ConsentGiven(**wanted.model_dump(), source=f"key:{act.actor.name}")
+        how = {"account": given.account, "topic": given.topic, "granted": given.granted}
+        async with act.transaction(given.user, **how) as tx:
             await record_consent(tx, given, accounts, persons, context.clock.now())
             records = await consents_of(tx, given.user, given.account)
-        found = next((record for record in records if record.topic == given.topic), None)
-        if found is None:
-            raise Refused("they never declined this, so there is nothing to take back", "nothing_declined", 409)
+            found = next((record for record in records if record.topic == given.topic), None)
+            if found is None:
+                raise Refused("they never declined this, so there is nothing to take back", "nothing_declined", 409)
         return ConsentView(**found._asdict())
 
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from services.notify.ceilings import Ceilings
+from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.keys import Key
 from shared.service.context import ServiceContext
 
 
@@ -39,11 +39,11 @@ def router(context: ServiceContext, ceilings: Ceilings) -> APIRouter:
             return [CeilingView(**status._asdict()) for status in await ceilings.status(read, context.clock.now())]
 
     @routes.post("/{name:id}/release")
-    async def release(name: str, key: Annotated[Key, Depends(require_key(context.keys, "admin"))]) -> CeilingView:
+    async def release(name: str, act: Annotated[Act, administrative(context, "ceiling_released")]) -> CeilingView:
         """Count from nothing again, and let go what is held back."""
         now = context.clock.now()
-        async with context.database.transaction() as tx:
-            await ceilings.release(tx, name, key.name, now)
+        async with act.transaction(name) as tx:
+            await ceilings.release(tx, name, act.actor.name, now)
             found = next(status for status in await ceilings.status(tx, now) if status.name == name)
         return CeilingView(**found._asdict())
 

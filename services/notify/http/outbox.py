@@ -14,6 +14,7 @@ from services.notify.http.models import DeliveryRow, DeliveryView, Filter, PlayW
 from services.notify.store import Accounts, DeliveryFilter
 from shared.contracts.outreach import DeliveryStatus
 from shared.failures import Refused
+from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
 from shared.service.context import ServiceContext
@@ -60,26 +61,26 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook) -> None
 
 
 def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accounts: Accounts) -> None:
-    admin = [Depends(require_key(context.keys, "admin"))]
-
-    @routes.post("/outbox/release", dependencies=admin)
-    async def release_play(wanted: PlayWanted) -> Released:
+    @routes.post("/outbox/release")
+    async def release_play(
+        wanted: PlayWanted, act: Annotated[Act, administrative(context, "play_released")]
+    ) -> Released:
         """Let everything go that is previewed of a play, and neither history nor expired."""
         _refuse_unknown("play", wanted.play, book.plays)
-        async with context.database.transaction() as tx:
+        async with act.transaction(wanted.play) as tx:
             return Released(released=await handlers.release_play(tx, wanted.play, context.clock.now()))
 
-    @routes.post("/outbox/{delivery:id}/release", dependencies=admin)
-    async def release(delivery: str) -> DeliveryView:
+    @routes.post("/outbox/{delivery:id}/release")
+    async def release(delivery: str, act: Annotated[Act, administrative(context, "delivery_released")]) -> DeliveryView:
         """Let one previewed delivery go; it leaves while the mode is live."""
-        async with context.database.transaction() as tx:
+        async with act.transaction(delivery) as tx:
             await handlers.release(tx, delivery, context.clock.now())
         return await view(context, delivery)
 
-    @routes.post("/tasks/{task:id}/done", tags=["tasks"], dependencies=admin)
-    async def task_done(task: str) -> DeliveryView:
+    @routes.post("/tasks/{task:id}/done", tags=["tasks"])
+    async def task_done(task: str, act: Annotated[Act, administrative(context, "task_closed")]) -> DeliveryView:
         """Close a task: its play may open another. Closing it twice changes nothing."""
-        async with context.database.transaction() as tx:
+        async with act.transaction(task) as tx:
             await handlers.complete_task(tx, task, accounts, context.clock.now())
         return await view(context, task)
 

@@ -1,0 +1,145 @@
+"""Audit of REST: the dependency by which a route may change something, and the resource that lists what was done.
+
+A route that changes something takes `act: Annotated[Act, administrative(context, "mode_set")]` in place of a key, and changes it in
+`act.transaction(...)`: what it does and the record of who did it commit together. One that records nothing fails.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel
+
+from shared.access import audit
+from shared.access.audit import Action, Actor, AuditEntry, AuditFilter
+from shared.db.protocol import Tx
+from shared.failures import Refused
+from shared.http.auth import require_key
+from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
+from shared.keys import Key
+from shared.service.context import ServiceContext
+
+_Text = Annotated[str | None, Query(max_length=400)]
+
+
+class Act:
+    """One administrative act, while it is done."""
+
+    def __init__(self, context: ServiceContext, action: Action, actor: Actor) -> None:
+        self._context = context
+        self._action = action
+        self.actor = actor
+        self.recorded = False
+
+    @asynccontextmanager
+    async def transaction(self, subject: str = "", **details: Any) -> AsyncIterator[Tx]:
+        """The transaction of the service's database that does it. `subject` is what is changed, `details` how."""
+        async with self._context.database.transaction() as tx:
+            yield tx
+            await self.record(tx, subject, **details)
+
+    async def announce(self, subject: str = "", **details: Any) -> None:
+        """Record it before it is done: for what takes transactions of its own."""
+        async with self._context.access.transaction() as tx:
+            await self.record(tx, subject, **details)
+
+    async def record(self, tx: Tx, subject: str = "", **details: Any) -> None:
+        """Record it in this transaction."""
+        await audit.record(tx, AuditEntry(self._context.clock.now(), self.actor, self._action, subject, details))
+        self.recorded = True
+
+
+class Administrative:
+    """The dependency: the caller has a key of kind admin, and what they do is recorded as this action."""
+
+    def __init__(self, context: ServiceContext, action: Action) -> None:
+        self.action = action
+        self._context = context
+        self._check = require_key(context.keys, "admin")
+
+    async def __call__(self, request: Request) -> AsyncIterator[Act]:
+        """Give the act. Raises RuntimeError when the route ends well and has recorded nothing."""
+        act = Act(self._context, self.action, _actor(self._check(request), request))
+        yield act
+        if not act.recorded:
+            raise RuntimeError(f"{request.method} {request.url.path} left no record of {self.action}")
+
+
+def administrative(context: ServiceContext, action: Action) -> Any:
+    """The dependency of a route that changes something: who calls has a key of kind admin, and is recorded."""
+    return Depends(Administrative(context, action), scope="function")
+
+
+def _actor(key: Key, request: Request) -> Actor:
+    address = request.client.host if request.client else "unknown"
+    if key.acting is not None:
+        return Actor(key.name, key.id, key.acting.session_id, key.acting.address)
+    return Actor(key.name, key.id, "", address)
+
+
+class AuditView(BaseModel):
+    """One act. `actor` is the key's name; `session` the console's, empty outside it; `subject` what was changed, `details` how."""
+
+    at: datetime
+    id: str
+    actor: str
+    key: str
+    session: str
+    address: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+
+
+def router(context: ServiceContext) -> APIRouter:
+    """The list; it takes an admin key."""
+    routes = APIRouter(prefix="/v1", tags=["audit"], dependencies=[Depends(require_key(context.keys, "admin"))])
+
+    @routes.get("/audit")
+    async def list_audit(
+        action: _Text = None,
+        actor: _Text = None,
+        subject: _Text = None,
+        after_cursor: Annotated[str | None, Query(alias="cursor", max_length=1000)] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    ) -> Page[AuditView]:
+        """Who did what, when and from where, of all services and the console; the latest first."""
+        wanted = AuditFilter(action, actor, subject)
+        async with context.access.snapshot() as read:
+            found = await audit.page(read, wanted, _before(after_cursor), limit + 1)
+        items = [_view(entry) for entry in found[:limit]]
+        following = encode_cursor([items[-1].at.isoformat(), items[-1].id]) if len(found) > limit else None
+        return Page(items=items, next=following)
+
+    return routes
+
+
+def _before(text: str | None) -> tuple[datetime, str] | None:
+    """The time and id of the last entry of the page before. Raises Refused."""
+    values = decode_cursor(text, 2)
+    if values is None:
+        return None
+    try:
+        at = datetime.fromisoformat(values[0])
+    except (ValueError, TypeError):
+        at = None
+    if at is None or at.tzinfo is None or not isinstance(values[1], str) or "\0" in values[1]:
+        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
+    return at, values[1]
+
+
+def _view(entry: AuditEntry) -> AuditView:
+    who = entry.actor
+    return AuditView(
+        at=entry.at,
+        id=entry.id,
+        actor=who.name,
+        key=who.key_id,
+        session=who.session_id,
+        address=who.address,
+        action=entry.action,
+        subject=entry.subject,
+        details=dict(entry.details),
+    )
