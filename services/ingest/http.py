@@ -6,7 +6,8 @@ body with `code` and `message`. A redirect would lose the body, so paths end wit
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -55,6 +56,7 @@ _INFLATED_FOR_NOBODY = (64 * MIB, 60.0)
 _PARSED_FOR_ANYBODY = 128 * 1024
 """Bytes that cost nothing to parse: who forgot the key and the end of the JSON is told both."""
 _NOT_INFLATED = "too many compressed bodies came without a known key: retry later, or send it as the Basic user name"
+_TOO_MANY_KEYLESS = "too many large bodies whose head names no key: retry later, or send it as the Basic user name"
 _REFUSED = "waymark.origin_refused"
 """Marks the scope of a request whose key may not be used from its origin."""
 
@@ -103,6 +105,39 @@ def _origin_refused(origin: str) -> Refused:
     )
 
 
+class KeylessBodies:
+    """Memory for bodies whose head names no key: of all of them together at most `most` bytes past the first `free` of each.
+
+    Whoever has no key can hold these, slowly, and nothing of what others need: posts with a key in the head, and small ones.
+    """
+
+    def __init__(self, most: int = 32 * MIB, free: int = 256 * 1024) -> None:
+        self._most = most
+        self._free = free
+        self._held = 0
+
+    @contextmanager
+    def counted(self, receive: Receive) -> Iterator[Receive]:
+        """The body, piece by piece, counted until the block ends. A piece too much raises Refused (429)."""
+        size = held = 0
+
+        async def next_piece() -> Message:
+            nonlocal size, held
+            message = await receive()
+            size += len(message.get("body", b""))
+            more = max(0, size - self._free) - held
+            if more and self._held + more > self._most:
+                raise Refused(_TOO_MANY_KEYLESS, "too_many_requests", 429)
+            held += more
+            self._held += more
+            return message
+
+        try:
+            yield next_piece
+        finally:
+            self._held -= held
+
+
 class Sender(NamedTuple):
     """Who posts: the key, and its text, which is stored nowhere."""
 
@@ -132,6 +167,7 @@ class CaptureApi:
         self._refresh = refresh
         self._rates = rates or SourceRates({})
         self._newcomers = newcomers
+        self._keyless = KeylessBodies()
         self._inflated_for_nobody = TokenBucket(*_INFLATED_FOR_NOBODY)
 
     def routes(self) -> list[Route]:
@@ -191,10 +227,12 @@ class CaptureApi:
         sender = await self._sender(request, head.deciding) if head.deciding else None
         if sender is not None:
             self._rates.check(sender.key, _seconds())
-        body = await read_body(request.scope, request.receive, _MAX_BODY, self._patience)
         if sender is None:
-            body = await self._body_with_known_key(request, body, head.bearer)
+            with self._keyless.counted(request.receive) as receive:
+                body = await read_body(request.scope, receive, _MAX_BODY, self._patience)
+                body = await self._body_with_known_key(request, body, head.bearer)
         else:
+            body = await read_body(request.scope, request.receive, _MAX_BODY, self._patience)
             body = self._plain(body, sender.key)
         envelope, body = await _envelope_of(body)
         if sender is None:

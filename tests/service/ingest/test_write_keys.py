@@ -10,11 +10,13 @@ import httpx2
 import msgspec
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from services.ingest.admission import SourceRates
 from services.ingest.http import CaptureApi
 from shared.bus.protocol import Record
 from shared.contracts.topics import USAGE_RAW
+from shared.http.bodies import BodyMemoryLimit
 from shared.keys import Key, Keys, Rates, digest
 from shared.settings import Settings
 from tests.make import FakeClock, eventually
@@ -130,6 +132,31 @@ async def test_compressed_bodies_with_their_key_inside_are_not_counted() -> None
     good = gzip.compress(msgspec.json.encode({"batch": events, "writeKey": PUBLIC}))
     async with connected(door()) as client:
         assert [(await client.post("/v1/batch", content=good)).status_code for _ in range(8)] == [200] * 8
+
+
+async def test_slow_bodies_without_a_key_hold_no_memory_that_others_need() -> None:
+    head, most = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n", 8_900_000
+    async with listening(Starlette(routes=door().routes, middleware=[Middleware(BodyMemoryLimit)])) as port:
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(16)]
+        for _, writer in slow:
+            writer.write(head + b"x" * most)
+        answered = [asyncio.ensure_future(reader.readline()) for reader, _ in slow]
+
+        async def refused() -> bool:
+            done = [answer.result() for answer in answered if answer.done() and not answer.exception()]
+            return sum(b"429" in line for line in done) >= 10
+
+        await eventually(refused)
+        large = {"batch": [ANN | {"properties": {"text": "x" * 900_000}}] * 9, "writeKey": PUBLIC}
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            in_the_head = await client.post("/v1/batch", json=large, auth=(PUBLIC, ""))
+            small = await post(client, PUBLIC)
+        for task in answered:
+            task.cancel()
+        for _, writer in slow:
+            writer.close()
+
+    assert (in_the_head.status_code, small.status_code) == (200, 200)
 
 
 @pytest.mark.parametrize("place", ["head", "body"])
