@@ -1,6 +1,9 @@
 """Golden data moved from one process on SQLite to PostgreSQL and Kafka, and back: the same state, and it goes on."""
 
 import asyncio
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from datetime import timedelta
 from operator import itemgetter
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shared.bus.outbox import decode_block
 from shared.bus.tables import metadata as bus_metadata
 from shared.clock import SystemClock
 from shared.contracts.topics import TOPICS
@@ -17,7 +21,7 @@ from tests.conftest import ROOT, scaled
 from tests.contract.house.databases import execute
 from tests.golden.comparison import different
 from tests.golden.readout import readout
-from tests.golden.release import SERVICES, expectation, opened
+from tests.golden.release import SERVICES, database, expectation, migrated, opened
 from tests.golden.scenario import MOMENT, settings
 from tests.golden.test_golden import STILL, After, active_accounts, uses
 from tests.make import FakeClock
@@ -25,8 +29,8 @@ from waymark.assembly import WIRES, assembled
 from waymark.backup import conversion
 from waymark.backup.commands import backup, move, restore
 from waymark.backup.content import Digest
-from waymark.backup.file import BackupFile
-from waymark.migrations import OWNERS, histories_of
+from waymark.backup.file import BackupFile, describe, insert_rows, new_file
+from waymark.migrations import OWNERS, Revisions, histories_of
 
 NOW = MOMENT + timedelta(hours=1)
 PARTITIONS = 3
@@ -103,10 +107,17 @@ async def test_what_is_in_use_or_not_read_is_not_moved(golden: Settings, target:
         with pytest.raises(Refused, match="another Waymark uses"):
             await move(target, url(golden), url(target), NOW)
     await move(target, url(golden), url(target), NOW)
-    one_back = "UPDATE consumer_cursor SET next_sequence = next_sequence - 1 WHERE next_sequence > 0"
-    await asyncio.to_thread(execute, url(target), "lifecycle", one_back)
-    with pytest.raises(Refused, match=r"lifecycle has not read all of usage\.v1"):
-        await move(target, url(target), url(home), NOW)
+    for statement, said in (
+        (
+            "INSERT INTO log_end VALUES ('lifecycle.v1', 0, 5, 5)",
+            r"notify has not read all of lifecycle\.v1\[0\]: 0 of 5",
+        ),
+        ("DELETE FROM log_end WHERE topic = 'lifecycle.v1'", ""),
+    ):
+        await asyncio.to_thread(execute, url(target), "lifecycle", statement)
+        if said:
+            with pytest.raises(Refused, match=said):
+                await move(target, url(target), url(home), NOW)
     async with opened(target, FakeClock(STILL)):
         with pytest.raises(Refused, match="Waymark runs on that database"):
             await move(target, url(target), url(home), NOW)
@@ -154,3 +165,73 @@ async def test_the_groups_that_read_each_topic_are_those_that_are_wired(tmp_path
         read = {topic.name: {c.group for c in consumers if topic.name in c.topics} for topic in TOPICS}
 
     assert read == {topic: set(groups) for topic, groups in conversion.READERS.items()}
+
+
+def unread(found: BackupFile) -> dict[tuple[str, str], Counter[tuple[bytes, bytes]]]:
+    """What each group has still to read of each topic, however the log is dealt: key and value of each record."""
+    tables = [one for one in found.tables() if one.name in {"log_block", "consumer_cursor"}]
+    rows = {
+        name: [row for one in tables if one.name == name for row in found.rows(one)]
+        for name in ("log_block", "consumer_cursor")
+    }
+    by_sequence = found.description.kind == "postgresql"
+    left: dict[tuple[str, str], Counter[tuple[bytes, bytes]]] = {}
+    for cursor in rows["consumer_cursor"]:
+        key = str(cursor["consumer_group"]), str(cursor["topic"])
+        place, read = (cursor["topic"], cursor["partition"]), cursor["next_sequence" if by_sequence else "next_offset"]
+        of_place = [row for row in rows["log_block"] if (row["topic"], row["partition"]) == place]
+        records = [
+            record
+            for row in of_place
+            for offset, record in enumerate(decode_block(bytes(row["block"])), int(row["base_offset"]))  # type: ignore[arg-type]
+            if offset >= int(read)  # type: ignore[arg-type]
+        ]
+        left.setdefault(key, Counter()).update((record.key, record.value) for record in records)
+    return left
+
+
+def written(contents: conversion.Contents, file: Path) -> Path:
+    """The contents as a backup of PostgreSQL."""
+    heads = {
+        (history.schema, f"{history.name}_version"): Revisions.of(history).head for history in histories_of(OWNERS)
+    }
+    with new_file(file) as partial:
+        with closing(sqlite3.connect(partial)) as made, made:
+            for (schema, name, columns), rows in contents.items():
+                listed = ", ".join(f'"{column}"' for column in columns)
+                made.execute(f'CREATE TABLE "{schema}.{name}" ({listed})')
+                insert_rows(made, f"{schema}.{name}", columns, rows)
+            for (schema, name), head in heads.items():
+                made.execute(f'CREATE TABLE "{schema}.{name}" (version_num)')
+                made.execute(f'INSERT INTO "{schema}.{name}" VALUES (?)', [head])
+        describe(partial, "postgresql", NOW)
+    return file
+
+
+async def test_what_nobody_or_only_some_have_read_is_carried_both_ways(golden: Settings, tmp_path: Path) -> None:
+    await migrated(golden)
+    back = "UPDATE consumer_cursor SET next_offset = next_offset - {} WHERE consumer_group = '{}' AND topic = '{}'"
+    with closing(sqlite3.connect(database(golden))) as write:
+        for steps, group, topic in (
+            (37, "lifecycle", "usage.v1"),
+            (11, "notify", "lifecycle.v1"),
+            (5, "ingest", "usage.raw.v1"),
+        ):
+            write.execute(back.format(steps, group, topic))
+        write.commit()
+    with BackupFile(await backup(golden, tmp_path / "here", NOW)) as here:
+        wanted, state_here = unread(here), conversion.digests(here)
+        there_file = written(conversion.to_scaled(here, PARTITIONS), tmp_path / "there")
+    with BackupFile(there_file) as there:
+        assert unread(there) == wanted
+        assert conversion.digests(there) == state_here
+        home = settings(tmp_path / "home", ROOT / "config")
+        await restore(home, there_file, NOW, replace=False)
+    with BackupFile(await backup(home, tmp_path / "home.backup", NOW)) as again:
+        assert unread(again) == wanted
+        assert conversion.digests(again) == state_here
+    assert {key: left.total() for key, left in wanted.items() if left.total() in {37, 11, 5}} == {
+        ("lifecycle", "usage.v1"): 37,
+        ("notify", "lifecycle.v1"): 11,
+        ("ingest", "usage.raw.v1"): 5,
+    }

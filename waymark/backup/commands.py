@@ -183,7 +183,11 @@ async def _partitions(settings: Settings) -> int:
 
 async def _refuse_unread_events(found: BackupFile, settings: Settings) -> None:
     """Events that clients posted stand in Kafka only, until ingest has read them."""
+    cursors = found.rows(next(one for one in found.tables() if one[:2] == ("ingest", "consumer_cursor")))
+    raw = [row for row in cursors if row["topic"] == USAGE_RAW.name]
     if settings.bus_url is None:
+        if not any(row["owner"] for row in raw):
+            return  # no process has read a log there yet, as after a move that was only tried
         raise Refused(
             "set WAYMARK_BUS_URL to the Kafka of that database: whether it holds unread events, only it can say"
         )
@@ -193,8 +197,7 @@ async def _refuse_unread_events(found: BackupFile, settings: Settings) -> None:
         bounds = await bus.bounds([USAGE_RAW.name])
     finally:
         await bus.close()
-    cursors = found.rows(next(one for one in found.tables() if one[:2] == ("ingest", "consumer_cursor")))
-    read = {row["partition"]: row["next_offset"] for row in cursors if row["topic"] == USAGE_RAW.name}
+    read = {row["partition"]: row["next_offset"] for row in raw}
     for partition, known in bounds.items():
         if known.end > int(read.get(partition.number) or 0):
             raise Refused(

@@ -9,6 +9,7 @@ Services' own rows stay as they are, up to the columns that name places in a log
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from shared.bus.outbox import decode_block, encode_block, split
@@ -33,6 +34,8 @@ READERS: Mapping[str, tuple[str, ...]] = {
 _ELSEWHERE = 1 << 40
 """Offsets of parked records are moved beyond those of any log: a new record must not get the id of an old one."""
 _NO_BATCH = -(1 << 62)
+_CARRIED = ("log_block", "log_end", "consumer_cursor", "dead_letter", "stored_layout")
+"""The log's tables; the relays' leases are of processes that have ended."""
 Tables = dict[StoredTable, list[Row]]
 Contents = dict[StoredTable, Iterable[Row]]
 
@@ -160,51 +163,84 @@ def _cursor(cursor: Row, partition: int, offset: int, sequence: int) -> Row:
 
 
 def to_embedded(backup: BackupFile) -> Contents:
-    """The tables of one SQLite file from a backup of PostgreSQL. Raises Refused where a group has not read everything."""
-    refuse_unread(backup)
+    """The tables of one SQLite file from a backup of PostgreSQL.
+
+    Raises Refused where a message that somebody has still to read stands in Kafka only, or where two groups have each read
+    what the other has not: one log of one partition cannot say that.
+    """
     contents = service_rows(backup, 1)
-    every = {name: list(_of_all(backup, name)) for name in bus_metadata.tables}
-    archive = list(
-        _merged(backup.rows(_bus_table(backup, str(USAGE.producer), "log_block"), "ORDER BY partition, base_offset"))
-    )
-    end = sum(_int(row["record_count"]) for row in archive)
-    cursors = {(str(row["consumer_group"]), str(row["topic"])): row for row in every["consumer_cursor"]}
-    places = {key: end if key[1] == USAGE.name else 0 for key in cursors}
-    contents[_table(BUS, "log_block")] = archive
-    contents[_table(BUS, "log_end")] = [_end(USAGE.name, 0, end)] if archive else []
-    contents[_table(BUS, "consumer_cursor")] = [
-        _cursor(row, 0, places[key], places[key]) for key, row in cursors.items()
-    ]
+    every = {name: list(_of_all(backup, name)) for name in _CARRIED}
+    log = Log([], [], [])
+    for topic in TOPICS:
+        blocks = [row for row in every["log_block"] if row["topic"] == topic.name]
+        ends = {
+            _int(row["partition"]): _int(row["next_offset"]) for row in every["log_end"] if row["topic"] == topic.name
+        }
+        cursors = [row for row in every["consumer_cursor"] if row["topic"] == topic.name]
+        _join_topic(log, topic.name, blocks, ends, cursors)
+    contents[_table(BUS, "log_block")] = log.blocks
+    contents[_table(BUS, "log_end")] = log.ends
+    contents[_table(BUS, "consumer_cursor")] = log.cursors
     contents[_table(BUS, "dead_letter")] = list(_letters(every["dead_letter"], 1))
     contents[_table(BUS, "stored_layout")] = every["stored_layout"]
     return contents
 
 
-def refuse_unread(backup: BackupFile) -> None:
-    """Raises Refused where a message of ours has not been read by every group: it would stay behind in Kafka."""
-    ends = {(row["topic"], row["partition"]): _int(row["next_offset"]) for row in _of_all(backup, "log_end")}
-    cursors = {(r["consumer_group"], r["topic"], r["partition"]): r for r in _of_all(backup, "consumer_cursor")}
-    for (topic, partition), end in ends.items():
-        for group in READERS[str(topic)]:
-            cursor = cursors.get((group, topic, partition))
-            read = 0 if cursor is None else _int(cursor["next_sequence"])
-            if read < end:
+class Piece(NamedTuple):
+    """Records of one partition that the same groups have read."""
+
+    readers: frozenset[str]
+    appended_at: Any
+    records: list[ProducerRecord]
+
+
+def _join_topic(log: Log, topic: str, blocks: list[Row], ends: dict[int, int], cursors: list[Row]) -> None:
+    """The partitions of a topic as one: first what most groups have read, then by time; in a partition nothing changes place."""
+    read = {(str(row["consumer_group"]), _int(row["partition"])): _int(row["next_sequence"]) for row in cursors}
+    pieces: list[list[Piece]] = []
+    for partition, end in sorted(ends.items()):
+        of_groups = {group: read.get((group, partition), 0) for group in READERS[topic]}
+        own = sorted((row for row in blocks if row["partition"] == partition), key=lambda one: _int(one["base_offset"]))
+        least = min(of_groups.values())
+        if least < (_int(own[0]["base_offset"]) if own else end):
+            slowest = min(of_groups, key=lambda group: of_groups[group])
+            raise _unread(slowest, topic, partition, least, end)
+        pieces.append([piece for row in own for piece in _pieces(row, of_groups)])
+    counted, base = dict.fromkeys(READERS[topic], 0), 0
+    for piece in _in_order(pieces, keep_read=topic == USAGE.name, groups=len(READERS[topic])):
+        for group in piece.readers:
+            if counted[group] < base:
                 raise Refused(
-                    f"{group} has not read all of {topic!s}[{partition!s}]: {read} of {end} messages; let every service run "
-                    "until readyz shows no lag, and stop it then"
+                    f"the groups of {topic} have each read what another has not: let them run until readyz shows no lag"
                 )
+            counted[group] += len(piece.records)
+        for part in split(piece.records):
+            log.blocks.append(_block(topic, 0, base, part, piece.appended_at))
+            base += len(part)
+    log.ends.extend([_end(topic, 0, base)] if base else [])
+    newest = {str(row["consumer_group"]): row for row in cursors}
+    log.cursors.extend(_cursor(row, 0, counted[group], counted[group]) for group, row in newest.items())
 
 
-def _merged(blocks: Iterable[Row]) -> Iterator[Row]:
-    """The archive's partitions as one, in the order of their times; within a partition the order stays as it is."""
-    by_partition: dict[Any, list[Row]] = defaultdict(list)
-    for row in blocks:
-        if row["topic"] == USAGE.name:
-            by_partition[row["partition"]].append(row)
-    base = 0
-    for row in heapq.merge(*by_partition.values(), key=lambda one: _int(one["appended_at"])):
-        yield {**row, "partition": 0, "base_offset": base}
-        base += _int(row["record_count"])
+def _pieces(row: Row, read: Mapping[str, int]) -> Iterator[Piece]:
+    base, records = _int(row["base_offset"]), decode_block(_bytes(row["block"]))
+    cuts = sorted({base, base + len(records), *(end for end in read.values() if base < end < base + len(records))})
+    for start, end in pairwise(cuts):
+        readers = frozenset(group for group, until in read.items() if until > start)
+        yield Piece(readers, row["appended_at"], records[start - base : end - base])
+
+
+def _in_order(pieces: list[list[Piece]], *, keep_read: bool, groups: int) -> Iterator[Piece]:
+    for level in range(groups if keep_read else groups - 1, -1, -1):
+        of_level = ([piece for piece in own if len(piece.readers) == level] for own in pieces)
+        yield from heapq.merge(*of_level, key=lambda piece: _int(piece.appended_at))
+
+
+def _unread(group: str, topic: str, partition: int, read: int, end: int) -> Refused:
+    return Refused(
+        f"{group} has not read all of {topic}[{partition}]: {read} of {end} messages, and the next stand in Kafka only; let "
+        "every service run until readyz shows no lag, and stop it then"
+    )
 
 
 def _letters(rows: Iterable[Row], partitions: int) -> Iterator[Row]:
