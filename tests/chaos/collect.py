@@ -1,13 +1,16 @@
 """Collecting the evidence of a run from the log, the stores and the sinks' journals, while the servers are up."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from services.lifecycle.core.state import Account
 from services.lifecycle.layouts import LAYOUTS
 from services.notify.core.delivery import Decision, decode_decision
 from services.notify.wiring import definition
+from shared.contracts.usage import UsageEvent
 from shared.settings import Settings
 from tests.chaos.backlog import GROUPS
 from tests.chaos.evidence import (
@@ -29,6 +32,7 @@ from tests.chaos.profile import COMPANY
 from tests.chaos.replay import archive, replayed
 from tests.chaos.run import ACCEPTED, ALLOWED, POSTED
 from tests.chaos.sinks import HOOKS, MAILS
+from tests.chaos.trusted import BROWSER, claimed, trusted_facts
 from tests.chaos.witness import CONFIRMED, CONSENT, CURSOR, observations
 from tests.chaos.world import World
 
@@ -70,16 +74,28 @@ def _client(folder: Path, found: Evidence) -> None:
 
 
 async def _events(world: World, found: Evidence) -> None:
-    async for _, _, event in archive(world):
-        found.archive.append(Event(event.id, event.account))
+    events = [event async for _, _, event in archive(world)]
+    found.archive = [Event(event.id, event.account) for event in events]
+    uncounted = Counter(event.account for event in events if event.source == BROWSER and event.type != "track")
+    accounts = dict[str, Account]()
     for service in dict.fromkeys(OWN_LOGS.values()) if world.name == "scaled" else ["ingest"]:
         for row in await world.stores.rows(service, "SELECT * FROM dead_letter WHERE redriven_at IS NULL"):
             found.parked.add(_parked(row))
     for row in await world.stores.rows("lifecycle", "SELECT id, seq, state FROM lifecycle_account"):
-        account = LAYOUTS.decode(row["state"])
+        account = accounts[row["id"]] = LAYOUTS.decode(row["state"])
         counted = account.series.get(_COUNTED)
-        found.counted[row["id"]] = int(sum(counted.days) if counted else 0) + len(account.contacts)
+        people = len(account.contacts) + uncounted[row["id"]]
+        found.counted[row["id"]] = int(sum(counted.days) if counted else 0) + people
         found.last_seq[row["id"]] = row["seq"]
+    await _trusted(world, found, events, accounts)
+
+
+async def _trusted(world: World, found: Evidence, events: list[UsageEvent], accounts: dict[str, Account]) -> None:
+    told = await world.stores.rows("lifecycle", "SELECT body FROM lifecycle_decision ORDER BY account_id, seq")
+    members = await world.stores.rows("ingest", "SELECT user_id, account_id FROM ingest_membership")
+    decisions = [json.loads(row["body"]) for row in told]
+    found.claimed = claimed(events)
+    found.trusted = trusted_facts(events, accounts, decisions, {row["user_id"]: row["account_id"] for row in members})
 
 
 def _parked(row: Any) -> str:

@@ -124,6 +124,14 @@ class Replayed(NamedTuple):
     again: str
 
 
+class TrustedFact(NamedTuple):
+    """Something that only the company may say: as the product has it, and as events of its server alone give it."""
+
+    what: str
+    live: str
+    told: str
+
+
 @dataclass
 class Evidence:
     """Everything of one run.
@@ -151,3 +159,6 @@ class Evidence:
     entries: list[Entry] = field(default_factory=list)
     rewards: list[Reward] = field(default_factory=list)
     replayed: dict[str, Replayed] = field(default_factory=dict)
+    claimed: int = 0
+    """How many events a browser told."""
+    trusted: list[TrustedFact] = field(default_factory=list)

@@ -254,6 +254,14 @@ def nothing_parked_by_outage(evidence: Evidence) -> Found:
     return len(evidence.posted), (f"{name} was parked" for name in wrong)
 
 
+def only_trusted(evidence: Evidence) -> Found:
+    """Whatever a browser's key said, what only the company may say is what its server's events alone give."""
+    facts = evidence.trusted if evidence.claimed else []
+    return len(facts), (
+        f"{one.what}: {one.live}, but the server told {one.told}" for one in facts if one.live != one.told
+    )
+
+
 def _by_account(messages: Iterable[PublishedMessage]) -> dict[str, list[PublishedMessage]]:
     found: dict[str, list[PublishedMessage]] = defaultdict(list)
     for one in messages:
@@ -282,5 +290,6 @@ INVARIANTS: list[tuple[str, str, Check]] = [
     ("I10", "the archive replays to the same state and sends nothing", replays),
     ("I11", "an outage parks nothing", nothing_parked_by_outage),
     ("I13", "a no is respected in every account, under every user id", respected_everywhere),
+    ("I14", "nothing a browser says moves a trusted fact", only_trusted),
 ]
 """Every promise: its number, its words, its check."""

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from services.advocacy.store import rewards
 from services.ingest import store as ingest_store
+from services.ingest.core import account_resolution
 from services.lifecycle import handlers as lifecycle
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.fold import advance
@@ -21,6 +22,7 @@ from services.notify.tables import delivery
 from shared.bus import relay
 from shared.bus.producer import GroupCommit
 from shared.bus.tables import log_end
+from shared.contracts.usage import UsageEvent
 from shared.db.postgres import PostgresDatabase
 from shared.db.sqlite import SqliteDatabase
 from shared.service import consumer, ownership, processor
@@ -205,6 +207,13 @@ async def _by_batch(self: Any, tx: Any, events: Any, part_of: Any, *, begins: bo
     await _fold_all(self, tx, sorted(events, key=lambda event: event.at), part_of, begins=begins)
 
 
+_join = account_resolution._join  # noqa: SLF001
+
+
+def _joined_by_anybody(user: Any, new: Any, current: Any, changed: Any) -> Any:
+    return _join(user, new._replace(trusted=True), current, changed)
+
+
 MUTANTS: dict[str, Mutant] = {
     "cursor_of_anybody": Mutant("the cursor's check of `next_offset`, and its epoch", _of_anybody, ("I1", "I3")),
     "gap_believed": Mutant(
@@ -273,6 +282,12 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "ledger_one_sided": Mutant(
         "both lines of a transaction", _put(rewards, "_lines", lambda one: _lines(one)[:1]), ("I8",)
+    ),
+    "browser_believed": Mutant(
+        "what a browser may say", _put(UsageEvent, "is_trusted", property(lambda _event: True)), ("I14",)
+    ),
+    "browser_moves_users": Mutant(
+        "a browser moves no user", _put(account_resolution, "_join", _joined_by_anybody), ("I14",)
     ),
 }
 """Every guard that can be taken out: its name, what is gone, how, and what must notice."""

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from deploy.servers.ports import HOST, free_port
 from tests.chaos.fleet import Slot
 from tests.chaos.sinks import Sinks
+from tests.chaos.trusted import BROWSER
 from waymark.assembly import WIRES
 
 COMPANY = Path(__file__).parent / "company"
@@ -15,6 +16,7 @@ SESSION = 2
 """Seconds a group waits for a member that does not answer."""
 
 WRITE_KEY, ADMIN_KEY = "wm_write_chaos_chaos_chaos", "wm_admin_chaos_chaos_chaos"
+BROWSER_KEY = "wm_browser_chaos_chaos_chaos"
 Deployment = Literal["scaled", "embedded"]
 _REPLICAS: Sequence[tuple[str, int, int]] = (
     ("ingest", 2, 2),
@@ -55,7 +57,7 @@ def environment(folder: Path, sinks: Sinks) -> dict[str, str]:
         "WAYMARK_HOST": HOST,
         "WAYMARK_PUBLIC_URL": "http://customers.chaos.example",
         "WAYMARK_SECRET": "chaos" * 8,
-        "WAYMARK_KEYS": f"write:chaos:{WRITE_KEY},admin:chaos:{ADMIN_KEY}",
+        "WAYMARK_KEYS": f"write:chaos:{WRITE_KEY},admin:chaos:{ADMIN_KEY},browser:{BROWSER}:{BROWSER_KEY}",
         "WAYMARK_SMTP_URL": f"smtp://{HOST}:{sinks.mail_port}",
         "WAYMARK_WEBHOOK_URL": f"http://{HOST}:{sinks.hook_port}/",
         "WAYMARK_WEBHOOK_SECRET": f"whsec_{secret}",

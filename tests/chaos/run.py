@@ -6,10 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from shared.clock import SystemClock
 from tests.chaos import profile as settings_of
 from tests.chaos.backlog import backlog, describe
+from tests.chaos.browser import Browser
 from tests.chaos.client import Client
 from tests.chaos.customers import Customers
 from tests.chaos.faults import FaultCounts, FaultTargets, inject, plan_faults
@@ -41,6 +43,7 @@ class Running:
     client: Client
     stream: Stream
     customers: Customers
+    browser: Browser
 
 
 @asynccontextmanager
@@ -57,12 +60,22 @@ async def running(profile: Profile, folder: Path) -> AsyncIterator[Running]:
         fleet.use(pool)
         servers = (world.kafka, world.postgres) if isinstance(world, Scaled) else ()
         targets = FaultTargets(fleet, both, world.stores, counts, settings_of.SESSION, asyncio.Lock(), *servers)
-        client, stream, customers = _outside(profile, folder, fleet)
-        stack.push_async_callback(client.close)
-        yield Running(world, targets, client, stream, customers)
+        outside = _outside(profile, folder, fleet)
+        for client in outside.clients:
+            stack.push_async_callback(client.close)
+        yield Running(world, targets, outside.clients[0], outside.stream, outside.customers, outside.browser)
 
 
-def _outside(profile: Profile, folder: Path, fleet: Fleet) -> tuple[Client, Stream, Customers]:
+class Outside(NamedTuple):
+    """Who acts on the product: with the server's key, with the public one, and over links."""
+
+    clients: tuple[Client, Client]
+    stream: Stream
+    customers: Customers
+    browser: Browser
+
+
+def _outside(profile: Profile, folder: Path, fleet: Fleet) -> Outside:
     """Who acts on the product from outside."""
 
     def random_of(name: str) -> Random:
@@ -72,10 +85,14 @@ def _outside(profile: Profile, folder: Path, fleet: Fleet) -> tuple[Client, Stre
         return [slot.port for slot in fleet.of(service) if slot.wanted]
 
     posted, accepted = Journal(folder / POSTED, sync=False), Journal(folder / ACCEPTED, sync=False)
-    client = Client(lambda: ports("ingest"), settings_of.WRITE_KEY, posted, accepted, random_of("client"))
+    client, public = (
+        Client(lambda: ports("ingest"), key, posted, accepted, random_of(name))
+        for key, name in ((settings_of.WRITE_KEY, "client"), (settings_of.BROWSER_KEY, "public"))
+    )
     allowed = Journal(folder / ALLOWED, sync=False)
     stream = Stream(client, random_of("stream"), SystemClock(), allowed, profile.rate)
-    return client, stream, Customers(Tail(folder / MAILS), stream, ports, settings_of.ADMIN_KEY, random_of("customers"))
+    customers = Customers(Tail(folder / MAILS), stream, ports, settings_of.ADMIN_KEY, random_of("customers"))
+    return Outside((client, public), stream, customers, Browser(public, stream, random_of("browser")))
 
 
 async def inject_faults(on: Running, profile: Profile) -> None:
@@ -88,6 +105,7 @@ async def inject_faults(on: Running, profile: Profile) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(on.stream.run())
         tasks.create_task(on.customers.run())
+        tasks.create_task(on.browser.run())
         watching = tasks.create_task(progress(on.world, on.targets, on.client))
         await inject(plan, on.targets)
         on.targets.sinks.behave()
@@ -96,7 +114,7 @@ async def inject_faults(on: Running, profile: Profile) -> None:
         on.stream.draws = False
         watching.cancel()
         await became_idle(on)
-        on.customers.stopped = on.stream.stopped = True
+        on.customers.stopped = on.stream.stopped = on.browser.stopped = True
 
 
 async def wait_until_idle(on: Running, seconds: float = _IDLE_SECONDS) -> None:

@@ -75,8 +75,15 @@ class Stream:
             return list(self._begin(f"acct-{self._next_account():05}", self._chance.randrange(3, 9)))
         if lot < 4 / _A_LIFE + 0.02:
             return list(self._wrong())
-        account = self._chance.choice(self._accounts[-60:])
-        return [self.use(account) for _ in range(self._chance.randrange(1, 8))]
+        account = self._chance.choice(self.latest_accounts())
+        uses = [self.use(account) for _ in range(self._chance.randrange(1, 8))]
+        if self._chance.random() < 0.1:
+            uses.append(self.fact(account, "subscription_started", mrr=self._chance.randrange(1, 9) * 100))
+        return uses
+
+    def latest_accounts(self) -> list[str]:
+        """Those in which something goes on."""
+        return self._accounts[-60:]
 
     def _next_account(self) -> int:
         self._count += 1

@@ -18,6 +18,7 @@ from tests.chaos.evidence import (
     Send,
     Span,
     TopicRecord,
+    TrustedFact,
 )
 from tests.chaos.invariants import INVARIANTS, Verdict, verdicts
 
@@ -63,6 +64,8 @@ def good() -> Evidence:
         entries=[Entry("t1", "r1", "cost", 50, "EUR"), Entry("t1", "r1", "owed", -50, "EUR")],
         rewards=[Reward("r1", "ref1", "referrer")],
         replayed={"acme": Replayed("same", "same")},
+        claimed=1,
+        trusted=[TrustedFact("acme mrr", "100", "100")],
     )
 
 
@@ -187,6 +190,10 @@ def against_a_no_from_elsewhere(run: Evidence) -> None:
     run.consents += [no, passed("late")._replace(address="ann@x.test")]
 
 
+def a_browsers_word(run: Evidence) -> None:
+    run.trusted[0] = TrustedFact("acme mrr", "1", "100")
+
+
 BAD: dict[str, list[Callable[[Evidence], None]]] = {
     "I1": [a_hole, an_overlap, an_early_end, an_unread_partition],
     "I2": [a_loss],
@@ -200,6 +207,7 @@ BAD: dict[str, list[Callable[[Evidence], None]]] = {
     "I10": [another_story, sent_again],
     "I11": [parked_by_an_outage],
     "I13": [against_a_no, against_a_no_from_elsewhere],
+    "I14": [a_browsers_word],
 }
 """Every invariant, and each way in which it must break."""
 

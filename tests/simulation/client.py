@@ -22,14 +22,16 @@ class Client:
         self.open: dict[int, list[dict[str, Any]]] = {}
         self._number = 0
         self._since: dict[int, datetime] = {}
+        self._keys: dict[int, str] = {}
         self._chance = chance
         self._trace = trace
 
-    async def post(self, doors: list[Host], events: list[dict[str, Any]], now: datetime) -> None:
+    async def post(self, doors: list[Host], events: list[dict[str, Any]], now: datetime, key: str = KEY) -> None:
         """Once, at one of the doors."""
         self._number += 1
         self.open[self._number] = events
         self._since[self._number] = now
+        self._keys[self._number] = key
         await self._try(doors, self._number)
 
     async def again(self, doors: list[Host]) -> None:
@@ -42,13 +44,16 @@ class Client:
         return min((self._since[number] for number in self.open), default=None)
 
     async def _try(self, doors: list[Host], number: int) -> None:
-        if doors and number in self.open and await self._posted(self._chance.one(doors), self.open[number]):
+        if doors and number in self.open and await self._posted(self._chance.one(doors), number):
             self.accepted |= {event["messageId"] for event in self.open.pop(number, [])}
 
-    async def _posted(self, door: Host, events: list[dict[str, Any]]) -> bool:
+    async def _posted(self, door: Host, number: int) -> bool:
+        events = self.open[number]
         slams = self._chance.hits("door slams", door.process.name)
         capture = door.services["ingest"].root[-1].endpoint  # type: ignore[attr-defined]
-        task = door.process.spawn(capture(_request(json.dumps({"batch": events}).encode())), "request")
+        task = door.process.spawn(
+            capture(_request(json.dumps({"batch": events}).encode(), self._keys[number])), "request"
+        )
         done, _ = await asyncio.wait([task], timeout=self._chance.up_to(0.02) if slams else _PATIENCE)
         answered = bool(done) and not task.cancelled() and task.exception() is None
         taken = answered and task.result().status_code == 200
@@ -56,7 +61,7 @@ class Client:
         return taken
 
 
-def _request(body: bytes) -> Request:
+def _request(body: bytes, key: str) -> Request:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -65,7 +70,7 @@ def _request(body: bytes) -> Request:
         "method": "POST",
         "path": "/v1/batch",
         "path_params": {"path": "batch"},
-        "query_string": f"writeKey={KEY}".encode(),
+        "query_string": f"writeKey={key}".encode(),
         "headers": [],
     }
     return Request(scope, receive)

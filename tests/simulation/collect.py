@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Row, select, text
 
 from services.advocacy import tables as advocacy
+from services.ingest import tables as ingest
 from services.lifecycle import tables as lifecycle
 from services.lifecycle.core.state import Account
 from services.lifecycle.layouts import LAYOUTS
@@ -15,6 +16,7 @@ from shared.bus.outbox import decode_block
 from shared.bus.protocol import Partition as Place
 from shared.bus.tables import dead_letter, log_block
 from shared.contracts.topics import LIFECYCLE, USAGE, USAGE_RAW
+from shared.contracts.usage import UsageEvent
 from tests.chaos.evidence import (
     Cap,
     Consent,
@@ -29,6 +31,7 @@ from tests.chaos.evidence import (
     Span,
     TopicRecord,
 )
+from tests.chaos.trusted import claimed, trusted_facts
 from tests.simulation.client import Client
 from tests.simulation.deployment import SERVICES, SimulatedDeployment
 from tests.simulation.host import playbook
@@ -38,6 +41,7 @@ from tests.simulation.workload import Workload
 _SKEW = 4.0
 """Seconds by which two machines' clocks may disagree about a window."""
 _ANY = msgspec.json.Decoder(dict[str, Any])
+_usage = msgspec.json.Decoder(UsageEvent).decode
 
 
 async def collected(deployment: SimulatedDeployment, workload: Workload, client: Client) -> Evidence:
@@ -49,6 +53,7 @@ async def collected(deployment: SimulatedDeployment, workload: Workload, client:
     await _sent(deployment, found)
     await _owed(deployment, found)
     found.replayed = replayed(await _states(deployment), deployment.server("lifecycle").journal)
+    await _trusted(deployment, found)
     return found
 
 
@@ -165,6 +170,18 @@ async def _sent(deployment: SimulatedDeployment, found: Evidence) -> None:
     for row in await rows(deployment, "notify", text("SELECT * FROM seen_consent ORDER BY n")):
         address = addresses.get((row.account, row.user), "")
         found.consents.append(Consent(row.account, row.user, row.what, row.topic, row[5], row.delivery, address))
+
+
+async def _trusted(deployment: SimulatedDeployment, found: Evidence) -> None:
+    blocks = select(log_block).where(log_block.c.topic == USAGE.name)
+    every = await rows(deployment, "ingest", blocks.order_by(log_block.c.partition, log_block.c.base_offset))
+    archive = [_usage(record.value) for row in every for record in decode_block(row.block)]
+    decision = lifecycle.decision
+    told = select(decision.c.body).order_by(decision.c.account_id, decision.c.seq)
+    decisions = [_ANY.decode(row.body) for row in await rows(deployment, "lifecycle", told)]
+    members = {row.user_id: row.account_id for row in await rows(deployment, "ingest", select(ingest.membership))}
+    found.claimed = claimed(archive)
+    found.trusted = trusted_facts(archive, await _states(deployment), decisions, members)
 
 
 async def _owed(deployment: SimulatedDeployment, found: Evidence) -> None:

@@ -27,6 +27,7 @@ from shared.service.processor import Decode, Handler, MessageBatch
 from shared.settings import Settings
 from shared.storage import Storage
 from tests.chaos.mutants import replaced
+from tests.chaos.trusted import BROWSER
 from tests.simulation.bus import FakeBus
 from tests.simulation.cluster import Cluster
 from tests.simulation.database import FakeDatabase, Server
@@ -36,6 +37,7 @@ from waymark import assembly
 
 COMPANY = Path(__file__).parent / "company"
 KEY = "write-key-of-the-simulation"
+BROWSER_KEY = "public-key-of-the-simulation"
 SETTINGS = Settings(
     config=COMPANY,
     data=COMPANY,
@@ -44,7 +46,7 @@ SETTINGS = Settings(
     send_lease=20,
     bus_url="kafka://simulated",
 )
-_KEYS = Keys([("server", "product", KEY)])
+_KEYS = Keys([("server", "product", KEY), ("browser", BROWSER, BROWSER_KEY)])
 _SIGNED = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _notify = cache(partial(definition, SETTINGS))
 _definition, _advocacy = (

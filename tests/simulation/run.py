@@ -14,12 +14,14 @@ from services.notify.handlers.planning import GROUP as NOTIFY
 from shared.db.errors import is_infrastructure
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Verdict, verdicts
+from tests.simulation.browser import Browser
 from tests.simulation.chance import Chance
 from tests.simulation.client import Client
 from tests.simulation.collect import collected
 from tests.simulation.customers import Customers
 from tests.simulation.database_templates import DatabaseTemplates
 from tests.simulation.deployment import SimulatedDeployment
+from tests.simulation.host import BROWSER_KEY
 from tests.simulation.idle import wait_until_idle
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.nemesis import Nemesis
@@ -95,11 +97,14 @@ async def _run(
 async def _trouble(deployment: SimulatedDeployment, workload: Workload, client: Client, nemesis: Nemesis) -> None:
     """Customers use the product, and everything breaks; the nights pass in a leap."""
     breaking = asyncio.ensure_future(nemesis.run())
+    browser = Browser(workload, deployment.chance)
     customers, began, requests = Customers(deployment), deployment.clock.now(), set[asyncio.Task[None]]()
     while (deployment.clock.now() - began).days < _DAYS:
         for _ in range(deployment.chance.random.randint(1, 4)):
             _also(requests, client.post(deployment.running("ingest"), workload.batch(), deployment.clock.now()))
             await asyncio.sleep(deployment.chance.up_to(1.0))
+        if deployment.chance.random.random() < 0.25 and (events := browser.request()):
+            _also(requests, client.post(deployment.running("ingest"), events, deployment.clock.now(), BROWSER_KEY))
         if deployment.chance.random.random() < 0.5:
             await customers.act()
         _also(requests, client.again(deployment.running("ingest")))

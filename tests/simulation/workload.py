@@ -34,16 +34,16 @@ class Workload:
         self.customers = [_customer(n) for n in range(chance.random.randint(4, 8))]
         self.posted: set[str] = set()
         self.allowed: set[str] = set()
-        self._introduced: set[str] = set()
+        self.introduced: set[str] = set()
         self._repeated: list[tuple[datetime, Body]] = []
 
     def batch(self) -> list[Body]:
         """A few events, as one request."""
         customer = self._chance.one(self.customers)
-        fresh = [one for one in self.customers if one.name not in self._introduced]
+        fresh = [one for one in self.customers if one.name not in self.introduced]
         if fresh and self._chance.random.random() < 0.7:
             customer = fresh[0]
-            self._introduced.add(customer.name)
+            self.introduced.add(customer.name)
             return [self._use(customer.lead, None), *(self._identify(customer, user) for user in customer.users)]
         events = [self._event(customer) for _ in range(self._chance.random.randint(1, 12))]
         self._repeated = [(at, body) for at, body in self._repeated if self._clock.now() - at < _WINDOW]
@@ -62,12 +62,13 @@ class Workload:
 
     def _identify(self, customer: Customer, user: str) -> Body:
         traits = {"email": _address(customer, user), "name": user.title(), "role": "user"}
-        return self._body(customer.name, user, type="identify", traits=traits)
+        return self.event(customer.name, user, type="identify", traits=traits)
 
     def _track(self, account: str | None, user: str, event: str, **properties: Any) -> Body:
-        return self._body(account, user, type="track", event=event, properties=properties)
+        return self.event(account, user, type="track", event=event, properties=properties)
 
-    def _body(self, account: str | None, user: str, **rest: Any) -> Body:
+    def event(self, account: str | None, user: str, **rest: Any) -> Body:
+        """An event with an id of its own, now or late. Without an account it belongs to its user's."""
         self._number += 1
         name = f"e{self._number}"
         self.posted.add(name)
@@ -93,6 +94,9 @@ class Workload:
         code = f"CODE-{self._chance.one(self.customers).name.upper()}"
         return self._track(customer.name, user, "referred_signup", referral_code=code, email=f"{user}@else.example")
 
+    def _subscription(self, customer: Customer, user: str) -> Body:
+        return self._track(customer.name, user, "subscription_started", mrr=self._chance.one((100, 200, 300)))
+
 
 _MIX: list[tuple[float, Any]] = [
     (0.02, Workload._poison),  # noqa: SLF001  this file's own table
@@ -101,7 +105,8 @@ _MIX: list[tuple[float, Any]] = [
     (0.20, Workload._referred),  # noqa: SLF001
     (0.26, lambda workload, customer, user: workload._track(customer.name, user, "goal_reached")),  # noqa: SLF001
     (0.30, lambda workload, customer, user: workload._identify(customer, user)),  # noqa: SLF001
-    (0.34, lambda workload, customer, _user: workload._use(customer.lead, None)),  # noqa: SLF001
+    (0.36, lambda workload, _customer, user: workload._use(user, None)),  # noqa: SLF001
+    (0.40, Workload._subscription),  # noqa: SLF001
 ]
 
 
