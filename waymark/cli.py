@@ -19,12 +19,14 @@ from shared.keys import KINDS, Rates
 from shared.settings import Settings, unknown_variables
 from waymark import commands, migrations
 from waymark import keys as waymark_keys
+from waymark import suppressions as waymark_suppressions
 from waymark.assembly import WIRES
 from waymark.demo.command import run_demo
 from waymark.serving import event_loop, first_free
 
 _WRITE_KEY = "WAYMARK_WRITE_KEY"
-_OWN_VARIABLES = (_WRITE_KEY,)
+_ADMIN_KEY = "WAYMARK_ADMIN_KEY"
+_OWN_VARIABLES = (_WRITE_KEY, _ADMIN_KEY)
 """Variables of single commands, besides the settings."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -171,6 +173,42 @@ def rotate_key(
 def revoke_key(key: Annotated[str, typer.Argument(help="the key's id, as `waymark keys list` shows it")]) -> None:
     """Accept a key no longer; running processes know within seconds."""
     _do(waymark_keys.revoke(_settings(), key))
+
+
+suppressions_app = typer.Typer(help="Addresses that are not written to: import a list, export it, hand in bounces.")
+app.add_typer(suppressions_app, name="suppressions")
+_NotifyUrl = Annotated[str | None, typer.Option(help="where notify answers")]
+_AdminKey = Annotated[str | None, typer.Option(envvar=_ADMIN_KEY, help="an admin key")]
+
+
+@suppressions_app.command("import")
+def import_suppressions(
+    file: Annotated[
+        Path, typer.Argument(help="CSV with a column address or email, or an address a line; - reads standard input")
+    ],
+    url: _NotifyUrl = None,
+    key: _AdminKey = None,
+) -> None:
+    """Write to the addresses of this list no more; columns reason, topic, at and detail are read where they are there."""
+    _do(waymark_suppressions.import_file(file, waymark_suppressions.target_of(_settings(), url, key)))
+
+
+@suppressions_app.command("export")
+def export_suppressions(url: _NotifyUrl = None, key: _AdminKey = None) -> None:
+    """Print the list as CSV, as `import` reads it."""
+    _do(waymark_suppressions.export(waymark_suppressions.target_of(_settings(), url, key)))
+
+
+@suppressions_app.command("report")
+def hand_in_report(
+    file: Annotated[Path, typer.Argument(help="a bounce or complaint as it came by mail; - reads standard input")],
+    url: _NotifyUrl = None,
+    key: _AdminKey = None,
+) -> None:
+    """Hand in a report that came as mail: a delivery status notification or an abuse report."""
+    target, raw = waymark_suppressions.target_of(_settings(), url, key), bytearray()
+    _guarded(lambda: raw.extend(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()))
+    _do(waymark_suppressions.hand_in_report(bytes(raw), target))
 
 
 def main() -> None:

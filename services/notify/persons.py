@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import delete, literal, select, tuple_
 
 from services.notify.core.person import PersonKeys
 from services.notify.core.state import ANSWERABLE, EVERYTHING, BudgetEntry, Refusal, SuppressionReason
@@ -113,6 +113,17 @@ class Persons:
         rows = [{"person": key, "address": address, **new._asdict()} for key, address in sorted(addresses.items())]
         return await tx.insert_new(suppression, rows) > 0
 
+    async def suppress_all(self, tx: Tx, wanted: Iterable[tuple[str, NewRefusal]]) -> int:
+        """Many addresses at once; what is no address is left out. How many refusals are new."""
+        keyed = [(self.keys.of_address(address), address, new) for address, new in wanted]
+        rows = {
+            (key, new.topic, new.reason): {"person": key, "address": address, **new._asdict()}
+            for key, address, new in keyed
+            if key is not None
+        }
+        await self.lock(tx, {key for key, _, _ in rows})
+        return await tx.insert_new(suppression, [rows[key] for key in sorted(rows)])
+
     async def take_back(
         self, tx: Tx, keys: Iterable[str], topic: str = EVERYTHING, before: datetime | None = None
     ) -> bool:
@@ -142,11 +153,13 @@ def following(user_key: str, refusal: Suppression) -> NewRefusal:
     return NewRefusal(refusal.topic, refusal.reason, f"{_FOLLOWS}{user_key}", refusal.at)
 
 
-async def page(read: Read, before: tuple[datetime, str] | None, limit: int) -> list[Suppression]:
-    """Suppressions, the latest first; those of user ids among them."""
+async def page(read: Read, before: tuple[datetime, str, str, str] | None, limit: int) -> list[Suppression]:
+    """Suppressions, the latest first, those of user ids among them. `before`: time, person, topic and reason of the last one."""
+    order = (_c.at, _c.person, _c.topic, _c.reason)
     found = select(suppression)
     if before is not None:
-        at, key = before
-        found = found.where((_c.at < at) | ((_c.at == at) & (_c.person < key)))
-    rows = await read.all(found.order_by(_c.at.desc(), _c.person.desc(), _c.topic, _c.reason).limit(limit))
+        found = found.where(
+            tuple_(*order) < tuple_(*(literal(value, column.type) for value, column in zip(before, order, strict=True)))
+        )
+    rows = await read.all(found.order_by(*(column.desc() for column in order)).limit(limit))
     return [Suppression(*tuple(row)) for row in rows]

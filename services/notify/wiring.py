@@ -12,7 +12,7 @@ from services.notify.effects import DeliverySender
 from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
-from services.notify.http import admin, ceilings, outbox, unsubscribe
+from services.notify.http import admin, ceilings, feedback, outbox, suppressions, unsubscribe
 from services.notify.persons import Persons
 from services.notify.store import expired_deliveries, repository
 from shared.bus.producer import partition_of
@@ -67,6 +67,8 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     limits = Ceilings(book.budget.ceilings)
     watch = CeilingWatch(limits)
     app.include_router(ceilings.router(context, limits))
+    app.include_router(feedback.router(context, persons))
+    app.include_router(suppressions.router(context, persons))
     app.include_router(parked.router(context, GROUP, consumer.redrive))
     loops: dict[str, Work] = {
         "notify-timers": partial(run_periodically, _POLL, timers.fire),

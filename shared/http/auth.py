@@ -1,7 +1,7 @@
 """Authorization by API key: the dependency of a route, `Depends(require_key(keys, "read"))`."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -18,6 +18,22 @@ def require_key(keys: Keys, kind: Kind) -> Callable[[HTTPConnection], Key]:
 
     def check(request: HTTPConnection) -> Key:
         return _accepted(keys, presented_key(request), kind)
+
+    return check
+
+
+def require_caller(keys: Keys, kinds: Sequence[Kind]) -> Callable[[HTTPConnection], Key]:
+    """The caller, with a key of one of these kinds, also as the password of HTTP Basic: many tools can do nothing else.
+
+    Browsers send Basic along with any request by themselves, so a request of a page does not pass with it.
+    """
+
+    def check(request: HTTPConnection) -> Key:
+        of_a_page = "origin" in request.headers or "sec-fetch-site" in request.headers
+        presented = presented_key(request) or ("" if of_a_page else _basic_password(request))
+        if presented and (key := keys.find(presented, tuple(kinds))):
+            return key
+        return _accepted(keys, presented, kinds[-1])
 
     return check
 

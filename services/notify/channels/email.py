@@ -24,6 +24,7 @@ from aiosmtplib import (
 
 from services.notify.channels.channel import Channel, ConfirmSend, Delivery, Now, Receipt
 from services.notify.core.channels import ChannelTraits, CrashOutcomes, deliverable, has_mail_address
+from services.notify.core.feedback import is_dead_address
 from shared.failures import Refused
 from shared.settings import Settings
 
@@ -32,6 +33,7 @@ Connect = Callable[[], SMTP]
 
 _TRANSIENT = range(400, 500)
 _REJECTED = range(400, 600)
+_PERMANENT = range(500, 600)
 _QUIT_TIMEOUT = 2.0
 _SMTP_TIMEOUT = 30.0
 _NO_STARTTLS = "STARTTLS extension not supported"
@@ -71,10 +73,17 @@ class EmailSender:
             raise
         try:
             await client.mail(self._from.addr_spec)
-            await client.rcpt(delivery.email or "")
         except (SMTPException, OSError) as error:
             client.close()
             return _rejected(error)
+        except BaseException:
+            client.close()
+            raise
+        try:
+            await client.rcpt(delivery.email or "")
+        except (SMTPException, OSError) as error:
+            client.close()
+            return _recipient_rejected(error)
         except BaseException:
             client.close()
             raise
@@ -93,7 +102,8 @@ async def _data(client: SMTP, content: bytes, reference: str) -> Receipt:
         answer = await client.data(content)
     except SMTPException as error:
         if isinstance(error, SMTPResponseException) and error.code in _REJECTED:
-            return _rejected(error)
+            receipt = _rejected(error)  # the content may be what it does not like, unless it names the address
+            return receipt._replace(outcome="bounced") if is_dead_address(0, error.message) else receipt
         return Receipt("uncertain", f"the conversation broke off: {type(error).__name__}", reference)
     return Receipt("accepted", answer.message[:200], reference)
 
@@ -105,6 +115,14 @@ def _unconnected(error: SMTPException | OSError) -> Receipt:
     if _NO_STARTTLS in str(error):
         return Receipt("retry", _WOULD_BE_CLEAR)
     return Receipt("retry", f"{type(error).__name__}: {error}"[:200])
+
+
+def _recipient_rejected(error: SMTPException | OSError) -> Receipt:
+    """As any rejection, but for a permanent one that says the address is dead."""
+    receipt = _rejected(error)
+    if isinstance(error, SMTPResponseException) and error.code in _PERMANENT:
+        return receipt._replace(outcome="bounced") if is_dead_address(error.code, error.message) else receipt
+    return receipt
 
 
 def _rejected(error: SMTPException | OSError) -> Receipt:

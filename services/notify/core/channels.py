@@ -12,8 +12,9 @@ from services.notify.core.state import Contact
 AttemptStage = Literal["claimed", "data_sent"]
 """How far an attempt to send has come: `claimed` by a sender, or past its point of no return."""
 
-AttemptOutcome = Literal["accepted", "opened", "refused", "retry", "retry_idempotent", "uncertain"]
-"""accepted: the other side has it; opened: it is an open task of ours; refused: never try this again; retry: nothing was
+AttemptOutcome = Literal["accepted", "opened", "refused", "bounced", "retry", "retry_idempotent", "uncertain"]
+"""accepted: the other side has it; opened: it is an open task of ours; refused: never try this again; bounced: nobody
+will ever read mail at that address; retry: nothing was
 accepted; retry_idempotent: it may have arrived, and the receiver knows a repeat by its id; uncertain: it may have
 arrived, and outreach is not sent twice."""
 

@@ -169,8 +169,8 @@ def settlement(outcome: AttemptOutcome) -> Settlement:
             return Settlement("sent")
         case "opened":
             return Settlement("opened")
-        case "refused":
-            return Settlement("failed", "refused")
+        case "refused" | "bounced":
+            return Settlement("failed", outcome)
         case "retry":
             return Settlement("failed", "gave_up", retried=True)
         case "retry_idempotent":

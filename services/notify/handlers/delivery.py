@@ -24,9 +24,9 @@ from services.notify.core.delivery import (
 from services.notify.core.person import spend, unspend
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import CONFIRM_CHECKS, recheck
-from services.notify.core.state import Account, BudgetEntry, with_refusals
+from services.notify.core.state import EVERYTHING, Account, BudgetEntry, with_refusals
 from services.notify.handlers.planning import outreach_recorded
-from services.notify.persons import Persons
+from services.notify.persons import NewRefusal, Persons
 from services.notify.store import Accounts, DeliveryRecord, DeliverySummary
 from shared.contracts.outreach import OutreachMode
 from shared.contracts.topics import OUTREACH
@@ -181,6 +181,9 @@ class DeliveryHandlers:
             await self._count_contact(tx, record, now)
         elif not maybe:
             await self._forget_contact(tx, record, await self._account(tx, record.account), now)
+        if outcome == "bounced" and record.address:
+            refusal = NewRefusal(EVERYTHING, "bounced", record.channel, now, detail)
+            await self._persons.suppress(tx, record.address, None, refusal)
         decision = record.decision
         tx.emit(OUTREACH, [outreach_recorded(decision, end.status, now, now, end.reason)])
         return True

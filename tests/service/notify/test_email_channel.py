@@ -102,7 +102,14 @@ async def _never():
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome"), [("450 busy", "retry"), ("550 no such user", "refused"), ("552 full", "refused")]
+    ("answer", "outcome"),
+    [
+        ("450 busy", "retry"),
+        ("550 no such user", "bounced"),
+        ("550 5.1.1 user unknown", "bounced"),
+        ("550 5.7.1 blocked by policy", "refused"),
+        ("552 full", "refused"),
+    ],
 )
 async def test_a_recipient_that_is_turned_away_is_known_not_to_have_it(answer: str, outcome: str):
     box = Mailbox()
@@ -112,7 +119,10 @@ async def test_a_recipient_that_is_turned_away_is_known_not_to_have_it(answer: s
     assert (receipt.outcome, receipt.detail) == (outcome, answer)
 
 
-@pytest.mark.parametrize(("answer", "outcome"), [("451 later", "retry"), ("554 looks like spam", "refused")])
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [("451 later", "retry"), ("550 looks like spam", "refused"), ("550 5.1.1 unknown", "bounced")],
+)
 async def test_content_that_is_turned_away_is_known_not_to_have_arrived(answer: str, outcome: str):
     box = Mailbox()
     box.to_data = answer

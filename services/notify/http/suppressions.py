@@ -1,0 +1,129 @@
+"""Suppressions API: who is not written to and why; a list is imported and read page by page, an address is let go."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.notify.core.person import normalised_address
+from services.notify.core.state import EVERYTHING
+from services.notify.persons import NewRefusal, Persons, Suppression, page
+from shared.failures import Refused
+from shared.http.auth import require_key
+from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
+from shared.keys import Key
+from shared.service.context import ServiceContext
+from shared.values import read_time
+
+MAX_ITEMS = 1000
+_Address = Annotated[str, Query(min_length=3, max_length=320)]
+_Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before", max_length=1000)]
+_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+
+
+class SuppressionView(BaseModel):
+    """A reason not to write to somebody. `topic` `*` is everything; `address` is null for a user id, and once erased.
+
+    unsubscribed and imported leave transactional mail alone; bounced and complained stop that too.
+    """
+
+    person: str
+    address: str | None
+    topic: str
+    reason: str
+    source: str
+    detail: str
+    at: datetime
+
+
+class SuppressionWanted(BaseModel):
+    """An address not to write to. `reason` says how it came onto the list, `at` when (unset: now)."""
+
+    model_config = ConfigDict(extra="forbid")
+    address: str = Field(min_length=3, max_length=320)
+    reason: Literal["imported", "unsubscribed", "bounced", "complained"] = "imported"
+    topic: str = Field(EVERYTHING, min_length=1, max_length=200)
+    at: str | None = Field(None, max_length=40)
+    detail: str = Field("", max_length=200)
+
+
+class SuppressionsWanted(BaseModel):
+    """A piece of a list: at most a thousand addresses."""
+
+    model_config = ConfigDict(extra="forbid")
+    items: list[SuppressionWanted] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+class SuppressionsTaken(BaseModel):
+    """How many were new and how many known; `unreadable` are the positions, from 0, of what is no address or no time."""
+
+    added: int
+    known: int
+    unreadable: list[int]
+
+
+class SuppressionsRemoved(BaseModel):
+    """Whether anything spoke against the address."""
+
+    removed: bool
+
+
+def router(context: ServiceContext, persons: Persons) -> APIRouter:
+    """Reading takes a key of kind read, changing one of kind admin."""
+    read_key, admin = (Depends(require_key(context.keys, kind)) for kind in ("read", "admin"))
+    routes = APIRouter(prefix="/v1/suppressions", tags=["suppressions"], dependencies=[read_key])
+
+    @routes.get("")
+    async def list_suppressions(
+        address: Annotated[str | None, Query(max_length=320)] = None, at: _Cursor = None, limit: _Limit = 100
+    ) -> Page[SuppressionView]:
+        """Who is not written to and why, the latest first; or all that speaks against one address."""
+        async with context.database.snapshot() as read:
+            if address is not None:
+                found = await persons.suppressions(read, persons.keys.of(address, None))
+                return Page(items=[_view(one) for one in found])
+            found = await page(read, _position(at), limit + 1)
+        last = found[limit - 1] if len(found) > limit else None
+        following = encode_cursor([last.at.isoformat(), last.person, last.topic, last.reason]) if last else None
+        return Page(items=[_view(one) for one in found[:limit]], next=following)
+
+    @routes.post("")
+    async def add_suppressions(wanted: SuppressionsWanted, key: Annotated[Key, admin]) -> SuppressionsTaken:
+        """Write to these addresses no more. Saying it twice changes nothing."""
+        now = context.clock.now()
+        good, unreadable = list[tuple[str, NewRefusal]](), list[int]()
+        for index, item in enumerate(wanted.items):
+            at = now if item.at is None else read_time(item.at)
+            if at is None or normalised_address(item.address) is None:
+                unreadable.append(index)
+                continue
+            good.append(
+                (item.address, NewRefusal(item.topic, item.reason, f"key:{key.name}", min(at, now), item.detail))
+            )
+        async with context.database.transaction() as tx:
+            added = await persons.suppress_all(tx, good)
+        return SuppressionsTaken(added=added, known=len(good) - added, unreadable=unreadable)
+
+    @routes.delete("")
+    async def remove_suppressions(address: _Address, _key: Annotated[Key, admin]) -> SuppressionsRemoved:
+        """Vouch for an address: nothing that was said of it speaks against it any more, a bounce and a complaint neither."""
+        async with context.database.transaction() as tx:
+            return SuppressionsRemoved(removed=await persons.remove(tx, address))
+
+    return routes
+
+
+def _view(one: Suppression) -> SuppressionView:
+    return SuppressionView(**one._asdict())
+
+
+def _position(text: str | None) -> tuple[datetime, str, str, str] | None:
+    """The last row of the page before. Raises Refused for what is no cursor of such a list."""
+    values = decode_cursor(text, 4)
+    if values is None:
+        return None
+    at = read_time(values[0])
+    if at is None or not all(isinstance(value, str) for value in values):
+        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
+    return at, values[1], values[2], values[3]
