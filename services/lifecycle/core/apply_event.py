@@ -38,7 +38,7 @@ def apply_occurrence(
     evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, occurrence: Occurrence, packed: PackedEvent
 ) -> list[CompiledEventClass]:
     """Fold a tracked event or a view into all that its classes keep. The classes that announce something of it."""
-    account, route, trusted = evaluation.account, compiled.router.route(event), event.is_trusted
+    account, route, trusted = evaluation.account, compiled.router.route(event), occurrence.trusted
     if route.properties:
         occurrence.properties = properties(event)
     announcing: list[CompiledEventClass] = []

@@ -82,6 +82,7 @@ class Occurrence(msgspec.Struct, gc=False):
     feature: str
     properties: dict[str, object]
     unreadable: list[UnreadableValue]
+    trusted: bool = True
 
 
 class Evaluation(dict[str, "Value"]):

@@ -10,6 +10,7 @@ from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.evaluation import UntrustedClaim
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.metrics.traits import MAX_TRAITS
+from services.lifecycle.core.metrics.windows import MAX_BROWSER_AMOUNT
 from services.lifecycle.core.state import begin
 from services.lifecycle.layouts import LAYOUTS
 from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, FactObserved, LifecycleMessage
@@ -225,3 +226,14 @@ def test_in_the_shipped_definition_a_browser_tells_no_money_and_no_seats(shipped
     assert believed == {
         *("core_use", "value", "signed_up", "user_invited", "integration_connected", "gated_feature_attempted")
     }
+
+
+def test_one_event_of_a_browser_stands_for_no_more_than_a_few(tmp_path: Path) -> None:
+    here = Told(definition_from(tmp_path, RULES.replace("of: use, days: 28}", "of: use, days: 28, weight: n}")))
+    here.browser(0, "used", properties={"n": 1e15})
+    assert here.metric("uses") == MAX_BROWSER_AMOUNT
+    here.browser(0, "used", properties={"n": -1e15})
+    here.browser(0, "used", properties={"n": 3})
+    assert here.metric("uses") == MAX_BROWSER_AMOUNT + 3
+    here.send(0, "used", properties={"n": 1000})
+    assert here.metric("uses") == MAX_BROWSER_AMOUNT + 1003

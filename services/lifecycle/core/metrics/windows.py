@@ -29,6 +29,8 @@ from services.lifecycle.core.state import Account
 from shared.definitions import At, Mistake
 from shared.values import read_number
 
+MAX_BROWSER_AMOUNT = 100
+"""The most that one event of a browser stands for, which also takes nothing away: its rate bounds events, not what they say."""
 MAX_USERS = 50_000
 MAX_FEATURES = 500
 
@@ -126,6 +128,8 @@ def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWri
                 amount = read_number(given)
                 if amount is None:
                     note_unreadable(occurrence.unreadable, of, weight, given)
+                elif not occurrence.trusted:
+                    amount = min(max(amount, 0), MAX_BROWSER_AMOUNT)
             return _add_amount(account, store, occurrence.day, otherwise if amount is None else amount, keep_days)
 
         return write
