@@ -26,8 +26,8 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.run ## a demo company through the real services, then serve it (ONCE=1 ends after printing)
-	$(BIN)/waymark demo $(if $(ONCE),--once)
+demo: $(VENV)/.run ## a demo company through the real services, then serve it (ONCE=1 ends after printing, RESET=1 starts anew)
+	$(BIN)/waymark demo $(if $(ONCE),--once) $(if $(RESET),--reset)
 
 up: $(VENV)/.run ## run every service in one process on SQLite
 	$(BIN)/waymark up

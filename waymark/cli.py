@@ -110,12 +110,13 @@ def import_history(
 def demo(
     once: Annotated[bool, typer.Option(help="end after printing instead of serving")] = False,
     seed: Annotated[int, typer.Option(help="another company")] = 7,
+    reset: Annotated[bool, typer.Option(help="remove the demo that is there, and what was done in it")] = False,
 ) -> None:
     """A demo company dated to today through the real services: funnel, one account's story, outreach that would go out."""
     settings = _settings()
     if "port" not in settings.model_fields_set:
         settings = settings.model_copy(update={"port": first_free(settings.host, settings.port)})
-    _do(run_demo(settings, SystemClock(), seed, once=once))
+    _do(run_demo(settings, SystemClock(), seed, once=once, reset=reset, ask=_asked))
 
 
 @app.command()
@@ -214,6 +215,11 @@ def hand_in_report(
 def main() -> None:
     """The console script."""
     app()
+
+
+def _asked(question: str) -> bool:
+    """Whether somebody at a terminal says yes."""
+    return sys.stdin.isatty() and typer.confirm(question)
 
 
 def _settings() -> Settings:

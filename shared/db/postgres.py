@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, Table
+from sqlalchemy import CursorResult, Executable, Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from shared.db.protocol import Outbox, Read, Tx, Values
 from shared.db.session import Session, arrays
+from shared.failures import Retry
 
 T = TypeVar("T")
 
@@ -42,6 +43,12 @@ class PostgresDatabase:
     async def snapshot(self) -> AsyncIterator[Read]:
         async with self._engine.connect() as connection:
             yield PostgresTx(connection)
+
+    async def check_writable(self) -> None:
+        """A standby, and a server that was set to read only, take no write."""
+        async with self.snapshot() as read:
+            if await read.scalar(text("SHOW transaction_read_only")) == "on":
+                raise Retry("PostgreSQL is read only: nothing can be written")
 
     async def close(self) -> None:
         await self._engine.dispose()

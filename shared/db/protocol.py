@@ -97,6 +97,10 @@ class Database(Protocol):
         """A read-only view for queries."""
         ...
 
+    async def check_writable(self) -> None:
+        """Raises Retry where somebody else keeps this process from writing. Writes nothing, waits for no writer of ours."""
+        ...
+
     async def close(self) -> None:
         """Give every connection back."""
         ...

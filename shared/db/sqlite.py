@@ -5,9 +5,10 @@ The plain driver runs in a thread of its own: an async wrapper around each row i
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,11 +18,16 @@ from sqlalchemy.pool import QueuePool
 
 from shared.db.protocol import Outbox, Read, Tx, Values
 from shared.db.session import Session
+from shared.failures import Retry
 from shared.files import private_database
 
 T = TypeVar("T")
 _READERS = 3
 _CACHED = 256
+_LOCKED_SECONDS = 2.0
+"""A lock that somebody else holds for longer is no ordinary write, such as a checkpoint or a backup's step."""
+_PRIMARY_CODE = 0xFF
+"""The part of an extended error code that names the kind."""
 Get = Callable[[Values], Any]
 
 
@@ -31,7 +37,10 @@ class SqliteDatabase:
     def __init__(self, path: Path, outbox: Outbox) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         private_database(path)
+        self._path = path
         self._outbox = outbox
+        self._writing = False
+        self._begun = 0
         self._engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=_READERS + 1, max_overflow=0)
         event.listen(self._engine, "connect", _prepare)
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
@@ -45,9 +54,13 @@ class SqliteDatabase:
     async def transaction(self) -> AsyncIterator[Tx]:
         async with self._turn, self._connected(self._writer, "BEGIN IMMEDIATE") as connection:
             tx = SqliteTx(connection, self._writer)
-            yield tx
-            await self._outbox.append(tx, tx.emitted)
-            await _in(self._writer, lambda: connection.exec_driver_sql("COMMIT"))
+            self._writing, self._begun = True, self._begun + 1
+            try:
+                yield tx
+                await self._outbox.append(tx, tx.emitted)
+                await _in(self._writer, lambda: connection.exec_driver_sql("COMMIT"))
+            finally:
+                self._writing = False
         self._outbox.appended({emitted.topic.name for emitted in tx.emitted})
 
     @asynccontextmanager
@@ -58,6 +71,14 @@ class SqliteDatabase:
                 yield SqliteTx(connection, thread)
         finally:
             self._free.put_nowait(thread)
+
+    async def check_writable(self) -> None:
+        """Tries the lock from beside the queue of our own writers: who of them has it, or had it meanwhile, can write."""
+        begun, until = self._begun, time.monotonic() + _LOCKED_SECONDS
+        while not self._writing and self._begun == begun and not await asyncio.to_thread(_can_lock, self._path):
+            if time.monotonic() > until:
+                raise Retry(f"another process has {self._path.name} locked: nothing can be written")
+            await asyncio.sleep(0.1)
 
     @asynccontextmanager
     async def _connected(self, thread: ThreadPoolExecutor, begin: str) -> AsyncIterator[Connection]:
@@ -140,6 +161,19 @@ def _constant(value: Any) -> Get:
 
 async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(thread, work)
+
+
+def _can_lock(path: Path) -> bool:
+    """Whether a write could begin now. Raises sqlite3.Error where it is not a lock that keeps it from that."""
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY:
+                return False
+            raise
+        connection.execute("ROLLBACK")
+    return True
 
 
 def _give_back(opened: list[Connection]) -> None:

@@ -121,6 +121,7 @@ class Health:
     async def _ask_database(self) -> None:
         async with self._database.snapshot() as read:
             await read.scalar(text("SELECT 1"))
+        await self._database.check_writable()
 
     async def _ask_versions(self, ask: Callable[[Read], Awaitable[str]]) -> None:
         async with self._database.snapshot() as read:

@@ -169,6 +169,9 @@ class FakeDatabase:
             raise
         await session.end()
 
+    async def check_writable(self) -> None:
+        """Nobody else locks it."""
+
     async def close(self) -> None:
         """The server goes on."""
 

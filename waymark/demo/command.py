@@ -1,6 +1,5 @@
 """Demo command: replays a made-up company dated to today through the real services, prints a report, and serves it."""
 
-import shutil
 import sys
 import time
 
@@ -12,7 +11,7 @@ from shared.keys import Credentials, credentials
 from shared.settings import Settings
 from waymark.assembly import WIRES, Assembly
 from waymark.commands import progress_bar, until_stopped
-from waymark.demo import Highlights, company, highlights
+from waymark.demo import Highlights, company, folder, highlights
 from waymark.demo.model import COMPANY
 from waymark.demo.report import Report
 from waymark.idle import wait_until_idle
@@ -25,24 +24,33 @@ _EXPECTED_EVENTS = 72_000
 _WIDTH = 130
 
 
-async def run_demo(settings: Settings, clock: Clock, seed: int, *, once: bool) -> None:
-    """The whole demo. Its data folder is its own, emptied each time."""
-    settings = settings.model_copy(update={"data": settings.data / "demo"})
-    shutil.rmtree(settings.data, ignore_errors=True)
+async def run_demo(settings: Settings, clock: Clock, seed: int, *, once: bool, reset: bool, ask: folder.Ask) -> None:
+    """The whole demo, in a folder of its own. One that is there already is shown as it is, unless it is to be reset."""
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    for variable in folder.unused(settings):
+        console.print(f"{variable} is left alone: the demo has a database and a log of its own.")
+    demo = folder.prepare(settings, seed, clock.now().date(), reset=reset, ask=ask)
+    settings = demo.settings
     own = credentials(settings.data)
     url = f"http://{settings.host}:{settings.port}"
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     async with served(settings, list(WIRES), clock) as (assembly, server):
-        shown = highlights(seed, clock.now().date())
+        shown = highlights(seed, demo.mark.day)
         started = time.monotonic()
-        await _replay(assembly, url, own, clock, seed)
+        if not demo.mark.finished:
+            await _replay(assembly, url, own, clock, seed)
+            folder.finish(demo)
         headers = {"Authorization": f"Bearer {own.admin}"}
         async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
             await _print_report(Report(http, console), shown)
-        console.print(f"\nReplayed in {time.monotonic() - started:.0f} s. Nothing was sent: the outbox is in preview.")
-        _print_urls(console, url, own)
+        told = (
+            f"The demo of {demo.mark.day} as it is now: `--reset` removes it and replays a new one."
+            if demo.mark.finished
+            else f"Replayed in {time.monotonic() - started:.0f} s. Nothing was sent: the outbox is in preview."
+        )
+        console.print(f"\n{told}")
+        for line in closing_lines(url, own, once=once):
+            console.print(line, soft_wrap=True)
         if not once:
-            console.print("Serving until Ctrl-C.")
             await until_stopped(server)
 
 
@@ -65,12 +73,15 @@ async def _print_report(report: Report, shown: Highlights) -> None:
     await report.surveys()
 
 
-def _print_urls(console: Console, url: str, own: Credentials) -> None:
-    console.print(f"\nConsole      {url}/console/enter?key={own.admin}", soft_wrap=True)
-    for service in ("lifecycle", "notify", "advocacy", "ingest"):
-        console.print(f"{service:12} {url}/{service}/docs   health {url}/{service}/readyz")
-    console.print(
+def closing_lines(url: str, own: Credentials, *, once: bool) -> list[str]:
+    """Where to go on: nothing where the process ends, since nobody would answer there."""
+    if once:
+        return []
+    services = ("lifecycle", "notify", "advocacy", "ingest")
+    return [
+        f"\nConsole      {url}/console/enter?key={own.admin}",
+        *(f"{service:12} {url}/{service}/docs   health {url}/{service}/readyz" for service in services),
         f"\nA first call:\n  curl -H 'Authorization: Bearer {own.read}' '{url}/lifecycle/v1/accounts?flag=at_risk'",
-        soft_wrap=True,
-    )
-    console.print(f"Post events with the write key {own.write}", soft_wrap=True)
+        f"Post events with the write key {own.write}",
+        "Serving until Ctrl-C.",
+    ]

@@ -1,0 +1,86 @@
+"""What a 200 and a readyz say is true: data is not removed under who answers for it, and who cannot take an event says so."""
+
+import asyncio
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from deploy.servers.ports import free_port
+from tests.adversary.product import running, track
+from tests.conftest import ROOT, embedded
+from tests.make import eventually
+
+SERVICES = ("ingest", "lifecycle", "notify", "advocacy")
+
+
+async def demo(data: Path, *arguments: str, **variables: str) -> asyncio.subprocess.Process:
+    """`waymark demo`, with its output in a pipe."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WAYMARK_")}
+    own = {f"WAYMARK_{name}": value for name, value in ({"DATA": str(data)} | variables).items()}
+    command = [sys.executable, "-m", "waymark", "demo", *arguments]
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env=clean | own,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def test_a_second_demo_removes_nothing_under_the_first_and_neither_touches_a_real_database(
+    tmp_path: Path,
+) -> None:
+    real = tmp_path / "real.db"
+    with closing(sqlite3.connect(real)) as database:
+        database.execute("CREATE TABLE worth (money)")
+    before, port = real.read_bytes(), free_port()
+    first = await demo(tmp_path, DATABASE_URL=f"sqlite:///{real}", PORT=str(port))
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+
+            async def replaying() -> bool:
+                assert first.returncode is None
+                try:
+                    return (await http.get("/lifecycle/readyz")).status_code == 200
+                except httpx2.TransportError:
+                    return False
+
+            await eventually(replaying, 180)
+            database_of_first = (tmp_path / "demo" / "waymark.db").stat().st_ino
+            second = await demo(tmp_path, "--once", "--reset", PORT=str(free_port()))
+            told, _ = await second.communicate()
+
+            assert second.returncode != 0
+            assert b"another Waymark uses" in told
+            assert (tmp_path / "demo" / "waymark.db").stat().st_ino == database_of_first
+            assert (await http.get("/lifecycle/readyz")).status_code == 200
+            assert real.read_bytes() == before
+    finally:
+        first.kill()
+        await first.communicate()
+
+
+@pytest.mark.parametrize("mode", ["IMMEDIATE", "EXCLUSIVE"])
+async def test_a_database_that_somebody_else_has_locked_is_not_ready(tmp_path: Path, mode: str) -> None:
+    async with running(embedded(tmp_path)) as product:
+        with closing(sqlite3.connect(tmp_path / "waymark.db", isolation_level=None)) as intruder:
+            intruder.execute(f"BEGIN {mode}")
+            answers = {name: await product.call("GET", f"/{name}/readyz") for name in SERVICES}
+            assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(SERVICES, 503)
+            assert "locked" in answers["ingest"].json()["checks"]["database"]
+            assert (await product.post([track("acme", "ann", "Feature Used")])).status_code == 503
+            intruder.execute("ROLLBACK")
+
+        async def all_ready() -> bool:
+            return all([(await product.call("GET", f"/{name}/readyz")).status_code == 200 for name in SERVICES])
+
+        await eventually(all_ready)
+        await product.accepted([track("acme", "ann", "Feature Used")])
+        await product.appears("acme")
