@@ -23,6 +23,8 @@ Action = Literal[
     "ceiling_released",
     "task_closed",
     "consent_recorded",
+    "suppressions_added",
+    "suppression_removed",
     "reward_moved",
     "parked_redriven",
 ]

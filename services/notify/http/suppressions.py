@@ -10,9 +10,9 @@ from services.notify.core.person import normalised_address
 from services.notify.core.state import EVERYTHING
 from services.notify.persons import NewRefusal, Persons, Suppression, page
 from shared.failures import Refused
+from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
-from shared.keys import Key
 from shared.service.context import ServiceContext
 from shared.values import read_time
 
@@ -71,7 +71,7 @@ class SuppressionsRemoved(BaseModel):
 
 def router(context: ServiceContext, persons: Persons) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
-    read_key, admin = (Depends(require_key(context.keys, kind)) for kind in ("read", "admin"))
+    read_key = Depends(require_key(context.keys, "read"))
     routes = APIRouter(prefix="/v1/suppressions", tags=["suppressions"], dependencies=[read_key])
 
     @routes.get("")
@@ -89,7 +89,9 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
         return Page(items=[_view(one) for one in found[:limit]], next=following)
 
     @routes.post("")
-    async def add_suppressions(wanted: SuppressionsWanted, key: Annotated[Key, admin]) -> SuppressionsTaken:
+    async def add_suppressions(
+        wanted: SuppressionsWanted, act: Annotated[Act, administrative(context, "suppressions_added")]
+    ) -> SuppressionsTaken:
         """Write to these addresses no more. Saying it twice changes nothing."""
         now = context.clock.now()
         good, unreadable = list[tuple[str, NewRefusal]](), list[int]()
@@ -99,16 +101,21 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
                 unreadable.append(index)
                 continue
             good.append(
-                (item.address, NewRefusal(item.topic, item.reason, f"key:{key.name}", min(at, now), item.detail))
+                (item.address, NewRefusal(item.topic, item.reason, f"key:{act.actor.name}", min(at, now), item.detail))
             )
         async with context.database.transaction() as tx:
             added = await persons.suppress_all(tx, good)
+            await act.record(tx, added=added, known=len(good) - added, unreadable=len(unreadable))
         return SuppressionsTaken(added=added, known=len(good) - added, unreadable=unreadable)
 
     @routes.delete("")
-    async def remove_suppressions(address: _Address, _key: Annotated[Key, admin]) -> SuppressionsRemoved:
+    async def remove_suppressions(
+        address: _Address, act: Annotated[Act, administrative(context, "suppression_removed")]
+    ) -> SuppressionsRemoved:
         """Vouch for an address: nothing that was said of it speaks against it any more, a bounce and a complaint neither."""
-        async with context.database.transaction() as tx:
+        # the person as the list names them: an address in the log would outlive its erasure
+        person = ", ".join(sorted(persons.keys.of(address, None)))
+        async with act.transaction(person) as tx:
             return SuppressionsRemoved(removed=await persons.remove(tx, address))
 
     return routes
