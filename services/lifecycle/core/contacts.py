@@ -34,9 +34,10 @@ def identify(evaluation: Evaluation, event: UsageEvent, traits: dict[str, Any]) 
         contact = _merged(before or Contact(event.at), event, given, opted_out)
     else:
         contact = _claimed(evaluation, before or Contact(NEVER), event, given, opted_out)
-    shown = _shown(contact)
-    if shown != _shown(before or Contact(NEVER)):
-        evaluation.record_decision(ContactChanged, user=user, **shown)
+    shown, earlier = _shown(contact), _shown(before or Contact(NEVER))
+    if shown != earlier:
+        back = earlier[_OPT_OUT] and not shown[_OPT_OUT]  # only a trusted source gets there, in so many words
+        evaluation.record_decision(ContactChanged, user=user, **shown, resubscribed=back)
     contacts[user] = contact
 
 

@@ -1,0 +1,180 @@
+"""A no is a no: over accounts and user ids, whatever comes after it; a person's budget is one, whoever writes.
+
+Each was seen to fail with its guard taken out.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.adversary.product import Event, Product, identify, running, track
+from tests.conftest import embedded
+from tests.make import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+_LINK = re.compile(r"/notify/u/[\w.~-]+")
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
+    async with running(embedded(tmp_path_factory.mktemp("no")), live=True) as started:
+        yield started
+
+
+def signs_up(account: str, user: str, address: str, **traits: Any) -> list[Event]:
+    """A new account with one administrator, who is to be welcomed by mail."""
+    person = identify(account, user, **{"email": address, "name": "Casey Lee", "role": "admin"} | traits)
+    return [person, track(account, user, "Signed Up")]
+
+
+async def welcomed(product: Product, address: str) -> EmailMessage:
+    await eventually(lambda: _mailed(product, address))
+    return product.mails_to(address)[0]
+
+
+async def _mailed(product: Product, address: str) -> bool:
+    return bool(product.mails_to(address))
+
+
+async def says_no(product: Product, mail: EmailMessage) -> None:
+    """As a mail program does, with one click."""
+    link = _LINK.search(str(mail["List-Unsubscribe"]))
+    assert link is not None
+    assert (await product.call("POST", link[0], None, data=ONE_CLICK)).status_code == 200
+
+
+async def decided(product: Product, account: str, status: str) -> Any:
+    """The welcome of an account, once it has this status."""
+
+    async def found() -> bool:
+        return any(row["status"] == status for row in await product.outbox(account=account, play="welcome"))
+
+    await eventually(found)
+    rows = [row for row in await product.outbox(account=account, play="welcome") if row["status"] == status]
+    return rows[-1]
+
+
+async def silent(product: Product, account: str) -> None:
+    """Its welcome was decided against, because the person had said no."""
+    assert (await decided(product, account, "skipped"))["reason"] == "unsubscribed"
+
+
+async def test_a_no_holds_in_other_accounts_under_other_ids_and_spellings(product: Product) -> None:
+    address = "casey@consult.test"
+    await product.accepted(signs_up("no-acme", "casey", address))
+    await says_no(product, await welcomed(product, address))
+    await product.accepted(
+        [
+            *signs_up("no-globex", "casey", address),
+            *signs_up("no-initech", "casey-2", "Casey@Consult.TEST"),
+            *signs_up("no-umbrella", "casey", "casey@elsewhere.test"),
+        ]
+    )
+    for account in ("no-globex", "no-initech", "no-umbrella"):
+        await silent(product, account)
+    assert len(product.mails_to(address)) == 1
+    assert not product.mails_to("casey@elsewhere.test")
+
+
+async def test_leaving_and_signing_up_again_brings_nobody_back(product: Product) -> None:
+    address = "dana@consult.test"
+    await product.accepted([identify("gone-acme", "dana", email=address, unsubscribed="yes")])
+    await product.settle()
+    await product.accepted([track("gone-acme", "dana", "User Removed")])
+    await product.settle()
+    await product.accepted(signs_up("gone-acme", "dana", address))
+    await product.accepted(signs_up("gone-globex", "dana-2", address))
+    await silent(product, "gone-acme")
+    await silent(product, "gone-globex")
+    assert not product.mails_to(address)
+
+
+@pytest.mark.parametrize("kind", ["server", "browser"])
+async def test_only_a_trusted_source_that_takes_a_no_back_brings_somebody_back(product: Product, kind: str) -> None:
+    address = f"eve@{kind}.test"
+    await product.accepted([identify(f"back-{kind}", f"eve-{kind}", email=address, unsubscribed=True)])
+    await product.settle()
+    await product.accepted([identify(f"back-{kind}", f"eve-{kind}", unsubscribed=False)], kind)
+    await product.settle()
+    await product.accepted(signs_up(f"back-2-{kind}", f"eve-2-{kind}", address))
+    if kind == "server":
+        await welcomed(product, address)
+    else:
+        await silent(product, f"back-2-{kind}")
+
+
+async def test_two_thousand_contacts_later_a_no_is_still_a_no(product: Product) -> None:
+    address = "first@crowd.test"
+    await product.accepted([identify("crowd", "first", email=address, unsubscribed=True)])
+    await product.settle()
+    others = [identify("crowd", f"u{number}", email=f"u{number}@crowd.test") for number in range(2_001)]
+    for start in range(0, len(others), 500):
+        await product.accepted(others[start : start + 500])
+    await product.settle()
+    await product.accepted(signs_up("crowd-2", "first-2", address))
+    await silent(product, "crowd-2")
+    await product.accepted(
+        [identify("crowd", "first", email=address, role="admin"), *signs_up("crowd-3", "first", address)]
+    )
+    await silent(product, "crowd-3")
+    assert not product.mails_to(address)
+
+
+async def test_one_person_in_three_accounts_gets_one_mail_a_day(product: Product) -> None:
+    address = "robin@consult.test"
+    for number in range(3):
+        await product.accepted(signs_up(f"day-{number}", f"robin-{number}", address))
+    await welcomed(product, address)
+
+    async def others_wait() -> bool:
+        rows = [row for n in range(3) for row in await product.outbox(account=f"day-{n}", play="welcome")]
+        return [row["detail"] for row in rows if row["reason"] == "budget"] == ["one a day"] * 2
+
+    await eventually(others_wait)
+    assert len(product.mails_to(address)) == 1
+
+
+async def test_an_address_that_only_a_public_key_told_gets_no_mail(product: Product) -> None:
+    await product.accepted(signs_up("stranger", "mallory", "victim@else.test"), "browser")
+    await product.accepted([track("stranger", "mallory", "Signed Up")])
+    assert (await decided(product, "stranger", "skipped"))["reason"] == "unverified"
+    assert not product.mails_to("victim@else.test")
+
+
+async def test_a_no_recorded_by_the_company_and_its_yes_hold_everywhere(product: Product) -> None:
+    address = "sam@consult.test"
+    await product.accepted([identify("rest-acme", "sam", email=address, name="Sam Lee")])
+    await product.settle()
+    wanted = {"account": "rest-acme", "user": "sam", "granted": False}
+    assert (await product.call("PUT", "/notify/v1/consents", json=wanted)).status_code == 200
+    await product.accepted(signs_up("rest-globex", "sam-2", address))
+    await silent(product, "rest-globex")
+    assert (await product.call("PUT", "/notify/v1/consents", json=wanted | {"granted": True})).status_code == 200
+    await product.accepted(signs_up("rest-initech", "sam-3", address))
+    await welcomed(product, address)
+
+
+async def test_a_no_while_other_accounts_write_stops_what_has_not_left(product: Product) -> None:
+    address = "kim@consult.test"
+    await product.accepted(signs_up("fly-0", "kim-0", address))
+    mail = await welcomed(product, address)
+    posts = [product.accepted(signs_up(f"fly-{number}", f"kim-{number}", address)) for number in range(1, 6)]
+    await asyncio.gather(*posts, says_no(product, mail))
+    for number in range(1, 6):
+        rows = await _settled(product, f"fly-{number}")
+        assert {row["reason"] for row in rows} <= {"unsubscribed", "budget"}
+    assert len(product.mails_to(address)) == 1
+
+
+async def _settled(product: Product, account: str) -> list[Any]:
+    async def planned() -> bool:
+        return bool(await product.outbox(account=account, play="welcome"))
+
+    await eventually(planned)
+    return await product.outbox(account=account, play="welcome")
