@@ -38,6 +38,12 @@ class Settings(BaseSettings):
     )
     topic_prefix: str = Field("", description="stands before every topic and group, for several Waymarks on one Kafka")
     partitions: int = Field(4, ge=1, le=1000, description="partitions of topics that do not exist yet, on Kafka")
+    archive_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        description="Kafka: days that `usage.v1`, the archive, is kept; 0 is for ever. Made and set so at start, checked by readyz",
+    )
     session_seconds: int = Field(
         15,
         ge=2,

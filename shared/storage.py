@@ -127,7 +127,9 @@ async def _embedded(settings: Settings, clock: Clock, shutdown: Shutdown) -> Asy
 async def _on_kafka(
     settings: Settings, bus_url: str, services: Sequence[str], clock: Clock, owner: str, shutdown: Shutdown
 ) -> AsyncIterator[dict[str, Storage]]:
-    bus = KafkaBus(bus_url.removeprefix("kafka://"), settings.topic_prefix, settings.session_seconds)
+    bus = KafkaBus(
+        bus_url.removeprefix("kafka://"), settings.topic_prefix, settings.session_seconds, settings.archive_days
+    )
     stores: dict[str, Storage] = {}
     access = PostgresDatabase(settings.database, ACCESS_SCHEMA, LogOutbox(bus.partitions, clock))
     try:

@@ -75,6 +75,10 @@ class EmbeddedBus:
         every = (Partition(topic, number) for topic in topics for number in range(self._partitions))
         return {tp: Bounds(begin.get(tp, end.get(tp, 0)), end.get(tp, 0)) for tp in every}
 
+    async def retention_problem(self) -> str:
+        """None: `LogRetention` alone deletes."""
+        return ""
+
     async def close(self) -> None:
         await self._group_commit.close()
 

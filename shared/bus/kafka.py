@@ -5,17 +5,19 @@ database makes effects exact, and Kafka's committed offsets are a hint for lag d
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from shared.bus import topic_settings
 from shared.bus.producer import GroupCommit, group_by_partition
 from shared.bus.protocol import Bounds, Partition, ProducerRecord, Reader, RebalanceListener, Record, RecordBatch
-from shared.failures import Halted, Retry
+from shared.failures import Halted, Refused, Retry
 
 META_HEADER = "waymark-meta"
 SEQUENCE_HEADER = "waymark-seq"
@@ -30,36 +32,49 @@ _PARTITION_BYTES = 4 * 1024 * 1024
 _FETCH_BYTES = 16 * 1024 * 1024
 """What a poll may hold, however many records it asks for: as much, compressed, as was fetched ahead from each broker."""
 _CLAIM_ATTEMPTS = 5
+_METADATA_MS = 60_000
+"""Partitions that were added are read after so long at the latest."""
+T = TypeVar("T")
 
 
 class KafkaBus:
     """A Kafka cluster. Open it before use: that creates missing topics and learns how many partitions there are.
 
     `prefix` stands before the name of every topic and group, for several installations on one cluster. After
-    `session_seconds` without a heartbeat a reader's partitions go to other members of its group.
+    `session_seconds` without a heartbeat a reader's partitions go to other members of its group. `archive_days`: how long
+    usage.v1 is kept, 0 is for ever.
     """
 
-    def __init__(self, servers: str, prefix: str = "", session_seconds: int = 15) -> None:
+    def __init__(self, servers: str, prefix: str = "", session_seconds: int = 15, archive_days: int = 0) -> None:
         self._servers = servers
         self._prefix = prefix
+        self._archive_days = archive_days
         self._session_ms = session_seconds * 1000
         self._partitions: dict[str, int] = {}
         self.producer = KafkaProducer(servers, prefix)
         self._group_commit = GroupCommit(self._flush)
 
     async def open(self, topics: Sequence[str], partitions: int) -> None:
-        """Create missing topics with so many partitions. Raises Retry when no broker answers."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=10_000)
-        try:
-            async with asyncio.timeout(_TIMEOUT):
-                await admin.start()
-                counts = await _create_topics(admin, [self._prefix + topic for topic in topics], partitions)
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise _no_answer(self._servers, error) from None
-        finally:
-            with suppress(KafkaError, OSError):
-                await admin.close()
-        self._partitions = {name.removeprefix(self._prefix): count for name, count in counts.items()}
+        """Create missing topics with so many partitions. Raises Retry when no broker answers, Refused for a compacted one."""
+        config = {self._prefix + topic: topic_settings.wanted(topic, self._archive_days) for topic in topics}
+        async with self._admin() as admin:
+            self._partitions = self._without_prefixes(await _create_topics(admin, config, partitions))
+            for topic, found in self._without_prefixes(await topic_settings.describe(admin, list(config))).items():
+                if topic_settings.is_compacted(found):
+                    raise Refused(topic_settings.problem(topic, found, self._archive_days))
+                if changes := topic_settings.missing(topic, found, self._archive_days):
+                    await topic_settings.change(admin, self._prefix + topic, found, changes)
+
+    async def retention_problem(self) -> str:
+        if not self._partitions:
+            return ""
+        async with self._admin() as admin:
+            settings = await topic_settings.describe(admin, [self._prefix + topic for topic in self._partitions])
+        problems = (
+            topic_settings.problem(topic, found, self._archive_days)
+            for topic, found in sorted(self._without_prefixes(settings).items())
+        )
+        return "; ".join(filter(None, problems))
 
     def partitions(self, topic: str) -> int:
         return self._partitions[topic]
@@ -73,11 +88,9 @@ class KafkaBus:
             yield KafkaReader(consumer, self._prefix, topics, listener)
 
     async def bounds(self, topics: Sequence[str]) -> dict[Partition, Bounds]:
-        every = [
-            TopicPartition(self._prefix + topic, number)
-            for topic in topics
-            for number in range(self._partitions[topic])
-        ]
+        async with self._admin() as admin:  # there may be more by now than at start
+            counts = await _count_partitions(admin, [self._prefix + topic for topic in topics])
+        every = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
         async with self._consumer(None) as consumer, asyncio.timeout(_TIMEOUT):
             begins, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
         return {_without_prefix(tp, self._prefix): Bounds(begins[tp], ends[tp]) for tp in every}
@@ -85,6 +98,23 @@ class KafkaBus:
     async def close(self) -> None:
         await self._group_commit.close()
         await self.producer.close()
+
+    def _without_prefixes(self, found: dict[str, T]) -> dict[str, T]:
+        return {name.removeprefix(self._prefix): value for name, value in found.items()}
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        """Raises Retry when no broker answers."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=10_000)
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                await admin.start()
+                yield admin
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise _no_answer(self._servers, error) from None
+        finally:
+            with suppress(KafkaError, OSError):
+                await admin.close()
 
     @asynccontextmanager
     async def _consumer(self, group: str | None) -> AsyncIterator[AIOKafkaConsumer]:
@@ -98,6 +128,7 @@ class KafkaBus:
             rebalance_timeout_ms=30_000,
             max_partition_fetch_bytes=_PARTITION_BYTES,
             fetch_max_bytes=_FETCH_BYTES,
+            metadata_max_age_ms=_METADATA_MS,
         )
         try:
             async with asyncio.timeout(_TIMEOUT):
@@ -119,23 +150,31 @@ def _no_answer(servers: str, error: Exception) -> Retry:
     return Retry(f"no Kafka broker answers at {servers}: {error or type(error).__name__}")
 
 
-async def _create_topics(admin: AIOKafkaAdminClient, topics: Sequence[str], partitions: int) -> dict[str, int]:
+async def _create_topics(
+    admin: AIOKafkaAdminClient, topics: Mapping[str, dict[str, str]], partitions: int
+) -> dict[str, int]:
+    """Those of `topics` (whole name -> settings of its own) that are missing; every one's number of partitions."""
     replicas = min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
     config = {
         "max.message.bytes": str(_MAX_MESSAGE_BYTES),
         "min.insync.replicas": str(max(1, replicas - 1)),
         "message.timestamp.type": "LogAppendTime",
     }
-    new = [NewTopic(topic, partitions, replicas, topic_configs=config) for topic in topics]
+    new = [NewTopic(topic, partitions, replicas, topic_configs=config | own) for topic, own in topics.items()]
     answer = await admin.create_topics(new)
     for topic, code, *details in answer.topic_errors:
         if code not in {0, _TOPIC_ALREADY_EXISTS}:
             raise Retry(f"Kafka will not create {topic}: error {code} {details}")
     while True:
-        counts = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(list(topics))}
+        counts = await _count_partitions(admin, list(topics))
         if all(counts.get(topic) for topic in topics):
             return counts
         await asyncio.sleep(0.1)
+
+
+async def _count_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
+    """The number of partitions of each topic, whole names; 0 for one that is not there yet."""
+    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(list(topics))}
 
 
 def _without_prefix(tp: TopicPartition, prefix: str) -> Partition:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared.bus.protocol import Bounds, Bus, Partition
 from shared.db.protocol import Database, Read
-from shared.failures import Halted
+from shared.failures import Halted, Retry
 from shared.http.auth import page_refusal
 from shared.keys import Keys
 from shared.service import dead_letters
@@ -26,6 +26,7 @@ from shared.service.supervisor import SupervisedLoop
 Check = Callable[[], Awaitable[str]]
 """Gives an empty text when well, else what is wrong and what to do."""
 _FRESH = 5.0
+_RETENTION_FRESH = 15.0
 _REFRESH_SECONDS = 2.0
 """How long /metrics waits for the log and the database: Prometheus gives up after ten seconds, and would have nothing."""
 
@@ -61,6 +62,7 @@ class Health:
         self._versions = versions
         self._notices = notices
         self._bounds: tuple[float, dict[Partition, Bounds]] = (0.0, {})
+        self._retention = (0.0, "")
         self._parked: tuple[float, dict[tuple[str, str], int]] = (0.0, {})
         self._refreshing: asyncio.Task[None] | None = None
         self.registry = CollectorRegistry()
@@ -69,6 +71,7 @@ class Health:
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether it can do its work, and each check with what it found."""
         checks = {"database": await _tried(self._ask_database), "log": await _tried(self._ask_log)}
+        checks["log-retention"] = await _tried(self._ask_retention)
         if self._versions is not None:
             for name, ask in (("migrations", self._versions.migrations), ("layouts", self._versions.layouts)):
                 checks[name] = await _tried(partial(self._ask_versions, ask))
@@ -127,6 +130,14 @@ class Health:
         async with self._database.snapshot() as read:
             if wrong := await ask(read):
                 raise Halted(wrong)
+
+    async def _ask_retention(self) -> None:
+        taken, problem = self._retention
+        if taken == 0 or time.monotonic() - taken > _RETENTION_FRESH:
+            problem = await self._bus.retention_problem()
+            self._retention = (time.monotonic(), problem)
+        if problem:
+            raise Retry(problem)
 
     async def _ask_log(self) -> None:
         taken, _ = self._bounds

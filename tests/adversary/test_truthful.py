@@ -9,10 +9,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.servers.ports import free_port
 from tests.adversary.product import running, track
-from tests.conftest import ROOT, embedded
+from tests.conftest import ROOT, embedded, scaled
 from tests.make import eventually
 
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy")
@@ -84,3 +86,39 @@ async def test_a_database_that_somebody_else_has_locked_is_not_ready(tmp_path: P
         await eventually(all_ready)
         await product.accepted([track("acme", "ann", "Feature Used")])
         await product.appears("acme")
+
+
+@pytest.mark.servers
+async def test_an_archive_that_somebody_lets_expire_is_not_ready_and_added_partitions_have_a_lag(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = scaled(request, tmp_path)
+    topic, servers = f"{settings.topic_prefix}usage.v1", str(settings.bus_url).removeprefix("kafka://")
+    async with running(settings) as product:
+        admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+        await admin.start()
+
+        async def is_ready() -> bool:
+            return (await product.call("GET", "/lifecycle/readyz")).status_code == 200
+
+        async def is_told() -> bool:
+            answer = await product.call("GET", "/lifecycle/readyz")
+            return answer.status_code == 503 and topic[-8:] in answer.json()["checks"]["log-retention"]
+
+        async def has_a_lag() -> bool:
+            metrics = (await product.call("GET", "/lifecycle/metrics")).text
+            return f'part="{settings.partitions}",topic="usage.v1"' in metrics
+
+        async def let_expire(milliseconds: int) -> None:
+            changes = {"retention.ms": str(milliseconds)}
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=changes)])
+
+        try:
+            await let_expire(604_800_000)
+            await eventually(is_told)
+            await let_expire(-1)
+            await eventually(is_ready)
+            await admin.create_partitions({topic: NewPartitions(settings.partitions + 1)})
+            await eventually(has_a_lag, 300)
+        finally:
+            await admin.close()

@@ -49,6 +49,9 @@ class MemoryBus:
         self.asked += 1
         return {ONLY: Bounds(self.records[0].offset, self.records[-1].offset + 1 + self.markers)}
 
+    async def retention_problem(self) -> str:
+        return ""
+
     async def close(self) -> None: ...
 
 

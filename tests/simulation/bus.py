@@ -80,6 +80,10 @@ class FakeBus:
             raise Retry("no broker answers")
         return self._cluster.bounds(topics)
 
+    async def retention_problem(self) -> str:
+        """None: the cluster keeps everything."""
+        return ""
+
     async def close(self) -> None:
         await self._gather.close()
 
