@@ -7,7 +7,7 @@ body with `code` and `message`. A redirect would lose the body, so paths end wit
 import asyncio
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -228,7 +228,8 @@ class CaptureApi:
         if sender is not None:
             self._rates.check(sender.key, _seconds())
         if sender is None:
-            with self._keyless.counted(request.receive) as receive:
+            known = head.bearer and self._keys.find(head.bearer, SOURCE_KINDS)
+            with nullcontext(request.receive) if known else self._keyless.counted(request.receive) as receive:
                 body = await read_body(request.scope, receive, _MAX_BODY, self._patience)
                 body = await self._body_with_known_key(request, body, head.bearer)
         else:
