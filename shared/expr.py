@@ -3,7 +3,7 @@
 import ast
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import cel
@@ -14,6 +14,7 @@ from shared.values import read_number
 _LIMIT = 1000
 _FUNCTIONS = frozenset({"size", "startsWith", "endsWith", "contains", "double"})
 _PLAIN = re.compile(r"^\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?|true|false|\"[^\"\\]*\"|'[^'\\]*')\s*$")
+_NOT = re.compile(r"!(?!=)")
 _LOGIC = re.compile(r"\|\||&&|\?")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -36,10 +37,11 @@ class Expr:
 
     A plain comparison (`seats >= 5`) has its literal as `threshold` and its operator as `compare`. It, and plain
     arithmetic (`used / seats`), are worked out here, several times as fast as through CEL and with the same answer
-    (a test holds the two together). `strict`: unknown as soon as one value is.
+    (a test holds the two together). `strict`: unknown as soon as one value is. `literals` are, for each name, the numbers
+    it is compared with; None where the value matters in any other way.
     """
 
-    __slots__ = ("_arithmetic", "_program", "compare", "names", "strict", "text", "threshold")
+    __slots__ = ("_arithmetic", "_program", "compare", "literals", "names", "strict", "text", "threshold")
 
     def __init__(self, text: str) -> None:
         """Raises ExprError for a text that is no expression over our functions."""
@@ -57,6 +59,7 @@ class Expr:
         self.compare, self.threshold = _plain(text)
         self.strict = not _LOGIC.search(text)
         self._arithmetic = _arithmetic(text)
+        self.literals: Mapping[str, frozenset[float] | None] = _literals(text, self.names)
 
     def unknown_names(self, declared: Mapping[str, object] | set[str]) -> list[str]:
         """The names it reads that are not declared."""
@@ -150,6 +153,48 @@ def _evaluator(node: ast.expr) -> _Arithmetic:
         compute, left, right = _OPERATORS[type(node.op)], _evaluator(node.left), _evaluator(node.right)
         return lambda given: compute(left(given), right(given))
     raise ValueError(node)
+
+
+def _literals(text: str, names: Iterable[str]) -> dict[str, frozenset[float] | None]:
+    """Comparisons under && and || read the same in Python and in CEL, `!` does not; whatever is not plain is None."""
+    try:
+        if _NOT.search(text):
+            return dict.fromkeys(names)
+        plain = text.strip().replace("&&", " and ").replace("||", " or ")
+        found = list(_compared(ast.parse(plain, mode="eval").body))
+    except (SyntaxError, ValueError, OverflowError, RecursionError):
+        return dict.fromkeys(names)
+    literals: dict[str, frozenset[float] | None] = {name: frozenset() for name in names}
+    for name, numbers in found:
+        before = literals.get(name)
+        if name in literals:
+            literals[name] = None if before is None or numbers is None else before | numbers
+    return literals
+
+
+def _compared(node: ast.expr) -> Iterator[tuple[str, frozenset[float] | None]]:
+    if isinstance(node, ast.BoolOp):
+        for value in node.values:
+            yield from _compared(value)
+    elif isinstance(node, ast.Compare) and isinstance(node.left, ast.Name) and _is_literal(*node.comparators):
+        yield node.left.id, _number_of(node.comparators[0])
+    else:
+        yield from ((each.id, None) for each in ast.walk(node) if isinstance(each, ast.Name))
+
+
+def _is_literal(*comparators: ast.expr) -> bool:
+    if len(comparators) != 1:  # a < b < c is something else in CEL
+        return False
+    node = comparators[0]
+    inner = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else node
+    if isinstance(inner, ast.Name):
+        return inner.id in _WORDS
+    return isinstance(inner, ast.Constant) and inner.value.__class__ in {int, float, str}
+
+
+def _number_of(literal: ast.expr) -> frozenset[float]:
+    value = None if isinstance(literal, ast.Name) else ast.literal_eval(literal)
+    return frozenset({float(value)} if isinstance(value, int | float) else ())
 
 
 def _number(result: Any) -> Value:

@@ -58,6 +58,22 @@ def window(series: Series | None, day: int, days: int) -> list[int | float]:
     return series.days[gap - days :] if gap < days else []
 
 
+def next_change(series: Series | None, day: int, days: int) -> int | None:
+    """The first later day whose window of `days` days holds something else than that of `day`; None where none does."""
+    if series is None:
+        return None
+    for counted, amount in enumerate(series.days, series.last - len(series.days) + 1):
+        if amount and counted > day - days:
+            return counted if counted > day else min(counted + days, _first_after(series, day) or counted + days)
+    return None
+
+
+def _first_after(series: Series, day: int) -> int | None:
+    """The first day after that on which anything is counted."""
+    counts = enumerate(series.days, series.last - len(series.days) + 1) if series.last > day else ()
+    return next((counted for counted, amount in counts if amount and counted > day), None)
+
+
 def has(series: Series, day: int) -> bool:
     """Is anything counted on that day?"""
     at = day - series.last - 1

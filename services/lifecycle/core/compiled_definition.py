@@ -34,10 +34,12 @@ from services.lifecycle.core.metrics.kind import (
     StoreWrite,
     TypedTrait,
     Writer,
+    counts_days,
     days_between,
 )
 from services.lifecycle.core.metrics.moments import span_store, span_writer
 from services.lifecycle.core.metrics.traits import trait_setter, trait_store
+from services.lifecycle.core.quiet_days import QuietDays, quiet_days
 from services.lifecycle.core.rules import (
     AffectedRules,
     Condition,
@@ -176,13 +178,12 @@ def _built_in(  # noqa: PLR0911  one for each name
         case "stage":
             return CompiledMetric(lambda now: now.account.stage, frozenset({STAGE}), timed=False)
         case "days_in_stage":
-            return CompiledMetric(lambda now: days_between(now, now.account.entered_at), frozenset({STAGE}))
+            return _counted_days(lambda now: days_between(now, now.account.entered_at), STAGE)
         case "tenure_days":
-            return CompiledMetric(lambda now: days_between(now, now.account.first_seen), frozenset({FIRST_SEEN}))
+            return _counted_days(lambda now: days_between(now, now.account.first_seen), FIRST_SEEN)
         case "days_since_progress":
-            return CompiledMetric(
-                _days_since_progress, frozenset({MILESTONES, FIRST_SEEN}), milestone_classes(definition)
-            )
+            progress = _counted_days(_days_since_progress, MILESTONES, FIRST_SEEN)
+            return progress._replace(classes=milestone_classes(definition))
         case "required_milestones_missing":
             return _milestones_missing(definition, compiled)
         case "health_score":
@@ -193,6 +194,10 @@ def _built_in(  # noqa: PLR0911  one for each name
             return CompiledMetric(lambda now: now.account.health.coverage, frozenset({HEALTH}), timed=False)
         case _:
             assert_never(name)
+
+
+def _counted_days(read: ReadMetric, *stores: str) -> CompiledMetric:
+    return CompiledMetric(read, frozenset(stores), next_move=counts_days(read))
 
 
 def milestone_classes(definition: Definition) -> tuple[str, ...]:
@@ -225,7 +230,13 @@ def _milestones_missing(definition: Definition, compiled: CompiledByName) -> Com
         return float(sum(name not in reached and _holds(expr, evaluation) for name, expr in required.items()))
 
     stores = frozenset({MILESTONES}).union(*(metric.stores for metric in inputs))
-    return CompiledMetric(read, stores, milestone_classes(definition), timed=any(metric.timed for metric in inputs))
+    return CompiledMetric(
+        read,
+        stores,
+        milestone_classes(definition),
+        timed=any(metric.timed for metric in inputs),
+        exprs=tuple(filter(None, required.values())),
+    )
 
 
 def _holds(expr: Expr | None, evaluation: Evaluation) -> bool:
@@ -278,6 +289,7 @@ class CompiledDefinition:
     edge_names: frozenset[str]
     typed_traits: dict[str, TypedTrait]
     browser_traits: frozenset[str]
+    quiet_days: QuietDays
     _affected: dict[tuple[int, str, int], AffectedRules] = field(default_factory=dict)
 
     def edges_out_of(self, stage: str) -> Iterable[EdgeRule]:
@@ -342,6 +354,16 @@ def compile_definition(loaded: Loaded[Definition]) -> CompiledDefinition:
     definition = loaded.value
     compiler = _Compiler(definition)
     edges = tuple(map(compiler.edge, definition.edges))
+    milestones = tuple(compiler.milestones())
+    flags = tuple(compiler.flag(name, flag) for name, flag in definition.flags.items())
+    signals = tuple(compiler.signal(name, signal) for name, signal in definition.signals.items())
+    health = compiler.health()
+    rules = (
+        *(milestone.rule for milestone in milestones),
+        *(edge.rule for edge in edges),
+        *(signal.rule for signal in signals),
+        *(rule for each in flags for rule in (each.raise_rule, each.clear_rule)),
+    )
     return CompiledDefinition(
         definition=definition,
         version=loaded.version,
@@ -354,16 +376,17 @@ def compile_definition(loaded: Loaded[Definition]) -> CompiledDefinition:
         knowable=compiler.mask(store for metric in compiler.metrics.values() for store in metric.needs) & KNOWABLE,
         user_stores=compiler.mask(store for store in compiler.bits if store.startswith(USERS)),
         router=Router([compiler.event_class(name, of) for name, of in definition.events.items()]),
-        milestones=tuple(compiler.milestones()),
-        flags=tuple(compiler.flag(name, flag) for name, flag in definition.flags.items()),
+        milestones=milestones,
+        flags=flags,
         edges=edges,
-        signals=tuple(compiler.signal(name, signal) for name, signal in definition.signals.items()),
-        health=compiler.health(),
+        signals=signals,
+        health=health,
         first_stage=next(iter(definition.stages)),
         terminal=frozenset(name for name, stage in definition.stages.items() if stage.terminal),
         edge_names=frozenset(edge.rule.name for edge in edges),
         typed_traits=compiler.typed_traits(),
         browser_traits=compiler.browser_traits(),
+        quiet_days=quiet_days(compiler.metrics, rules, edges, signals, health),
     )
 
 

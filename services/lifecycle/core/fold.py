@@ -5,11 +5,12 @@ what it says by itself, and runs the rules that read what it moved (`run_rules.p
 
 Windows, health, holds, dwells and cooldowns move at midnight (UTC) of the account's own clock only, so time has one
 mechanism. At a shared instant the midnight comes before the event. Between midnights the clock stands at the latest event:
-`advance` in small steps is `advance` in one.
+`advance` in small steps is `advance` in one. Of a gap only the midnights are looked at that can decide anything
+(`quiet_days.py`), with the result of looking at each.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from services.lifecycle.core.activity import drop_inactive
 from services.lifecycle.core.apply_event import announce, apply_occurrence, apply_traits, note_claims, properties
@@ -29,6 +30,7 @@ from services.lifecycle.core.evaluation import (
     tick,
 )
 from services.lifecycle.core.health import evaluate_health
+from services.lifecycle.core.quiet_days import standing
 from services.lifecycle.core.run_rules import enter, run_rules
 from services.lifecycle.core.state import Account, PackedEvent, pack, unpack
 from shared.contracts.lifecycle import ClockAdvanced, LifecycleMessage
@@ -36,6 +38,10 @@ from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 
 _OCCURRENCES = frozenset({"track", "page", "screen"})
 _WEEK = 7
+_SHORT_GAP = timedelta(days=5)
+"""Where fewer midnights are due than this, working out which can be passed over costs more than they do."""
+_LONG_GAP = timedelta(days=60)
+_MAX_PATIENCE = 32
 
 
 def fold(
@@ -77,15 +83,27 @@ def fold(
 
 
 def advance(
-    account: Account, until: datetime, compiled: CompiledDefinition, decided_at: datetime
+    account: Account,
+    until: datetime,
+    compiled: CompiledDefinition,
+    decided_at: datetime,
+    most: int | None = None,
 ) -> list[LifecycleMessage]:
-    """Fire every midnight up to and including `until`, in place. In a terminal stage there is none."""
+    """Fire every midnight up to and including `until`, in place; of those to be looked at no more than `most`.
+
+    In a terminal stage there is none.
+    """
     evaluation, until = Evaluation(account, compiled.metrics, decided_at), in_utc(until)
     if account.next_due is not None and account.next_due <= until:
         if account.definition_version != compiled.version:
             compiled.recognise(account)
-        _catch_up(evaluation, compiled, until)
+        _catch_up(evaluation, compiled, until, most)
     return evaluation.decisions
+
+
+def is_behind(account: Account, at: datetime) -> bool:
+    """Whether so many midnights fell due before then that they are a unit of work of their own."""
+    return account.next_due is not None and at - account.next_due >= _LONG_GAP
 
 
 def by_account(events: Iterable[UsageEvent]) -> dict[str, list[UsageEvent]]:
@@ -96,19 +114,51 @@ def by_account(events: Iterable[UsageEvent]) -> dict[str, list[UsageEvent]]:
     return of_account
 
 
-def _catch_up(evaluation: Evaluation, compiled: CompiledDefinition, until: datetime) -> None:
-    account = evaluation.account
-    while account.next_due is not None and account.next_due <= until:
-        at = account.next_due
-        evaluation.write_one(TIME, tick, at)
-        evaluation.day = at.toordinal()
-        if evaluation.day % _WEEK == 0:
-            for active in account.active_members.values():
-                drop_inactive(active, evaluation.day)
-        if compiled.health is not None:
-            evaluate_health(evaluation, compiled.health)
-        run_rules(evaluation, compiled)
+def _catch_up(evaluation: Evaluation, compiled: CompiledDefinition, until: datetime, most: int | None = None) -> None:
+    account, fired, ask_on, patience = evaluation.account, 0, 0, 1
+    while account.next_due is not None and account.next_due <= until and fired != most:
+        fired += 1
+        if until - account.next_due < _SHORT_GAP or evaluation.day + 1 < ask_on:
+            _fire(evaluation, compiled, account.next_due)
+            continue
+        before = standing(account)
+        _fire(evaluation, compiled, account.next_due)
+        if standing(account) != before or _skip_quiet(evaluation, compiled, until):
+            patience = 1
+        else:  # what moves every day is not asked every day
+            ask_on, patience = evaluation.day + patience, min(2 * patience, _MAX_PATIENCE)
     evaluation.clear()
+
+
+def _fire(evaluation: Evaluation, compiled: CompiledDefinition, at: datetime) -> None:
+    """One midnight."""
+    evaluation.write_one(TIME, tick, at)
+    evaluation.day = at.toordinal()
+    if evaluation.day % _WEEK == 0:
+        _drop_inactive(evaluation.account, evaluation.day)
+    if compiled.health is not None:
+        evaluate_health(evaluation, compiled.health)
+    run_rules(evaluation, compiled)
+
+
+def _skip_quiet(evaluation: Evaluation, compiled: CompiledDefinition, until: datetime) -> bool:
+    """After a midnight that changed nothing: put the clock to the last of those that do not either, if there are any."""
+    day, last = evaluation.day, until.toordinal()
+    busy = compiled.quiet_days.next_busy_day(evaluation)
+    quiet = last if busy is None else min(busy - 1, last)
+    if quiet <= day:
+        return False
+    week = quiet - quiet % _WEEK
+    if week > day:
+        _drop_inactive(evaluation.account, week)
+    evaluation.write_one(TIME, tick, evaluation.account.clock + (quiet - day) * DAY)
+    evaluation.day, evaluation.moved = quiet, 0
+    return True
+
+
+def _drop_inactive(account: Account, day: int) -> None:
+    for active in account.active_members.values():
+        drop_inactive(active, day)
 
 
 def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, at: datetime) -> None:

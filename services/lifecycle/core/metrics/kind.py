@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from math import ceil
 from typing import NamedTuple
 
 from services.lifecycle.core.evaluation import Change, Evaluation, Occurrence, ReadMetric
 from services.lifecycle.core.schema_types import Strict
 from shared.contracts.evidence import Value
+from shared.expr import Expr
 from shared.values import MAX_NUMBER
 
 Writer = Change[Occurrence]
@@ -41,11 +43,41 @@ class TypedTrait(NamedTuple):
     read: Callable[[object], object]
 
 
+NextMove = Callable[[Evaluation, frozenset[float] | None], int | None]
+"""The first later day (ordinal) on which time alone can make a metric another value, None where it never does.
+
+Given numbers, only what they tell apart counts: 3 and 4 are the same to `{7}`. A day too early costs a look at the account.
+"""
+
+
+def every_day(evaluation: Evaluation, _literals: frozenset[float] | None) -> int | None:
+    """What is always right: tomorrow."""
+    return evaluation.day + 1
+
+
+def counts_days(read: ReadMetric, by: int = 1) -> NextMove:
+    """Of a metric that is one more (or `by`: one less) each day, once it is known."""
+
+    def next_move(evaluation: Evaluation, literals: frozenset[float] | None) -> int | None:
+        value = read(evaluation)
+        if not isinstance(value, float):
+            return None
+        if literals is None:
+            return evaluation.day + 1
+        ahead = [ceil(by * literal) - by * value for literal in literals if by * literal > by * value]
+        if value in literals:
+            return evaluation.day + 1
+        return evaluation.day + int(min(ahead)) if ahead else None
+
+    return next_move
+
+
 class CompiledMetric(NamedTuple):
     """A metric, ready to be read.
 
     `stores` move it, `classes` are the events that can be shown as evidence for it. It is unknown as long as one of
-    the stores it `needs` was never written. `timed`: midnight may move it.
+    the stores it `needs` was never written. `timed`: midnight may move it, next on the day that `next_move` says; one that is
+    worked out by `exprs` from other metrics moves when those do.
     """
 
     read: ReadMetric
@@ -55,6 +87,8 @@ class CompiledMetric(NamedTuple):
     needs: frozenset[str] = frozenset()
     timed: bool = True
     typed: tuple[TypedTrait, ...] = ()
+    next_move: NextMove = every_day
+    exprs: tuple[Expr, ...] = ()
 
 
 CompiledByName = Callable[[str], CompiledMetric]

@@ -14,6 +14,7 @@ from services.lifecycle.core.metrics.kind import (
     MetricKind,
     StoreWrite,
     Writer,
+    counts_days,
     days_between,
     scalar,
 )
@@ -43,7 +44,7 @@ class DaysSince(MetricKind, frozen=True, tag="days_since"):
             return days_between(evaluation, span.first if first else span.last) if span else None
 
         stores = frozenset({span_store(of)})
-        return CompiledMetric(read, stores, (of,), needs=stores)
+        return CompiledMetric(read, stores, (of,), needs=stores, next_move=counts_days(read))
 
 
 class DaysSinceMilestone(MetricKind, frozen=True, tag="days_since_milestone"):
@@ -61,7 +62,7 @@ class DaysSinceMilestone(MetricKind, frozen=True, tag="days_since_milestone"):
             reached = evaluation.account.milestones.get(of)
             return days_between(evaluation, reached) if reached else None
 
-        return CompiledMetric(read, frozenset({MILESTONES}))
+        return CompiledMetric(read, frozenset({MILESTONES}), next_move=counts_days(read))
 
 
 class Latest(MetricKind, frozen=True, tag="latest"):
@@ -104,8 +105,14 @@ class Latest(MetricKind, frozen=True, tag="latest"):
                 return None
             return read_value(latest.value) if scaled else latest.value
 
+        def expiry(evaluation: Evaluation, _literals: frozenset[float] | None) -> int | None:
+            latest = evaluation.account.latest.get(store)
+            day = latest.at.toordinal() + expires if latest is not None and expires is not None else 0
+            return day if day > evaluation.day else None
+
         stores, writes = frozenset({store}), (StoreWrite(self.of, store, lambda _keep: write, properties=True),)
-        return CompiledMetric(read, stores, (self.of,), writes, needs=stores, timed=expires is not None)
+        timed = expires is not None
+        return CompiledMetric(read, stores, (self.of,), writes, needs=stores, timed=timed, next_move=expiry)
 
 
 class Open(MetricKind, frozen=True, tag="open"):

@@ -41,6 +41,7 @@ class Formula(MetricKind, frozen=True, tag="formula"):
             classes=tuple(dict.fromkeys(name for metric in inputs for name in metric.classes)),
             needs=frozenset[str]().union(*(metric.needs for metric in inputs)) if expr.strict else frozenset(),
             timed=any(metric.timed for metric in inputs),
+            exprs=(expr,),
         )
 
 

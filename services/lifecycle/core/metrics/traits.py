@@ -14,6 +14,7 @@ from services.lifecycle.core.metrics.kind import (
     MetricKind,
     TypedTrait,
     Writer,
+    counts_days,
     scalar,
 )
 from services.lifecycle.core.state import Account, TimestampedValue
@@ -73,7 +74,7 @@ class DaysUntil(MetricKind, frozen=True, tag="days_until"):
 
         stores = frozenset({trait_store(of)})
         typed = (TypedTrait(of, date_in),)
-        return CompiledMetric(read, stores, (GROUP,), needs=stores, typed=typed)
+        return CompiledMetric(read, stores, (GROUP,), needs=stores, typed=typed, next_move=counts_days(read, -1))
 
 
 def date_in(value: object) -> datetime | None:

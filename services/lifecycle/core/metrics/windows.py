@@ -11,6 +11,7 @@ from services.lifecycle.core.activity import (
     count_member_days,
     count_members,
     has,
+    next_change,
     nobody,
     see,
     window,
@@ -105,7 +106,20 @@ class Trend(MetricKind, frozen=True, tag="trend"):
             before = sum(window(series, evaluation.day - recent, prior)) / prior
             return sum(window(series, evaluation.day, recent)) / recent / before - 1 if before else None
 
-        return CompiledMetric(read, frozenset({write.store}), (of,), (write,), needs=frozenset({span_store(of)}))
+        def next_move(evaluation: Evaluation, _literals: frozenset[float] | None) -> int | None:
+            span, day = evaluation.account.spans.get(of), evaluation.day
+            if span is None:
+                return None
+            known_from = span.first.toordinal() + recent + prior
+            if day < known_from:
+                return known_from
+            series = evaluation.account.series.get(write.store)
+            before = next_change(series, day - recent, prior)
+            moves = [next_change(series, day, recent), before and before + recent]
+            return min((move for move in moves if move), default=None)
+
+        needs = frozenset({span_store(of)})
+        return CompiledMetric(read, frozenset({write.store}), (of,), (write,), needs=needs, next_move=next_move)
 
 
 def _total(write: StoreWrite, days: int) -> CompiledMetric:
@@ -114,7 +128,10 @@ def _total(write: StoreWrite, days: int) -> CompiledMetric:
     def read(evaluation: Evaluation) -> float:
         return float(sum(window(evaluation.account.series.get(store), evaluation.day, days)))
 
-    return CompiledMetric(read, frozenset({store}), (write.event_class,), (write,))
+    def next_move(evaluation: Evaluation, _literals: frozenset[float] | None) -> int | None:
+        return next_change(evaluation.account.series.get(store), evaluation.day, days)
+
+    return CompiledMetric(read, frozenset({store}), (write.event_class,), (write,), next_move=next_move)
 
 
 def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWrite:
@@ -214,7 +231,12 @@ def _members(
     def read(evaluation: Evaluation) -> float:
         return float(count(evaluation.account.active_members.get(store), evaluation.day, days))
 
-    return CompiledMetric(read, frozenset({store}), (write.event_class,), (write,))
+    def next_move(evaluation: Evaluation, _literals: frozenset[float] | None) -> int | None:
+        active = evaluation.account.active_members.get(store)
+        moves = [next_change(each, evaluation.day, days) for each in (active.newest, active.pairs)] if active else []
+        return min((move for move in moves if move), default=None)
+
+    return CompiledMetric(read, frozenset({store}), (write.event_class,), (write,), next_move=next_move)
 
 
 def _users(of: str) -> StoreWrite:
