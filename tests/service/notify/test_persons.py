@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, select
 
+from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.persons import NewRefusal
 from services.notify.tables import marker, suppression
 from services.notify.wiring import build
@@ -258,3 +259,36 @@ async def test_with_another_secret_nothing_is_planned_or_sent(here: Office, box:
     with pytest.raises(Halted, match="hashed with another secret"):
         await other.loops["notify-sends"]()
     assert not box.mails
+
+
+async def test_two_senders_at_two_accounts_of_one_person_send_one_mail(here: Office, box: Mailbox) -> None:
+    """On PostgreSQL two transactions run at once: each has its account, and they meet at the person."""
+    for number in range(4):
+        await joins(here, f"acct{number}", f"casey-{number}")
+    await asyncio.gather(*(here.sends().send() for _ in range(4)))
+    assert len(box.mails) == 1
+    assert sorted(row["reason"] for row in await here.rows(step="welcome_hello")) == ["", "budget", "budget", "budget"]
+
+
+async def test_a_no_waits_for_the_person_and_stops_what_is_confirmed_after_it(here: Office) -> None:
+    """The refusal is written while the other account's message stands before its point of no return."""
+    await joins(here, "acme")
+    await joins(here, "globex", "casey-2")
+    handlers = DeliveryHandlers(here.book, here.accounts, here.persons, "preview", {})
+    row = await here.row(step="welcome_hello", account="globex")
+    async with here.database.transaction() as tx:
+        claimed = await handlers.claim(tx, row["id"], here.clock.now())
+    assert claimed is not None
+
+    async def confirmed() -> bool:
+        async with here.database.transaction() as tx:
+            return await handlers.confirm_send(tx, claimed.record, here.clock.now())
+
+    async with here.database.transaction() as tx:
+        refusal = NewRefusal("*", "unsubscribed", "link", here.clock.now())
+        assert await here.persons.suppress(tx, CASEY["email"], "casey", refusal)
+        asking = asyncio.ensure_future(confirmed())
+        await asyncio.sleep(0.2)
+        assert not asking.done()
+    assert not await asking
+    assert (await here.row(id=row["id"]))["reason"] == "unsubscribed"
