@@ -1,7 +1,7 @@
 """Changes to accounts: locked together, decided one at a time, written together with every decision."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,7 +22,7 @@ class Decided(NamedTuple):
     messages: list[LifecycleMessage]
 
 
-Decide = Callable[[str, Account | None], Decided | None]
+Decide = Callable[[str, Account | None], Awaitable[Decided | None]]
 """Given an id and the account, None where it is not known; None leaves things as they are."""
 
 _visit = stage_visit.c
@@ -71,7 +71,7 @@ async def change(
     now = asyncio.get_running_loop().time
     changes, began = _Changes(accounts, partition_of), now()
     for account_id in sorted(ids):
-        changes.decide(account_id, stored.get(account_id), decide)
+        await changes.decide(account_id, stored.get(account_id), decide)
         if now() - began > _TIME_SLICE:
             await asyncio.sleep(0)
             began = now()
@@ -89,10 +89,10 @@ class _Changes:
         self._partial: list[Values] = []
         self.decisions: list[LifecycleMessage] = []
 
-    def decide(self, account_id: str, stored: Stored[Account] | None, decide: Decide) -> None:
+    async def decide(self, account_id: str, stored: Stored[Account] | None, decide: Decide) -> None:
         before = stored.state() if stored is not None else None
         outline_before = outline(before) if before is not None else None
-        decided = decide(account_id, before)
+        decided = await decide(account_id, before)
         if decided is None:
             return
         after, partition = decided.account, self._partition_of(account_id)

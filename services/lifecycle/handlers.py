@@ -1,5 +1,6 @@
 """Handlers of lifecycle: fold each account's events in order, write each account once, publish what was decided."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from services.lifecycle.accounts import Decided, change, repository
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.evaluation import UnreadableValue, UntrustedClaim
 from services.lifecycle.core.feedback import as_event
-from services.lifecycle.core.fold import advance, by_account, fold
+from services.lifecycle.core.fold import advance, by_account, fold, is_behind
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.place_counts import PlaceCounts
 from shared.clock import Clock
@@ -20,6 +21,8 @@ from shared.service.processor import MessageBatch
 
 GROUP = "lifecycle"
 FEEDBACK_GROUP = "lifecycle-feedback"
+_MIDNIGHTS = 100
+"""So many midnights that decide something are looked at before the event loop gets another turn: some ten milliseconds."""
 
 
 class Handlers:
@@ -49,16 +52,24 @@ class Handlers:
         """What time alone brings to these accounts. How many there were."""
         now = self._clock.now()
 
-        def advanced(_: str, account: Account | None) -> Decided | None:
-            return Decided(account, advance(account, until, self._compiled, now)) if account is not None else None
+        async def advanced(_: str, account: Account | None) -> Decided | None:
+            return Decided(account, await self._advance(account, until, now)) if account is not None else None
 
         tx.emit(LIFECYCLE, await change(tx, self.accounts, ids, self._partition_of, advanced))
         return len(ids)
 
+    async def _advance(self, account: Account, until: datetime, now: datetime) -> list[LifecycleMessage]:
+        """Fire its midnights, and let the other tasks of this process have the event loop between some and more of them."""
+        messages = advance(account, until, self._compiled, now, _MIDNIGHTS)
+        while account.next_due is not None and account.next_due <= until:
+            await asyncio.sleep(0)
+            messages += advance(account, until, self._compiled, now, _MIDNIGHTS)
+        return messages
+
     async def _fold(self, tx: Tx, events: Sequence[UsageEvent], partition_of: PartitionOf, *, begins: bool) -> None:
         now, by_id = self._clock.now(), by_account(events)
 
-        def folded(account_id: str, account: Account | None) -> Decided | None:
+        async def folded(account_id: str, account: Account | None) -> Decided | None:
             messages: list[LifecycleMessage] = []
             unreadable: list[UnreadableValue] = []
             claims: list[UntrustedClaim] = []
@@ -67,6 +78,8 @@ class Handlers:
                     if not begins or (event.name == HISTORY_ENDED and event.is_trusted):
                         continue
                     account = begin(account_id, event.at)
+                if is_behind(account, event.at):
+                    messages += await self._advance(account, event.at, now)
                 messages += fold(account, event, self._compiled, now, unreadable, claims)
                 if unreadable:
                     self.unreadable.count(event.source, unreadable)

@@ -35,7 +35,7 @@ def moved(seq: int, previous: str | None, stage: str) -> StageChanged:
 
 
 async def save(opened: Storage, *decided: LifecycleMessage, partition: int = 0, **fields: object) -> None:
-    def changed(name: str, known: Account | None) -> Decided:
+    async def changed(name: str, known: Account | None) -> Decided:
         one = known or begin(name, NOON)
         for field, value in fields.items():
             setattr(one, field, value)
