@@ -28,7 +28,7 @@ from shared.http.app import ServiceMount
 from shared.http.bodies import BodyBuffer, BodyMemoryLimit
 from shared.http.health import Health
 from shared.http.security import SecurityHeaders
-from shared.keys import load_keys, names_given_as_write
+from shared.keys import load_keys
 from shared.service.context import Service, ServiceContext
 from shared.service.retention import Retention, parked
 from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
@@ -47,8 +47,6 @@ WIRES: dict[str, Callable[[ServiceContext], Service]] = {
 }
 """Every service, and what builds it."""
 _RETENTION_SECONDS = 3600.0
-_FOR_SERVERS = "a write key is a server's: keep it secret, what it tells is believed"
-_FOR_BROWSERS = "waymark keys create --kind browser --name website --origin https://app.example.com"
 _log = structlog.get_logger(__name__)
 
 
@@ -74,8 +72,6 @@ async def assembled(
     shutdown = shutdown or Shutdown()
     keys, secret = load_keys(settings)
     keys.accept_delegated(Delegation(secret, keys, clock).key)
-    if "ingest" in names and (of_write := names_given_as_write(settings)):
-        _log.info("write_means_server", keys=of_write, use=_FOR_SERVERS, for_browsers=_FOR_BROWSERS)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pending = await asyncio.to_thread(_prepare_database, settings, list(names))
     async with open_storage(settings, names, clock, owner, shutdown) as stores:

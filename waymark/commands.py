@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from services.lifecycle.core.explain import diagram
 from services.lifecycle.wiring import load_definition
 from shared.clock import Clock, SystemClock
-from shared.keys import credentials
+from shared.keys import credentials, names_given_as_write
 from shared.settings import BUNDLED_CONFIG, Settings
 from shared.shutdown import BUDGET
 from shared.storage import check_database_url, sole_user
@@ -26,6 +26,10 @@ from waymark.importing import ImportResult, Target, import_file
 from waymark.serving import served
 
 _BATCH_OF_OBJECTS = 50_000
+_WRITE_MEANS_SERVER = (
+    "what is posted with a write key ({names}) is believed as a server's: keep it secret; for web pages: "
+    "waymark keys create --kind browser --name website --origin https://app.example.com"
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -38,6 +42,8 @@ async def serve(settings: Settings, names: Sequence[str], clock: Clock) -> None:
                 f"waymark: definitions are those that come with Waymark, {BUNDLED_CONFIG}: copy and change them\n"
             )
         ready = f"waymark: {', '.join(names)} on http://{settings.host}:{settings.port} - stop with Ctrl-C\n"
+        if "ingest" in names and (of_write := names_given_as_write(settings)):
+            ready += f"waymark: {_WRITE_MEANS_SERVER.format(names=', '.join(of_write))}\n"
         await until_stopped(server, ready)
     _exit_past_abandoned_tasks()
 

@@ -145,7 +145,10 @@ async def test_a_variable_that_is_no_setting_is_warned_of_with_the_nearest_one(t
 @pytest.mark.parametrize("name", ["foo", "console"])
 async def test_a_revision_of_no_history_names_those_there_are(name: str, tmp_path: Path) -> None:
     errors = await refused("migrate", "--revise", name, DATA=str(tmp_path))
-    assert errors == f"waymark: there is no history '{name}'; there are: bus, ingest, lifecycle, notify, advocacy\n"
+    assert (
+        errors
+        == f"waymark: there is no history '{name}'; there are: bus, access, ingest, lifecycle, notify, advocacy\n"
+    )
 
 
 async def test_the_diagram_of_a_definition_that_is_not_there_says_so(tmp_path: Path) -> None:

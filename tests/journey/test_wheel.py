@@ -90,13 +90,14 @@ def test_it_serves_every_service_with_the_definitions_that_come_with_it(installe
     )
     assert serving.stderr is not None
     try:
-        said = [serving.stderr.readline(), serving.stderr.readline()]
+        said = [serving.stderr.readline() for _ in range(3)]
     finally:
         serving.terminate()
         serving.communicate(timeout=60)
     assert "definitions are those that come with Waymark" in said[0], said
     assert str(installed.environment) in said[0]
     assert f"ingest, lifecycle, notify, advocacy, console on http://127.0.0.1:{port}" in said[1], said
+    assert "is believed as a server's: keep it secret" in said[2], said
     assert serving.returncode == 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.notify.core.delivery import Decision, decode_decision, encode_decision
+from services.notify.core.delivery import Decision, NewerDecision, decode_decision, encode_decision
 from services.notify.core.state import (
     Account,
     AccountView,
@@ -135,7 +135,14 @@ def test_a_decision_says_its_layout_and_is_read_back():
     assert decode_decision(encode_decision(DECISION)) == DECISION
 
 
-@pytest.mark.parametrize("change", [{"layout": 3}, {"facts": {}}, {"a_field_of_tomorrow": 1}])
-def test_a_decision_that_this_version_cannot_read_whole_is_an_error(change: dict[str, Any]):
-    with pytest.raises(msgspec.ValidationError):
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"layout": 3}, NewerDecision),
+        ({"facts": {}}, msgspec.ValidationError),
+        ({"a_field_of_tomorrow": 1}, msgspec.ValidationError),
+    ],
+)
+def test_a_decision_that_this_version_cannot_read_whole_is_an_error(change: dict[str, Any], error: type[Exception]):
+    with pytest.raises(error):
         decode_decision(json.dumps(_plain() | change).encode())

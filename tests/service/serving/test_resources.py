@@ -64,7 +64,7 @@ async def test_every_resource_refuses_a_query_parameter_that_it_does_not_have_an
 
 
 @pytest.mark.parametrize(
-    "asked", ["/lifecycle/v1/accounts?q=x", "/notify/v1/outbox?sort=at", "/lifecycle/v1/funnel?since=2026-01-01"]
+    "asked", ["/lifecycle/v1/accounts?search=x", "/notify/v1/outbox?sort=at", "/lifecycle/v1/funnel?since=2026-01-01"]
 )
 async def test_a_search_that_does_not_exist_is_no_list_of_everything(on: RunningServices, asked: str) -> None:
     assert (await on.http.get(asked)).status_code == 422
@@ -138,7 +138,10 @@ async def test_what_only_grows_is_a_counter_named_total_and_what_moves_is_a_gaug
         kinds |= dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
         assert not [line for line in lines if line.startswith("waymark_handled{")]
     assert {name: kind for name, kind in kinds.items() if name.endswith("_total") or kind == "counter"} == {
+        "waymark_expired_rows_total": "counter",
         "waymark_handled_total": "counter",
+        "waymark_rate_limited_total": "counter",
+        "waymark_times_corrected_total": "counter",
         "waymark_unreadable_values_total": "counter",
         "waymark_untrusted_claims_total": "counter",
     }
