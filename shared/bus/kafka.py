@@ -22,6 +22,8 @@ from shared.failures import Halted, Refused, Retry
 META_HEADER = "waymark-meta"
 SEQUENCE_HEADER = "waymark-seq"
 _TIMEOUT = 10.0
+_OPEN_TIMEOUT = 30.0
+"""Creating topics and setting their retention takes several answers of a broker, which may just have started."""
 _TOPIC_ALREADY_EXISTS = 36
 _MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 _REPLICAS = 3
@@ -57,7 +59,7 @@ class KafkaBus:
     async def open(self, topics: Sequence[str], partitions: int) -> None:
         """Create missing topics with so many partitions. Raises Retry when no broker answers, Refused for a compacted one."""
         config = {self._prefix + topic: topic_settings.wanted(topic, self._archive_days) for topic in topics}
-        async with self._admin() as admin:
+        async with self._admin(_OPEN_TIMEOUT) as admin:
             self._partitions = self._without_prefixes(await _create_topics(admin, config, partitions))
             for topic, found in self._without_prefixes(await topic_settings.describe(admin, list(config))).items():
                 if topic_settings.is_compacted(found):
@@ -103,11 +105,11 @@ class KafkaBus:
         return {name.removeprefix(self._prefix): value for name, value in found.items()}
 
     @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+    async def _admin(self, seconds: float = _TIMEOUT) -> AsyncIterator[AIOKafkaAdminClient]:
         """Raises Retry when no broker answers."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=10_000)
         try:
-            async with asyncio.timeout(_TIMEOUT):
+            async with asyncio.timeout(seconds):
                 await admin.start()
                 yield admin
         except (KafkaError, OSError, TimeoutError) as error:
