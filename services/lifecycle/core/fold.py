@@ -38,7 +38,7 @@ from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 
 _OCCURRENCES = frozenset({"track", "page", "screen"})
 _WEEK = 7
-_SHORT_GAP = timedelta(days=5)
+_SHORT_GAP = timedelta(days=30)
 """Where fewer midnights are due than this, working out which can be passed over costs more than they do."""
 _LONG_GAP = timedelta(days=60)
 _MAX_PATIENCE = 32
