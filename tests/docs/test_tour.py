@@ -15,7 +15,6 @@ BESIDE_THE_WAY = {
     "shared/bus/kafka.py": "scaled out only",
     "shared/bus/relay.py": "scaled out only",
     "shared/contracts/lifecycle.py": "data without functions",
-    "shared/contracts/usage.py": "data without functions",
     "shared/db/postgres.py": "scaled out only",
     "shared/storage.py": "before the first event",
     "waymark/assembly.py": "before the first event",
