@@ -70,22 +70,24 @@ def _day(number: str) -> datetime | None:
 
 
 class Told(NamedTuple):
-    """What one deployment says after the import, and after importing the same file once more."""
+    """What one deployment says after the import, and after importing the same file once more, where that was done."""
 
     accounts: dict[str, dict[str, Any]]
     story: dict[str, Any]
     outbox: list[Any]
-    again: dict[str, Any]
-    outbox_again: list[Any]
+    again: dict[str, Any] | None = None
+    outbox_again: list[Any] | None = None
 
 
-async def told(settings: Settings, file: Path, batch_size: int = 500) -> Told:
+async def told(settings: Settings, file: Path, batch_size: int = 500, *, twice: bool) -> Told:
     async with run_services(settings) as on:
         done = await on.imported(file, NOON, batch_size)
         assert (done.lines, done.skipped_count, done.accounts) == (EVENTS, 0, 383)
         rows = await on.pages("/lifecycle/v1/accounts", limit=500)
         accounts = {row["id"]: await on.get(f"/lifecycle/v1/accounts/{row['id']}") for row in rows}
         first, planned = await story(on), await outreach(on)
+        if not twice:
+            return Told(accounts, first, planned)
         await on.imported(file, NOON, batch_size * 3)
         return Told(accounts, first, planned, await story(on), await outreach(on))
 
@@ -93,13 +95,13 @@ async def told(settings: Settings, file: Path, batch_size: int = 500) -> Told:
 @pytest.fixture(scope="module")
 def once(oulad: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """The embedded deployment's answer, told once for every test here."""
-    return asyncio.run(told(embedded(tmp_path_factory.mktemp("embedded")), oulad / SAMPLE))
+    return asyncio.run(told(embedded(tmp_path_factory.mktemp("embedded")), oulad / SAMPLE, twice=True))
 
 
 @pytest.fixture(scope="module")
 def scaled_out(oulad: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Told:
     """The same on Kafka and PostgreSQL."""
-    return asyncio.run(told(scaled(request, tmp_path_factory.mktemp("scaled")), oulad / SAMPLE))
+    return asyncio.run(told(scaled(request, tmp_path_factory.mktemp("scaled")), oulad / SAMPLE, twice=False))
 
 
 BOTH = pytest.mark.parametrize("where", ["once", pytest.param("scaled_out", marks=pytest.mark.servers)])
@@ -114,13 +116,17 @@ def test_every_milestone_is_found_on_exactly_its_date(where: str, oulad: Path, r
         assert {key: _moment(found.get(key)) for key in dates} == dates, name
 
 
+def test_importing_a_second_time_changes_nothing(once: Told) -> None:
+    assert sum(len(history) for _, history in once.story.values()) > 2000
+    assert once.again == once.story
+    assert once.outbox_again == once.outbox
+
+
 @BOTH
-def test_importing_a_second_time_changes_nothing_and_sends_nothing(where: str, request: pytest.FixtureRequest) -> None:
+def test_an_import_sends_nothing(where: str, request: pytest.FixtureRequest) -> None:
     found: Told = request.getfixturevalue(where)
-    assert sum(len(history) for _, history in found.story.values()) > 2000
-    assert found.again == found.story
-    assert found.outbox_again == found.outbox
-    assert all(one["status"] not in {"sent", "pending", "attempting"} for one in found.outbox)
+    assert found.outbox
+    assert all(one["status"] not in {"sent", "pending", "sending"} for one in found.outbox)
 
 
 async def test_batches_of_another_size_change_nothing(once: Told, oulad: Path, tmp_path: Path) -> None:
