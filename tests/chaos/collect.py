@@ -10,6 +10,7 @@ from services.lifecycle.core.state import Account
 from services.lifecycle.layouts import LAYOUTS
 from services.notify.core.delivery import Decision, decode_decision
 from services.notify.wiring import definition
+from shared.clock import SystemClock
 from shared.contracts.usage import UsageEvent
 from shared.settings import Settings
 from tests.chaos.backlog import GROUPS
@@ -30,8 +31,9 @@ from tests.chaos.evidence import (
 from tests.chaos.journal import lines
 from tests.chaos.profile import COMPANY
 from tests.chaos.replay import archive, replayed
-from tests.chaos.run import ACCEPTED, ALLOWED, POSTED
+from tests.chaos.run import ACCEPTED, ALLOWED, POSTED, SAID
 from tests.chaos.sinks import HOOKS, MAILS
+from tests.chaos.times import ages, claim, told_lies
 from tests.chaos.trusted import BROWSER, claimed, trusted_facts
 from tests.chaos.witness import CONFIRMED, CONSENT, CURSOR, observations
 from tests.chaos.world import World
@@ -43,10 +45,11 @@ OWN_LOGS = {"usage.v1": "ingest", "lifecycle.v1": "lifecycle", "outreach.v1": "n
 
 async def collected(world: World, folder: Path) -> Evidence:
     """Everything, but what a second reading of the log would send."""
-    found = Evidence(caps=_caps(), replayed=await replayed(world))
+    again, midnights = await replayed(world)
+    found = Evidence(caps=_caps(), replayed=again, midnights=midnights, ended=SystemClock().now())
     await _cursors(world, found)
     _client(folder, found)
-    await _events(world, found)
+    await _events(world, folder, found)
     await _messages(world, found)
     await _topics(world, found)
     await _sends(world, folder, found)
@@ -73,10 +76,12 @@ def _client(folder: Path, found: Evidence) -> None:
             ids.update(line)
 
 
-async def _events(world: World, found: Evidence) -> None:
+async def _events(world: World, folder: Path, found: Evidence) -> None:
     events = [event async for _, _, event in archive(world)]
     found.archive = [Event(event.id, event.account) for event in events]
-    uncounted = Counter(event.account for event in events if event.source == BROWSER and event.type != "track")
+    uncounted = Counter(
+        event.account for event in events if event.type == "page" or (event.source == BROWSER and event.type != "track")
+    )
     accounts = dict[str, Account]()
     for service in dict.fromkeys(OWN_LOGS.values()) if world.name == "scaled" else ["ingest"]:
         for row in await world.stores.rows(service, "SELECT * FROM dead_letter WHERE redriven_at IS NULL"):
@@ -88,6 +93,8 @@ async def _events(world: World, found: Evidence) -> None:
         found.counted[row["id"]] = int(sum(counted.days) if counted else 0) + people
         found.last_seq[row["id"]] = row["seq"]
     await _trusted(world, found, events, accounts)
+    claims = {event["messageId"]: claim(event, kind) for kind, said in lines(folder / SAID) for event in said}
+    found.lies, found.ages = told_lies(events, claims), ages(events, accounts, claims)
 
 
 async def _trusted(world: World, found: Evidence, events: list[UsageEvent], accounts: dict[str, Account]) -> None:

@@ -1,7 +1,10 @@
 """Evidence: plain data that is judged after a run, whether it comes from real servers or from the simulation."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
+
+_NOT_YET = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Partition(NamedTuple):
@@ -132,6 +135,15 @@ class TrustedFact(NamedTuple):
     told: str
 
 
+class Age(NamedTuple):
+    """An account's first moment and its clock as the product has them, and the earliest that its events may have happened."""
+
+    account: str
+    first_seen: datetime
+    clock: datetime
+    earliest: datetime
+
+
 @dataclass
 class Evidence:
     """Everything of one run.
@@ -162,3 +174,10 @@ class Evidence:
     claimed: int = 0
     """How many events a browser told."""
     trusted: list[TrustedFact] = field(default_factory=list)
+    lies: int = 0
+    """How many events said a time that may not be believed."""
+    ages: list[Age] = field(default_factory=list)
+    ended: datetime = _NOT_YET
+    """When the evidence was collected, by the clock that is furthest ahead."""
+    midnights: dict[str, int] = field(default_factory=dict)
+    """For each account at how many midnights the core looked for the one event, or turn of time, that made it look at most."""

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import NamedTuple
 
 from tests.chaos.evidence import Cap, Consent, Evidence, PublishedMessage, Send, TopicRecord
@@ -32,6 +33,13 @@ class Verdict(NamedTuple):
 
 TRANSACTIONAL = "transactional"
 EVERYTHING = "*"
+MIDNIGHTS = 400
+"""At so many midnights the core may look for one event: some tens of milliseconds, where 5 s are promised to all behind it.
+
+A gap of 56 years costs about ten of them in a jump, and twenty thousand in a loop.
+"""
+AHEAD = timedelta(minutes=5)
+"""As far as anybody is believed ahead of the receipt."""
 
 
 Found = tuple[int, Iterable[str]]
@@ -262,6 +270,22 @@ def only_trusted(evidence: Evidence) -> Found:
     )
 
 
+def nobody_waits(evidence: Evidence) -> Found:
+    """Whatever times others send, none makes work for more than a turn, and no account is in the future or born before its time."""
+    return len(evidence.ages) if evidence.lies else 0, _waits(evidence)
+
+
+def _waits(evidence: Evidence) -> Iterator[str]:
+    for name, midnights in sorted(evidence.midnights.items()):
+        if midnights > MIDNIGHTS:
+            yield f"{name}: one event made the core look at {midnights} midnights, behind which everybody waits"
+    for age in evidence.ages:
+        if age.clock > evidence.ended + AHEAD:
+            yield f"{age.account}: left in the future, at {age.clock}"
+        if age.first_seen < age.earliest:
+            yield f"{age.account}: born {age.first_seen}, but nothing of it may have happened before {age.earliest}"
+
+
 def _by_account(messages: Iterable[PublishedMessage]) -> dict[str, list[PublishedMessage]]:
     found: dict[str, list[PublishedMessage]] = defaultdict(list)
     for one in messages:
@@ -289,6 +313,7 @@ INVARIANTS: list[tuple[str, str, Check]] = [
     ("I9", "a no is respected", respected),
     ("I10", "the archive replays to the same state and sends nothing", replays),
     ("I11", "an outage parks nothing", nothing_parked_by_outage),
+    ("I12", "dates that others send hold nobody up and age nobody", nobody_waits),
     ("I13", "a no is respected in every account, under every user id", respected_everywhere),
     ("I14", "nothing a browser says moves a trusted fact", only_trusted),
 ]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ from sqlalchemy import update
 
 from services.advocacy.store import rewards
 from services.ingest import store as ingest_store
-from services.ingest.core import account_resolution
+from services.ingest.core import account_resolution, canonical
 from services.lifecycle import handlers as lifecycle
+from services.lifecycle.core import fold as folding
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.fold import advance
 from services.notify import store
@@ -214,6 +216,14 @@ def _joined_by_anybody(user: Any, new: Any, current: Any, changed: Any) -> Any:
     return _join(user, new._replace(trusted=True), current, changed)
 
 
+_time_of = canonical._time_of  # noqa: SLF001
+_ANY_TIME = canonical.TimeBounds(back=timedelta(days=75_000), ahead=timedelta(days=75_000))
+
+
+def _as_said(event: Any, request: Any, trust: Any, _bounds: Any) -> Any:
+    return _time_of(event, request, trust, _ANY_TIME)
+
+
 MUTANTS: dict[str, Mutant] = {
     "cursor_of_anybody": Mutant("the cursor's check of `next_offset`, and its epoch", _of_anybody, ("I1", "I3")),
     "gap_believed": Mutant(
@@ -286,6 +296,10 @@ MUTANTS: dict[str, Mutant] = {
     "browser_believed": Mutant(
         "what a browser may say", _put(UsageEvent, "is_trusted", property(lambda _event: True)), ("I14",)
     ),
+    "times_believed": Mutant(
+        "the door's bounds on the times that senders say", _put(canonical, "_time_of", _as_said), ("I12",)
+    ),
+    "midnights_one_by_one": Mutant("a gap is a jump", _put(folding, "_skip_quiet", lambda *_given: False), ("I12",)),
     "browser_moves_users": Mutant(
         "a browser moves no user", _put(account_resolution, "_join", _joined_by_anybody), ("I14",)
     ),

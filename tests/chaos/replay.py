@@ -11,7 +11,7 @@ import msgspec
 
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.feedback import as_event
-from services.lifecycle.core.fold import advance, fold
+from services.lifecycle.core.fold import fold
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.wiring import load_definition
@@ -22,6 +22,7 @@ from shared.contracts.usage import UsageEvent
 from shared.settings import Settings
 from tests.chaos.evidence import Replayed
 from tests.chaos.profile import COMPANY
+from tests.chaos.times import pass_midnights
 from tests.chaos.witness import ACCOUNT, CURSOR, observations
 from tests.chaos.world import World
 
@@ -68,8 +69,8 @@ Events = dict[tuple[str, str], list[Placed]]
 """By topic and account."""
 
 
-async def replayed(world: World) -> dict[str, Replayed]:
-    """Every account's state and decisions, as they are and as they come again."""
+async def replayed(world: World) -> tuple[dict[str, Replayed], dict[str, int]]:
+    """Every account's state and decisions, as they are and as they come again, and the most midnights looked at for one event."""
     touches, events = await _touches(world), await _events(world)
     rules = load_definition(Settings(config=COMPANY))
     message_ids = defaultdict(list)
@@ -81,10 +82,11 @@ async def replayed(world: World) -> dict[str, Replayed]:
         row["id"]: _hash(row["state"], message_ids[row["id"]])
         for row in await world.stores.rows("lifecycle", "SELECT id, state FROM lifecycle_account")
     }
-    return {
-        name: Replayed(live.get(name, "unknown"), _again(name, touches.get(name, []), events, rules))
-        for name in sorted(live.keys() | touches.keys())
-    }
+    found, midnights = dict[str, Replayed](), dict[str, int]()
+    for name in sorted(live.keys() | touches.keys()):
+        again, midnights[name] = _again(name, touches.get(name, []), events, rules)
+        found[name] = Replayed(live.get(name, "unknown"), again)
+    return found, midnights
 
 
 async def _touches(world: World) -> dict[str, list[Touch]]:
@@ -117,16 +119,25 @@ async def _events(world: World) -> Events:
     return found
 
 
-def _again(name: str, touches: list[Touch], events: Events, rules: CompiledDefinition) -> str:
+def _again(name: str, touches: list[Touch], events: Events, rules: CompiledDefinition) -> tuple[str, int]:
     account: Account | None = None
     message_ids: list[str] = []
+    most = 0
+
+    def pass_time(account: Account, until: datetime) -> None:
+        nonlocal most
+        steps = pass_midnights(account, until, rules, _WHENEVER)
+        most = max(most, len(steps))
+        message_ids.extend(one.id for step in steps for one in step)
+
     for touch in touches:
         if touch.was == touch.now and account is not None:
-            message_ids += (one.id for one in advance(account, touch.until, rules, _WHENEVER))
+            pass_time(account, touch.until)
         for event in _piece(events.get((touch.topic, name), []), touch):
             account = account or begin(name, event.at)
+            pass_time(account, event.at)
             message_ids += (one.id for one in fold(account, event, rules, _WHENEVER))
-    return _hash(LAYOUTS.encode(account), message_ids) if account is not None else "nothing"
+    return (_hash(LAYOUTS.encode(account), message_ids) if account is not None else "nothing"), most
 
 
 def _piece(events: list[Placed], touch: Touch) -> Iterator[UsageEvent]:

@@ -12,8 +12,9 @@ from shared.clock import SystemClock
 from tests.chaos import profile as settings_of
 from tests.chaos.backlog import backlog, describe
 from tests.chaos.browser import Browser
-from tests.chaos.client import Client
+from tests.chaos.client import Client, Key, Posts
 from tests.chaos.customers import Customers
+from tests.chaos.dishonest import Dishonest
 from tests.chaos.faults import FaultCounts, FaultTargets, inject, plan_faults
 from tests.chaos.fleet import Fleet
 from tests.chaos.journal import Journal, Tail, lines
@@ -27,7 +28,7 @@ from tests.chaos.world import Scaled, World, embedded, scaled
 
 _IDLE_SECONDS = 150.0
 _IDLE_CHECKS = 2
-POSTED, ACCEPTED, ALLOWED = "posted.jsonl", "accepted.jsonl", "allowed.jsonl"
+POSTED, SAID, ACCEPTED, ALLOWED = "posted.jsonl", "said.jsonl", "accepted.jsonl", "allowed.jsonl"
 
 
 class NotIdleError(Exception):
@@ -44,6 +45,7 @@ class Running:
     stream: Stream
     customers: Customers
     browser: Browser
+    dishonest: Dishonest
 
 
 @asynccontextmanager
@@ -63,7 +65,15 @@ async def running(profile: Profile, folder: Path) -> AsyncIterator[Running]:
         outside = _outside(profile, folder, fleet)
         for client in outside.clients:
             stack.push_async_callback(client.close)
-        yield Running(world, targets, outside.clients[0], outside.stream, outside.customers, outside.browser)
+        yield Running(
+            world,
+            targets,
+            outside.clients[0],
+            outside.stream,
+            outside.customers,
+            outside.browser,
+            outside.dishonest,
+        )
 
 
 class Outside(NamedTuple):
@@ -73,6 +83,7 @@ class Outside(NamedTuple):
     stream: Stream
     customers: Customers
     browser: Browser
+    dishonest: Dishonest
 
 
 def _outside(profile: Profile, folder: Path, fleet: Fleet) -> Outside:
@@ -84,15 +95,18 @@ def _outside(profile: Profile, folder: Path, fleet: Fleet) -> Outside:
     def ports(service: str) -> list[int]:
         return [slot.port for slot in fleet.of(service) if slot.wanted]
 
-    posted, accepted = Journal(folder / POSTED, sync=False), Journal(folder / ACCEPTED, sync=False)
+    posts = Posts(*(Journal(folder / name, sync=False) for name in (POSTED, SAID, ACCEPTED)))
+    server, page = Key("server", settings_of.WRITE_KEY), Key("browser", settings_of.BROWSER_KEY)
     client, public = (
-        Client(lambda: ports("ingest"), key, posted, accepted, random_of(name))
-        for key, name in ((settings_of.WRITE_KEY, "client"), (settings_of.BROWSER_KEY, "public"))
+        Client(lambda: ports("ingest"), key, posts, random_of(name))
+        for key, name in ((server, "client"), (page, "public"))
     )
     allowed = Journal(folder / ALLOWED, sync=False)
     stream = Stream(client, random_of("stream"), SystemClock(), allowed, profile.rate)
     customers = Customers(Tail(folder / MAILS), stream, ports, settings_of.ADMIN_KEY, random_of("customers"))
-    return Outside((client, public), stream, customers, Browser(public, stream, random_of("browser")))
+    browser = Browser(public, stream, random_of("browser"))
+    dishonest = Dishonest(client, public, stream, random_of("dishonest"), SystemClock())
+    return Outside((client, public), stream, customers, browser, dishonest)
 
 
 async def inject_faults(on: Running, profile: Profile) -> None:
@@ -106,6 +120,7 @@ async def inject_faults(on: Running, profile: Profile) -> None:
         tasks.create_task(on.stream.run())
         tasks.create_task(on.customers.run())
         tasks.create_task(on.browser.run())
+        tasks.create_task(on.dishonest.run())
         watching = tasks.create_task(progress(on.world, on.targets, on.client))
         await inject(plan, on.targets)
         on.targets.sinks.behave()
@@ -114,7 +129,7 @@ async def inject_faults(on: Running, profile: Profile) -> None:
         on.stream.draws = False
         watching.cancel()
         await became_idle(on)
-        on.customers.stopped = on.stream.stopped = on.browser.stopped = True
+        on.customers.stopped = on.stream.stopped = on.browser.stopped = on.dishonest.stopped = True
 
 
 async def wait_until_idle(on: Running, seconds: float = _IDLE_SECONDS) -> None:

@@ -107,6 +107,10 @@ class Stream:
         properties = {"feature": f"f{self._chance.randrange(5)}"}
         return self._event(account, user, at, type="track", event="feature_used", properties=properties)
 
+    def page(self, account: str, user: str) -> Event:
+        """Somebody looked at a page, which counts nowhere."""
+        return self._event(account, user, None, type="page", name="Start")
+
     def fact(self, account: str, name: str, **properties: object) -> Event:
         return self._event(account, f"{account}-2", None, type="track", event=name, properties=properties)
 

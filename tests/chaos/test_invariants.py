@@ -1,10 +1,12 @@
 """Each invariant holds on a good run, and breaks on the smallest bad one."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.chaos.evidence import (
+    Age,
     Cap,
     Consent,
     Entry,
@@ -20,10 +22,11 @@ from tests.chaos.evidence import (
     TopicRecord,
     TrustedFact,
 )
-from tests.chaos.invariants import INVARIANTS, Verdict, verdicts
+from tests.chaos.invariants import AHEAD, INVARIANTS, MIDNIGHTS, Verdict, verdicts
 
 READ = Partition("lifecycle", "usage.v1", 0)
 DAY = 86_400.0
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def mail(occasion: str, *, user: str = "ann", at: float = 0.0, delivery: str = "", channel: str = "email") -> Send:
@@ -66,6 +69,10 @@ def good() -> Evidence:
         replayed={"acme": Replayed("same", "same")},
         claimed=1,
         trusted=[TrustedFact("acme mrr", "100", "100")],
+        lies=1,
+        ages=[Age("acme", NOW, NOW + AHEAD, NOW)],
+        ended=NOW,
+        midnights={"acme": MIDNIGHTS},
     )
 
 
@@ -194,6 +201,18 @@ def a_browsers_word(run: Evidence) -> None:
     run.trusted[0] = TrustedFact("acme mrr", "1", "100")
 
 
+def left_in_the_future(run: Evidence) -> None:
+    run.ages[0] = run.ages[0]._replace(clock=NOW + AHEAD + timedelta(seconds=1))
+
+
+def born_too_early(run: Evidence) -> None:
+    run.ages[0] = run.ages[0]._replace(first_seen=NOW - timedelta(seconds=1))
+
+
+def one_event_of_a_thousand_midnights(run: Evidence) -> None:
+    run.midnights["globex"] = 1000
+
+
 BAD: dict[str, list[Callable[[Evidence], None]]] = {
     "I1": [a_hole, an_overlap, an_early_end, an_unread_partition],
     "I2": [a_loss],
@@ -206,6 +225,7 @@ BAD: dict[str, list[Callable[[Evidence], None]]] = {
     "I9": [against_a_no, without_a_last_word],
     "I10": [another_story, sent_again],
     "I11": [parked_by_an_outage],
+    "I12": [left_in_the_future, born_too_early, one_event_of_a_thousand_midnights],
     "I13": [against_a_no, against_a_no_from_elsewhere],
     "I14": [a_browsers_word],
 }

@@ -1,6 +1,7 @@
 """Collecting the evidence of a run from the databases, the cluster and the sinks."""
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -31,10 +32,11 @@ from tests.chaos.evidence import (
     Span,
     TopicRecord,
 )
+from tests.chaos.times import ages, claim, told_lies
 from tests.chaos.trusted import claimed, trusted_facts
 from tests.simulation.client import Client
-from tests.simulation.deployment import SERVICES, SimulatedDeployment
-from tests.simulation.host import playbook
+from tests.simulation.deployment import OFF, SERVICES, SimulatedDeployment
+from tests.simulation.host import BROWSER_KEY, playbook
 from tests.simulation.replay import replayed
 from tests.simulation.workload import Workload
 
@@ -52,8 +54,8 @@ async def collected(deployment: SimulatedDeployment, workload: Workload, client:
     await _decided(deployment, found)
     await _sent(deployment, found)
     await _owed(deployment, found)
-    found.replayed = replayed(await _states(deployment), deployment.server("lifecycle").journal)
-    await _trusted(deployment, found)
+    found.replayed, found.midnights = replayed(await _states(deployment), deployment.server("lifecycle").journal)
+    await _trusted(deployment, client, found)
     return found
 
 
@@ -172,7 +174,7 @@ async def _sent(deployment: SimulatedDeployment, found: Evidence) -> None:
         found.consents.append(Consent(row.account, row.user, row.what, row.topic, row[5], row.delivery, address))
 
 
-async def _trusted(deployment: SimulatedDeployment, found: Evidence) -> None:
+async def _trusted(deployment: SimulatedDeployment, client: Client, found: Evidence) -> None:
     blocks = select(log_block).where(log_block.c.topic == USAGE.name)
     every = await rows(deployment, "ingest", blocks.order_by(log_block.c.partition, log_block.c.base_offset))
     archive = [_usage(record.value) for row in every for record in decode_block(row.block)]
@@ -181,7 +183,13 @@ async def _trusted(deployment: SimulatedDeployment, found: Evidence) -> None:
     decisions = [_ANY.decode(row.body) for row in await rows(deployment, "lifecycle", told)]
     members = {row.user_id: row.account_id for row in await rows(deployment, "ingest", select(ingest.membership))}
     found.claimed = claimed(archive)
-    found.trusted = trusted_facts(archive, await _states(deployment), decisions, members)
+    states = await _states(deployment)
+    found.trusted = trusted_facts(archive, states, decisions, members)
+    claims = {
+        name: claim(event, "browser" if key == BROWSER_KEY else "server") for name, (key, event) in client.told.items()
+    }
+    found.lies, found.ages = told_lies(archive, claims), ages(archive, states, claims)
+    found.ended = deployment.clock.now() + timedelta(seconds=OFF)
 
 
 async def _owed(deployment: SimulatedDeployment, found: Evidence) -> None:

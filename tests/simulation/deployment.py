@@ -18,7 +18,8 @@ from tests.simulation.trace import Trace
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy")
 _SCALED = {"ingest": 2, "lifecycle": 3, "notify": 2, "advocacy": 1}
 _PARTS = 3
-_OFF = 1.5
+OFF = 1.5
+"""Seconds by which a machine's clock is wrong, at most."""
 
 
 class SimulatedDeployment:
@@ -40,7 +41,7 @@ class SimulatedDeployment:
             for some in ([SERVICES] if embedded else [(service,) for service in SERVICES])
         }
         self.names = ["all-1"] if embedded else [f"{s}-{n + 1}" for s, many in _SCALED.items() for n in range(many)]
-        self._off = {name: chance.random.uniform(-_OFF, _OFF) for name in self.names}
+        self._off = {name: chance.random.uniform(-OFF, OFF) for name in self.names}
 
     def start(self, name: str) -> Host:
         """A process comes up."""

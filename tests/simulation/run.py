@@ -21,6 +21,7 @@ from tests.simulation.collect import collected
 from tests.simulation.customers import Customers
 from tests.simulation.database_templates import DatabaseTemplates
 from tests.simulation.deployment import SimulatedDeployment
+from tests.simulation.dishonest import Dishonest
 from tests.simulation.host import BROWSER_KEY
 from tests.simulation.idle import wait_until_idle
 from tests.simulation.loop import VirtualLoop
@@ -97,7 +98,7 @@ async def _run(
 async def _trouble(deployment: SimulatedDeployment, workload: Workload, client: Client, nemesis: Nemesis) -> None:
     """Customers use the product, and everything breaks; the nights pass in a leap."""
     breaking = asyncio.ensure_future(nemesis.run())
-    browser = Browser(workload, deployment.chance)
+    browser, dishonest = Browser(workload, deployment.chance), Dishonest(workload, deployment.chance, deployment.clock)
     customers, began, requests = Customers(deployment), deployment.clock.now(), set[asyncio.Task[None]]()
     while (deployment.clock.now() - began).days < _DAYS:
         for _ in range(deployment.chance.random.randint(1, 4)):
@@ -105,6 +106,8 @@ async def _trouble(deployment: SimulatedDeployment, workload: Workload, client: 
             await asyncio.sleep(deployment.chance.up_to(1.0))
         if deployment.chance.random.random() < 0.25 and (events := browser.request()):
             _also(requests, client.post(deployment.running("ingest"), events, deployment.clock.now(), BROWSER_KEY))
+        if deployment.chance.random.random() < 0.2:
+            _also(requests, client.post(deployment.running("ingest"), *dishonest.request()))
         if deployment.chance.random.random() < 0.5:
             await customers.act()
         _also(requests, client.again(deployment.running("ingest")))
