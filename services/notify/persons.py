@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import delete, literal, select, tuple_
+from sqlalchemy import ColumnElement, delete, literal, select, tuple_
 
 from services.notify.core.person import PersonKeys
 from services.notify.core.state import ANSWERABLE, EVERYTHING, BudgetEntry, Refusal, SuppressionReason
@@ -132,9 +132,7 @@ class Persons:
         What followed a user id to other addresses goes with it. What bounced or was complained about stays: a yes mends no
         mailbox. False where there was nothing.
         """
-        theirs = sorted(keys)
-        followed = _c.source.in_([f"{_FOLLOWS}{key}" for key in theirs])
-        gone = delete(suppression).where(_c.person.in_(theirs) | followed, _c.reason.in_(sorted(ANSWERABLE)))
+        gone = delete(suppression).where(refused_by(keys), _c.reason.in_(sorted(ANSWERABLE)))
         if topic != EVERYTHING:
             gone = gone.where(_c.topic == topic)
         if before is not None:
@@ -146,6 +144,12 @@ class Persons:
         keys = self.keys.of(address, None)
         await self.lock(tx, keys)
         return await tx.run(delete(suppression).where(_c.person.in_(keys))) > 0
+
+
+def refused_by(keys: Iterable[str]) -> ColumnElement[bool]:
+    """What these persons refused, and what followed from it to other addresses; both by index."""
+    theirs = sorted(keys)
+    return _c.person.in_(theirs) | _c.source.in_([f"{_FOLLOWS}{key}" for key in theirs])
 
 
 def following(user_key: str, refusal: Suppression) -> NewRefusal:

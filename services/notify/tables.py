@@ -102,6 +102,7 @@ suppression = Table(
     Column("address", Text),
     Column("at", Utc, nullable=False),
     Index("notify_suppression_at", "at", "person"),
+    Index("notify_suppression_source", "source"),
 )
 """What a person refused, or why mail to them is pointless (`reason`): kept for ever, whatever becomes of contacts and accounts.
 
