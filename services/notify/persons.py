@@ -86,6 +86,10 @@ class Persons:
         rows = [{"id": key, "spent": msgspec.json.encode(list(those)).decode()} for key, those in spent.items()]
         await tx.update(person, rows)
 
+    async def save_first_mailed(self, tx: Tx, first: Mapping[str, datetime]) -> None:
+        """Write when mail first went to these locked persons."""
+        await tx.update(person, [{"id": key, "first_mailed_at": at} for key, at in sorted(first.items())])
+
     async def spent(self, read: Read, keys: Collection[str]) -> dict[str, list[BudgetEntry]]:
         """The contacts that still count, by key, not locked; of whom nothing is known is left out."""
         rows = await read.among(select(person.c.id, person.c.spent), person.c.id, keys)

@@ -240,6 +240,13 @@ async def account_ids(read: Read, after: str, limit: int) -> list[str]:
     return [row.id for row in await read.all(select(c.id).where(c.id > after).order_by(c.id).limit(limit))]
 
 
+async def first_sent(read: Read, accounts: Collection[str], channels: Collection[str]) -> list[tuple[str, datetime]]:
+    """Addresses that deliveries of these accounts went to on these channels, and when the first one did."""
+    first = select(_c.account, _c.address, func.min(_c.sent_at).label("first")).group_by(_c.account, _c.address)
+    sent = first.where(_c.sent_at.is_not(None), _c.address.is_not(None), _c.channel.in_(sorted(channels)))
+    return [(row.address, row.first) for row in await read.among(sent, _c.account, accounts)]
+
+
 async def marked(read: Read, name: str) -> str | None:
     """The value of what was done once; None where it was not done yet."""
     value = await read.scalar(select(marker.c.value).where(marker.c.name == name))

@@ -54,7 +54,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     lease = timedelta(seconds=settings.send_lease)
     delivery = DeliveryHandlers(book, accounts, persons, settings.outreach, missing, lease)
     sender = DeliverySender(delivery, writer, senders, context.database, context.clock)
-    earlier = EarlierRefusals(accounts, persons, context.database, context.clock)
+    earlier = EarlierRefusals(accounts, persons, book.channels, context.database, context.clock)
 
     async def send() -> int:
         await earlier.carry()

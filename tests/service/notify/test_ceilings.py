@@ -7,8 +7,9 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
+from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.tables import delivery, person
 from tests.conftest import ROOT, Deployment
 from tests.service.notify.doors import Mailbox, mail_server
@@ -133,6 +134,22 @@ async def test_strangers_are_counted_apart_from_people_who_were_mailed_before(he
         await tx.run(update(person).values(spent="[]"))
     await _send_all(here)
     assert len(box.mails) == 8
+
+
+@pytest.mark.parametrize("ceilings", ["{new_addresses: {max: 1, within: 1h}}"])
+async def test_who_had_mail_before_there_were_persons_is_no_stranger(here: Office, box: Mailbox) -> None:
+    """A database of an earlier version: the mails that went out are known, persons are not."""
+    await _welcomed(here, 3)
+    here.clock.move(HOUR)
+    async with here.database.transaction() as tx:
+        await tx.run(update(delivery).values(status="sent", sent_at=here.clock.now()))
+        await tx.run(delete(person))
+    carried = EarlierRefusals(here.accounts, here.persons, here.book.channels, here.database, here.clock)
+    await carried.carry()
+    async with here.database.transaction() as tx:
+        await tx.run(update(delivery).values(status="pending", sent_at=None, not_before=here.clock.now()))
+    await _send_all(here)
+    assert len(box.mails) == 3
 
 
 async def test_work_of_our_own_people_is_no_message_to_a_customer(here: Office) -> None:
