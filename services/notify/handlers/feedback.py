@@ -27,6 +27,7 @@ async def take_feedback(
     tx: Tx, reports: Iterable[Report], persons: Persons, source: str, now: datetime
 ) -> FeedbackTaken:
     """Suppress what is reported. One that came by mail must name a delivery of ours, and its address."""
+    await persons.verify(tx, now)
     taken = FeedbackTaken()
     for report in reports:
         record = await store.load_for_update(tx, report.delivery) if report.delivery else None

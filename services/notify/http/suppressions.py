@@ -104,6 +104,7 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
                 (item.address, NewRefusal(item.topic, item.reason, f"key:{act.actor.name}", min(at, now), item.detail))
             )
         async with context.database.transaction() as tx:
+            await persons.verify(tx, now)
             added = await persons.suppress_all(tx, good)
             await act.record(tx, added=added, known=len(good) - added, unreadable=len(unreadable))
         return SuppressionsTaken(added=added, known=len(good) - added, unreadable=unreadable)
@@ -116,6 +117,7 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
         # the person as the list names them: an address in the log would outlive its erasure
         person = ", ".join(sorted(persons.keys.of(address, None)))
         async with act.transaction(person) as tx:
+            await persons.verify(tx, context.clock.now())
             return SuppressionsRemoved(removed=await persons.remove(tx, address))
 
     return routes

@@ -261,6 +261,24 @@ async def test_with_another_secret_nothing_is_planned_or_sent(here: Office, box:
     assert not box.mails
 
 
+async def test_with_another_secret_no_no_is_taken_that_would_not_be_found_again(here: Office) -> None:
+    await joins(here, "acme")
+    context = here.context._replace(secret=b"another secret than before, long")
+    other = Office(context, here.clock, defined_in(context.settings.config), here.channels)
+    complaint = {"type": "complaint", "address": CASEY["email"]}
+    imported = {"items": [{"address": CASEY["email"], "reason": "imported"}]}
+    async with other.http:
+        refused = [
+            await other.http.post("/v1/feedback", json=complaint),
+            await other.http.post("/v1/suppressions", json=imported),
+            await other.http.delete("/v1/suppressions", params={"address": CASEY["email"]}),
+        ]
+    assert [answer.status_code for answer in refused] == [503, 503, 503]
+    assert "hashed with another secret" in refused[0].text
+    async with here.database.snapshot() as read:
+        assert not await read.scalar(select(func.count()).select_from(suppression))
+
+
 async def test_two_senders_at_two_accounts_of_one_person_send_one_mail(here: Office, box: Mailbox) -> None:
     """On PostgreSQL two transactions run at once: each has its account, and they meet at the person."""
     for number in range(4):
