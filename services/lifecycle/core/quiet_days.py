@@ -86,12 +86,12 @@ def quiet_days(
     rules = tuple(rules)
     watched: dict[str, Literals] = {}
 
-    def watch(name: str, literals: Literals) -> None:
+    def compare(name: str, literals: Literals) -> None:
         metric = metrics[name]
         if not metric.timed:
             return
         for expr in metric.exprs:
-            _each(expr.literals, watch)
+            _each(expr.literals, compare)
         if not metric.exprs:
             before = watched.get(name, frozenset())
             watched[name] = (
@@ -100,10 +100,10 @@ def quiet_days(
 
     for condition in (*(rule.condition for rule in rules), *_conditions(health)):
         for test in condition.tests:
-            _each(test.expr.literals, watch)
+            _each(test.expr.literals, compare)
     for dimension in health.dimensions if health else ():
         for measure in dimension.measures:
-            watch(measure.metric, frozenset(measure.bounds))
+            compare(measure.metric, frozenset(measure.bounds))
     return QuietDays(
         watched=tuple((metrics[name].next_move, literals) for name, literals in watched.items()),
         holds=tuple((rule.name, rule.hold) for rule in rules if rule.hold),
@@ -113,9 +113,9 @@ def quiet_days(
     )
 
 
-def _each(literals: Mapping[str, Literals], watch: Callable[[str, Literals], None]) -> None:
+def _each(literals: Mapping[str, Literals], compare: Callable[[str, Literals], None]) -> None:
     for name, numbers in literals.items():
-        watch(name, numbers)
+        compare(name, numbers)
 
 
 def _conditions(health: CompiledHealth | None) -> Iterator[Condition]:
