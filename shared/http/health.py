@@ -25,7 +25,7 @@ from shared.service.supervisor import SupervisedLoop
 
 Check = Callable[[], Awaitable[str]]
 """Gives an empty text when well, else what is wrong and what to do."""
-_FRESH = 5.0
+_FRESH = 1.0
 _RETENTION_FRESH = 15.0
 _REFRESH_SECONDS = 2.0
 """How long /metrics waits for the log and the database: Prometheus gives up after ten seconds, and would have nothing."""
