@@ -22,14 +22,15 @@ from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
 from shared.access.key_refresh import KeyRefresh
 from shared.access.sessions import Delegation
-from shared.clock import Clock
+from shared.clock import Clock, MeasuredClock
 from shared.http import api_docs, health, problem
 from shared.http.app import ServiceMount
 from shared.http.bodies import BodyBuffer, BodyMemoryLimit
 from shared.http.health import Health
 from shared.http.security import SecurityHeaders
 from shared.keys import load_keys
-from shared.service.context import Service, ServiceContext
+from shared.service.clock_watch import ClockWatch
+from shared.service.context import Notices, Service, ServiceContext
 from shared.service.retention import Retention, parked
 from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
 from shared.settings import Settings
@@ -47,6 +48,7 @@ WIRES: dict[str, Callable[[ServiceContext], Service]] = {
 }
 """Every service, and what builds it."""
 _RETENTION_SECONDS = 3600.0
+_LAST_RUN = "last-run"
 _log = structlog.get_logger(__name__)
 
 
@@ -75,13 +77,16 @@ async def assembled(
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pending = await asyncio.to_thread(_prepare_database, settings, list(names))
     async with open_storage(settings, names, clock, owner, shutdown) as stores:
+        watch = _clock_watch(settings, clock, stores[names[0]])
         contexts = {
-            name: ServiceContext(settings, clock, store.database, store.bus, keys, secret, owner, store.access)
+            name: ServiceContext(settings, clock, store.database, store.bus, keys, secret, owner, store.access, watch)
             for name, store in stores.items()
         }
         services = {name: WIRES[name](contexts[name]) for name in names}
         retention = {name: _retention(service, contexts[name]) for name, service in services.items()}
-        loops = {name: _loops(service, stores[name], retention[name]) for name, service in services.items()}
+        loops = {
+            name: _loops(service, contexts[name], stores[name], retention[name]) for name, service in services.items()
+        }
         loops[names[0]].append(await _key_refresh(contexts[names[0]]))
         for name, service in services.items():
             health_of = Health(
@@ -90,7 +95,7 @@ async def assembled(
                 service.consumers,
                 loops[name],
                 VersionCheck(name, pending),
-                service.notices,
+                _notices(service, watch),
             )
             for collector in (*service.collectors, *filter(None, [retention[name]])):
                 health_of.registry.register(collector)
@@ -141,14 +146,37 @@ def _retention(service: Service, context: ServiceContext) -> Retention | None:
     return Retention(policies, context.database, context.clock) if groups else None
 
 
-def _loops(service: Service, store: Storage, retention: Retention | None) -> list[SupervisedLoop]:
+def _clock_watch(settings: Settings, clock: Clock, store: Storage) -> ClockWatch | None:
+    """What checks this process's clock, where it is one that can be checked."""
+    if not isinstance(clock, MeasuredClock):
+        return None
+    return ClockWatch(clock, store.access.server_time, settings.data / _LAST_RUN)
+
+
+def _notices(service: Service, watch: ClockWatch | None) -> Notices:
+    """The service's own, and what is wrong with the clock."""
+
+    async def notices() -> dict[str, str]:
+        own = {} if service.notices is None else dict(await service.notices())
+        return own if watch is None else own | {"clock": await watch.problem()}
+
+    return notices
+
+
+def _loops(
+    service: Service, context: ServiceContext, store: Storage, retention: Retention | None
+) -> list[SupervisedLoop]:
     work = {consumer.group: consumer.run for consumer in service.consumers} | service.loops
     if store.relay is not None and service.name in migrations.OWNERS:
         work[f"{service.name}-relay"] = store.relay.run
     if store.retention is not None:
-        work["log-retention"] = partial(run_periodically, _RETENTION_SECONDS, store.retention.delete_old_blocks)
+        work["log-retention"] = partial(
+            run_periodically, _RETENTION_SECONDS, context.by_the_clock(store.retention.delete_old_blocks)
+        )
     if retention is not None:
-        work[f"{service.name}-retention"] = partial(run_periodically, _RETENTION_SECONDS, retention.delete_expired)
+        work[f"{service.name}-retention"] = partial(
+            run_periodically, _RETENTION_SECONDS, context.by_the_clock(retention.delete_expired)
+        )
     return [SupervisedLoop(name, run) for name, run in work.items()]
 
 

@@ -34,8 +34,8 @@ def wire(context: ServiceContext) -> Service:
     timers = Timers(consumer, LIFECYCLE, handlers.accounts.due, handlers, context.database, context.clock)
     release = RewardRelease(defined.referrals.rewards, context.database, context.clock)
     loops: dict[str, Work] = {
-        "advocacy-timers": partial(run_periodically, _POLL, timers.fire),
-        "advocacy-rewards": partial(run_periodically, _POLL, release.fire),
+        "advocacy-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire)),
+        "advocacy-rewards": partial(run_periodically, _POLL, context.by_the_clock(release.fire)),
     }
     app = _app(context, defined, handlers, links)
     app.include_router(parked.router(context, GROUP, consumer.redrive))

@@ -39,7 +39,7 @@ def wire(context: ServiceContext) -> Service:
     app = service_app(title="Waymark lifecycle", summary="Where every account is, and why.")
     app.include_router(router(context, compiled, handlers))
     app.include_router(parked.router(context, GROUP, usage.redrive))
-    loops: dict[str, Work] = {"lifecycle-timers": partial(run_periodically, _TIMERS, timers.fire)}
+    loops: dict[str, Work] = {"lifecycle-timers": partial(run_periodically, _TIMERS, context.by_the_clock(timers.fire))}
     return Service(
         "lifecycle",
         app,

@@ -71,8 +71,8 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     app.include_router(suppressions.router(context, persons))
     app.include_router(parked.router(context, GROUP, consumer.redrive))
     loops: dict[str, Work] = {
-        "notify-timers": partial(run_periodically, _POLL, timers.fire),
-        "notify-sends": partial(run_periodically, _SEND, send),
+        "notify-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire)),
+        "notify-sends": partial(run_periodically, _SEND, context.by_the_clock(send)),
     }
     expired = expired_deliveries(context.settings.keep_deliveries_days)
 

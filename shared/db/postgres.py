@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Executable, Table, text
@@ -49,6 +50,11 @@ class PostgresDatabase:
         async with self.snapshot() as read:
             if await read.scalar(text("SHOW transaction_read_only")) == "on":
                 raise Retry("PostgreSQL is read only: nothing can be written")
+
+    async def server_time(self) -> datetime | None:
+        async with self.snapshot() as read:
+            told: datetime = await read.scalar(text("SELECT clock_timestamp()"))
+            return told
 
     async def close(self) -> None:
         await self._engine.dispose()

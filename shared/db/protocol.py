@@ -6,6 +6,7 @@ the transaction is opened and closed at the edge (`Database.transaction()`), nev
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Executable, Row, Select, Table
@@ -99,6 +100,10 @@ class Database(Protocol):
 
     async def check_writable(self) -> None:
         """Raises Retry where somebody else keeps this process from writing. Writes nothing, waits for no writer of ours."""
+        ...
+
+    async def server_time(self) -> datetime | None:
+        """The time on the clock of the database's server; None where the database is a file of this machine."""
         ...
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -79,6 +80,9 @@ class SqliteDatabase:
             if time.monotonic() > until:
                 raise Retry(f"another process has {self._path.name} locked: nothing can be written")
             await asyncio.sleep(0.1)
+
+    async def server_time(self) -> datetime | None:
+        return None
 
     @asynccontextmanager
     async def _connected(self, thread: ThreadPoolExecutor, begin: str) -> AsyncIterator[Connection]:

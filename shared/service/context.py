@@ -14,6 +14,7 @@ from shared.contracts.topics import Topic
 from shared.db.protocol import Database
 from shared.failures import Halted
 from shared.keys import Keys
+from shared.service.clock_watch import ClockWatch
 from shared.service.consumer import DEFAULT_POLL, Consumer, GiveUp, PollSettings
 from shared.service.processor import Decode, Handler
 from shared.service.retention import RetentionPolicy
@@ -25,7 +26,10 @@ Notices = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 class ServiceContext(NamedTuple):
-    """What a service is built from. `secret` signs links, `owner` names this process, `access` is the database of keys."""
+    """What a service is built from. `secret` signs links, `owner` names this process, `access` is the database of keys.
+
+    `clock_watch` checks the clock; None for a clock that nothing can be held against.
+    """
 
     settings: Settings
     clock: Clock
@@ -35,6 +39,11 @@ class ServiceContext(NamedTuple):
     secret: bytes
     owner: str
     access: Database
+    clock_watch: ClockWatch | None = None
+
+    def by_the_clock(self, work: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[int]]:
+        """Work of time, held while the clock cannot be right."""
+        return work if self.clock_watch is None else self.clock_watch.guarded(work)
 
     def consumer(
         self,

@@ -65,6 +65,8 @@ class Timers:
 
     def _until(self, partition: int) -> datetime | None:
         """Now, when nothing waits in the log; else the time of the last handled message: a consumer that is behind must
-        not mistake unread messages for silence.
+        not mistake unread messages for silence. Never later than now: a server whose clock is ahead has stamped messages, too.
         """
-        return self._clock.now() if self._consumer.idle else self._handlers.handled_until.get(partition)
+        now = self._clock.now()
+        handled_until = now if self._consumer.idle else self._handlers.handled_until.get(partition)
+        return None if handled_until is None else min(now, handled_until)

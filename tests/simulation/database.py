@@ -6,6 +6,7 @@ Write transactions queue at the file's one lock: races for row locks are for the
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,10 @@ class FakeDatabase:
 
     async def check_writable(self) -> None:
         """Nobody else locks it."""
+
+    async def server_time(self) -> datetime | None:
+        """The simulation's clocks are not the machine's: nothing is held against them."""
+        return None
 
     async def close(self) -> None:
         """The server goes on."""

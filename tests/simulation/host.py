@@ -119,7 +119,7 @@ class Host:
         service = self.services[name] = self._wired(name, context)
         self.contexts[name] = context
         retention = assembly._retention(service, context)  # noqa: SLF001  what production runs
-        for loop in assembly._loops(service, store, retention):  # noqa: SLF001  likewise
+        for loop in assembly._loops(service, context, store, retention):  # noqa: SLF001  likewise
             self.loops.append(loop)
             self.process.spawn(loop.run(), loop.name)
 
