@@ -5,8 +5,11 @@ Every reader gives None for a value it cannot read; nobody guesses. Text is read
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
 
 MAX_NUMBER = 1e15
 """Beyond this a product's number is a mistake: floats would no longer count by ones."""
@@ -27,6 +30,50 @@ _YEAR_FIRST = re.compile(r"(\d{4})/(\d{2})/(\d{2})", re.ASCII)
 _YES = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
 _NO = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
 _NOT_OPTED_OUT = _NO | {"subscribed"}
+_OPTED_OUT = frozenset({"unsubscribed", "opted_out", "opted out", "opted-out", "optedout", "never", "none"})
+_OPTED_IN = frozenset({"subscribed", "opted_in", "opted in", "opted-in", "optedin"})
+_NO_LETTER = re.compile(r"[\W_]+")
+_OPT_OUT_TRAITS = frozenset(
+    [
+        "unsubscribed",
+        "unsubscribe",
+        "isunsubscribed",
+        "emailunsubscribed",
+        "unsubscribedfromemail",
+        "unsubscribedfromemails",
+        "optout",
+        "optedout",
+        "emailoptout",
+        "emailoptedout",
+        "optedoutofemail",
+        "hasoptedoutofemail",
+        "hsemailoptout",
+        "marketingoptout",
+        "marketingemailoptout",
+        "donotemail",
+        "donotcontact",
+        "donotmail",
+    ]
+)
+"""Names of traits of which true is a no: Segment's and Customer.io's, Intercom's, HubSpot's and Salesforce's among them."""
+_OPT_IN_TRAITS = frozenset(
+    [
+        "emailsubscribed",
+        "emailsubscribe",
+        "subscribedtoemail",
+        "subscribedtoemails",
+        "emailoptin",
+        "emailoptedin",
+        "marketingoptin",
+        "marketingoptedin",
+        "marketingemailoptin",
+        "emailconsent",
+        "marketingconsent",
+        "acceptsmarketing",
+        "acceptsemailmarketing",
+    ]
+)
+"""Names of traits of which false is a no. A bare `subscribed` may be what somebody bought, and says nothing."""
 _MINOR_DIGITS = {
     **dict.fromkeys(
         [
@@ -123,6 +170,37 @@ def read_opt_out(value: object) -> bool | None:
     """
     word = _word(value)
     return word not in _NOT_OPTED_OUT if word else None
+
+
+class ConsentTrait(NamedTuple):
+    """What one trait of a person says about mail: True is a no, False a yes, None nothing that could be read."""
+
+    name: str
+    value: object
+    opted_out: bool | None
+
+
+def read_consent_traits(traits: Mapping[str, object]) -> list[ConsentTrait]:
+    """What the traits of a person say about mail, by all the names that tools have for it, in any case and spelling."""
+    found = []
+    for name, value in traits.items():
+        plain = _plain(name)
+        if plain in _OPT_OUT_TRAITS:
+            found.append(ConsentTrait(name, value, read_opt_out(value)))
+        elif plain in _OPT_IN_TRAITS:
+            found.append(ConsentTrait(name, value, _opted_out_by_opt_in(value)))
+    return found
+
+
+def _opted_out_by_opt_in(value: object) -> bool | None:
+    word = _word(value)
+    return True if word in _NO or word in _OPTED_OUT else False if word in _YES or word in _OPTED_IN else None
+
+
+@lru_cache(maxsize=2048)
+def _plain(name: str) -> str:
+    """A trait's name without case, dollar sign, blanks, dashes and underscores."""
+    return _NO_LETTER.sub("", name[:_MAX_TEXT]).casefold()
 
 
 def _word(value: object) -> str:

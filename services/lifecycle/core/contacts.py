@@ -10,7 +10,7 @@ from services.lifecycle.core.evaluation import Evaluation, UntrustedClaim, note_
 from services.lifecycle.core.state import NEVER, Contact, ContactClaim
 from shared.contracts.lifecycle import ContactChanged
 from shared.contracts.usage import UsageEvent
-from shared.values import read_boolean, read_opt_out
+from shared.values import read_boolean, read_consent_traits
 
 MAX_CONTACTS = 2000
 _OPT_OUT = "unsubscribed"
@@ -112,10 +112,13 @@ def _shown(contact: Contact) -> dict[str, Any]:
 
 
 def _opted_out(evaluation: Evaluation, traits: dict[str, Any]) -> bool | None:
-    opt_out = traits.get(_OPT_OUT)
-    if opt_out is not None and opt_out != "" and read_boolean(opt_out) is None:
-        note_unreadable(evaluation.unreadable, "identify", _OPT_OUT, opt_out)
-    return read_opt_out(opt_out)
+    """Whether the call says no to mail, by whatever name; a no beside a yes is a no."""
+    said = read_consent_traits(traits)
+    for name, value, opted_out in said:
+        if value is not None and value != "" and (opted_out is None or read_boolean(value) is None):
+            note_unreadable(evaluation.unreadable, "identify", name, value)
+    answers = {one.opted_out for one in said} - {None}
+    return any(answers) if answers else None
 
 
 def _text(traits: dict[str, Any], name: str) -> str:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.values import MAX_NUMBER, read_boolean, read_minor_units, read_number, read_opt_out, read_score, read_time
+from shared.values import (
+    MAX_NUMBER,
+    read_boolean,
+    read_consent_traits,
+    read_minor_units,
+    read_number,
+    read_opt_out,
+    read_score,
+    read_time,
+)
 
 NPS = range(11)
 JSON = st.recursive(
@@ -114,6 +123,41 @@ def test_what_cannot_be_read_as_a_yes_to_mail_is_a_no(value: object) -> None:
 @pytest.mark.parametrize("value", [None, "", "  ", [], {}, ["news"]])
 def test_who_says_nothing_about_mail_changes_nothing(value: object) -> None:
     assert read_opt_out(value) is None
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        {"Unsubscribed": True},
+        {"UNSUBSCRIBED": "1"},
+        {"$unsubscribed": "yes"},
+        {"email_opt_out": True},
+        {"emailOptOut": "true"},
+        {"opted-out": 1},
+        {"unsubscribed_from_emails": True},
+        {"hs_email_optout": "true"},
+        {"HasOptedOutOfEmail": True},
+        {"do not email": "y"},
+        {"marketing_opt_in": False},
+        {"email_subscribe": "unsubscribed"},
+        {"acceptsMarketing": "no"},
+        {"unsubscribed": False, "email_opt_out": True},
+    ],
+)
+def test_a_no_to_mail_is_read_by_every_name_that_tools_have_for_it(traits: dict[str, object]) -> None:
+    assert True in {one.opted_out for one in read_consent_traits(traits)}
+
+
+@pytest.mark.parametrize("traits", [{"unsubscribed": False}, {"email_opt_in": True}, {"email_subscribe": "opted_in"}])
+def test_a_yes_to_mail_is_read_as_well(traits: dict[str, object]) -> None:
+    assert {one.opted_out for one in read_consent_traits(traits)} == {False}
+
+
+@pytest.mark.parametrize(
+    "traits", [{}, {"subscribed": False}, {"plan": "unsubscribed"}, {"email_opt_in": "2026-01-01"}]
+)
+def test_what_says_nothing_clear_about_mail_is_neither(traits: dict[str, object]) -> None:
+    assert {one.opted_out for one in read_consent_traits(traits)} - {None} == set()
 
 
 @given(JSON)
