@@ -21,6 +21,8 @@ from tests.simulation.process import Killed, Process
 from tests.simulation.trace import Trace
 
 _PATIENCE = 5.0
+_SERVER_PATIENCE = 600.0
+"""Seconds that a mail server waits for the client's next word: RFC 5321 asks for five minutes at least, and none waits for days."""
 _LONG = 0.1
 _ID = re.compile(rb"^Message-ID: <([^@>]+)@", re.MULTILINE)
 
@@ -45,8 +47,12 @@ class Sinks:
         self.trace = trace
         self._clock = clock
 
+    def now(self) -> float:
+        """Seconds since 1970 on the sinks' clock."""
+        return self._clock.now().timestamp()
+
     def accept(self, channel: str, delivery: str, who: str) -> None:
-        self.journal.append(Accepted(channel, delivery, self._clock.now().timestamp()))
+        self.journal.append(Accepted(channel, delivery, self.now()))
         self.trace.say("accepted", who, f"{channel} {delivery}")
 
 
@@ -69,6 +75,10 @@ class _Line:
 class FakeSmtp(_Line):
     """The methods of aiosmtplib's client that our channel uses."""
 
+    def __init__(self, sinks: Sinks, process: Process) -> None:
+        super().__init__(sinks, process)
+        self._heard = sinks.now()
+
     async def connect(self) -> None:
         await self.process.lag()
         if self.hits("sink down"):
@@ -89,9 +99,12 @@ class FakeSmtp(_Line):
             raise SMTPRecipientRefused(550, "no such user", recipient)
         if self.hits("sink says later"):
             raise SMTPRecipientRefused(451, "greylisted", recipient)
+        self._heard = self.sinks.now()
 
     async def data(self, content: bytes) -> SMTPResponse:
         await self.process.lag()
+        if self.sinks.now() - self._heard > _SERVER_PATIENCE:
+            raise SMTPServerDisconnected("the server has hung up: it heard nothing for ten minutes")
         self.perhaps_die()
         if self.hits("sink drops"):
             raise SMTPServerDisconnected("the connection was lost")
