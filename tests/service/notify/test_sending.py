@@ -358,7 +358,7 @@ async def test_what_the_server_refuses_has_failed(here: Office, box: Mailbox) ->
     row = await here.welcomed()
     await here.sends().send()
     after = await here.row(id=row["id"])
-    assert (after["status"], after["reason"]) == ("failed", "refused")
+    assert (after["status"], after["reason"]) == ("failed", "bounced")
     assert "550" in after["detail"]
 
 
