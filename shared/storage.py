@@ -28,6 +28,8 @@ from shared.shutdown import DATABASE, LOG, Shutdown
 
 ACCESS_SCHEMA = "access"
 """Where keys stand on PostgreSQL: the processes of every service read them."""
+ACCESS_POOL = 2
+"""Connections that a process keeps for keys, sessions and its clock's witness: each asks every few seconds."""
 _NAMES = [topic.name for topic in TOPICS]
 
 
@@ -131,7 +133,7 @@ async def _on_kafka(
         bus_url.removeprefix("kafka://"), settings.topic_prefix, settings.session_seconds, settings.archive_days
     )
     stores: dict[str, Storage] = {}
-    access = PostgresDatabase(settings.database, ACCESS_SCHEMA, LogOutbox(bus.partitions, clock))
+    access = PostgresDatabase(settings.database, ACCESS_SCHEMA, LogOutbox(bus.partitions, clock), ACCESS_POOL)
     try:
         await bus.open(_NAMES, settings.partitions)
         for service in services:

@@ -25,11 +25,15 @@ _SERVER = {
 class PostgresDatabase:
     """Schemas of one database, the first one first: `notify, access`. READ COMMITTED: rows are locked before they decide anything."""
 
-    def __init__(self, url: str, schema: str, outbox: Outbox) -> None:
+    def __init__(self, url: str, schema: str, outbox: Outbox, pool_size: int = 8) -> None:
         self._outbox = outbox
         settings = {**_SERVER, "search_path": schema}
         self._engine = create_async_engine(
-            url, pool_size=8, max_overflow=4, pool_timeout=10, connect_args={"server_settings": settings, "timeout": 10}
+            url,
+            pool_size=pool_size,
+            max_overflow=4,
+            pool_timeout=10,
+            connect_args={"server_settings": settings, "timeout": 10},
         )
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import Row, text
 
+from shared.storage import ACCESS_POOL
 from tests.conftest import scaled
 from tests.journey.services import RunningServices, run_services
 from tests.make import eventually, migrated_storage
@@ -85,7 +86,7 @@ async def nothing_is_open(on: RunningServices) -> None:
 
     async def flat() -> bool:
         row = await activity(on)
-        return bool(row.busy == 0 and row.many <= POOL * 2)
+        return bool(row.busy == 0 and row.many <= POOL * 2 + ACCESS_POOL)
 
     await eventually(flat, 60)
     answers = await asyncio.gather(*(on.get(asked.path) for asked in ASKED if not asked.body for _ in range(POOL)))
