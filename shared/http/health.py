@@ -25,7 +25,10 @@ from shared.service.supervisor import SupervisedLoop
 
 Check = Callable[[], Awaitable[str]]
 """Gives an empty text when well, else what is wrong and what to do."""
-_FRESH = 1.0
+_FRESH, _LONGEST_FRESH, _COST = 1.0, 5.0, 0.05
+"""Seconds for which the log's ends and the parked records are believed: the longer it took to ask (in all a twentieth of
+the time), the longer, for Kafka asks its brokers and an embedded log a table.
+"""
 _RETENTION_FRESH = 15.0
 _REFRESH_SECONDS = 2.0
 """How long /metrics waits for the log and the database: Prometheus gives up after ten seconds, and would have nothing."""
@@ -140,15 +143,17 @@ class Health:
             raise Retry(problem)
 
     async def _ask_log(self) -> None:
-        taken, _ = self._bounds
-        if time.monotonic() - taken > _FRESH:
+        fresh_until, _ = self._bounds
+        if (began := time.monotonic()) > fresh_until:
             topics = sorted({topic for consumer in self._consumers for topic in consumer.topics})
-            self._bounds = (time.monotonic(), await self._bus.bounds(topics) if topics else {})
+            bounds = await self._bus.bounds(topics) if topics else {}
+            self._bounds = (_fresh_until(began), bounds)
 
     async def _count_parked(self) -> None:
-        if self._consumers and time.monotonic() - self._parked[0] > _FRESH:
+        if self._consumers and (began := time.monotonic()) > self._parked[0]:
             async with self._database.snapshot() as read:
-                self._parked = (time.monotonic(), await dead_letters.count_open(read))
+                parked = await dead_letters.count_open(read)
+            self._parked = (_fresh_until(began), parked)
 
     def _lags(self) -> dict[str, int]:
         return {f"{group} {tp.topic}[{tp.number}]": behind for (group, tp), behind in self._lag_rows()}
@@ -161,6 +166,12 @@ class Health:
             for partition, claim in consumer.ownership.claims().items()
             if partition in bounds
         ]
+
+
+def _fresh_until(began: float) -> float:
+    """When to ask again, after a question that began then."""
+    now = time.monotonic()
+    return now + min(max(_FRESH, (now - began) / _COST), _LONGEST_FRESH)
 
 
 async def _tried(ask: Callable[[], Awaitable[None]]) -> str:
