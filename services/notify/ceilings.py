@@ -66,11 +66,7 @@ class Ceilings:
     async def closed(self, tx: Tx, person_key: str | None, now: datetime) -> CeilingReached | None:
         """What holds back a message to this person, as far as can be seen without a lock; that is noted."""
         wanted = await self._that_count(tx, person_key)
-        counts, tripped = await self._counts(tx, wanted, now), await self._tripped(tx)
-        reached = _longest(wanted, tripped, counts, now)
-        if reached is not None:
-            await self._trip(tx, wanted, tripped, counts, now)
-        return reached
+        return await self._reached(tx, wanted, await self._counts(tx, wanted, now), now)
 
     async def count(self, tx: Tx, person_key: str | None, now: datetime) -> CeilingReached | None:
         """Count a message in, or nothing of it where a ceiling holds it back. From here on its address is no new one."""
@@ -78,10 +74,9 @@ class Ceilings:
         names = sorted(ceiling.name for ceiling in wanted)
         await tx.insert_new(row, [{"name": name} for name in names])
         await tx.all(select(row.c.name).where(row.c.name.in_(names)).order_by(row.c.name).with_for_update())
-        counts, tripped = await self._counts(tx, wanted, now), await self._tripped(tx)
-        reached = _longest(wanted, tripped, counts, now)
+        counts = await self._counts(tx, wanted, now)
+        reached = await self._reached(tx, wanted, counts, now)
         if reached is not None:
-            await self._trip(tx, wanted, tripped, counts, now)
             return reached
         for ceiling in wanted:
             await self._add(tx, ceiling, counts[ceiling.name], now)
@@ -107,6 +102,16 @@ class Ceilings:
         c = delivery.c
         waiting = update(delivery).where(c.status == "pending", c.reason == HELD, c.not_before > now)
         await tx.run(waiting.values(not_before=now))
+
+    async def _reached(
+        self, tx: Tx, wanted: Sequence[Ceiling], counts: Mapping[str, Mapping[datetime, int]], now: datetime
+    ) -> CeilingReached | None:
+        """What holds a message back; that is noted."""
+        tripped = await self._tripped(tx)
+        reached = _longest(wanted, tripped, counts, now)
+        if reached is not None:
+            await self._trip(tx, wanted, tripped, counts, now)
+        return reached
 
     async def _that_count(self, read: Read, person_key: str | None) -> list[Ceiling]:
         """The ceilings that count a message: new addresses only where there is an address, and it was never mailed."""
