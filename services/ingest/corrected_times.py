@@ -5,6 +5,7 @@ Counted in memory, since the process began: a transaction that is tried twice co
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from fastapi import APIRouter, Depends
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -12,14 +13,10 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
 from services.ingest.core.canonical import CanonicalEvent
+from shared.counts import MAX_LABEL, OTHER, LatestCounts
 from shared.http.auth import require_key
 from shared.http.paging import Page
 from shared.service.context import ServiceContext
-
-MAX_SOURCES = 500
-"""Sources counted one by one; those past it are counted together, so that no sender chooses how much is kept."""
-OTHER = "(other)"
-_MAX_LABEL = 100
 
 
 class CorrectedTime(BaseModel):
@@ -32,36 +29,33 @@ class CorrectedTime(BaseModel):
     received_at: datetime
 
 
+class _Claim(NamedTuple):
+    """Of an event what the list shows: a whole one, with its raw record, would be kept for each source."""
+
+    account: str
+    claimed_at: str
+    received_at: datetime
+
+
 class CorrectedTimes(Collector):
     """The counts, as a collector of Prometheus."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._latest: dict[str, CanonicalEvent] = {}
+        self._found = LatestCounts[str, _Claim](OTHER)
 
     def count(self, events: Iterable[CanonicalEvent]) -> None:
         """Count those of these events whose time was not believed."""
         for event in events:
             if event.claimed_at is not None:
-                source = event.source[:_MAX_LABEL]
-                if source not in self._counts and len(self._counts) >= MAX_SOURCES:
-                    source = OTHER
-                self._counts[source] = self._counts.get(source, 0) + 1
-                self._latest[source] = event
+                claim = _Claim(event.account_id, event.claimed_at, event.received_at)
+                self._found.add(event.source[:MAX_LABEL], claim)
 
     def listed(self) -> list[CorrectedTime]:
         """Every source, the most frequent first."""
-        rows = [
-            CorrectedTime(
-                source=source,
-                count=self._counts[source],
-                account=event.account_id,
-                claimed_at=event.claimed_at or "",
-                received_at=event.received_at,
-            )
-            for source, event in self._latest.items()
+        return [
+            CorrectedTime(source=source, count=times, **claim._asdict())
+            for source, times, claim in self._found.listed()
         ]
-        return sorted(rows, key=lambda row: (-row.count, row.source))
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus: the counts."""

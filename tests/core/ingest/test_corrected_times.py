@@ -1,6 +1,7 @@
 """Corrected times: counted by source, the latest shown, and no sender chooses how much is kept."""
 
-from services.ingest.corrected_times import MAX_SOURCES, OTHER, CorrectedTimes
+from services.ingest.corrected_times import CorrectedTimes
+from shared.counts import MAX_KEYS, OTHER
 from tests.core.ingest.make import event_of
 
 
@@ -19,5 +20,5 @@ def test_times_that_were_not_believed_are_counted_by_source() -> None:
 
 def test_sources_beyond_the_most_are_counted_together() -> None:
     times = CorrectedTimes()
-    times.count(event_of({"source": f"s{number}"}, timestamp=0) for number in range(MAX_SOURCES + 3))
+    times.count(event_of({"source": f"s{number}"}, timestamp=0) for number in range(MAX_KEYS + 3))
     assert {row.source: row.count for row in times.listed()}[OTHER] == 3

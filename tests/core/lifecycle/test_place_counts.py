@@ -1,7 +1,8 @@
 """Counts of values that were passed over stay bounded, whatever is sent."""
 
 from services.lifecycle.core.evaluation import UnreadableValue
-from services.lifecycle.place_counts import MAX_PLACES, OTHER, PlaceCounts
+from services.lifecycle.place_counts import PlaceCounts
+from shared.counts import MAX_KEYS, OTHER
 
 
 def test_the_most_frequent_place_comes_first_with_its_latest_example() -> None:
@@ -16,7 +17,7 @@ def test_the_most_frequent_place_comes_first_with_its_latest_example() -> None:
 
 def test_places_past_the_limit_are_counted_together() -> None:
     found = PlaceCounts("passed_over", "Values")
-    for number in range(MAX_PLACES + 7):
+    for number in range(MAX_KEYS + 7):
         found.count(f"source {number}", [UnreadableValue("use", "score", number)])
-    assert len(found.listed()) == MAX_PLACES + 1
-    assert (found.listed()[0].place.source, found.listed()[0].times) == (OTHER, 7)
+    assert len(found.listed()) == MAX_KEYS + 1
+    assert (found.listed()[0].key.source, found.listed()[0].times) == (OTHER, 7)
