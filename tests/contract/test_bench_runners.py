@@ -13,6 +13,7 @@ from bench.plan import TINY
 from bench.rows import ROWS
 from bench.session import Session
 from bench.stream import day_to_come
+from bench.topics import PARTITIONS
 from deploy.servers import Kafka, Postgres
 from shared.clock import SystemClock
 
@@ -75,7 +76,7 @@ async def test_the_replay_of_our_core_is_right(session: Session) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("session", [40_000], indirect=True, ids=["more than one look can see"])
+@pytest.mark.parametrize("session", [3 * PARTITIONS * 10_000], indirect=True, ids=["more than one look can see"])
 async def test_our_service_drains_a_topic_and_is_right(
     session: Session, kafka: Kafka, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
