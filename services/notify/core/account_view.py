@@ -18,6 +18,7 @@ from services.notify.core.state import (
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot
+from shared.greeting import customer_name, greeting_name
 from shared.names import company_name, person_name, plain_text
 
 Message = LifecycleMessage | AdvocacyMessage
@@ -26,7 +27,6 @@ _SNAPSHOT_EVERY = timedelta(days=30)
 _KEY_ROLES = frozenset({"champion", "admin", "owner"})
 _QUARTER = timedelta(days=90)
 _WORTH_COMPARING = timedelta(days=25)
-_MAX_FIRST_NAME = 40
 
 
 def fold(account: Account, message: Message, book: Playbook) -> Account:
@@ -50,11 +50,14 @@ def condition_values(view: AccountView, book: Playbook) -> dict[str, Value]:
     return values | {"stage": view.stage, "band": view.band, "score": _comparable(view.score)}
 
 
-def template_values(account: Account, user: str | None, request: Request | None, at: datetime) -> dict[str, Value]:
+def template_values(
+    account: Account, user: str | None, request: Request | None, at: datetime, *, to_customer: bool = True
+) -> dict[str, Value]:
     """What a template may say, unknown values left out.
 
     Metrics by their names, `trait_`, `reached_` (a date), `before_` (a quarter ago), `ask_` (of a request). Texts that a
-    customer chose are cleaned: one that carries a link or a domain is unknown.
+    customer chose are cleaned: one that carries a link or a domain is unknown. An account without a name is "your company"
+    to a customer, and its id to our own people.
     """
     view = account.view
     values: dict[str, Value] = {f"trait_{name}": _presentable(value) for name, value in view.traits.items()}
@@ -64,7 +67,8 @@ def template_values(account: Account, user: str | None, request: Request | None,
         values |= {f"ask_{name}": value for name, value in request.values.items()} | {"link": request.link}
         values |= {"ask_name": person_name(request.values.get("name"))}
     values |= {"stage": view.stage, "band": view.band, "score": view.score, "today": at.date().isoformat()}
-    values |= {"account_name": _company_name(account), "first_name": _first_name(account, user)}
+    name = _customer_name(account) if to_customer else _own_name(account)
+    values |= {"account_name": name, "first_name": _first_name(account, user)}
     return {name: value for name, value in sorted(values.items()) if value is not None}
 
 
@@ -134,17 +138,20 @@ def _presentable(value: Value) -> Value:
     return plain_text(value) if isinstance(value, str) else value
 
 
-def _company_name(account: Account) -> str:
-    """What to call the account. Whoever signs up writes it, and our mail is no place for their advertisement."""
-    return company_name(str(account.view.traits.get("name") or account.id)) or "your company"
+def _customer_name(account: Account) -> str:
+    """What to call the account in a mail to it. Whoever signs up writes it, and our mail is no place for their advertisement."""
+    return customer_name(account.view.traits.get("name"), account.id) or "your company"
+
+
+def _own_name(account: Account) -> str:
+    """What our own people know the account by."""
+    return company_name(account.view.traits.get("name")) or company_name(account.id) or "an account without a name"
 
 
 def _first_name(account: Account, user: str | None) -> str:
-    """How to greet them. A name that carries a link is somebody's trick, and no name."""
+    """How to greet them."""
     contact = account.contacts.get(user or "")
-    name = (person_name(contact.name) or "") if contact else ""
-    first = name.split()[0] if name else ""
-    return first if first and len(first) <= _MAX_FIRST_NAME else "there"
+    return (greeting_name(contact.name) if contact else None) or "there"
 
 
 def _a_quarter_ago(snapshots: list[MetricSnapshot], at: datetime) -> dict[str, Value]:

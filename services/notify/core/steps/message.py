@@ -17,6 +17,7 @@ from services.notify.core.playbook import Firing, Result, Step
 from services.notify.core.policy import Case, judge, recipients
 from services.notify.core.state import TRANSACTIONAL, Account, OpenTask, PendingStep
 from services.notify.core.steps.kind import Delay, Offered, StepKind
+from shared.contracts.evidence import Value
 from shared.definitions import At, nearest
 from shared.expr import Expr
 
@@ -107,7 +108,9 @@ def _decide(channel: ChannelTraits, firing: Firing, pending: PendingStep) -> Res
     if verdict.action == "defer":
         deferred = replace(pending, due=verdict.until or at, awaiting_contact=verdict.reason == "no_contact")
         return firing.put_off(deferred), []
-    values = template_values(account, pending.user, run.request, at) if verdict.action == "send" else {}
+    values: dict[str, Value] = {}
+    if verdict.action == "send":
+        values = template_values(account, pending.user, run.request, at, to_customer=channel.reaches_customer)
     decision = firing.decision(pending, verdict, values)
     return _remember(channel, firing, decision), [decision]
 
