@@ -1,8 +1,10 @@
 """The modules of deploy/servers where no server can be had, or none is needed."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from deploy.servers import ServerError, env, missing_for_kafka, missing_for_postgres
 from deploy.servers.broker import answers
 from deploy.servers.failure import failed
+from deploy.servers.guard import ROOT
 from deploy.servers.jars import POM, complete, jar_cache, jars
 from deploy.servers.ports import HOST, free_port, is_free
 from deploy.servers.process import find, freeze, launch, run, send, thread_states, wait_gone, wait_until
@@ -21,6 +24,19 @@ def test_a_port_is_never_given_twice() -> None:
 
     assert len(set(ports)) == len(ports)
     assert all(is_free(port) for port in ports)
+
+
+def test_no_two_processes_are_given_the_same_port_though_nobody_listens_there_yet() -> None:
+    line = "from deploy.servers.ports import free_port; print([free_port() for _ in range(80)], flush=True); input()"
+    several = [
+        subprocess.Popen([sys.executable, "-c", line], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603  ourselves
+        for _ in range(3)
+    ]
+    given = [json.loads(one.stdout.readline()) for one in several if one.stdout]
+    for one in several:
+        one.communicate(b"\n", timeout=60)
+
+    assert sorted({port for ports in given for port in ports}) == sorted(port for ports in given for port in ports)
 
 
 def test_a_port_somebody_listens_on_is_not_free_and_no_kafka() -> None:

@@ -1,7 +1,6 @@
 """Real servers on loopback ports that record what reaches them: one for mail, one for webhooks."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from email import message_from_bytes
@@ -96,10 +95,3 @@ async def web_server(answer: bytes | Answer, seen: Requests) -> AsyncIterator[in
 async def _plain(answer: bytes, writer: asyncio.StreamWriter) -> None:
     writer.write(answer)
     await writer.drain()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])

@@ -8,10 +8,11 @@ import pytest
 from aiosmtplib import SMTP
 from pydantic import SecretStr
 
+from deploy.servers.ports import free_port
 from services.notify.channels.channel import Delivery, Receipt, confirmed
 from services.notify.channels.email import EMAIL, EmailSender, InvalidMail, parse_sender
 from shared.settings import Settings
-from tests.service.notify.doors import Mailbox, free_port, mail_server
+from tests.service.notify.doors import Mailbox, mail_server
 
 LINK = "https://success.example.com/u/v1.0123abcd." + "x" * 300
 

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook as Verifier
 
+from deploy.servers.ports import free_port
 from services.notify.channels.channel import confirmed
 from services.notify.channels.task import TaskSender
 from services.notify.channels.webhook import WebhookSender
 from shared.egress import MAX_ANSWER_BYTES, Egress, Forbidden
 from shared.networks import networks
-from tests.service.notify.doors import Requests, free_port, web_server
+from tests.service.notify.doors import Requests, web_server
 from tests.service.notify.test_email_channel import delivery
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
