@@ -35,6 +35,12 @@ class Answer(NamedTuple):
         return answers.rows(self.data if isinstance(self.data, list) else self.fields.get("items"))
 
     @property
+    def total(self) -> int | None:
+        """How many there are on all pages, where that was asked."""
+        total = self.fields.get("total")
+        return total if isinstance(total, int) else None
+
+    @property
     def next(self) -> str:
         """The cursor of the following page, empty on the last."""
         following = self.fields.get("next")
@@ -49,8 +55,9 @@ class ServiceClient:
         self._urls = urls
 
     async def get(self, path: str, **query: Any) -> Answer:
-        """Read. The path's first part names the service; filters that are empty are left out."""
-        return await self._call("GET", path, params={name: given for name, given in query.items() if given})
+        """Read. The path's first part names the service; filters that are empty are left out, but for nobody's `owner`."""
+        asked = {name: given for name, given in query.items() if given or (name == "owner" and given is not None)}
+        return await self._call("GET", path, params=asked)
 
     async def change(self, method: str, path: str, body: Any = None) -> Answer:
         """Change something there."""

@@ -24,6 +24,7 @@ def wire(context: ServiceContext, services: Services | None = None) -> Service:
     sign_in = SignIn(context)
     app = FastAPI(title="Waymark console", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.sign_in, app.state.host = sign_in, context.settings.host
+    app.state.clock = context.clock
     app.state.services = services or Services(context.settings)
     for method, path, view in ROUTES:
         app.add_api_route(path, view, methods=[method])

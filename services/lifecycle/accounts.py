@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import bindparam, update
 
-from services.lifecycle.core.state import Account
+from services.lifecycle.core.metrics.traits import date_in
+from services.lifecycle.core.state import Account, TimestampedValue
 from services.lifecycle.layouts import LAYOUTS
-from services.lifecycle.tables import account, decision, stage_visit
+from services.lifecycle.tables import MAX_LISTED, account, decision, stage_visit
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
 from shared.db.accounts import AccountRepository, PartitionOf, Stored
 from shared.db.protocol import Tx, Values
@@ -33,11 +34,28 @@ _TIME_SLICE = 0.05
 _encode = msgspec.json.Encoder().encode
 
 
+MAX_SEARCHED = 150
+"""Characters of a name that lists search in and sort by."""
+_OWNER, _PLAN, _RENEWAL = "csm", "plan", "renewal_at"
+
+
+def listed_traits(account: Account) -> Values:
+    """What lists show of an account's traits. The owner is who looks after it: the trait `csm`."""
+    name, renewal = _name(account), account.traits.get(_RENEWAL)
+    return {
+        "name": name,
+        "search": name.casefold()[:MAX_SEARCHED],
+        "owner": _text(account, _OWNER),
+        "plan": _text(account, _PLAN),
+        "renewal_at": date_in(renewal.value) if renewal is not None else None,
+    }
+
+
 def listed_columns(account: Account) -> Values:
     """The columns that lists filter by and timers wait for."""
     return {
+        **listed_traits(account),
         "clock": account.clock,
-        "name": _name(account),
         "stage": account.stage,
         "entered_at": account.entered_at,
         "flags": f" {' '.join(sorted(account.flags))} ",
@@ -51,7 +69,9 @@ def listed_columns(account: Account) -> Values:
 
 def outline(account: Account) -> tuple[object, ...]:
     """Moves whenever a listed column but the clock moves: stage, flags and band only with a message, the score at midnight."""
-    return account.seq, account.next_due, account.replaying, _name(account)
+    trait = account.traits.get
+    listed = _value(trait("name")), _value(trait(_OWNER)), _value(trait(_PLAN)), _value(trait(_RENEWAL))
+    return account.seq, account.next_due, account.replaying, *listed
 
 
 def repository(partition_of: PartitionOf) -> AccountRepository[Account]:
@@ -123,6 +143,15 @@ async def _write_visits(tx: Tx, changes: Sequence[StageChanged]) -> None:
         entered.append(open_visits[change_.account])
     await tx.each(_LEAVE, left)
     await tx.insert(stage_visit, entered)
+
+
+def _value(trait: TimestampedValue | None) -> object:
+    return None if trait is None else trait.value
+
+
+def _text(account: Account, trait: str) -> str | None:
+    value = _value(account.traits.get(trait))
+    return str(value)[:MAX_LISTED] or None if value is not None else None
 
 
 def _name(account: Account) -> str:

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, func, literal, select, tuple_
 
 from services.lifecycle.core.funnel import StageVisit
-from services.lifecycle.tables import account, decision, stage_visit
+from services.lifecycle.tables import MAX_LISTED, account, decision, stage_visit
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.db.protocol import Read
 from shared.service.retention import RetentionPolicy
@@ -25,6 +25,16 @@ class ListedAccount(NamedTuple):
     band: str
     score: float | None
     clock: datetime
+    owner: str | None
+    plan: str | None
+    renewal_at: datetime | None
+
+
+class AccountsPage(NamedTuple):
+    """A page of accounts. `sorted_by` are the last one's sort value and id, behind which the next page begins."""
+
+    accounts: list[ListedAccount]
+    sorted_by: tuple[Any, str] | None
 
 
 class StoredDecision(NamedTuple):
@@ -34,10 +44,15 @@ class StoredDecision(NamedTuple):
     body: bytes
 
 
+NOBODY = ""
+"""The owner of accounts that have none."""
+
+
 class AccountFilter(NamedTuple):
     """Which accounts a list shows: those that match every filter given.
 
-    `text` stands in the name or the id, in whatever case; `ids` are the accounts themselves.
+    `text` stands in the name or the id, in whatever case; `ids` are the accounts themselves. The owner NOBODY has those
+    without one. `since` is when they entered their stage, at the earliest; renewals lie from the one to before the other.
     """
 
     stage: str | None = None
@@ -45,35 +60,53 @@ class AccountFilter(NamedTuple):
     flag: str | None = None
     text: str | None = None
     ids: Sequence[str] | None = None
+    owner: str | None = None
+    plan: str | None = None
+    since: datetime | None = None
+    renewal_from: datetime | None = None
+    renewal_before: datetime | None = None
 
 
 class AccountCounts(NamedTuple):
-    """How many accounts there are, in each stage, in each health band, and with each flag."""
+    """How many accounts there are, in each stage, in each health band, with each flag; of each owner, on each plan.
+
+    The most frequent owners and plans; those that have none are under NOBODY.
+    """
 
     accounts: int
     stages: dict[str, int]
     bands: dict[str, int]
     flags: dict[str, int]
+    owners: dict[str, int]
+    plans: dict[str, int]
 
 
 _c = account.c
-_LISTED = (_c.id, _c.name, _c.stage, _c.entered_at, _c.flags, _c.band, _c.score, _c.clock)
+_LISTED = (
+    _c.id,
+    _c.name,
+    _c.stage,
+    _c.entered_at,
+    _c.flags,
+    _c.band,
+    _c.score,
+    _c.clock,
+    _c.owner,
+    _c.plan,
+    _c.renewal_at,
+)
 _UNKNOWN_SCORE = -1.0
+_NO_RENEWAL = datetime(9999, 1, 1, tzinfo=UTC)
+_MOST_FREQUENT = 500
 SORTS: Mapping[str, ColumnElement[Any]] = {
     "id": _c.id,
-    "name": func.lower(_c.name),
+    "name": _c.search,
     "score": func.coalesce(_c.score, _UNKNOWN_SCORE),
     "entered_at": _c.entered_at,
+    "owner": func.coalesce(_c.owner, NOBODY),
+    "renewal_at": func.coalesce(_c.renewal_at, literal(_NO_RENEWAL, _c.renewal_at.type)),
 }
 """What a list may be sorted by. An unknown score comes before the lowest: nobody has looked at it yet."""
-
-
-def sort_value(listed: ListedAccount, by: str) -> Any:
-    """What this account is sorted by, as `list_accounts` takes it for `after`."""
-    value = getattr(listed, by)
-    if by == "name":
-        return value.lower()
-    return _UNKNOWN_SCORE if value is None else value
 
 
 async def list_accounts(
@@ -84,42 +117,70 @@ async def list_accounts(
     after: tuple[Any, str] | None = None,
     *,
     descending: bool = False,
-) -> list[ListedAccount]:
-    """Accounts in the order of one of SORTS, then of their ids; those behind this value and id."""
-    of, found = SORTS[by], _matching(wanted)
+) -> AccountsPage:
+    """Accounts in the order of one of SORTS, then of their ids; those behind this value and id.
+
+    The page is found in the index alone; of the table only its rows are read.
+    """
+    of = SORTS[by]
+    found = select(_c.id, of.label("sorted_by")).where(*_conditions(wanted))
     if after is not None:
         here, last = tuple_(of, _c.id), tuple_(literal(after[0], of.type), literal(after[1]))
         found = found.where(here < last if descending else here > last)
     order = (of.desc(), _c.id.desc()) if descending else (of, _c.id)
-    rows = await read.all(found.order_by(*order).limit(limit))
-    return [ListedAccount._make(row)._replace(flags=row.flags.split()) for row in rows]
+    page = await read.all(found.order_by(*order).limit(limit + 1))
+    ids = [row.id for row in page[:limit]]
+    rows = {row.id: row for row in await read.among(select(*_LISTED), _c.id, ids)}
+    accounts = [ListedAccount._make(rows[of_id])._replace(flags=rows[of_id].flags.split()) for of_id in ids]
+    return AccountsPage(accounts, (page[limit - 1].sorted_by, ids[-1]) if len(page) > limit else None)
 
 
-def _matching(wanted: AccountFilter) -> Select[Any]:
-    found: Select[Any] = select(*_LISTED)
-    if wanted.stage is not None:
-        found = found.where(_c.stage == wanted.stage)
-    if wanted.band is not None:
-        found = found.where(_c.band == wanted.band)
+async def count_accounts(read: Read, wanted: AccountFilter = AccountFilter()) -> int:  # noqa: B008  immutable
+    """How many accounts match."""
+    return int(await read.scalar(select(func.count()).select_from(account).where(*_conditions(wanted))))
+
+
+def _conditions(wanted: AccountFilter) -> list[ColumnElement[bool]]:
+    exact = ((_c.stage, wanted.stage), (_c.band, wanted.band), (_c.plan, wanted.plan))
+    found: list[ColumnElement[bool]] = [column == value for column, value in exact if value is not None]
+    if wanted.owner is not None:
+        found.append(_c.owner.is_(None) if wanted.owner == NOBODY else _c.owner == wanted.owner[:MAX_LISTED])
     if wanted.flag is not None:
-        found = found.where(_c.flags.contains(f" {wanted.flag} ", autoescape=True))
+        found.append(_c.flags.contains(f" {wanted.flag} ", autoescape=True))
     if wanted.text is not None:
-        text = wanted.text.lower()
-        of_name, of_id = (func.lower(column).contains(text, autoescape=True) for column in (_c.name, _c.id))
-        found = found.where(of_name | of_id)
-    return found if wanted.ids is None else found.where(_c.id.in_(wanted.ids))
+        in_id = func.lower(_c.id).contains(wanted.text.lower(), autoescape=True)
+        found.append(_c.search.contains(wanted.text.casefold(), autoescape=True) | in_id)
+    if wanted.ids is not None:
+        found.append(_c.id.in_(wanted.ids))
+    if wanted.since is not None:
+        found.append(_c.entered_at >= wanted.since)
+    if wanted.renewal_from is not None:
+        found.append(_c.renewal_at >= wanted.renewal_from)
+    if wanted.renewal_before is not None:
+        found.append(_c.renewal_at < wanted.renewal_before)
+    return found
 
 
-async def count_by_column(read: Read) -> AccountCounts:
-    """The counts of all accounts."""
-    columns = (_c.stage, _c.band, _c.flags)
-    rows = await read.all(select(*columns, func.count().label("number")).group_by(*columns))
+async def count_by_column(read: Read, owner: str | None = None) -> AccountCounts:
+    """The counts of all accounts, or of one owner's."""
+    columns, conditions = (_c.stage, _c.band, _c.flags), _conditions(AccountFilter(owner=owner))
+    rows = await read.all(select(*columns, func.count().label("number")).where(*conditions).group_by(*columns))
     stages, bands, flags = Counter[str](), Counter[str](), Counter[str]()
     for row in rows:
         stages[row.stage] += row.number
         bands[row.band] += row.number
         flags.update(dict.fromkeys(row.flags.split(), row.number))
-    return AccountCounts(stages.total(), stages, bands, flags)
+    owners, plans = [await _most_frequent(read, column, conditions) for column in (_c.owner, _c.plan)]
+    return AccountCounts(stages.total(), stages, bands, flags, owners, plans)
+
+
+async def _most_frequent(
+    read: Read, column: ColumnElement[Any], conditions: Sequence[ColumnElement[bool]]
+) -> dict[str, int]:
+    number = func.count().label("number")
+    counted = select(column.label("value"), number).where(*conditions).group_by(column)
+    rows = await read.all(counted.order_by(number.desc(), column).limit(_MOST_FREQUENT))
+    return {NOBODY if row.value is None else row.value: row.number for row in rows}
 
 
 def expired_decisions(days: int | None) -> list[RetentionPolicy]:
@@ -130,15 +191,17 @@ def expired_decisions(days: int | None) -> list[RetentionPolicy]:
 
 
 async def list_decisions(
-    read: Read, account_id: str, kinds: Sequence[str], before: int | None, limit: int
+    read: Read, account_id: str, kinds: Sequence[str], before: int | None, limit: int, since: datetime | None = None
 ) -> list[StoredDecision]:
-    """The decisions about an account, the latest first."""
+    """The decisions about an account, the latest first; those of `since` and later, on the account's clock."""
     c = decision.c
     found = select(c.seq, c.body).where(c.account_id == account_id)
     if kinds:
         found = found.where(c.kind.in_(kinds))
     if before is not None:
         found = found.where(c.seq < before)
+    if since is not None:
+        found = found.where(c.at >= since)
     return [StoredDecision._make(row) for row in await read.all(found.order_by(c.seq.desc()).limit(limit))]
 
 
@@ -148,8 +211,3 @@ async def stage_visits(read: Read) -> list[StageVisit]:
     of_account = stage_visit.join(account, account.c.id == c.account_id)
     columns = (c.stage, c.entered_at, c.left_at, c.next_stage, account.c.clock)
     return [StageVisit._make(row) for row in await read.all(select(*columns).select_from(of_account))]
-
-
-async def count_accounts(read: Read) -> int:
-    """How many accounts there are."""
-    return int(await read.scalar(select(func.count()).select_from(account)))

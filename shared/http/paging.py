@@ -3,10 +3,11 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from pydantic import BaseModel
+from fastapi import Query
+from pydantic import AwareDatetime, BaseModel
 
 from shared.failures import Refused
 
@@ -19,6 +20,18 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next: str | None = None
+
+
+class CountedPage(Page[T], Generic[T]):
+    """One page of a list that can be counted. `total` is how many match, on all pages; null where nobody asked (`count=true`)."""
+
+    total: int | None = None
+
+
+Count = Annotated[bool, Query(description="true: `total` says how many match on all pages")]
+"""The query parameter `count`."""
+Since = Annotated[AwareDatetime | None, Query(description="from then on, with a time zone: 2026-11-22T12:00:00Z")]
+"""The query parameter `since`."""
 
 
 def encode_cursor(values: Sequence[Any]) -> str:

@@ -136,7 +136,7 @@ class SignIn:
 
     def forget_cookie(self, request: Request, response: Response) -> None:
         """Take the cookie back."""
-        response.delete_cookie(self._cookie_name(request), **self._cookie_place(request))
+        response.delete_cookie(self._cookie_name(request), **self.cookie_place(request))
 
     def _key_now(self, session: Session) -> Key | None:
         """The session's key, if it is accepted and still the same text."""
@@ -150,7 +150,7 @@ class SignIn:
 
     def _set_cookie(self, request: Request, response: Response, cookie: str) -> None:
         lifetime = int(sessions.LIFETIME.total_seconds())
-        response.set_cookie(self._cookie_name(request), cookie, max_age=lifetime, **self._cookie_place(request))
+        response.set_cookie(self._cookie_name(request), cookie, max_age=lifetime, **self.cookie_place(request))
 
     def _over_tls(self, request: Request) -> bool:
         return self._public_tls or request.url.scheme == "https"
@@ -158,7 +158,7 @@ class SignIn:
     def _cookie_name(self, request: Request) -> str:
         return _HOST_COOKIE if self._over_tls(request) else _COOKIE
 
-    def _cookie_place(self, request: Request) -> dict[str, Any]:
+    def cookie_place(self, request: Request) -> dict[str, Any]:
         tls = self._over_tls(request)
         return {"path": "/" if tls else "/console", "secure": tls, "httponly": True, "samesite": "strict"}
 

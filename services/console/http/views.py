@@ -1,58 +1,20 @@
 """Views: one function a page, over the answers of the other services, and the table of routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args
 
-from fastapi import Depends, Form, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import Form
+from starlette.responses import HTMLResponse, Response
 
-from services.console.core.account_page import caps, measures, nearest_first, stretches
-from services.console.core.answers import fields, rows
-from services.console.core.portfolio import BANDS, Portfolio, flags_of, portfolio
+from services.console.core.answers import rows
+from services.console.core.portfolio import Portfolio, portfolio
 from services.console.effects import SERVICES, Answer, ServiceClient, path_segment
-from services.console.http import auth
-from services.console.http.auth import SignedIn
-from services.console.pages.rendering import link, rendered
+from services.console.http import accounts, auth, lists
+from services.console.http.visit import Visit, choose_me
+from services.console.pages.rendering import link
 from shared.contracts.outreach import DeliveryStatus
 from shared.http.security import FRAMED_MAIL_POLICY
-
-
-class ConsoleRequest(NamedTuple):
-    """One request of a signed-in operator: who asks, the services to call, and ways to answer."""
-
-    signed_in: SignedIn
-    services: ServiceClient
-    path: str
-
-    def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """A page, with what this person may do."""
-        key = self.signed_in.key
-        return HTMLResponse(rendered(template, self.path, session=key, admin=self.signed_in.admin, **values), status)
-
-    def notice(self, title: str, text: str, status: int, back: str = "/console/") -> HTMLResponse:
-        """A page that says one thing."""
-        return self.page("notice.html", status, title=title, text=text, back=back)
-
-    async def change(self, method: str, path: str, back: str, body: Any = None) -> Response:
-        """Change something as an admin, and go back to where it shows; or say why it was not done."""
-        if not self.signed_in.admin:
-            return self.notice("Not with this key", "This takes an API key of kind admin.", 403, back)
-        answer: Answer = await self.services.change(method, path, body)
-        if answer.problem:
-            return self.notice("It was not done", answer.problem, answer.status, back)
-        return RedirectResponse(back, 303)
-
-
-async def _console_request(request: Request) -> AsyncIterator[ConsoleRequest]:
-    signed_in: SignedIn = request.state.signed_in
-    token = request.app.state.sign_in.token(signed_in)
-    async with request.app.state.services.client(token) as services:
-        yield ConsoleRequest(signed_in, services, request.scope["path"])
-
-
-Visit = Annotated[ConsoleRequest, Depends(_console_request)]
-
 
 _LOOKED_AT = 8
 
@@ -84,72 +46,6 @@ async def _portfolio(services: ServiceClient) -> tuple[Portfolio, str]:
     return portfolio(counts.fields, look_first.rows, lately.rows), counts.problem
 
 
-_BUILT_IN_FLAGS = ("at_risk", "stalled", "renewal_window")
-_SORTS = (
-    ("", "id"),
-    ("name", "name"),
-    ("score", "lowest health first"),
-    ("-score", "highest health first"),
-    ("-entered_at", "latest move first"),
-    ("entered_at", "longest in stage first"),
-)
-_DECISIONS = ("stage_changed", "flag_changed", "health_changed", "signal_raised", "milestone_reached")
-
-
-async def accounts(
-    visit: Visit, stage: str = "", health: str = "", flag: str = "", q: str = "", sort: str = "", cursor: str = ""
-) -> HTMLResponse:
-    """Accounts that match every filter given, in the order asked for."""
-    given = {"stage": stage, "health": health, "flag": flag, "q": q, "sort": sort}
-    found, counts = await asyncio.gather(
-        visit.services.get("/lifecycle/v1/accounts", **given, cursor=cursor, limit=50),
-        visit.services.get("/lifecycle/v1/portfolio"),
-    )
-    seen = {*fields(counts.fields.get("flags")), *(one for row in found.rows for one in flags_of(row))}
-    filters = [
-        ("stage", stage, _choices(fields(counts.fields.get("stages")), stage)),
-        ("health", health, _choices(BANDS, health)),
-        ("flag", flag, _choices([*_BUILT_IN_FLAGS, *sorted(seen - set(_BUILT_IN_FLAGS))], flag)),
-    ]
-    orders = [(value, value == sort, words) for value, words in _SORTS]
-    return visit.page("accounts.html", found=found, filters=filters, orders=orders, given=given, cursor=cursor)
-
-
-async def account(visit: Visit, account: str, cursor: str = "", all: str = "") -> HTMLResponse:  # noqa: A002
-    """One account's page. `all` adds to its decisions the facts and contacts that were passed on."""
-    there = f"/lifecycle/v1/accounts/{path_segment(account)}"
-    seen, moves, history, outbox, tasks = await asyncio.gather(
-        visit.services.get(there),
-        visit.services.get(f"{there}/history", kind="stage_changed", limit=200),
-        visit.services.get(f"{there}/history", kind=None if all else _DECISIONS, cursor=cursor, limit=40),
-        visit.services.get("/notify/v1/outbox", account=account, limit=20),
-        visit.services.get("/notify/v1/tasks", account=account),
-    )
-    if seen.status in {400, 404}:
-        return visit.notice("No such account", seen.problem, 404, "/console/accounts")
-    values = _account_values(seen, moves)
-    lists: dict[str, Any] = {"history": history, "outbox": outbox, "tasks": tasks}
-    return visit.page("account.html", id=account, cursor=cursor, all=all, **lists, **values)
-
-
-def _account_values(seen: Answer, moves: Answer) -> dict[str, Any]:
-    clauses = rows(fields(seen.fields.get("health")).get("clauses"))
-    return {
-        "seen": seen,
-        "account": seen.fields,
-        "edges": nearest_first(rows(seen.fields.get("next"))),
-        "line": stretches(moves.rows, seen.fields.get("clock")),
-        "measures": measures(clauses),
-        "caps": caps(clauses),
-    }
-
-
-def _choices(offers: Any, chosen: str) -> list[str]:
-    """What a filter offers; what was chosen is among it, known or not."""
-    offered = [str(one) for one in offers]
-    return offered if not chosen or chosen in offered else [*offered, chosen]
-
-
 async def outbox(
     visit: Visit, status: str = "", play: str = "", channel: str = "", account: str = "", cursor: str = ""
 ) -> HTMLResponse:
@@ -160,9 +56,9 @@ async def outbox(
     names = sorted({str(row.get("name")) for row in plays.rows} | ({play} if play else set()))
     channels = {str(step.get("channel")) for one in plays.rows for step in rows(one.get("steps"))}
     filters = [
-        ("status", status, get_args(DeliveryStatus)),
-        ("play", play, names),
-        ("channel", channel, _choices(sorted(channels), channel)),
+        lists.of_words("status", status, get_args(DeliveryStatus)),
+        lists.of_words("play", play, names),
+        lists.of_words("channel", channel, sorted(channels)),
     ]
     return visit.page("outbox.html", found=found, mode=mode, filters=filters, given=given, cursor=cursor)
 
@@ -261,8 +157,10 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("POST", "/sessions/{session:plain}/end", auth.end_session),
     ("GET", "/", overview),
     ("GET", "/health", health),
-    ("GET", "/accounts", accounts),
-    ("GET", "/accounts/{account:id}", account),
+    ("GET", "/accounts", accounts.accounts),
+    ("GET", "/accounts.csv", accounts.accounts_csv),
+    ("GET", "/accounts/{account:id}", accounts.account),
+    ("POST", "/me", choose_me),
     ("GET", "/outbox", outbox),
     ("GET", "/outbox/{delivery:plain}", delivery),
     ("GET", "/outbox/{delivery:plain}/mail", mail),

@@ -9,7 +9,10 @@ from shared.contracts.evidence import ClauseKind, Value
 
 
 class AccountRow(BaseModel):
-    """One account in a list. `score` is health, 0 to 100, null when unknown; `clock` is the account's own time."""
+    """One account in a list. `score` is health, 0 to 100, null when unknown; `clock` is the account's own time.
+
+    `owner` is who looks after it (the trait `csm`), `renewal_at` when it renews; null where no trait says so.
+    """
 
     id: str
     name: str
@@ -19,6 +22,9 @@ class AccountRow(BaseModel):
     band: str
     score: float | None
     clock: datetime
+    owner: str | None
+    plan: str | None
+    renewal_at: datetime | None
 
 
 class ClauseView(BaseModel):
@@ -71,12 +77,17 @@ class AccountView(AccountRow):
 
 
 class Portfolio(BaseModel):
-    """All accounts, counted by stage, by health band and by flag: an account has one stage and one band, and any flags."""
+    """All accounts, counted by stage, by health band and by flag: an account has one stage and one band, and any flags.
+
+    Also by owner and by plan, the 500 most frequent of each; under the empty name stand those that have none.
+    """
 
     accounts: int
     stages: dict[str, int]
     bands: dict[str, int]
     flags: dict[str, int]
+    owners: dict[str, int]
+    plans: dict[str, int]
 
 
 class StageFigures(BaseModel):

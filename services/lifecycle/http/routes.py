@@ -1,13 +1,15 @@
 """Routes of lifecycle: accounts, their decisions, the funnel and the definition."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
 
 from services.lifecycle import store
+from services.lifecycle.accounts import listed_traits
 from services.lifecycle.core import explain
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.funnel import figures
@@ -27,12 +29,19 @@ from services.lifecycle.place_counts import PlaceCounts
 from shared.contracts import evidence
 from shared.failures import Refused
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
+from shared.http.paging import MAX_PAGE, Count, CountedPage, Page, Since, decode_cursor, encode_cursor
 from shared.service.context import ServiceContext
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-_SORT_VALUES: Mapping[str, Callable[[Any], Any]] = {"entered_at": datetime.fromisoformat, "score": float}
+Owner = Annotated[
+    str | None, Query(max_length=200, description="who looks after it (the trait csm); empty: nobody does")
+]
+_SORT_VALUES: Mapping[str, Callable[[Any], Any]] = {
+    "entered_at": datetime.fromisoformat,
+    "renewal_at": datetime.fromisoformat,
+    "score": float,
+}
 """How the value in a cursor is read; text where nothing is said."""
 
 
@@ -46,39 +55,51 @@ def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Hand
         stage: str | None = None,
         health: Annotated[str | None, Query(description="green, yellow, red or unknown")] = None,
         flag: Annotated[str | None, Query(description="at_risk, stalled, renewal_window ...")] = None,
+        owner: Owner = None,
+        plan: Annotated[str | None, Query(max_length=200)] = None,
+        renewal_from: Annotated[date | None, Query(description="renews on this day or later (UTC)")] = None,
+        renewal_to: Annotated[date | None, Query(description="renews on this day or earlier (UTC)")] = None,
+        since: Annotated[AwareDatetime | None, Query(description="entered their stage then or later")] = None,
         q: Annotated[str | None, Query(max_length=200, description="text in the name or the id")] = None,
         ids: Annotated[list[str] | None, Query(max_length=MAX_PAGE, description="these accounts")] = None,
-        sort: Annotated[str, Query(description="id, name, score or entered_at; from the end with - before it")] = "id",
+        sort: Annotated[str, Query(description=f"{', '.join(store.SORTS)}; from the end with - before it")] = "id",
+        count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
-    ) -> Page[AccountRow]:
+    ) -> CountedPage[AccountRow]:
         """Accounts that match every filter given; an unknown health score comes before the lowest."""
         by, descending = sort.removeprefix("-"), sort.startswith("-")
         _check_filter("sort", by, store.SORTS)
         _check_filter("stage", stage, compiled.definition.stages)
         _check_filter("health", health, ("green", "yellow", "red", "unknown"))
         _check_filter("flag", flag, compiled.definition.flags)
-        wanted = store.AccountFilter(stage, health, flag, q, ids)
+        renewals = (_midnight(renewal_from), _midnight(renewal_to, 1))
+        wanted = store.AccountFilter(stage, health, flag, q, ids, owner, plan, since, *renewals)
         start = _start_of(at, by)
         async with context.database.snapshot() as read:
-            rows = await store.list_accounts(read, wanted, limit + 1, by, start, descending=descending)
-        items = [AccountRow(**row._asdict()) for row in rows[:limit]]
-        return Page(items=items, next=_cursor_behind(rows[limit - 1], by) if len(rows) > limit else None)
+            page = await store.list_accounts(read, wanted, limit, by, start, descending=descending)
+            total = await store.count_accounts(read, wanted) if count else None
+        items = [AccountRow(**row._asdict()) for row in page.accounts]
+        return CountedPage(items=items, next=_cursor(page.sorted_by), total=total)
 
     @routes.get("/portfolio", tags=["accounts"])
-    async def portfolio() -> Portfolio:
-        """How many accounts there are, by stage, health band and flag."""
+    async def portfolio(owner: Owner = None) -> Portfolio:
+        """How many accounts there are, by stage, health band, flag, owner and plan; of one owner where one is given."""
         async with context.database.snapshot() as read:
-            return Portfolio(**(await store.count_by_column(read))._asdict())
+            return Portfolio(**(await store.count_by_column(read, owner))._asdict())
 
     @routes.get("/accounts/{account:id}/history", tags=["accounts"])
     async def account_history(
-        account: str, kind: Annotated[list[str] | None, Query()] = None, at: Cursor = None, limit: Limit = 100
+        account: str,
+        kind: Annotated[list[str] | None, Query()] = None,
+        since: Since = None,
+        at: Cursor = None,
+        limit: Limit = 100,
     ) -> Page[Decision]:
         """What was decided about an account, the latest first, each with its evidence. Filter by `kind`, e.g. stage_changed."""
         start = decode_cursor(at, 1)
         async with context.database.snapshot() as read:
-            rows = await store.list_decisions(read, account, kind or [], start[0] if start else None, limit + 1)
+            rows = await store.list_decisions(read, account, kind or [], start[0] if start else None, limit + 1, since)
             if not rows and await accounts.load(read, account) is None:
                 raise _no_account(account)
         items = [evidence.upcast(msgspec.json.decode(row.body)) for row in rows[:limit]]
@@ -141,6 +162,7 @@ def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
         "band": account.health.band,
         "score": account.health.score,
         "clock": account.clock,
+        **listed_traits(account),
         "name": str(shown.traits.get("name") or account.id),
         "traits": shown.traits,
         "metrics": shown.metrics,
@@ -151,9 +173,19 @@ def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
     return AccountView.model_validate(plain)
 
 
-def _cursor_behind(row: store.ListedAccount, by: str) -> str:
-    value = store.sort_value(row, by)
-    return encode_cursor([value.isoformat() if isinstance(value, datetime) else value, row.id])
+def _midnight(day: date | None, days_later: int = 0) -> datetime | None:
+    try:
+        return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=days_later)
+    except OverflowError:
+        raise Refused("this day is beyond the calendar", "bad_day") from None
+
+
+def _cursor(behind: tuple[Any, str] | None) -> str | None:
+    """The cursor of the page behind this sort value and id; None behind the last page."""
+    if behind is None:
+        return None
+    value, account_id = behind
+    return encode_cursor([value.isoformat() if isinstance(value, datetime) else value, account_id])
 
 
 def _start_of(cursor: str | None, by: str) -> tuple[Any, str] | None:

@@ -216,8 +216,13 @@ def test_no_properties_however_odd_stop_the_account(raw: bytes):
 @given(steps=STEPS, silence=st.integers(1, 60))
 def test_whatever_moves_what_is_listed_moves_the_outline(steps: list[Step], silence: int):
     events = history(steps)
+    traits = [
+        {"name": f"n{day}", "csm": f"c{day}", "plan": f"p{day}", "renewal_at": f"2026-12-{day:02}"} for day in (1, 2)
+    ]
+    one_by_one = [{name: value} for of_day in traits for name, value in of_day.items()]
     told = [
-        event("", each.at, index, type="group", properties={"name": each.name}) for index, each in enumerate(events)
+        event("", each.at, index, type="group", properties=one_by_one[index % len(one_by_one)])
+        for index, each in enumerate(events)
     ]
     account = begin("acme", events[0].at)
     stood = outline(account), listed_but_clock(account)

@@ -22,6 +22,7 @@ from tests.make import group, track
 from waymark.migrations import migrate_access
 
 HOSTILE = "a/<script>alert(1)</script>?x=1#\"'&"
+FORMULA = '=HYPERLINK("evil.example")'
 SLY = "<img src=x>?y=%2F#z\"'&.."
 BOB = "bob & sons"
 ADMIN = "wm_admin_0123456789abcdef"
@@ -65,13 +66,14 @@ async def browser(running: RunningServices, settings: Settings) -> AsyncIterator
 
 
 async def seed_accounts(running: RunningServices) -> None:
-    """An account, and two with names made to hurt; an answer with a comment; a record that is no event."""
+    """An account that Kim looks after, two with names made to hurt; an answer with a comment; a record that is no event."""
     events = [
-        named(BOB, "Bob & Sons"),
+        named(BOB, "Bob & Sons", csm="Kim", plan="Pro", renewal_at="2099-01-01"),
         used(BOB, 1),
         named(HOSTILE, HOSTILE),
         used(HOSTILE, 2),
         named(SLY, SLY),
+        named(FORMULA, FORMULA),
         used(SLY, 3),
         event(BOB, "nps_answered", score=9, comment="<b>love</b> it"),
         {**event(BOB, "core_use"), "type": "track", "event": ""},
@@ -91,8 +93,8 @@ def used(account: str, number: int) -> dict[str, Any]:
     return {**event(account, "report_created"), "messageId": f"{account}-used-{number}"}
 
 
-def named(account: str, name: str) -> dict[str, Any]:
-    return group(account, f"{account}-user", traits={"name": name, "seats": 5})
+def named(account: str, name: str, **traits: str) -> dict[str, Any]:
+    return group(account, f"{account}-user", traits={"name": name, "seats": 5, **traits})
 
 
 def address(account: str) -> str:

@@ -68,11 +68,11 @@ async def test_what_lists_show_is_written_when_it_moves_and_stays_when_it_does_n
         await tx.run(update(account).values(name="told by hand"))
     await save(opened, clock=NOON + 2 * DAY, partition=3)
     async with opened.database.snapshot() as read:
-        (untouched,) = await store.list_accounts(read, store.AccountFilter(flag="stalled"), 10)
+        (untouched,) = (await store.list_accounts(read, store.AccountFilter(flag="stalled"), 10)).accounts
     assert (untouched.name, untouched.clock) == ("told by hand", NOON + 2 * DAY), "no column but those that moved"
     await save(opened, stage="retention", seq=2, partition=3)
     async with opened.database.snapshot() as read:
-        (row,) = await store.list_accounts(read, store.AccountFilter(stage="retention"), 10)
+        (row,) = (await store.list_accounts(read, store.AccountFilter(stage="retention"), 10)).accounts
     assert (row.name, row.flags, row.clock) == ("acme", ["stalled"], NOON + 2 * DAY)
 
 

@@ -69,7 +69,40 @@ async def test_accounts_are_found_by_text_and_by_id_in_the_order_asked_for(
 async def test_the_portfolio_counts_every_account(on: RunningServices, clock: FakeClock) -> None:
     await used(on, clock, "one", "two")
     counted = await on.get("/lifecycle/v1/portfolio")
-    assert counted == {"accounts": 2, "stages": {"onboarding": 2}, "bands": {"unknown": 2}, "flags": {}}
+    stands = {"stages": {"onboarding": 2}, "bands": {"unknown": 2}, "flags": {}, "owners": {"": 2}, "plans": {"": 2}}
+    assert counted == {"accounts": 2, **stands}
+
+
+async def test_accounts_are_found_by_who_looks_after_them_their_plan_and_their_renewal(
+    on: RunningServices, clock: FakeClock
+) -> None:
+    renewals = {"kim-1": "2026-12-01", "kim-2": "2027-03-01T12:00:00Z", "lee-1": "2026-12-01T23:59:59Z"}
+    traits = {name: {"csm": name[:3].title(), "plan": "Pro", "renewal_at": at} for name, at in renewals.items()}
+    groups = [
+        {"type": "group", "groupId": name, "userId": "u", "traits": of, "messageId": name}
+        for name, of in traits.items()
+    ]
+    assert (await on.http.post("/v1/batch", json={"batch": groups}, auth=(on.write_key, ""))).status_code == 200
+    await used(on, clock, "nobodys", *renewals)
+
+    async def found(**query: Any) -> list[str]:
+        return [one["id"] for one in await on.pages("/lifecycle/v1/accounts", limit=1, **query)]
+
+    assert await found(owner="Kim") == ["kim-1", "kim-2"]
+    assert await found(owner="") == ["nobodys"]
+    assert await found(plan="Pro", q="LEE") == ["lee-1"]
+    assert await found(renewal_from="2026-12-01", renewal_to="2026-12-01") == ["kim-1", "lee-1"]
+    assert await found(renewal_from="2026-12-02") == ["kim-2"]
+    assert await found(sort="-renewal_at") == ["nobodys", "kim-2", "lee-1", "kim-1"]
+    assert await found(sort="owner") == ["nobodys", "kim-1", "kim-2", "lee-1"]
+    assert await found(since=clock.now().isoformat().replace("+00:00", "Z")) == ["kim-1", "kim-2", "lee-1", "nobodys"]
+    assert await found(since="2030-01-01T00:00:00Z") == []
+    page = await on.get("/lifecycle/v1/accounts", owner="Kim", limit=1, count=True)
+    assert (len(page["items"]), page["total"]) == (1, 2)
+    assert page["items"][0]["renewal_at"] == "2026-12-01T00:00:00Z"
+    of_kim = await on.get("/lifecycle/v1/portfolio", owner="Kim")
+    assert (of_kim["accounts"], of_kim["owners"], of_kim["plans"]) == (2, {"Kim": 2}, {"Pro": 2})
+    assert (await on.get("/lifecycle/v1/accounts/kim-1"))["owner"] == "Kim"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +110,9 @@ async def test_the_portfolio_counts_every_account(on: RunningServices, clock: Fa
     [
         ("sort=age", "unknown_sort"),
         ("sort=score&cursor=WyJhIiwiYiJd", "bad_cursor"),
+        ("sort=renewal_at&cursor=WyJhIiwiYiJd", "bad_cursor"),
         ("stage=onbording", "unknown_stage"),
+        ("renewal_to=9999-12-31", "bad_day"),
         ("flag=risky", "unknown_flag"),
         ("cursor=x", "bad_cursor"),
     ],

@@ -1,0 +1,110 @@
+"""Lists of the console: their filters, orders, counts and pages, and each of them as a CSV file of all its pages."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from starlette.responses import Response, StreamingResponse
+
+from services.console.core.csv_export import Column, heads, lines
+from services.console.core.formatting import words
+from services.console.effects import Answer
+from services.console.http.visit import MINE, ConsoleRequest
+
+PAGE = 50
+_CSV_PAGE = 500
+NOBODYS = "@nobody"
+"""The filter `owner` of what nobody looks after."""
+_RENEWALS = (30, 60, 90, 180)
+OVERDUE = "overdue"
+
+
+class Filter(NamedTuple):
+    """One choice above a list: the name of its parameter, what is chosen, and what there is to choose (value and text)."""
+
+    name: str
+    chosen: str
+    choices: Sequence[tuple[str, str]]
+
+
+class Export(NamedTuple):
+    """A list as a file: the REST resource with its query, and the columns."""
+
+    name: str
+    resource: str
+    query: dict[str, Any]
+    columns: Sequence[Column]
+
+
+class ExportBroken(Exception):  # noqa: N818  as Refused
+    """A page could not be had in the middle of a file: the download must fail, rather than look whole."""
+
+
+def of_words(name: str, chosen: str, offers: Iterable[Any]) -> Filter:
+    """A filter over names of ours, read aloud; what was chosen is among them, known or not."""
+    return Filter(name, chosen, _with_chosen([(str(one), words(one)) for one in offers if one], chosen))
+
+
+def of_names(name: str, chosen: str, offers: Iterable[Any]) -> Filter:
+    """A filter over names that somebody gave: shown as they are."""
+    return Filter(name, chosen, _with_chosen([(str(one), str(one)) for one in offers if one], chosen))
+
+
+def of_owners(visit: ConsoleRequest, chosen: str, owners: Iterable[str]) -> Filter:
+    """Everybody's, mine, nobody's, or one owner's."""
+    others = sorted(owner for owner in owners if owner)
+    fixed = [(MINE, f"mine ({visit.me})"), (NOBODYS, "nobody's")]
+    return Filter("owner", chosen, _with_chosen([*fixed, *((one, one) for one in others)], chosen))
+
+
+def of_renewals(chosen: str) -> Filter:
+    """When it renews."""
+    within = [(str(days), f"within {days} days") for days in _RENEWALS]
+    return Filter("renewal", chosen, [*within, (OVERDUE, "overdue")])
+
+
+def owner_asked(visit: ConsoleRequest, chosen: str) -> dict[str, str]:
+    """The filter as REST takes it: an empty owner is nobody."""
+    if not chosen:
+        return {}
+    return {"owner": {MINE: visit.me, NOBODYS: ""}.get(chosen, chosen)}
+
+
+def renewal_asked(visit: ConsoleRequest, chosen: str) -> dict[str, str]:
+    """The filter as REST takes it: days, both inclusive."""
+    if chosen == OVERDUE:
+        return {"renewal_to": (visit.today - timedelta(days=1)).isoformat()}
+    if not chosen.isdecimal() or int(chosen) not in _RENEWALS:
+        return {}
+    last = visit.today + timedelta(days=int(chosen))
+    return {"renewal_from": visit.today.isoformat(), "renewal_to": last.isoformat()}
+
+
+async def as_csv(visit: ConsoleRequest, export: Export) -> Response:
+    """The whole list as a file, sent page by page."""
+    first = await _page(visit, export, "")
+    if first.problem:
+        return visit.notice("There is no file", first.problem, first.status, visit.path.removesuffix(".csv"))
+    named = f"attachment; filename=waymark-{export.name}-{visit.today.isoformat()}.csv"
+    return StreamingResponse(
+        _written(visit, export, first), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": named}
+    )
+
+
+async def _written(visit: ConsoleRequest, export: Export, page: Answer) -> AsyncIterator[str]:
+    yield heads(export.columns)
+    yield lines(export.columns, page.rows)
+    while page.next:
+        page = await _page(visit, export, page.next)
+        if page.problem:
+            raise ExportBroken(page.problem)
+        yield lines(export.columns, page.rows)
+
+
+async def _page(visit: ConsoleRequest, export: Export, cursor: str) -> Answer:
+    return await visit.services.get(export.resource, **export.query, cursor=cursor, limit=_CSV_PAGE)
+
+
+def _with_chosen(offers: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
+    known = {value for value, _ in offers}
+    return offers if not chosen or chosen in known else [*offers, (chosen, chosen)]

@@ -1,0 +1,58 @@
+"""Lists are searched, filtered, sorted and counted by the services, and come as files."""
+
+import csv
+import io
+
+import pytest
+
+from tests.service.console.make import BOB, FORMULA, HOSTILE, Browser
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def listed(admin: Browser, query: str, page: str = "accounts") -> list[list[str]]:
+    answer = await admin.http.get(f"/console/{page}.csv?{query}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"].startswith(f"attachment; filename=waymark-{page}-")
+    return list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"), newline="")))
+
+
+async def test_accounts_are_filtered_by_owner_plan_and_renewal(admin: Browser):
+    for query in ("owner=Kim", "plan=Pro", "q=BOB", "sort=owner"):
+        text = await admin.page(f"/console/accounts?{query}")
+        assert "Bob &amp; Sons" in text, query
+        assert ">Kim</a>" in text
+        assert "2099-01-01" in text
+    for query in ("owner=Lee", "owner=@nobody", "plan=Free", "renewal=90", "renewal=overdue", "q=zzz"):
+        assert "Bob &amp; Sons</a>" not in await admin.page(f"/console/accounts?{query}"), query
+    assert "<b>1</b> account " in await admin.page("/console/accounts?owner=Kim")
+
+
+async def test_my_accounts_are_those_of_the_owner_i_chose_to_be(admin: Browser):
+    text = await admin.page("/console/accounts?owner=@me")
+    assert "No account matches" in text
+    assert "the name of your key" in text
+    answer = await admin.post("/console/me", owner="Kim")
+    assert answer.headers["location"] == "/console/accounts?owner=%40me"
+    text = await admin.page("/console/accounts?owner=@me")
+    assert "Bob &amp; Sons" in text
+    assert "mine (Kim)" in text
+    assert len(await listed(admin, "owner=@me")) == 2
+    assert (
+        await admin.http.post("/console/me", data={"owner": "Lee"}, headers={"Origin": "http://evil"})
+    ).status_code == 403
+    await admin.post("/console/me", owner="")
+    assert "mine (Kim)" not in await admin.page("/console/accounts")
+
+
+async def test_the_file_has_every_account_of_the_list_and_no_formula(admin: Browser):
+    heads, *rows = await listed(admin, "sort=name")
+    assert heads[:3] == ["id", "name", "owner"]
+    by_name = {row[1]: dict(zip(heads, row, strict=True)) for row in rows}
+    assert f"'{FORMULA}" in by_name
+    assert by_name["Bob & Sons"]["plan"] == "Pro"
+    assert HOSTILE in by_name
+    assert [row[0] for row in (await listed(admin, "q=bob"))[1:]] == [BOB]
+    answer = await admin.http.get("/console/accounts.csv?flag=nonsense")
+    assert answer.status_code == 400
+    assert "there are: " in answer.text
