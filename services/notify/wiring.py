@@ -52,7 +52,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     timers = Timers(consumer, LIFECYCLE, accounts.due, planning, context.database, context.clock)
     senders, missing = channels or CHANNELS.build(settings, context.clock.now)
     lease = timedelta(seconds=settings.send_lease)
-    delivery = DeliveryHandlers(book, accounts, persons, settings.outreach, missing, lease)
+    delivery = DeliveryHandlers(book, writer, accounts, persons, settings.outreach, missing, lease)
     sender = DeliverySender(delivery, writer, senders, context.database, context.clock)
     earlier = EarlierRefusals(accounts, persons, book.channels, context.database, context.clock)
 

@@ -1,5 +1,6 @@
 """Account view: folds lifecycle messages into the account, and gives conditions and templates the values they read."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -27,6 +28,8 @@ _SNAPSHOT_EVERY = timedelta(days=30)
 _KEY_ROLES = frozenset({"champion", "admin", "owner"})
 _QUARTER = timedelta(days=90)
 _WORTH_COMPARING = timedelta(days=25)
+_ASK, _LINK = "ask_", "link"
+"""The values that a request brings along: their prefix, and its link."""
 
 
 def fold(account: Account, message: Message, book: Playbook) -> Account:
@@ -64,12 +67,23 @@ def template_values(
     values |= {f"reached_{name}": when.date().isoformat() for name, when in view.milestones.items()}
     values |= {name: _presentable(value) for name, value in view.metrics.items()} | _a_quarter_ago(view.snapshots, at)
     if request:
-        values |= {f"ask_{name}": value for name, value in request.values.items()} | {"link": request.link}
-        values |= {"ask_name": person_name(request.values.get("name"))}
+        values |= {f"{_ASK}{name}": value for name, value in request.values.items()} | {_LINK: request.link}
+        values |= {f"{_ASK}name": person_name(request.values.get("name"))}
     values |= {"stage": view.stage, "band": view.band, "score": view.score, "today": at.date().isoformat()}
     name = _customer_name(account) if to_customer else _own_name(account)
     values |= {"account_name": name, "first_name": _first_name(account, user)}
     return {name: value for name, value in sorted(values.items()) if value is not None}
+
+
+def values_when_leaving(
+    account: Account, user: str | None, decided: Mapping[str, Value], at: datetime, *, to_customer: bool
+) -> dict[str, Value]:
+    """What a message may say when it leaves: the account's values of then, beside what only its request knew.
+
+    `decided` are the values of the decision: what was true then and is unknown now is not said.
+    """
+    of_request = {name: value for name, value in decided.items() if name.startswith(_ASK) or name == _LINK}
+    return template_values(account, user, None, at, to_customer=to_customer) | of_request
 
 
 def _comparable(value: Value) -> Value:

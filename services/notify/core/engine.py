@@ -10,7 +10,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from services.notify.core.account_view import Message, condition_values, fold
+from services.notify.core.account_view import Message, fold
 from services.notify.core.delivery import Decision, Verdict, delivery_id
 from services.notify.core.playbook import (
     NO_STEP_CHANNEL,
@@ -20,16 +20,15 @@ from services.notify.core.playbook import (
     Playbook,
     Result,
     Step,
-    StopCondition,
     decision_on,
     ended_run,
 )
 from services.notify.core.state import MAX_REQUEST_IDS, MAX_RUNS, Account, PendingStep, Request, Run
+from services.notify.core.stops import standing_stop, stop_by, stop_planned_sends
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.lifecycle import (
     ClockAdvanced,
     ContactChanged,
-    FactObserved,
     FlagChanged,
     MilestoneReached,
     SignalRaised,
@@ -142,7 +141,7 @@ def _start(account: Account, play: Play, run: Run, book: Playbook, decisions: li
 def _objection(account: Account, play: Play, run: Run, book: Playbook) -> Verdict | None:
     if play.stages and account.view.stage not in play.stages:
         return Verdict("skip", "other_stage", account.view.stage)
-    if stop := _standing_stop(account, play, book):
+    if stop := standing_stop(account, play, book):
         return Verdict("skip", "stopped", stop)
     if len(account.runs) >= MAX_RUNS:
         return Verdict("skip", "crowded")
@@ -168,42 +167,18 @@ def _pending(step: Step, at: datetime, request: Request | None) -> PendingStep:
 
 
 def _stop_runs(before: Account, account: Account, message: Message, book: Playbook) -> Result:
-    """The account without the runs this message ended; their remaining steps are recorded as skipped."""
+    """The account without the runs this message ended; their remaining steps are recorded as skipped.
+
+    What they decided on earlier, and may not have left yet, is not to leave any more.
+    """
     decisions: list[Decision] = []
     for run in account.runs:
         play = book.plays.get(run.play)
-        stop = play and (_standing_stop(account, play, book) or _stop_in(before, account, message, play))
+        stop = play and stop_by(before, account, message, play, book)
         if play and stop:
             account, skipped = ended_run(account, run, play, stop)
             decisions += skipped
-    return account, decisions
-
-
-def _standing_stop(account: Account, play: Play, book: Playbook) -> str:
-    """The stop that holds in the account as it is, empty when none does."""
-    return next((stop.text for stop in play.stops if _holds(account, play, stop, book)), "")
-
-
-def _holds(account: Account, play: Play, condition: StopCondition, book: Playbook) -> bool:
-    view, stop = account.view, condition.stop
-    if stop.stage:
-        return bool(view.stage) and view.stage not in play.stages
-    if stop.milestone:
-        return stop.milestone in view.milestones
-    return condition.when is not None and condition.when.holds(condition_values(view, book))
-
-
-def _stop_in(before: Account, account: Account, message: Message, play: Play) -> str:
-    """The stop that only this message shows: a flag that was cleared, a signal, a fact."""
-    cleared = {*before.view.flags} - {*account.view.flags}
-    signal = message.signal if isinstance(message, SignalRaised) else None
-    fact = message.fact if isinstance(message, FactObserved) else None
-    for condition in play.stops:
-        stop = condition.stop
-        matches = stop.signal and stop.signal == signal
-        if stop.flag_cleared in cleared or matches or (stop.fact and stop.fact == fact):
-            return condition.text
-    return ""
+    return stop_planned_sends(before, account, message, book), decisions
 
 
 # Firing: when a step falls due, its kind does its work.

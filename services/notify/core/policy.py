@@ -19,6 +19,7 @@ from services.notify.core.state import (
     has_declined,
     refused_elsewhere,
 )
+from services.notify.core.stops import standing_stop
 from shared.contracts.evidence import Value
 from shared.expr import Expr
 
@@ -28,7 +29,10 @@ _DRAWS = 2**64
 
 
 class Case(NamedTuple):
-    """What a check judges: this delivery of this play, at this moment; `spent` is what the person got from any account."""
+    """What a check judges: this delivery of this play, at this moment; `spent` is what the person got from any account.
+
+    `decided_in` is the stage of the account when an earlier decision was made, empty for a fresh one.
+    """
 
     account: Account
     book: Playbook
@@ -40,6 +44,7 @@ class Case(NamedTuple):
     at: datetime
     expires_at: datetime
     spent: tuple[BudgetEntry, ...] = ()
+    decided_in: str = ""
 
     @property
     def budget_entry(self) -> BudgetEntry:
@@ -74,7 +79,8 @@ def recheck(
     if decision.history or play is None or step is None or step.channel is None:
         return Verdict("skip", "history" if decision.history else "play_changed")
     channel = book.channels.get(decision.channel, step.channel)  # the play may have changed since
-    case = Case(account, book, play, step, channel, decision.user, decision.id, now, decision.expires_at, (*spent,))
+    stage, spent = str(decision.values.get("stage", "")), (*spent,)
+    case = Case(account, book, play, step, channel, decision.user, decision.id, now, decision.expires_at, spent, stage)
     return judge(case, checks or RECHECKS)
 
 
@@ -144,6 +150,19 @@ def check_conditions(case: Case) -> Verdict | None:
     return Verdict("skip", "guard", _with_values(objection, values)) if objection else None
 
 
+def check_stops(case: Case) -> Verdict | None:
+    """The play goes on: nothing ended it since the decision, and none of its stops holds."""
+    stop = case.account.stopped(case.delivery) or standing_stop(case.account, case.play, case.book)
+    return Verdict("skip", "stopped", stop) if stop else None
+
+
+def check_stage(case: Case) -> Verdict | None:
+    """An account that was in a stage of the play when this was decided, or in the one that started it, is in one still."""
+    stage, on = case.account.view.stage, case.play.on
+    stages = case.play.stages or frozenset([on.stage] if on and on.stage else [])
+    return Verdict("skip", "other_stage", stage) if case.decided_in in stages and stage not in stages else None
+
+
 def check_budget(case: Case) -> Verdict | None:
     """A person has room for one more; a play has no task open that nobody has closed."""
     if case.channel.opens_task:
@@ -197,16 +216,27 @@ CHECKS: tuple[Check, ...] = (
 RECHECKS: tuple[Check, ...] = (
     check_consent,
     check_address_trusted,
+    check_stops,
+    check_stage,
+    check_holdout,
+    check_conditions,
     check_budget,
     check_pause,
     check_expiry,
     check_quiet_hours,
 )
-"""Made again just before sending, when some time has passed since the decision."""
+"""Made again of an earlier decision whenever it is about to leave: all that a fresh one is asked, and whether its play goes on."""
 PERSON_CHECKS: tuple[Check, ...] = (check_person_budget,)
 """Made of a fresh decision, which the account alone has judged."""
-CONFIRM_CHECKS: tuple[Check, ...] = (check_consent,)
-"""Made in the middle of the conversation: only a refusal of the person counts that late."""
+CONFIRM_CHECKS: tuple[Check, ...] = (
+    check_consent,
+    check_address_trusted,
+    check_stops,
+    check_stage,
+    check_conditions,
+    check_expiry,
+)
+"""Made in the middle of the conversation, which may take minutes: whatever has made the message wrong since its claim."""
 
 
 def _reachable(contact: Contact, channel: ChannelTraits) -> bool:
@@ -227,5 +257,6 @@ def _rank(contact: Contact, play: Play) -> int | None:
 
 
 def _with_values(condition: Expr, values: dict[str, Value]) -> str:
-    read = ", ".join(f"{name} = {values.get(name, 'unknown')}" for name in condition.names)
+    known = {name: value for name, value in values.items() if value is not None}
+    read = ", ".join(f"{name} = {known.get(name, 'unknown')}" for name in condition.names)
     return f"{condition.text} ({read})" if read else condition.text

@@ -17,6 +17,7 @@ MAX_CONTACTS = 1000
 MAX_RUNS = 500
 MAX_REQUEST_IDS = 64
 MAX_SNAPSHOTS = 5
+MAX_PLANNED_SENDS = 200
 
 SuppressionReason = Literal["unsubscribed", "imported", "bounced", "complained"]
 """Why a person is not written to. unsubscribed: they said so; imported: a list of an earlier tool says so."""
@@ -127,6 +128,18 @@ class OpenTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     history: bool = False
 
 
+class PlannedSend(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A message that was decided on and may not have left yet; `stopped` is what ended its play since.
+
+    A stop may show for a moment only (a fact, a signal): it is noted here, and asked for when the message leaves.
+    """
+
+    delivery: str
+    play: str
+    expires_at: datetime
+    stopped: str = ""
+
+
 class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """All that is remembered of an account. `replaying` while an import and not the wall clock drives it."""
 
@@ -148,10 +161,16 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """Play -> its open task."""
     request_ids: list[str] = []
     """Ids of the latest requests, oldest first: a relay may repeat itself."""
+    planned_sends: list[PlannedSend] = []
+    """Messages to send, whether or not they have left, until they expire."""
 
     def pending_of(self, run: Run) -> list[PendingStep]:
         """The steps of the run that are still to come, as the account has them now."""
         return next((other.pending for other in self.runs if other.same_as(run)), [])
+
+    def stopped(self, delivery: str) -> str:
+        """What ended the play of a message since it was decided on; empty where nothing did."""
+        return next((one.stopped for one in self.planned_sends if one.delivery == delivery), "")
 
     def with_pending(self, run: Run, pending: list[PendingStep]) -> "Account":
         """With these steps of the run to come; a run with nothing left to do is over."""

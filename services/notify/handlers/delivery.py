@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from services.notify import store
-from services.notify.ceilings import HELD, CeilingReached, Ceilings
+from services.notify.ceilings import HELD, Ceilings
+from services.notify.core.account_view import values_when_leaving
 from services.notify.core.budget import still_counting
 from services.notify.core.channels import AttemptOutcome
 from services.notify.core.delivery import (
@@ -25,8 +28,9 @@ from services.notify.core.person import spend, unspend
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import CONFIRM_CHECKS, recheck
 from services.notify.core.state import EVERYTHING, Account, BudgetEntry, with_refusals
-from services.notify.handlers.planning import outreach_recorded
+from services.notify.handlers.planning import MessageWriter, outreach_recorded
 from services.notify.persons import NewRefusal, Persons
+from services.notify.rendering import Rendered, RenderError
 from services.notify.store import Accounts, DeliveryRecord, DeliverySummary
 from shared.contracts.outreach import OutreachMode
 from shared.contracts.topics import OUTREACH
@@ -61,6 +65,7 @@ class DeliveryHandlers:
     def __init__(
         self,
         book: Playbook,
+        writer: MessageWriter,
         accounts: Accounts,
         persons: Persons,
         default_mode: OutreachMode,
@@ -68,6 +73,7 @@ class DeliveryHandlers:
         lease: timedelta = LEASE,
     ) -> None:
         self._book = book
+        self._writer = writer
         self._accounts = accounts
         self._persons = persons
         self._default_mode: OutreachMode = default_mode
@@ -87,7 +93,8 @@ class DeliveryHandlers:
     async def claim(self, tx: Tx, delivery_id: str, now: datetime) -> Claim | None:
         """The delivery with a lease on it, unless something speaks against sending it now: then that is recorded.
 
-        The mode is read once more: nothing is claimed after somebody has set preview, however late its turn comes.
+        Everything is asked again, and the text is written of what is known now; a repeat of what may have arrived says the
+        same as before. The mode is read once more: nothing is claimed after somebody has set preview, however late its turn comes.
         """
         if not await self._is_live(tx):
             return None
@@ -111,8 +118,11 @@ class DeliveryHandlers:
             reached = await self._ceilings.closed(tx, self._mailed_person(record.channel, person), now)
             verdict = Verdict("defer", HELD, reached.ceiling, reached.until) if reached else verdict
         if verdict.action == "defer":
-            values = {"reason": verdict.reason or "not_configured", "detail": verdict.detail}
-            await store.change(tx, record, "pending", **values, not_before=verdict.until)
+            await self._put_off(tx, record, verdict.reason or "not_configured", verdict.detail, verdict.until or now)
+            return None
+        written = self._text(record, account, now)
+        if isinstance(written, RenderError):
+            await self._skip(tx, record, decision, account, Verdict("skip", "unwritable", str(written)), now)
             return None
         account = record_contact(
             account, decision, now, self._book.channels
@@ -121,10 +131,10 @@ class DeliveryHandlers:
         if record.person not in {None, person} and not record.maybe_delivered:
             await self._save_spent(tx, record.person, unspend(spent.get(record.person or "", ()), record.id), now)
         await self._save_spent(tx, person, spend(spent.get(person or "", ()), decision.budget_entry(now)), now)
-        return await self._lease_to_sender(tx, record, account, person, now)
+        return await self._lease_to_sender(tx, record, account, person, written, now)
 
     async def confirm_send(self, tx: Tx, record: DeliveryRecord, now: datetime) -> bool:
-        """Whether it may go out: still ours, in time, and the person has not declined since it was claimed.
+        """Whether it may go out: still ours, in time, and nothing has made it wrong since it was claimed.
 
         True is the point of no return: from its commit on it may have arrived, and counts as a contact of now. The account and
         the person stay locked until then, so that a refusal is recorded before it and heeded, or after it. A sender that comes too
@@ -141,10 +151,13 @@ class DeliveryHandlers:
         if verdict.action == "skip":
             await self._skip(tx, record, decision, account, verdict, now)
             return False
+        if verdict.action == "defer":
+            await self._unclaim(tx, record, verdict.reason, verdict.detail, verdict.until or now)
+            return False
         if self._reaches_customer(record.channel):
             reached = await self._ceilings.count(tx, self._mailed_person(record.channel, record.person), now)
             if reached is not None:
-                await self._hold(tx, record, reached)
+                await self._unclaim(tx, record, HELD, reached.ceiling, reached.until)
                 return False
         await self._accounts.save(tx, [record_contact(account, decision, now, self._book.channels)])
         entry = decision.budget_entry(now)
@@ -210,15 +223,39 @@ class DeliveryHandlers:
         return await self.record_outcome(tx, record, outcome, now, detail, record.provider_ref)
 
     async def _lease_to_sender(
-        self, tx: Tx, record: DeliveryRecord, account: Account, person: str | None, now: datetime
+        self,
+        tx: Tx,
+        record: DeliveryRecord,
+        account: Account,
+        person: str | None,
+        written: Rendered | None,
+        now: datetime,
     ) -> Claim | None:
         contact = account.contacts.get(record.user or "")
         email, name = (contact.email, contact.name or "") if contact else (None, "")
         values = {"stage": "claimed", "lease_until": now + self._lease, "address": email, "reason": "", "detail": ""}
         counted = {"attempt": record.attempt + 1, "lease_epoch": record.lease_epoch + 1, "person": person}
-        await store.change(tx, record, "sending", **values, **counted)
+        text = written._asdict() if written else {}
+        await store.change(tx, record, "sending", **values, **counted, **text)
         fresh = await store.load(tx, record.id)
         return None if fresh is None else Claim(fresh, email, name)
+
+    def _text(self, record: DeliveryRecord, account: Account, now: datetime) -> Rendered | RenderError | None:
+        """The message as it is true now, or why it cannot be written; None for one that says what it said before."""
+        if record.maybe_delivered:
+            return None
+        decision = record.decision
+        customer = self._reaches_customer(record.channel)
+        values = values_when_leaving(account, record.user, decision.values, now, to_customer=customer)
+        play = self._book.plays.get(decision.play)
+        step = play.step(decision.step) if play else None
+        fresh = replace(decision, values=values)
+        if step is not None:  # its play may have been given another text since
+            fresh = replace(fresh, template=step.template, subject=step.subject)
+        try:
+            return self._writer.render(fresh)
+        except RenderError as error:
+            return error
 
     async def _skip(
         self,
@@ -238,10 +275,15 @@ class DeliveryHandlers:
             await self._forget_contact(tx, record, account, now)
         tx.emit(OUTREACH, [outreach_recorded(decision, "skipped", now, now, verdict.reason)])
 
-    async def _hold(self, tx: Tx, record: DeliveryRecord, reached: CeilingReached) -> None:
-        """Back to waiting, as if it had not been claimed: there was room when it was, and others were faster."""
-        values = {"reason": HELD, "detail": reached.ceiling, "not_before": reached.until, "lease_until": None}
-        await store.change(tx, record, "pending", **values, attempt=record.attempt - 1)
+    @staticmethod
+    async def _put_off(
+        tx: Tx, record: DeliveryRecord, reason: str, detail: str, until: datetime, **values: Any
+    ) -> None:
+        await store.change(tx, record, "pending", reason=reason, detail=detail, not_before=until, **values)
+
+    async def _unclaim(self, tx: Tx, record: DeliveryRecord, reason: str, detail: str, until: datetime) -> None:
+        """Back to waiting, as if it had not been claimed: nothing spoke against it when it was."""
+        await self._put_off(tx, record, reason, detail, until, lease_until=None, attempt=record.attempt - 1)
 
     async def _count_contact(self, tx: Tx, record: DeliveryRecord, now: datetime) -> None:
         """What may have arrived counts from now, however long the conversation took."""

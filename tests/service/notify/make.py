@@ -90,7 +90,7 @@ class Office:
     def sends(self, own: dict[str, Sender] | None = None, patience: float = 5.0) -> DeliverySender:
         table = self.channels
         built = table.build(self.context.settings, self.clock.now) if own is None else Built(own, {})
-        handlers = DeliveryHandlers(self.book, self.accounts, self.persons, "preview", built.missing)
+        handlers = DeliveryHandlers(self.book, self.writer, self.accounts, self.persons, "preview", built.missing)
         return DeliverySender(handlers, self.writer, built.senders, self.database, self.clock, patience)
 
     async def rows(self, **where: Any) -> list[dict[str, Any]]:

@@ -292,7 +292,7 @@ async def test_a_no_waits_for_the_person_and_stops_what_is_confirmed_after_it(he
     """The refusal is written while the other account's message stands before its point of no return."""
     await joins(here, "acme")
     await joins(here, "globex", "casey-2")
-    handlers = DeliveryHandlers(here.book, here.accounts, here.persons, "preview", {})
+    handlers = DeliveryHandlers(here.book, here.writer, here.accounts, here.persons, "preview", {})
     row = await here.row(step="welcome_hello", account="globex")
     async with here.database.transaction() as tx:
         claimed = await handlers.claim(tx, row["id"], here.clock.now())

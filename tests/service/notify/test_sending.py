@@ -125,7 +125,7 @@ async def test_in_preview_nothing_leaves_not_even_what_waits(here: Office, box: 
 
 async def test_what_was_due_is_not_claimed_after_somebody_set_preview(here: Office, box: Mailbox) -> None:
     row = await here.welcomed()
-    handlers = DeliveryHandlers(here.book, here.accounts, here.persons, "preview", {})
+    handlers = DeliveryHandlers(here.book, here.writer, here.accounts, here.persons, "preview", {})
     async with here.database.snapshot() as read:
         due = await handlers.due(read, here.clock.now())
     assert due == [row["id"]]

@@ -15,11 +15,13 @@ from services.notify.core.conditions import ReportMistake, conditions
 from services.notify.core.delivery import Decision, delivery_id
 from services.notify.core.playbook import Firing, Result, Step
 from services.notify.core.policy import Case, judge, recipients
-from services.notify.core.state import TRANSACTIONAL, Account, OpenTask, PendingStep
+from services.notify.core.state import MAX_PLANNED_SENDS, TRANSACTIONAL, Account, OpenTask, PendingStep, PlannedSend
 from services.notify.core.steps.kind import Delay, Offered, StepKind
 from shared.contracts.evidence import Value
 from shared.definitions import At, nearest
 from shared.expr import Expr
+
+_DAY = timedelta(days=1)
 
 
 class MessageStep(StepKind, frozen=True, tag="message"):
@@ -116,7 +118,7 @@ def _decide(channel: ChannelTraits, firing: Firing, pending: PendingStep) -> Res
 
 
 def _remember(channel: ChannelTraits, firing: Firing, decision: Decision) -> Account:
-    """Its cooldown, its budget entry, its open task. A held-out account cools down as if it had been contacted."""
+    """Its cooldown, its budget entry, its open task, and that it is to leave. A held-out account cools down as if it had been contacted."""
     account = firing.account
     if decision.send or decision.reason == "holdout":
         account = replace(account, last_contacted=account.last_contacted | {decision.play: decision.at})
@@ -125,7 +127,17 @@ def _remember(channel: ChannelTraits, firing: Firing, decision: Decision) -> Acc
     if channel.opens_task:
         task = OpenTask(decision.id, decision.at, decision.history)
         return replace(account, open_tasks=account.open_tasks | {decision.play: task})
+    account = _with_planned_send(account, decision)
     if not channel.reaches_customer or decision.outreach_class == TRANSACTIONAL:
         return account
     entries = still_counting(account.budget_entries, decision.at, firing.book.budget)
     return replace(account, budget_entries=[*entries, decision.budget_entry(decision.at)])
+
+
+def _with_planned_send(account: Account, decision: Decision) -> Account:
+    """With the message noted as one to send; what expired more than a day ago leaves no more, whatever the clocks say."""
+    if decision.history:
+        return account
+    kept = [one for one in account.planned_sends if one.expires_at > decision.at - _DAY and one.delivery != decision.id]
+    ours = PlannedSend(decision.id, decision.play, decision.expires_at)
+    return replace(account, planned_sends=[*kept, ours][-MAX_PLANNED_SENDS:])
