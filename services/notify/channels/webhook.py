@@ -93,8 +93,9 @@ WEBHOOK = Channel(
         unsubscribe_footer=False,
         address_rule=anybody,
         crash_outcomes=CrashOutcomes(claimed="retry", data_sent="retry_idempotent"),
+        spends_budget=False,
     ),
     settings=("webhook_url", "webhook_secret"),
     build=_build,
 )
-"""Shown in the product, where people are awake: no quiet hours, and no unsubscribe link."""
+"""Shown in the product, where people are awake: no quiet hours, no unsubscribe link, and no contact that the budget counts."""

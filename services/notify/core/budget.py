@@ -65,6 +65,17 @@ class PauseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The classes that wait."""
 
 
+class UnhappyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is unhappy: while one of `when` holds and none of `unless`, messages of these classes are left out."""
+
+    when: list[str]
+    """Conditions over the account; any of them is enough, one that is unknown is not."""
+    classes: list[OutreachClass]
+    """The classes that are left out: praise and offers."""
+    unless: list[str] = []
+    """Conditions that make an exception."""
+
+
 class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. `holdout_salt` draws the held-out accounts: change it and others are held out."""
 
@@ -72,6 +83,8 @@ class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every cap holds."""
     pause: PauseFile
     """When nobody is asked for something."""
+    unhappy: UnhappyFile | None = None
+    """Who gets help, and neither praise nor offers; none: nobody is left out."""
     quiet: QuietFile | None = None
     """Quiet hours; none: mail leaves at any time."""
     timezone: str = "UTC"
@@ -110,6 +123,14 @@ class QuietHours(NamedTuple):
     weekends: bool
 
 
+class Unhappy(NamedTuple):
+    """Who is unhappy, checked."""
+
+    when: tuple[Expr, ...]
+    unless: tuple[Expr, ...]
+    classes: frozenset[str]
+
+
 class Budget(NamedTuple):
     """The contact budget, checked."""
 
@@ -122,6 +143,7 @@ class Budget(NamedTuple):
     open_task: timedelta
     transactional: int = 10
     ceilings: tuple[Ceiling, ...] = ()
+    unhappy: Unhappy | None = None
 
 
 class ExceededCap(NamedTuple):
@@ -235,7 +257,14 @@ def _budget(file: BudgetFile, report: ReportMistake, names: LifecycleNames | Non
         file.open_task,
         file.transactional,
         checked_ceilings(file.ceilings, report),
+        _unhappy(file.unhappy, report, names) if file.unhappy else None,
     )
+
+
+def _unhappy(file: UnhappyFile, report: ReportMistake, names: LifecycleNames | None) -> Unhappy:
+    when = conditions(file.when, ("unhappy", "when"), report, names)
+    unless = conditions(file.unless, ("unhappy", "unless"), report, names)
+    return Unhappy(when, unless, frozenset(file.classes))
 
 
 def _cap(cap: CapFile, at: At, report: ReportMistake) -> Cap:

@@ -46,7 +46,9 @@ class ChannelTraits(NamedTuple):
     """What a channel means for a person.
 
     `reaches_customer`: consent and the contact budget apply; otherwise it is for our own people. `opens_task`: nothing
-    leaves, the record in the outbox is an open task, also in preview; a play has one at a time.
+    leaves, the record in the outbox is an open task, also in preview; the tasks of one run of a play follow each other,
+    another run waits until they are closed. `spends_budget`: what reaches a customer counts as a contact; what is only shown
+    in the product, where people are anyway, does not.
     `quiet_hours`: messages wait for the person's morning. `unsubscribe_footer`: the footer template is added, and its
     unsubscribe link is required, except in transactional messages.
     """
@@ -58,6 +60,12 @@ class ChannelTraits(NamedTuple):
     unsubscribe_footer: bool
     address_rule: AddressRule
     crash_outcomes: CrashOutcomes
+    spends_budget: bool = True
+
+    @property
+    def is_contact(self) -> bool:
+        """Whether a message on it is a contact with a customer, which the budget counts."""
+        return self.reaches_customer and self.spends_budget
 
     @property
     def needs_address(self) -> bool:

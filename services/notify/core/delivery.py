@@ -41,6 +41,8 @@ Reason = Literal[
     "ceiling",
     "open_task",
     "urgent_ticket",
+    "unhappy",
+    "same_cause",
     "quiet_hours",
     "expired",
     "history",
@@ -191,7 +193,7 @@ def record_contact(account: Account, decision: Decision, at: datetime, channels:
     Also where the decision is so old that the budget has forgotten it since.
     """
     traits = channels.get(decision.channel)
-    if decision.outreach_class == TRANSACTIONAL or (traits is not None and not traits.reaches_customer):
+    if decision.outreach_class == TRANSACTIONAL or (traits is not None and not traits.is_contact):
         return account
     others = [entry for entry in account.budget_entries if entry.delivery != decision.id]
     return replace(account, budget_entries=[*others, decision.budget_entry(at)])
@@ -205,5 +207,5 @@ def forget_contact(account: Account, delivery: str) -> Account:
 
 def close_task(account: Account, delivery: str) -> Account:
     """The account after somebody closed this task: the play may open another."""
-    open_tasks = {play: task for play, task in account.open_tasks.items() if task.delivery != delivery}
-    return replace(account, open_tasks=open_tasks)
+    left = {play: task.closed(delivery) for play, task in account.open_tasks.items()}
+    return replace(account, open_tasks={play: task for play, task in left.items() if task is not None})

@@ -6,7 +6,7 @@ A message first ends runs, then starts them.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -23,7 +23,7 @@ from services.notify.core.playbook import (
     decision_on,
     ended_run,
 )
-from services.notify.core.state import MAX_REQUEST_IDS, MAX_RUNS, Account, PendingStep, Request, Run
+from services.notify.core.state import MAX_REQUEST_IDS, MAX_RUNS, UNORDERED, Account, PendingStep, Request, Run
 from services.notify.core.stops import standing_stop, stop_by, stop_planned_sends
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.lifecycle import (
@@ -37,6 +37,8 @@ from shared.contracts.lifecycle import (
 from shared.contracts.lifecycle import Message as FromLifecycle
 
 Due = tuple[Run, PendingStep]
+_PATIENCE = timedelta(days=1)
+"""So long a task waits for the messages before it in its run; then they are left out."""
 
 
 def apply(account: Account, message: Message, book: Playbook) -> Result:
@@ -59,7 +61,7 @@ def advance(account: Account, until: datetime, book: Playbook) -> Result:
 
 def next_due(account: Account) -> datetime | None:
     """When `advance` has something to do next; None while there is nothing, or an import drives the account."""
-    dues = (step.due for run in account.runs for step in run.pending)
+    dues = (step.next_look for run in account.runs for step in run.next_steps)
     return None if account.replaying else min(dues, default=None)
 
 
@@ -86,7 +88,9 @@ def _fire_before(account: Account, message: Message, book: Playbook) -> Result:
 
 def _advance(account: Account, until: datetime, book: Playbook, *, inclusive: bool) -> Result:
     decisions: list[Decision] = []
-    while (due := _next_step(account, book)) and (due[1].due < until or (inclusive and due[1].due == until)):
+    while (due := _next_step(account, book)) and (
+        due[1].next_look < until or (inclusive and due[1].next_look == until)
+    ):
         account, decided = _fire(account, *due, book)
         decisions += decided
     return replace(account, clock=max(account.clock or until, until)), decisions
@@ -153,14 +157,22 @@ def _objection(account: Account, play: Play, run: Run, book: Playbook) -> Verdic
 
 
 def _run(play: Play, occurrence: str, at: datetime, request: Request | None = None) -> Run:
-    return Run(play.name, occurrence, at, [_pending(step, at, request) for step in play.steps], request)
+    """The run: its steps one behind the other as their times are, those of one time as they stand in the file."""
+    steps, pending = sorted(play.steps, key=lambda step: step.after), list[PendingStep]()
+    for position, step in enumerate(steps):
+        task = next((later for later in steps[position + 1 :] if later.channel and later.channel.opens_task), None)
+        place = position if step.channel else UNORDERED
+        pending.append(_pending(step, at, request, place, at + task.after + _PATIENCE if task else None))
+    return Run(play.name, occurrence, at, pending, request)
 
 
-def _pending(step: Step, at: datetime, request: Request | None) -> PendingStep:
+def _pending(
+    step: Step, at: datetime, request: Request | None, position: int, gives_way_at: datetime | None
+) -> PendingStep:
     due = at + step.after
     latest = [due + step.expires, *([request.expires_at] if request and request.expires_at else [])]
     user = request.user if request and step.addresses_customer else None
-    return PendingStep(step.name, due, min(latest), user)
+    return PendingStep(step.name, due, min(latest), user, position=position, gives_way_at=gives_way_at)
 
 
 # Stopping: a run ends early when a stop of its play stands in the account, or is in the message.
@@ -185,20 +197,20 @@ def _stop_runs(before: Account, account: Account, message: Message, book: Playbo
 
 
 def _next_step(account: Account, book: Playbook) -> Due | None:
-    """What falls due first; of several at once, the more important class."""
-    steps = ((run, step) for run in account.runs for step in run.pending)
+    """What falls due first; of several at once, the more important class. A step waits for those before it in its run."""
+    steps = ((run, step) for run in account.runs for step in run.next_steps)
     return min(steps, key=lambda due: _order(due[0], due[1], book), default=None)
 
 
-def _order(run: Run, step: PendingStep, book: Playbook) -> tuple[datetime, int, str, str, str, str]:
+def _order(run: Run, step: PendingStep, book: Playbook) -> tuple[datetime, int, str, str, int, str, str]:
     play = book.plays.get(run.play)
     priority = PRIORITY.index(play.class_) if play else len(PRIORITY)
-    return step.due, priority, run.play, run.occurrence, step.step, step.user or ""
+    return step.next_look, priority, run.play, run.occurrence, step.position, step.step, step.user or ""
 
 
 def _fire(account: Account, run: Run, pending: PendingStep, book: Playbook) -> Result:
     """The account with this step done or deferred, and what was decided."""
-    at = max(pending.due, account.clock or pending.due)
+    at = max(pending.next_look, account.clock or pending.next_look)
     account = _without_step(replace(account, clock=at), run, pending)
     play = book.plays.get(run.play)
     step = play.step(pending.step) if play else None

@@ -169,7 +169,8 @@ class Firing(NamedTuple):
 
     def put_off(self, pending: PendingStep) -> Account:
         """The account with the step to come again, also where the run would have been over without it."""
-        return self.account.with_pending(self.run, [*self.account.pending_of(self.run), pending])
+        steps = [*self.account.pending_of(self.run), pending]
+        return self.account.with_pending(self.run, sorted(steps, key=lambda step: step.position))
 
     def decision(self, pending: PendingStep, verdict: Verdict, values: Mapping[str, Value] = _NO_VALUES) -> Decision:
         """The decision on the step, for the user of `pending`."""

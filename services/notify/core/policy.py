@@ -43,6 +43,7 @@ class Case(NamedTuple):
     delivery: str
     at: datetime
     expires_at: datetime
+    occurrence: str
     spent: tuple[BudgetEntry, ...] = ()
     decided_in: str = ""
 
@@ -79,8 +80,9 @@ def recheck(
     if decision.history or play is None or step is None or step.channel is None:
         return Verdict("skip", "history" if decision.history else "play_changed")
     channel = book.channels.get(decision.channel, step.channel)  # the play may have changed since
-    stage, spent = str(decision.values.get("stage", "")), (*spent,)
-    case = Case(account, book, play, step, channel, decision.user, decision.id, now, decision.expires_at, spent, stage)
+    stage = str(decision.values.get("stage", ""))
+    of = decision.user, decision.id, now, decision.expires_at, decision.occurrence
+    case = Case(account, book, play, step, channel, *of, (*spent,), stage)
     return judge(case, checks or RECHECKS)
 
 
@@ -164,12 +166,15 @@ def check_stage(case: Case) -> Verdict | None:
 
 
 def check_budget(case: Case) -> Verdict | None:
-    """A person has room for one more; a play has no task open that nobody has closed."""
+    """A person has room for one more; no earlier run of the play has a task open that nobody has closed.
+
+    The tasks of one run follow each other: that the first is still open is what the second is for.
+    """
     if case.channel.opens_task:
         task = case.account.open_tasks.get(case.play.name)
-        still_open = task and task.delivery != case.delivery and task.at > case.at - case.book.budget.open_task
+        still_open = task and task.occurrence != case.occurrence and task.at > case.at - case.book.budget.open_task
         return Verdict("skip", "open_task") if still_open else None
-    if not case.channel.reaches_customer:
+    if not case.channel.is_contact:
         return None
     exceeded = exceeded_cap(case.account.budget_entries, case.budget_entry, case.book.budget, case.spent)
     return Verdict("defer", "budget", exceeded.cap, exceeded.until) if exceeded else None
@@ -177,6 +182,8 @@ def check_budget(case: Case) -> Verdict | None:
 
 def check_person_budget(case: Case) -> Verdict | None:
     """The person has room for one more beside what they got from other accounts."""
+    if not case.channel.is_contact:
+        return None
     exceeded = exceeded_cap((), case.budget_entry, case.book.budget, case.spent)
     return Verdict("defer", "budget", exceeded.cap, exceeded.until) if exceeded else None
 
@@ -186,6 +193,18 @@ def check_pause(case: Case) -> Verdict | None:
     budget = case.book.budget
     paused = case.play.class_ in budget.paused and budget.pause.holds(condition_values(case.account.view, case.book))
     return Verdict("defer", "urgent_ticket", budget.pause.text, case.at + _PAUSED_FOR) if paused else None
+
+
+def check_unhappy(case: Case) -> Verdict | None:
+    """Who is unhappy gets help, not praise and no offers."""
+    unhappy = case.book.budget.unhappy
+    if unhappy is None or case.play.class_ not in unhappy.classes:
+        return None
+    values = condition_values(case.account.view, case.book)
+    reason = next((condition for condition in unhappy.when if condition.holds(values)), None)
+    if reason is None or any(condition.holds(values) for condition in unhappy.unless):
+        return None
+    return Verdict("skip", "unhappy", _with_values(reason, values))
 
 
 def check_expiry(case: Case) -> Verdict | None:
@@ -208,6 +227,7 @@ CHECKS: tuple[Check, ...] = (
     check_address_trusted,
     check_holdout,
     check_conditions,
+    check_unhappy,
     check_budget,
     check_pause,
     check_expiry,
@@ -220,6 +240,7 @@ RECHECKS: tuple[Check, ...] = (
     check_stage,
     check_holdout,
     check_conditions,
+    check_unhappy,
     check_budget,
     check_pause,
     check_expiry,
@@ -234,6 +255,7 @@ CONFIRM_CHECKS: tuple[Check, ...] = (
     check_stops,
     check_stage,
     check_conditions,
+    check_unhappy,
     check_expiry,
 )
 """Made in the middle of the conversation, which may take minutes: whatever has made the message wrong since its claim."""

@@ -18,6 +18,8 @@ MAX_RUNS = 500
 MAX_REQUEST_IDS = 64
 MAX_SNAPSHOTS = 5
 MAX_PLANNED_SENDS = 200
+UNORDERED = -1
+"""The position of a step that sends nothing."""
 
 SuppressionReason = Literal["unsubscribed", "imported", "bounced", "complained"]
 """Why a person is not written to. unsubscribed: they said so; imported: a list of an earlier tool says so."""
@@ -83,13 +85,24 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class PendingStep(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One step of a run that is still to come; `user` once it is meant for somebody."""
+    """One step of a run that is still to come; `user` once it is meant for somebody.
+
+    `position` is its place in the run: a step waits for those before it, one that sends nothing (`UNORDERED`) for none. From `gives_way_at` on it is done or left out,
+    whatever it waits for: a task behind it is due, and people are not kept waiting by a mail.
+    """
 
     step: str
     due: datetime
     expires_at: datetime
     user: str | None = None
     awaiting_contact: bool = False
+    position: int = 0
+    gives_way_at: datetime | None = None
+
+    @property
+    def next_look(self) -> datetime:
+        """When it is looked at, unless a step before it is still to come."""
+        return self.due if self.gives_way_at is None else min(self.due, self.gives_way_at)
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -104,6 +117,12 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     def same_as(self, other: "Run") -> bool:
         """Whether it is the same run, whatever is pending."""
         return (self.play, self.occurrence) == (other.play, other.occurrence)
+
+    @property
+    def next_steps(self) -> list[PendingStep]:
+        """Those that wait for no other: the first that sends something, for each person it is meant for, and all that do not."""
+        first = min((step.position for step in self.pending if step.position != UNORDERED), default=UNORDERED)
+        return [step for step in self.pending if step.position in {first, UNORDERED}]
 
 
 class BudgetEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -121,11 +140,24 @@ class BudgetEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
 
 
 class OpenTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A task of a play that nobody has closed yet."""
+    """The latest task of a play that nobody has closed yet, of the run with this occurrence; `earlier` tasks of it are open too."""
 
     delivery: str
     at: datetime
     history: bool = False
+    occurrence: str = ""
+    earlier: list[str] = []
+
+    def closed(self, delivery: str) -> "OpenTask | None":
+        """What is open when this one is closed."""
+        if delivery != self.delivery:
+            return replace(self, earlier=[other for other in self.earlier if other != delivery])
+        return replace(self, delivery=self.earlier[-1], earlier=self.earlier[:-1]) if self.earlier else None
+
+    def followed_by(self, later: "OpenTask") -> "OpenTask":
+        """The next task of the same run takes its place, and it stays open."""
+        same = self.occurrence == later.occurrence and self.delivery != later.delivery
+        return replace(later, earlier=[*self.earlier, self.delivery]) if same else later
 
 
 class PlannedSend(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

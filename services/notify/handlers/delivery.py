@@ -130,7 +130,7 @@ class DeliveryHandlers:
         await self._accounts.save(tx, [account])
         if record.person not in {None, person} and not record.maybe_delivered:
             await self._save_spent(tx, record.person, unspend(spent.get(record.person or "", ()), record.id), now)
-        await self._save_spent(tx, person, spend(spent.get(person or "", ()), decision.budget_entry(now)), now)
+        await self._save_spent(tx, person, self._with_contact(spent.get(person or "", ()), decision, now), now)
         return await self._lease_to_sender(tx, record, account, person, written, now)
 
     async def confirm_send(self, tx: Tx, record: DeliveryRecord, now: datetime) -> bool:
@@ -160,8 +160,8 @@ class DeliveryHandlers:
                 await self._unclaim(tx, record, HELD, reached.ceiling, reached.until)
                 return False
         await self._accounts.save(tx, [record_contact(account, decision, now, self._book.channels)])
-        entry = decision.budget_entry(now)
-        await self._save_spent(tx, record.person, spend(spent.get(record.person or "", ()), entry), now)
+        theirs = spent.get(record.person or "", ())
+        await self._save_spent(tx, record.person, self._with_contact(theirs, decision, now), now)
         await store.change(tx, record, "sending", stage="data_sent")
         return True
 
@@ -291,8 +291,9 @@ class DeliveryHandlers:
         await self._accounts.save(tx, [record_contact(account, record.decision, now, self._book.channels)])
         if record.person is not None:
             spent = await self._persons.lock(tx, [record.person])
-            entry = record.decision.budget_entry(now)
-            await self._save_spent(tx, record.person, spend(spent[record.person], entry), now)
+            await self._save_spent(
+                tx, record.person, self._with_contact(spent[record.person], record.decision, now), now
+            )
 
     async def _forget_contact(self, tx: Tx, record: DeliveryRecord, account: Account, now: datetime) -> None:
         """It never went out: it costs neither the account nor the person anything."""
@@ -316,6 +317,11 @@ class DeliveryHandlers:
     async def _save_spent(self, tx: Tx, person: str | None, entries: Iterable[BudgetEntry], now: datetime) -> None:
         if person is not None:
             await self._persons.save_spent(tx, {person: still_counting(entries, now, self._book.budget)})
+
+    def _with_contact(self, spent: Iterable[BudgetEntry], decision: Decision, now: datetime) -> Iterable[BudgetEntry]:
+        """What was spent on a person, with this delivery where its channel makes it a contact."""
+        traits = self._book.channels.get(decision.channel)
+        return spend(spent, decision.budget_entry(now)) if traits is None or traits.is_contact else spent
 
     def _reaches_customer(self, channel: str) -> bool:
         traits = self._book.channels.get(channel)

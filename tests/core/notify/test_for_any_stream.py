@@ -45,7 +45,7 @@ def test_the_budget_is_never_exceeded_at_any_moment(stream: list[Event], playboo
     counted = [
         each
         for each in story.planned
-        if each.send and each.channel != "task" and each.outreach_class != "transactional"
+        if each.send and each.channel == "email" and each.outreach_class != "transactional"
     ]
     for cap in CAPS:
         for one in counted:
@@ -57,6 +57,17 @@ def test_the_budget_is_never_exceeded_at_any_moment(stream: list[Event], playboo
                 and (cap.account or other.user == one.user)
             ]
             assert len(window) <= cap.max, cap.name
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams, books)
+def test_the_steps_of_a_run_are_decided_in_the_order_of_the_file(stream: list[Event], playbook: Playbook):
+    story = Story(playbook)
+    story.wait(at(whole(story, stream) + AFTER_ALL))
+    for occurrence in {(each.play, each.occurrence) for each in story.planned}:
+        order = [step.name for step in playbook.plays[occurrence[0]].steps]
+        decided = [order.index(each.step) for each in story.planned if (each.play, each.occurrence) == occurrence]
+        assert decided == sorted(decided)
 
 
 @settings(max_examples=150, deadline=None)

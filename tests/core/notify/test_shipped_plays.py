@@ -10,6 +10,7 @@ from services.notify.definition import Definition, lifecycle_names, load_plays
 from tests.core.notify.make import Story, at, reasons
 
 CONFIG = Path(__file__).parents[3] / "config"
+FRIDAY_NIGHT = 4 + 9 / 24
 HEALTHY = {
     "seats": 10.0,
     "active_users_28d": 9.0,
@@ -99,6 +100,78 @@ def test_whoever_left_hears_three_times_and_not_once_they_are_back(story: Story)
     story.stage("onboarding", when=120, previous="churned")
     story.wait(at(200))
     assert [step for play, step in plays(story) if play == "winback"] == ["winback_mail_30", "winback_mail_90"]
+
+
+def test_a_play_whose_first_task_nobody_closed_goes_on_to_its_next(story: Story):
+    """The follow-up is for exactly that: nobody has done anything about it yet."""
+    story.flag("at_risk", raised=True, stage="retention")
+    story.signal("gone_quiet", when=40, stage="retention", metrics={"days_since_core_use": 20.0})
+    story.signal("detractor", when=80, stage="retention", metrics={"nps": 3.0})
+    story.wait(at(120))
+    assert [each for each in plays(story) if each[0] == "save"][-1] == ("save", "escalate")
+    assert [each for each in plays(story) if each[0] == "gone_quiet"][-1] == ("gone_quiet", "sponsor")
+    assert [each for each in plays(story) if each[0] == "detractor"][-1] == ("detractor", "followed_up")
+
+
+def test_a_warning_of_the_limit_is_shown_in_the_product_and_then_mailed(story: Story):
+    story.signal("limit_approach", stage="adoption", band="green", metrics={"limit_used": 0.85})
+    story.wait(at(10))
+    assert plays(story) == [("limit_approach", "limit_approach_in_app"), ("limit_approach", "limit_approach_mail")]
+
+
+def test_a_sign_up_on_friday_night_is_welcomed_before_anything_else_is_said(story: Story):
+    story.stage("onboarding", when=FRIDAY_NIGHT)
+    story.wait(at(12))
+    mails = [(each.step, each.at) for each in story.planned if each.send]
+    assert mails == [("welcome_hello", at(7 - 4 / 24)), ("welcome_first_use", at(8 - 4 / 24))]
+
+
+def test_a_mail_that_waits_for_somebody_to_write_to_gives_way_to_the_task_behind_it(shipped: Definition):
+    """A person is not kept waiting for a mail that nobody can get."""
+    story = Story(shipped.playbook)
+    story.signal("gone_quiet", stage="retention", metrics={"days_since_core_use": 14.0})
+    story.wait(at(5))
+    assert [(each.step, each.reason, each.at) for each in story.planned] == [
+        ("gone_quiet_mail", "no_contact", at(4)),
+        ("gone_quiet_task", "", at(4)),
+    ]
+
+
+UNHAPPY = {
+    "a red band": {"band": "red"},
+    "an unpaid invoice": {"metrics": {"unpaid_invoices": 1.0}},
+    "a poor answer": {"metrics": {"nps": 2.0}},
+    "a notice": {"metrics": {"days_since_churn_notice": 5.0}},
+}
+
+
+@pytest.mark.parametrize("unhappy", UNHAPPY)
+def test_nobody_who_is_unhappy_is_congratulated_or_made_an_offer(shipped: Definition, unhappy: str):
+    told = Story(shipped.playbook)
+    told.person("ann", role="admin")
+    seen = {"band": "yellow"} | UNHAPPY[unhappy]
+    seen["metrics"] = HEALTHY | {"nps": 9.0, "unpaid_invoices": 0.0} | seen.get("metrics", {})
+    for play in shipped.playbook.plays.values():
+        stage = min(play.stages, default="retention")
+        if play.class_ in {"value", "expansion", "advocacy"} and stage != "churned" and play.on and play.on.signal:
+            told.signal(play.on.signal, when=told.account.seq * 40, stage=stage, **seen)
+    told.stage("value_realization", when=500, previous="adoption", **seen)
+    told.stage("advocacy", when=600, previous="retention", **seen)
+    told.request("referral_invite", when=700)
+    told.signal("renewal_75", when=800, stage="retention", **seen)
+    told.wait(at(900))
+    assert plays(told) == []
+    assert {"unhappy", "guard"} >= {each.reason for each in told.planned}
+    assert len(told.planned) >= 10
+
+
+@pytest.mark.parametrize("survey", ["nps_invite", "csat_invite"])
+def test_nothing_is_asked_while_we_owe_an_answer_to_an_urgent_ticket(story: Story, survey: str):
+    story.signal("urgent_ticket", stage="retention", metrics={"open_urgent_tickets": 1.0})
+    story.request(survey, when=0.1)
+    assert story.wait(at(3)) == []
+    story.signal("closed", when=3.5, stage="retention", metrics={"open_urgent_tickets": 0.0})
+    assert [(each.play, each.at) for each in story.wait(at(6))] == [(survey, at(4.1))]
 
 
 @pytest.mark.parametrize("metrics", [{}, HEALTHY, dict.fromkeys(HEALTHY, 1.0), dict.fromkeys(HEALTHY, 0.0)])

@@ -1,7 +1,7 @@
 """Message step: sends a message on a channel, or opens a task, for each person the play addresses."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from services.notify.core.account_view import template_values
 from services.notify.core.budget import still_counting
 from services.notify.core.channels import CAUTIOUS, Channels, ChannelTraits, anybody
 from services.notify.core.conditions import ReportMistake, conditions
-from services.notify.core.delivery import Decision, delivery_id
+from services.notify.core.delivery import Decision, Verdict, delivery_id
 from services.notify.core.playbook import Firing, Result, Step
 from services.notify.core.policy import Case, judge, recipients
 from services.notify.core.state import MAX_PLANNED_SENDS, TRANSACTIONAL, Account, OpenTask, PendingStep, PlannedSend
@@ -106,15 +106,25 @@ def _users(channel: ChannelTraits, firing: Firing) -> list[str | None]:
 def _decide(channel: ChannelTraits, firing: Firing, pending: PendingStep) -> Result:
     account, run, _, play, step, book, at = firing
     delivery = delivery_id(play.name, account.id, run.occurrence, step.name, pending.user, channel.name)
-    verdict = judge(Case(account, book, play, step, channel, pending.user, delivery, at, pending.expires_at))
+    case = Case(account, book, play, step, channel, pending.user, delivery, at, pending.expires_at, run.occurrence)
+    verdict = _in_time(judge(case), pending, at)
     if verdict.action == "defer":
         deferred = replace(pending, due=verdict.until or at, awaiting_contact=verdict.reason == "no_contact")
+        if verdict.reason == "quiet_hours":  # a night and a weekend end: what comes behind it waits so long
+            deferred = replace(deferred, gives_way_at=None)
         return firing.put_off(deferred), []
     values: dict[str, Value] = {}
     if verdict.action == "send":
         values = template_values(account, pending.user, run.request, at, to_customer=channel.reaches_customer)
     decision = firing.decision(pending, verdict, values)
     return _remember(channel, firing, decision), [decision]
+
+
+def _in_time(verdict: Verdict, pending: PendingStep, at: datetime) -> Verdict:
+    """Left out for what it waits for, once a task behind it has waited long enough."""
+    gives_way = pending.gives_way_at is not None and at >= pending.gives_way_at
+    waits = verdict.action == "defer" and verdict.reason != "quiet_hours"
+    return Verdict("skip", verdict.reason, verdict.detail) if waits and gives_way else verdict
 
 
 def _remember(channel: ChannelTraits, firing: Firing, decision: Decision) -> Account:
@@ -125,10 +135,13 @@ def _remember(channel: ChannelTraits, firing: Firing, decision: Decision) -> Acc
     if not decision.send:
         return account
     if channel.opens_task:
-        task = OpenTask(decision.id, decision.at, decision.history)
-        return replace(account, open_tasks=account.open_tasks | {decision.play: task})
+        task = OpenTask(decision.id, decision.at, decision.history, decision.occurrence)
+        before = account.open_tasks.get(decision.play)
+        return replace(
+            account, open_tasks=account.open_tasks | {decision.play: before.followed_by(task) if before else task}
+        )
     account = _with_planned_send(account, decision)
-    if not channel.reaches_customer or decision.outreach_class == TRANSACTIONAL:
+    if not channel.is_contact or decision.outreach_class == TRANSACTIONAL:
         return account
     entries = still_counting(account.budget_entries, decision.at, firing.book.budget)
     return replace(account, budget_entries=[*entries, decision.budget_entry(decision.at)])
