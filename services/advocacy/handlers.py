@@ -3,9 +3,11 @@
 Each account takes its messages in order and is written once; the decisions are stored and published with it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from services.advocacy.core import asks, reducer
 from services.advocacy.core.account import Account
@@ -21,7 +23,7 @@ from services.advocacy.core.decisions import (
     SurveyWithheld,
 )
 from services.advocacy.core.definitions import Definitions, Rewards
-from services.advocacy.core.invitations import outreach_request
+from services.advocacy.core.invitations import Addresses, outreach_request
 from services.advocacy.core.ledger import due_transitions
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.core.survey_kinds import Submission
@@ -33,22 +35,20 @@ from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, Survey
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.db.accounts import PartitionOf
 from shared.db.protocol import Database, Tx
+from shared.ids import derived
 from shared.service.processor import MessageBatch
 
 GROUP = "advocacy"
-PageAddress = Callable[[Invitation], str]
-"""The signed address of this invitation's page."""
+_PAGE_MAIL_EXPIRES = timedelta(days=1)
 
 
 class Handlers:
     """Applies the company's definitions. `partition_of` gives the partition of `lifecycle.v1` that an account is in."""
 
-    def __init__(
-        self, definitions: Definitions, partition_of: PartitionOf, page_address: PageAddress, clock: Clock
-    ) -> None:
+    def __init__(self, definitions: Definitions, partition_of: PartitionOf, addresses: Addresses, clock: Clock) -> None:
         self._definitions = definitions
         self.accounts = account_repository(definitions, partition_of)
-        self._page_address = page_address
+        self.addresses = addresses
         self._clock = clock
         self.handled_until: dict[int, datetime] = {}
         """For each partition of `lifecycle.v1` when its latest handled message was decided."""
@@ -99,6 +99,38 @@ class Handlers:
         account = await self._account(tx, invitation.account)
         await self._save_change(tx, asks.decline(account, invitation.id, self._clock.now()))
 
+    async def opt_out(self, tx: Tx, account_id: str, user: str) -> None:
+        """Somebody wants to be asked no more."""
+        await self._save_change(tx, asks.opt_out(await self._account(tx, account_id), user, self._clock.now()))
+
+    async def show_name(self, tx: Tx, account_id: str, user: str, *, shown: bool) -> None:
+        """Whether friends who open the link of this person's code see their first name."""
+        account = await self._account(tx, account_id)
+        if text := account.codes.get(user):
+            held = (await referrals.load_codes_for_update(tx, [text]))[text]
+            name = asks.first_name(account.contacts[user].name) if shown and user in account.contacts else ""
+            if held is not None and (held.account, held.user) == (account_id, user):
+                await referrals.save_code(tx, replace(held, shown_name=name))
+
+    async def mail_page(self, tx: Tx, code: Code) -> None:
+        """Somebody says that this code is theirs: its holder gets the link to their own page by mail, once a day at most."""
+        now = self._clock.now()
+        account = await self.accounts.load(tx, code.account)
+        contact = account.contacts.get(code.user) if account else None
+        request = OutreachRequested(
+            id=derived("outreach_requested", "page", code.account, code.user, now.date().isoformat()),
+            account=code.account,
+            at=now,
+            decided_at=now,
+            user=code.user,
+            play=self._definitions.referrals.ask.page_play,
+            outreach_class="transactional",
+            link=self.addresses.advocate(code.code),
+            values={"name": contact.name if contact else ""},
+            expires_at=now + _PAGE_MAIL_EXPIRES,
+        )
+        tx.emit(ADVOCACY, [request])
+
     async def _account(self, tx: Tx, account_id: str) -> Account:
         return (await self.accounts.load_or_create_for_update(tx, [account_id]))[account_id]
 
@@ -108,13 +140,14 @@ class Handlers:
     async def _save(self, tx: Tx, states: Iterable[Account], decisions: Sequence[Decision]) -> None:
         now = self._clock.now()
         await self.accounts.save(tx, states)
+        decisions = await _with_free_codes(tx, decisions)
         await invitations.save(tx, decisions)
         processor = await ReferralProcessor.lock(tx, decisions, self._definitions.referrals, now)
         messages: list[OutreachRequested | Published] = []
         for decision in decisions:
             match decision:
                 case Invitation():
-                    messages.append(outreach_request(decision, self._page_address(decision), now))
+                    messages.append(outreach_request(decision, self.addresses.sent(decision), now))
                 case Referral():
                     messages += await processor.observe(decision)
                 case Code():
@@ -126,6 +159,30 @@ class Handlers:
                 case _:
                     assert_never(decision)
         tx.emit(ADVOCACY, messages)
+
+
+async def _with_free_codes(tx: Tx, decisions: Sequence[Decision]) -> Sequence[Decision]:
+    """The decisions with a code that nobody else holds wherever one is reserved, and in the invitation that carries it."""
+    reserved = [each for each in decisions if isinstance(each, Code) and each.reserved]
+    free = {(each.account, each.code): await _first_free(tx, each) for each in reserved}
+
+    def with_free_code(decision: Decision) -> Decision:
+        if isinstance(decision, Code | Invitation) and (decision.account, decision.code) in free:
+            return replace(decision, code=free[decision.account, decision.code])
+        return decision
+
+    return [with_free_code(each) for each in decisions] if reserved else decisions
+
+
+async def _first_free(tx: Tx, wanted: Code) -> str:
+    """The first code derived for this person that nobody else holds. It is locked."""
+    text, attempt = wanted.code, 0
+    while True:
+        holder = (await referrals.load_codes_for_update(tx, [text]))[text]
+        if holder is None or holder.is_held_by_the_same(wanted):
+            return text
+        attempt += 1
+        text = asks.derive_code(wanted.account, wanted.user, attempt)
 
 
 class RewardRelease:

@@ -5,7 +5,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.advocacy.core.definitions import Definitions
-from services.advocacy.core.invitations import page_address
+from services.advocacy.core.invitations import Addresses
 from services.advocacy.handlers import GROUP, Handlers, RewardRelease
 from services.advocacy.http import hosted_pages, rest
 from services.advocacy.http.hosted_pages import PageContext
@@ -26,9 +26,9 @@ def wire(context: ServiceContext) -> Service:
     """Build the service."""
     defined, lifecycle_partitions = definitions(context.settings), context.bus.partitions(LIFECYCLE.name)
     links = Links(context.secret)
-    link = partial(page_address, context.settings.public, links)
+    addresses = Addresses(context.settings.public, links)
     handlers = Handlers(
-        defined, lambda account: partition_of(account.encode(), lifecycle_partitions), link, context.clock
+        defined, lambda account: partition_of(account.encode(), lifecycle_partitions), addresses, context.clock
     )
     consumer = context.consumer(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
     timers = Timers(consumer, LIFECYCLE, handlers.accounts.due, handlers, context.database, context.clock)

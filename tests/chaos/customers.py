@@ -47,7 +47,7 @@ class Customers:
     async def _one(self, mail: dict[str, Any]) -> None:
         async with self._turn:
             for link in mail["links"]:
-                await (self._answer(link) if "/advocacy/s/" in link else self._refer(link))
+                await self._follow(link)
             if mail["way_out"] and self._chance.random() < 0.12:
                 await self._leave(mail)
 
@@ -56,14 +56,21 @@ class Customers:
         if await self._post("advocacy", link, {"score": str(score)}):
             self._count("answered")
 
+    async def _follow(self, link: str) -> None:
+        if "/advocacy/s/" in link:
+            await self._answer(link)
+        elif "/advocacy/r/" in link:
+            if _CODE.search(await self._post("advocacy", link, {"choice": "accept"}) or ""):
+                self._count("opted in")
+        else:
+            await self._refer(link)
+
     async def _refer(self, link: str) -> None:
-        page = await self._post("advocacy", link, {"choice": "accept"})
-        found = _CODE.search(page or "")
-        if found is None:
-            return
-        self._count("opted in")
+        """The link is passed on, and most advocates want to see their own page, which comes by mail."""
+        if self._chance.random() < 0.8:
+            await self._post("advocacy", f"{link}/page", {})
         for _ in range(self._chance.randrange(1, 5)):
-            await self._sign_up(found[1])
+            await self._sign_up(link.rpartition("/")[2])
 
     async def _sign_up(self, code: str) -> None:
         """A new company comes with the code, uses the product, and most of the time pays, twice perhaps."""

@@ -181,6 +181,8 @@ class Customers:
             await self._post(
                 link.partition("?")[0], {"score": score or str((10, 9, 3)[number % 3]), "comment": f"word {number}"}
             )
+        elif kind == "c":
+            await self._post(f"{link}/page", {})
         elif kind == "r" and number in {1, 2}:
             await self._post(link, {"choice": "accept" if number == 1 else "decline"})
 

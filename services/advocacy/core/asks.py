@@ -1,4 +1,8 @@
-"""Requests to refer others: who is asked and when, what withdraws a request, and the code of a person who accepts."""
+"""Requests to refer others: who is asked and when, what withdraws a request, and the code that a person passes on.
+
+The mail that asks is one to pass on: it carries the link of a code, reserved for this person and open to anybody. What only
+the person may see and do (accept, decline, be named, be asked no more) is on a page of their own, whose link is never in it.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -6,8 +10,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.advocacy.core.account import ASK, Account, Ask
-from services.advocacy.core.decisions import AccountChange, Invitation, InvitationClosed
+from services.advocacy.core.account import ASK, Account, Ask, Contact
+from services.advocacy.core.decisions import AccountChange, Decision, Invitation, InvitationClosed
 from services.advocacy.core.definitions import AskRules, Definitions, Referrals
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.ledger import format_money
@@ -41,7 +45,9 @@ def reconsider(account: Account, definitions: Definitions, *, history: bool) -> 
     invitation = _invitation(account, user, definitions, history)
     ask = Ask(invitation.id, user, invitation.at, invitation.closes_at, history=history)
     recent = tuple(earlier for earlier in account.asks if not _past_every_cooldown(account, earlier, rules.ask))
-    return replace(account, asks=(*recent, ask), candidate_at=None), [*closed, invitation]
+    code = issue_code(account, user, invitation.code, rules, account.clock)
+    reserved = [] if history else [replace(code, reserved=True)]
+    return replace(account, asks=(*recent, ask), candidate_at=None), [*closed, *reserved, invitation]
 
 
 def withdraw(account: Account, rules: Referrals) -> AccountChange:
@@ -167,6 +173,7 @@ def _invitation(account: Account, user: str, definitions: Definitions, history: 
         definition=definitions.versions.get("referrals", ""),
         history=history,
         values=_template_values(account, user, rules),
+        code=derive_code(account.id, user),
     )
 
 
@@ -181,12 +188,12 @@ def _template_values(account: Account, user: str, rules: Referrals) -> dict[str,
 def opt_in(
     account: Account, ask_id: str, rules: Referrals, now: datetime, attempt: int = 0, owned: str = ""
 ) -> AccountChange:
-    """Accept. Raises Rejected when it is closed. Accepting twice changes nothing: the code is in `account.codes`.
+    """Accept. Raises Rejected when it is withdrawn. Accepting twice changes nothing: the code is in `account.codes`.
 
     A person who has a code already (`owned`: an earlier tool gave it out after we asked) keeps that one. When another
     account holds the new code, the caller throws this away and calls with the next `attempt`.
     """
-    ask = _open_ask(account, ask_id, now)
+    ask = _answerable_ask(account, ask_id)
     if ask.status == "accepted":
         return account, []
     account, closed = resolve(account, ask, "accepted", "opted in", now)
@@ -197,19 +204,38 @@ def opt_in(
 
 
 def decline(account: Account, ask_id: str, now: datetime) -> AccountChange:
-    """Decline. Raises Rejected when it is closed or was accepted. Declining twice changes nothing."""
-    ask = _open_ask(account, ask_id, now)
+    """Decline. Raises Rejected when it is withdrawn or was accepted. Declining twice changes nothing."""
+    ask = _answerable_ask(account, ask_id)
     if ask.status == "declined":
         return account, []
     return resolve(account, ask, "declined", "declined", now)
 
 
-def _open_ask(account: Account, ask_id: str, now: datetime) -> Ask:
+def opt_out(account: Account, user: str, now: datetime) -> AccountChange:
+    """Never ask this person again, until they subscribe to everything once more. What is open is declined."""
+    closed: list[Decision] = []
+    for ask in account.asks:
+        if ask.user == user and ask.status == "open":
+            account, more = resolve(account, ask, "declined", "asked to be asked no more", now)
+            closed += more
+    contact = account.contacts.get(user, Contact())
+    topics = tuple(sorted({*contact.unsubscribed_topics, TOPIC}))
+    contacts = {**account.contacts, user: replace(contact, unsubscribed_topics=topics)}
+    return replace(account, contacts=contacts), closed
+
+
+def latest_ask(account: Account, user: str) -> Ask | None:
+    """The latest request to this person that is remembered."""
+    return next((ask for ask in reversed(account.asks) if ask.user == user), None)
+
+
+def _answerable_ask(account: Account, ask_id: str) -> Ask:
+    """An answer is welcome as long as the programme lives, however old the mail is: a link that was passed on stays good too."""
     ask = account.find_ask(ask_id)
     if ask is None:
-        raise Rejected("closed", "This invitation is not known.")
-    if ask.status == "withdrawn" or ask.history or (ask.status != "accepted" and now >= ask.closes_at):
-        raise Rejected("closed", "This invitation is no longer open.")
+        raise Rejected("closed", "This invitation is from long ago, and we do not have it any more.")
+    if ask.status == "withdrawn" or ask.history:
+        raise Rejected("closed", "This invitation is no longer open: we do not ask for recommendations at the moment.")
     return ask
 
 
@@ -253,6 +279,19 @@ def import_code(
 
 def _with_code(account: Account, user: str, code: str) -> Account:
     return replace(account, codes={**account.codes, user: code})
+
+
+_TITLES = frozenset({"dr", "mr", "mrs", "ms", "miss", "mx", "prof", "sir", "dame", "herr", "frau", "mag", "ing", "rev"})
+_LONGEST_NAME = 30
+
+
+def first_name(full: str) -> str:
+    """What strangers may call somebody of this name: `Dr. SMITH, Ann` is Ann. Empty where it is no name."""
+    last, comma, first = full.partition(",")
+    words = [word.strip(".,;\"'()") for word in (first if comma and first.strip() else last).split()]
+    name = next((word for word in words if word and word.lower() not in _TITLES), "")
+    is_name = len(name) <= _LONGEST_NAME and all(letter.isalpha() or letter in "-'\u2019" for letter in name)
+    return (name.capitalize() if len(name) > 1 and name.isupper() else name) if is_name else ""
 
 
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -181,7 +181,11 @@ class UnknownMinimum(FraudRule):
 
 
 class OutsideWindow(FraudRule):
-    """The sign-up came before the code was given out, or too long after it was used."""
+    """The sign-up came before the code was given out, or too long after it was used.
+
+    Where it counts from the last click and none is known before the sign-up, the code was used at the sign-up itself: a link
+    that was passed on is good as long as the programme lives.
+    """
 
     at_signup = True
 
@@ -189,9 +193,11 @@ class OutsideWindow(FraudRule):
         signed_up_at = referral.signup.at
         if signed_up_at < code.issued_at:
             return "signed up before the code was given out"
-        clicked = code.clicked_at if rules.attribution.counts_from == "last_click" else None
-        # a click after the sign-up is somebody else's
-        start = clicked if clicked and code.issued_at <= clicked <= signed_up_at else code.issued_at
+        start = code.issued_at
+        if rules.attribution.counts_from == "last_click":
+            # a click after the sign-up is somebody else's
+            clicked = code.clicked_at
+            start = clicked if clicked and code.issued_at <= clicked <= signed_up_at else signed_up_at
         late = signed_up_at - start > rules.attribution.within
         return f"signed up more than {in_words(rules.attribution.within)} after the code was used" if late else ""
 

@@ -26,9 +26,11 @@ class DecisionBase(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
 
 
 class Invitation(DecisionBase, frozen=True, kw_only=True):
-    """Ask this person. It becomes an OutreachRequested with a signed link to its page.
+    """Ask this person. It becomes an OutreachRequested with a link.
 
     `name` is the survey's, or `referral`. `cause` says in words what started it, `definition` is the version of its file.
+    With a `code` the mail is one to pass on: its link is the code's, which anybody may open. Else the link is the signed
+    page of this person alone.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Invitation(DecisionBase, frozen=True, kw_only=True):
     cause: str
     definition: str
     values: dict[str, Value] = {}
+    code: str = ""
 
 
 class SurveyWithheld(DecisionBase, frozen=True, kw_only=True):

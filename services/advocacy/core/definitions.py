@@ -103,6 +103,8 @@ class AskRules(Strict, frozen=True, kw_only=True):
 
     play: Name = "referral_invite"
     """The play on request that sends the invitation."""
+    page_play: Annotated[str, msgspec.Meta(pattern="^([a-z][a-z0-9_]{0,39})?$")] = ""
+    """The play on request that mails advocates the link to their own page when they ask for it; empty: none does."""
     signal: str = "advocate_candidate"
     """The signal that makes an account a candidate."""
     stage: Stage = "advocacy"
@@ -126,7 +128,7 @@ class AskRules(Strict, frozen=True, kw_only=True):
     cooldown_after_decline: Duration = Duration(days=180)
     """Until a person who declined may be asked again."""
     open: Duration = Duration(days=14)
-    """How long an ask takes an answer."""
+    """How long an ask may still be sent. An answer is taken as long as the programme runs."""
 
 
 class AttributionWindow(Duration):
@@ -199,7 +201,7 @@ class Referrals(Strict, frozen=True, kw_only=True):
     """How referrals work. `free_mail` are domains that name a provider, not a company; `signup_url` is where a code's link leads."""
 
     enabled: bool = True
-    """Whether anybody is asked to refer."""
+    """Whether the programme runs: while it does not, nobody is asked to refer, and its links say that it has ended."""
     ask: AskRules = AskRules()
     """Who may be asked, and how often."""
     attribution: Attribution = Attribution()
@@ -215,7 +217,9 @@ class Referrals(Strict, frozen=True, kw_only=True):
     free_mail: tuple[str, ...] = ()
     """Domains that name a provider of mail, not a company."""
     signup_url: Annotated[str, msgspec.Meta(pattern="^(https?://[^\\s#]+)?$")] = ""
-    """Where a code's link leads, with the code; empty: to a page that shows the code."""
+    """Where the button of a code's page leads, with the code; empty: the page shows the code."""
+    about: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    """What the product is, in a sentence or two, for people who have never heard of it: on the page of a code's link."""
 
     def least_payment(self, currency: str) -> int | None:
         """The least payment in this currency that counts, in minor units; None where a person must look at it."""

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-RejectionKind = Literal["closed", "invalid", "forbidden", "unknown"]
-"""closed: too late; invalid: ask for it once more; forbidden: the status does not allow it; unknown: no link or code of ours."""
+RejectionKind = Literal["closed", "ended", "invalid", "forbidden", "unknown"]
+"""closed: too late; ended: the referral programme is over; invalid: ask for it once more; forbidden: the status does not allow it; unknown: no link or code of ours."""
 
 
 class Rejected(Exception):  # noqa: N818  it is an answer to a person, not a fault

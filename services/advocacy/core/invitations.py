@@ -1,11 +1,11 @@
-"""Invitations: what a person can be invited to, the signed address of each page, and the request to notify.
+"""Invitations: what a person can be invited to, the addresses of our pages, and the request to notify.
 
 To add an ask, write its class, name its purpose in `decisions.Purpose` and give it a case in `invitation_kind`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar, assert_never, get_args
 
 from services.advocacy.core.account import Account
@@ -18,9 +18,9 @@ from shared.links import BadLink, Links
 
 
 class InvitationKind(ABC):
-    """One thing that a person can be invited to. A link is valid until the invitation closes and `link_grace` longer."""
+    """One thing that a person can be invited to. Links to its page are valid until the invitation closes, or `lasting`."""
 
-    link_grace: ClassVar[timedelta] = timedelta()
+    lasting: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -49,10 +49,10 @@ class SurveyInvitation(InvitationKind):
 
 
 class ReferralInvitation(InvitationKind):
-    """To refer others. The page shows the advocate's code for a year; whether the ask is still open is in its row."""
+    """To refer others. The page is the advocate's own: it shows their code as long as the programme lives."""
 
     page = "r"
-    link_grace = timedelta(days=365)
+    lasting = True
 
     def sent_by_play(
         self, account: Account, user: str, play: str, definitions: Definitions
@@ -82,22 +82,46 @@ def latest_invitation(account: Account, user: str, play: str, definitions: Defin
     return max(sent)[1] if sent else None
 
 
-def sign_token(links: Links, purpose: str, invitation_id: str, until: datetime) -> str:
+def sign_token(links: Links, purpose: str, invitation_id: str, until: datetime | None) -> str:
     """The token of an invitation's page."""
     return links.sign(purpose, {"invitation": invitation_id}, until)
 
 
-def page_address(public: str, links: Links, invitation: Invitation) -> str:
-    """The address of the invitation's page."""
-    kind = invitation_kind(invitation.purpose)
-    until = invitation.closes_at + kind.link_grace
-    return f"{public}/advocacy/{kind.page}/{sign_token(links, invitation.purpose, invitation.id, until)}"
+class Addresses:
+    """The addresses of our pages. `public` is where customers reach us."""
+
+    def __init__(self, public: str, links: Links) -> None:
+        self._public = public
+        self._links = links
+
+    def page(self, invitation: Invitation) -> str:
+        """The page of this invitation: for its recipient alone."""
+        kind = invitation_kind(invitation.purpose)
+        until = None if kind.lasting else invitation.closes_at
+        return (
+            f"{self._public}/advocacy/{kind.page}/{sign_token(self._links, invitation.purpose, invitation.id, until)}"
+        )
+
+    def advocate(self, code: str) -> str:
+        """The page of whoever holds this code: for them alone."""
+        return f"{self._public}/advocacy/{_REFERRAL.page}/{self._links.sign('referral', {'code': code})}"
+
+    def share(self, code: str) -> str:
+        """Where a code leads whoever it was passed on to: made to be public."""
+        return f"{self._public}/advocacy/c/{code}"
+
+    def sent(self, invitation: Invitation) -> str:
+        """The link that goes into the mail: that of the code where the mail is one to pass on."""
+        return self.share(invitation.code) if invitation.code else self.page(invitation)
 
 
-def invitation_of_token(links: Links, purpose: Purpose, token: str, now: datetime) -> str:
-    """The invitation's id. Raises Rejected: `unknown` for a link we did not sign, `closed` for one that expired."""
+def subject_of_token(links: Links, purpose: Purpose, token: str, now: datetime) -> dict[str, str]:
+    """What the token is about: an `invitation`, or a `code`.
+
+    Raises Rejected: `unknown` for a link we did not sign, `closed` for one that expired.
+    """
     try:
-        return links.read(purpose, token, now)["invitation"]
+        return links.read(purpose, token, now)
     except BadLink as error:
         if error.expired:
             raise Rejected("closed", "This link has expired.") from None

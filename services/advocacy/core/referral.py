@@ -28,7 +28,8 @@ REFERRAL: StatusMachine[ReferralStatus] = StatusMachine(
 class Code(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
     """A referral code that somebody holds, with what fraud rules compare a sign-up with.
 
-    `email` is normalised, `domains` are the company's own (no free mail), `users` and `emails` (normalised) are the
+    `reserved`: it stands in a mail to this person, who has not said yes (yet); whoever signs up with it counts all the same.
+    `shown_name` is what the landing page calls the holder: empty until they agree to that. `email` is normalised, `domains` are the company's own (no free mail), `users` and `emails` (normalised) are the
     account's people; all as they were at the issue, so that the verdict does not depend on which partition was read first.
     """
 
@@ -43,10 +44,16 @@ class Code(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     clicked_at: datetime | None = None
     imported: bool = False
     history: bool = False
+    reserved: bool = False
+    shown_name: str = ""
 
     @property
     def at(self) -> datetime:
         return self.issued_at
+
+    def is_held_by_the_same(self, other: "Code") -> bool:
+        """Whether both are this person's."""
+        return (self.account, self.user) == (other.account, other.user)
 
 
 class Signup(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
@@ -178,6 +185,11 @@ class Referral(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
 def record_click(code: Code, now: datetime) -> Code:
     """Somebody followed the advocate's link on purpose (a POST: scanners fetch links too)."""
     return msgspec.structs.replace(code, clicked_at=max(now, code.clicked_at or now))
+
+
+def signup_address(signup_url: str, code: str) -> str:
+    """Where somebody with this code signs up; empty where the company names no address."""
+    return f"{signup_url}{'&' if '?' in signup_url else '?'}referral_code={code}" if signup_url else ""
 
 
 _DOTLESS_DOMAINS = {"gmail.com", "googlemail.com"}

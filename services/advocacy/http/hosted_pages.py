@@ -1,7 +1,8 @@
-"""Hosted pages: a person answers a survey, agrees to refer others, or follows a referral link.
+"""Hosted pages: a person answers a survey, an advocate looks after their own page, a friend lands on a code's.
 
 Looking never counts (mail scanners look too); only posting the page's form does. The signed link is the permission, and a
-code is made to be passed on: none of these routes takes a key. Every rejection is a page.
+code is made to be passed on: none of these routes takes a key. A code opens nothing that is the advocate's: their own page has
+another link, which is mailed to nobody else. Every rejection is a page.
 """
 
 import asyncio
@@ -14,18 +15,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from services.advocacy.core.account import Account
-from services.advocacy.core.asks import normalise_code, opt_in
+from services.advocacy.core.asks import first_name, latest_ask, normalise_code, opt_in
 from services.advocacy.core.decisions import Invitation, Purpose
 from services.advocacy.core.definitions import Definitions, Survey
 from services.advocacy.core.errors import Rejected, RejectionKind
-from services.advocacy.core.invitations import invitation_of_token
-from services.advocacy.core.referral import Code, record_click
+from services.advocacy.core.invitations import subject_of_token
+from services.advocacy.core.referral import Code, record_click, signup_address
 from services.advocacy.core.survey_kinds import parse_submission, preselected_score
 from services.advocacy.core.surveys import open_survey
 from services.advocacy.handlers import Handlers
 from services.advocacy.pages import rendering
 from services.advocacy.store import invitations, referrals
-from shared.db.protocol import Read
+from shared.db.protocol import Read, Tx
 from shared.failures import Refused
 from shared.links import Links
 from shared.service.context import ServiceContext
@@ -45,7 +46,7 @@ class PageContext(NamedTuple):
 
 
 def router(context: PageContext) -> APIRouter:
-    """Survey pages under `/s`, referral pages under `/r`, links with a code under `/c`."""
+    """Survey pages under `/s`, advocates' own pages under `/r`, the public pages of their codes under `/c`."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/s/{token:id}")
@@ -57,20 +58,24 @@ def router(context: PageContext) -> APIRouter:
         return await _page(context, _answer_survey(context, token, await _form(request)))
 
     @routes.get("/r/{token:id}")
-    async def show_ask(token: str) -> Response:
-        return await _page(context, _show_ask(context, token))
+    async def show_advocate(token: str) -> Response:
+        return await _page(context, _show_advocate(context, token))
 
     @routes.post("/r/{token:id}")
-    async def answer_ask(token: str, request: Request) -> Response:
-        return await _page(context, _answer_ask(context, token, (await _form(request)).get("choice", "")))
+    async def answer_advocate(token: str, request: Request) -> Response:
+        return await _page(context, _answer_advocate(context, token, await _form(request)))
 
     @routes.get("/c/{code:id}")
-    async def follow_code(code: str) -> Response:
-        return await _page(context, _follow_code(context, code))
+    async def land(code: str) -> Response:
+        return await _page(context, _land(context, code))
 
     @routes.post("/c/{code:id}")
     async def click_code(code: str) -> Response:
         return await _page(context, _click_code(context, code))
+
+    @routes.post("/c/{code:id}/page")
+    async def mail_page(code: str) -> Response:
+        return await _page(context, _mail_page(context, code))
 
     return routes
 
@@ -118,53 +123,135 @@ def _survey_page(
     return _response(page, status)
 
 
-async def _show_ask(context: PageContext, token: str) -> Response:
+class Advocate(NamedTuple):
+    """Whose page it is. `ask` is the request that brought them, None where an earlier tool gave out their code."""
+
+    account: Account
+    user: str
+    ask: Invitation | None
+
+    @property
+    def code(self) -> str:
+        """The code they hold; empty until they say yes."""
+        return self.account.codes.get(self.user, "")
+
+    @property
+    def first_name(self) -> str:
+        """What a friend might call them; empty where their name is not known."""
+        contact = self.account.contacts.get(self.user)
+        return first_name(contact.name) if contact else ""
+
+
+async def _show_advocate(context: PageContext, token: str) -> Response:
+    _require_programme(context)
     async with context.service.database.snapshot() as read:
-        invitation = await _invitation(context, read, "referral", token)
-        account = await context.handlers.accounts.load(read, invitation.account)
-    return _ask_page(context, account, invitation)
+        advocate = await _advocate(context, read, token)
+        held = await referrals.load_code(read, advocate.code) if advocate.code else None
+    return _advocate_page(context, advocate, held)
 
 
-async def _answer_ask(context: PageContext, token: str, choice: str) -> Response:
+async def _answer_advocate(context: PageContext, token: str, form: dict[str, str]) -> Response:
+    _require_programme(context)
+    choice = form.get("choice", "")
     async with context.service.database.transaction() as tx:
-        invitation = await _invitation(context, tx, "referral", token)
-        if choice == "accept":
-            await context.handlers.accept(tx, invitation)
-        elif choice == "decline":
-            await context.handlers.decline(tx, invitation)
-        account = await context.handlers.accounts.load(tx, invitation.account)
-    return _ask_page(context, account, invitation, 200 if choice in {"accept", "decline"} else 422)
+        known = await _act(context.handlers, tx, await _advocate(context, tx, token), form)
+        advocate = await _advocate(context, tx, token)
+        held = await referrals.load_code(tx, advocate.code) if advocate.code else None
+    if choice == "never":
+        return _response(rendering.opted_out(context.product))
+    return _advocate_page(context, advocate, held, 200 if known else 422)
 
 
-def _ask_page(context: PageContext, account: Account | None, invitation: Invitation, status: int = 200) -> Response:
-    """The page of the ask in its status. Raises Rejected when it is closed: accepting it, without storing that, tells."""
-    account = account or Account(id=invitation.account)
-    rules, ask = context.definitions.referrals, account.find_ask(invitation.id)
-    opt_in(account, invitation.id, rules, context.service.clock.now())
-    if ask is not None and ask.status == "accepted":
-        code = account.codes[ask.user]
-        link = f"{context.service.settings.public}/advocacy/c/{code}"
-        return _response(rendering.code(context.product, code, link, rules.rewards), status)
+async def _act(handlers: Handlers, tx: Tx, advocate: Advocate, form: dict[str, str]) -> bool:
+    """Do what the button says. Whether there is such a button. Raises Rejected."""
+    account, user, ask = advocate.account.id, advocate.user, advocate.ask
+    match form.get("choice", ""):
+        case "accept" if ask is not None:
+            await handlers.accept(tx, ask)
+            if "show_name" in form:
+                await handlers.show_name(tx, account, user, shown=True)
+        case "decline" if ask is not None:
+            await handlers.decline(tx, ask)
+        case "name":
+            await handlers.show_name(tx, account, user, shown="show_name" in form)
+        case "never":
+            await handlers.opt_out(tx, account, user)
+        case _:
+            return False
+    return True
+
+
+def _advocate_page(context: PageContext, advocate: Advocate, held: Code | None, status: int = 200) -> Response:
+    """Their page as things stand. Raises Rejected where the ask is withdrawn: accepting it, without storing that, tells."""
+    rules, product = context.definitions.referrals, context.product
+    if advocate.code:
+        link = context.handlers.addresses.share(advocate.code)
+        named = bool(held and held.shown_name)
+        return _response(
+            rendering.code(product, advocate.code, link, rules.rewards, advocate.first_name, named=named), status
+        )
+    if advocate.ask is None:
+        raise Rejected("unknown", "We do not know this invitation.")
+    opt_in(advocate.account, advocate.ask.id, rules, context.service.clock.now())
+    ask = advocate.account.find_ask(advocate.ask.id)
     if ask is not None and ask.status == "declined":
-        return _response(rendering.declined(context.product, rules.ask.cooldown_after_decline), status)
-    return _response(rendering.referral(context.product, rules.rewards), status)
+        return _response(rendering.declined(product, rules.ask.cooldown_after_decline), status)
+    return _response(rendering.referral(product, rules.rewards, advocate.first_name), status)
 
 
-async def _follow_code(context: PageContext, text: str) -> Response:
-    """Looking counts nothing: link scanners fetch this one too."""
+async def _advocate(context: PageContext, read: Read, token: str) -> Advocate:
+    """Whose page this link is: of an invitation, or of whoever holds a code. Raises Rejected."""
+    subject = subject_of_token(context.links, "referral", token, context.service.clock.now())
+    if "code" in subject:
+        held = _known(await referrals.load_code(read, subject["code"]))
+        account = await context.handlers.accounts.load(read, held.account) or Account(id=held.account)
+        ask = latest_ask(account, held.user)
+        return Advocate(account, held.user, await invitations.load(read, ask.id) if ask else None)
+    found = await invitations.load(read, subject["invitation"])
+    if found is None:
+        raise Rejected("unknown", "We do not know this invitation.")
+    account = await context.handlers.accounts.load(read, found.account) or Account(id=found.account)
+    return Advocate(account, found.user, found)
+
+
+async def _land(context: PageContext, text: str) -> Response:
+    """What a friend sees. Looking counts nothing: link scanners fetch this page too."""
+    _require_programme(context)
     async with context.service.database.snapshot() as read:
-        code = await referrals.load_code(read, normalise_code(text))
-    return _to_signup(context, _known(code))
+        code = _known(await referrals.load_code(read, normalise_code(text)))
+    return _landing_page(context, code)
 
 
 async def _click_code(context: PageContext, text: str) -> Response:
     """A company's own page posts here when somebody goes on to sign up: the window counts from it."""
+    _require_programme(context)
     normalised = normalise_code(text)
     async with context.service.database.transaction() as tx:
         code = _known(await referrals.load_code(tx, normalised))
         code = (await referrals.load_codes_for_update(tx, [normalised]))[normalised] or code
         await referrals.save_code(tx, record_click(code, context.service.clock.now()))
-    return _to_signup(context, code)
+    onward = signup_address(context.definitions.referrals.signup_url, code.code)
+    if not onward:
+        return _landing_page(context, code)
+    return Response(status_code=303, headers={**rendering.HEADERS, "Location": onward})
+
+
+async def _mail_page(context: PageContext, text: str) -> Response:
+    """Whoever asks, only the holder of the code gets the mail: the answer is the same for everybody."""
+    _require_programme(context)
+    async with context.service.database.transaction() as tx:
+        code = _known(await referrals.load_code(tx, normalise_code(text)))
+        if not context.definitions.referrals.ask.page_play:
+            raise Rejected("unknown", "There is no such page here.")
+        await context.handlers.mail_page(tx, code)
+    return _response(rendering.page_mailed(context.product))
+
+
+def _landing_page(context: PageContext, code: Code) -> Response:
+    rules = context.definitions.referrals
+    onward = signup_address(rules.signup_url, code.code)
+    own_page = f"/advocacy/c/{code.code}/page" if rules.ask.page_play else ""
+    return _response(rendering.landing(context.product, code, rules, onward, own_page))
 
 
 def _known(code: Code | None) -> Code:
@@ -173,26 +260,29 @@ def _known(code: Code | None) -> Code:
     return code
 
 
-def _to_signup(context: PageContext, code: Code) -> Response:
-    """To the company's sign-up, with the code; where there is none, a page with the code."""
-    url = context.definitions.referrals.signup_url
-    if not url:
-        return _response(rendering.closed(context.product, f"Your code is {code.code}: give it when you sign up."))
-    onward = f"{url}{'&' if '?' in url else '?'}referral_code={code.code}"
-    return Response(status_code=303, headers={**rendering.HEADERS, "Location": onward})
+def _require_programme(context: PageContext) -> None:
+    """Raises Rejected where the company has ended its programme."""
+    if not context.definitions.referrals.enabled:
+        raise Rejected("ended", "")
 
 
 async def _page(context: PageContext, page: Awaitable[Response]) -> Response:
     """The page, or the one that says why there is none."""
+    signup = context.definitions.referrals.signup_url
     try:
         return await page
     except Rejected as error:
-        return _response(rendering.closed(context.product, error.reason), _http_status(error.kind))
+        text = (
+            rendering.ended(context.product, signup)
+            if error.kind == "ended"
+            else rendering.closed(context.product, error.reason, known=error.kind != "unknown")
+        )
+        return _response(text, _http_status(error.kind))
 
 
 def _http_status(kind: RejectionKind) -> int:
     match kind:
-        case "closed":
+        case "closed" | "ended":
             return 410
         case "unknown":
             return 404
@@ -211,8 +301,8 @@ def _response(text: str, status: int = 200) -> Response:
 
 async def _invitation(context: PageContext, read: Read, purpose: Purpose, token: str) -> Invitation:
     """The invitation of this link. Raises Rejected."""
-    invitation_id = invitation_of_token(context.links, purpose, token, context.service.clock.now())
-    found = await invitations.load(read, invitation_id)
+    subject = subject_of_token(context.links, purpose, token, context.service.clock.now())
+    found = await invitations.load(read, subject["invitation"])
     if found is None:
         raise Rejected("unknown", "We do not know this invitation.")
     return found

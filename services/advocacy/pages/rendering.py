@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.advocacy.core.definitions import Rewards, Survey
+from services.advocacy.core.definitions import Referrals, Rewards, Survey
 from services.advocacy.core.ledger import format_money
+from services.advocacy.core.referral import Code
 from services.advocacy.core.survey_kinds import MAX_COMMENT_LENGTH, SurveyKind
 from shared.durations import in_words
 from shared.http.security import hosted_page_headers
@@ -50,27 +51,56 @@ def thanks(company: str, score: int, closes_at: datetime) -> str:
     return _rendered("thanks.html", company, score=score, closes_at=closes_at)
 
 
-def closed(company: str, reason: str) -> str:
-    """The link is expired, closed or unknown: `reason` says which."""
-    return _rendered("closed.html", company, reason=reason)
+def closed(company: str, reason: str, *, known: bool) -> str:
+    """The page is expired or withdrawn, or (not `known`) its address is none of ours: `reason` says which."""
+    return _rendered("closed.html", company, reason=reason, known=known)
 
 
-def referral(company: str, rewards: Rewards) -> str:
-    """What we ask, what both get, and two buttons: they post `choice` as `accept` or `decline`."""
-    return _rendered("referral.html", company, **_worth(rewards), hold=in_words(rewards.hold))
+def ended(company: str, signup_url: str) -> str:
+    """The company has ended its referral programme: said to friends and advocates alike."""
+    return _rendered("ended.html", company, signup_url=signup_url)
 
 
-def code(company: str, code: str, share_link: str, rewards: Rewards) -> str:
-    """The advocate's code and the link to pass on."""
+def landing(company: str, held: Code, rules: Referrals, onward: str, own_page: str) -> str:
+    """What a friend sees: who sent them (where they agreed to that), what they get, and one button to sign up.
+
+    `onward` is empty where the company names no address: the page shows the code instead. `own_page` is where the holder of
+    the code asks for their own page, empty where there is none.
+    """
+    worth = {**_worth(rules.rewards), "hold": in_words(rules.rewards.hold)}
+    page = {"name": held.shown_name, "code": held.code, "about": rules.about, "onward": onward, "own_page": own_page}
+    return _rendered("landing.html", company, **page, **worth)
+
+
+def page_mailed(company: str) -> str:
+    """The holder of the code, and nobody else, gets the link to their own page by mail."""
+    return _rendered("page_mailed.html", company)
+
+
+def referral(company: str, rewards: Rewards, first_name: str) -> str:
+    """What we ask, what both get, and the buttons: they post `choice` as `accept`, `decline` or `never`.
+
+    `first_name` is what friends would see, if the person says so; empty where no name is known.
+    """
+    return _rendered("referral.html", company, **_worth(rewards), hold=in_words(rewards.hold), first_name=first_name)
+
+
+def code(company: str, code: str, share_link: str, rewards: Rewards, first_name: str, *, named: bool) -> str:
+    """The advocate's code and the link to pass on, and whether friends see their first name."""
     subject = quote(f"Try {company}")
     body = quote(f"I use {company} and think you would like it: {share_link}")
-    mail = f"mailto:?subject={subject}&body={body}"
-    return _rendered("code.html", company, code=code, share_link=share_link, mail=mail, **_worth(rewards))
+    page = {"code": code, "share_link": share_link, "mail": f"mailto:?subject={subject}&body={body}"}
+    return _rendered("code.html", company, **page, **_worth(rewards), first_name=first_name, named=named)
 
 
 def declined(company: str, cooldown: timedelta) -> str:
     """The person said no, and is not asked for a while."""
     return _rendered("declined.html", company, cooldown=in_words(cooldown))
+
+
+def opted_out(company: str) -> str:
+    """The person is asked no more."""
+    return _rendered("opted_out.html", company)
 
 
 def _worth(rewards: Rewards) -> dict[str, str]:

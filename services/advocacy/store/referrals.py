@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Self, assert_never
 
+from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from services.advocacy.core.attribution import evaluate, merge_facts
@@ -51,8 +52,10 @@ async def lock_referrers(tx: Tx, accounts: Collection[str]) -> None:
 
 
 async def save_code(tx: Tx, issued: Code) -> None:
-    """Write the code with its holder. The caller has locked it."""
-    values = {"account_id": issued.account, "user_id": issued.user, "issued_at": issued.issued_at}
+    """Write the code with its holder: the columns name one who said yes, of whose codes there is one. The caller has locked it."""
+    values: dict[str, Any] = {"account_id": issued.account, "user_id": issued.user, "issued_at": issued.issued_at}
+    if issued.reserved:
+        values |= {"account_id": None, "user_id": None}
     await tx.run(update(code).where(_c.code == issued.code).values(**values, body=CODES.encode(issued)))
 
 
@@ -114,14 +117,17 @@ class ReferralProcessor:
     def is_free(self, new: Code) -> bool:
         """Whether nobody else holds the code."""
         holder = self._codes.get(new.code)
-        return holder is None or (holder.account, holder.user) == (new.account, new.user)
+        return holder is None or holder.is_held_by_the_same(new)
 
     async def issue(self, new: Code) -> list[Published]:
         """Somebody holds the code now: evaluate those who signed up with it before. The first holder keeps it."""
-        if self._codes.get(new.code):
+        holder = self._codes.get(new.code)
+        if holder is not None:
             if not self.is_free(new):
                 reason = "somebody else holds this code already"
                 await invitations.add_note(self._tx, "code_taken", new, new.code, reason)
+            elif holder.reserved and not new.reserved:
+                await save_code(self._tx, replace(holder, reserved=False, imported=new.imported))
             return []
         await save_code(self._tx, new)
         self._codes[new.code] = new

@@ -6,15 +6,24 @@ import pytest
 from msgspec.structs import replace
 
 from services.advocacy.core.account import Account, LastScore
-from services.advocacy.core.asks import CODE_ALPHABET, decline, derive_code, normalise_code, opt_in, reasons_not_to_ask
+from services.advocacy.core.asks import (
+    CODE_ALPHABET,
+    decline,
+    derive_code,
+    normalise_code,
+    opt_in,
+    opt_out,
+    reasons_not_to_ask,
+)
 from services.advocacy.core.decisions import Invitation, InvitationClosed
 from services.advocacy.core.definitions import Definitions
 from services.advocacy.core.errors import Rejected
 from services.advocacy.core.ledger import format_money
-from services.advocacy.core.reducer import advance, record_answer
+from services.advocacy.core.reducer import advance, apply, record_answer
 from services.advocacy.core.referral import Code
 from services.advocacy.core.survey_kinds import Submission
 from shared.contracts.advocacy import AdvocateOptedIn
+from shared.contracts.outreach import ConsentChanged
 from tests.core.advocacy.make import SHIPPED, Story, apply_story, day, of_type, promoter
 
 RULES = SHIPPED.referrals
@@ -168,16 +177,34 @@ def test_who_declined_may_still_change_their_mind_while_it_is_open():
         decline(account, ask.id, day(203))
 
 
-@pytest.mark.parametrize("when", [214, 300])
-def test_an_expired_ask_takes_no_answer(when: int):
+@pytest.mark.parametrize("when", [214, 900])
+def test_a_yes_is_welcome_however_late_it_comes(when: int):
     account, ask = asked()
-    with pytest.raises(Rejected, match="no longer open"):
-        opt_in(account, ask.id, RULES, day(when))
+    assert of_type(opt_in(account, ask.id, RULES, day(when))[1], Code)
 
 
 def test_an_ask_nobody_made_is_refused():
-    with pytest.raises(Rejected, match="not known"):
+    with pytest.raises(Rejected, match="do not have it"):
         decline(Account(id="acme"), "guess", day(1))
+
+
+def test_a_code_is_reserved_for_the_mail_and_nobody_has_said_yes_by_it():
+    account, decisions = apply_story(promoter().stage(200, "advocacy"))
+    (code,), (ask,) = of_type(decisions, Code), asks(decisions)
+    assert (code.code, code.reserved, account.codes) == (ask.code, True, {})
+    assert decisions.index(code) < decisions.index(ask)
+    assert not of_type(apply_story(promoter(history=True).stage(200, "advocacy"))[1], Code)
+
+
+def test_who_wants_to_be_asked_no_more_is_not_until_they_subscribe_to_everything_again():
+    account, _ = asked()
+    account, decisions = opt_out(account, "ann", day(202))
+    assert [closed.status for closed in of_type(decisions, InvitationClosed)] == ["declined"]
+    account = replace(account, scores={"ann": {"nps": LastScore(10, day(850))}})
+    assert not asks(advance(account, day(900), SHIPPED)[1])
+    back = ConsentChanged(id="c", account="acme", at=day(901), decided_at=day(901), user="ann", topic="*", granted=True)
+    account, _ = apply(replace(account, clock=day(901)), back, SHIPPED)
+    assert reasons_not_to_ask(account, RULES.ask) == []
 
 
 def test_an_ask_of_an_imported_past_is_planned_marked_and_cannot_be_taken_up():

@@ -7,7 +7,10 @@ from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
+from msgspec.structs import replace
 
+from services.advocacy.core.asks import first_name
+from services.advocacy.core.referral import Code, signup_address
 from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.advocacy.pages import rendering
 from tests.core.advocacy.make import SHIPPED, day
@@ -15,6 +18,8 @@ from tests.core.advocacy.make import SHIPPED, day
 NPS = SHIPPED.survey("nps")
 REWARDS = SHIPPED.referrals.rewards
 EVIL = '"><script>alert(1)</script>'
+ABOUT = replace(SHIPPED.referrals, about=EVIL)
+CODE = Code(code="ABC2DEF", account="acme", user="ann", issued_at=day(0))
 
 
 def survey(**values: object) -> str:
@@ -25,11 +30,19 @@ def survey(**values: object) -> str:
 PAGES = {
     "survey": survey(chosen=9, comment=EVIL, error=EVIL),
     "thanks": rendering.thanks(EVIL, 9, day(14)),
-    "closed": rendering.closed(EVIL, EVIL),
-    "referral": rendering.referral(EVIL, REWARDS),
-    "code": rendering.code(EVIL, EVIL, f"https://cs.example/{EVIL}", REWARDS),
+    "closed": rendering.closed(EVIL, EVIL, known=True),
+    "unknown": rendering.closed(EVIL, EVIL, known=False),
+    "ended": rendering.ended(EVIL, "https://app.example/join"),
+    "landing": rendering.landing(EVIL, replace(CODE, shown_name=EVIL), ABOUT, "https://app.example/join", "/own"),
+    "landing without an address": rendering.landing(EVIL, CODE, ABOUT, "", ""),
+    "page mailed": rendering.page_mailed(EVIL),
+    "referral": rendering.referral(EVIL, REWARDS, EVIL),
+    "code": rendering.code(EVIL, EVIL, f"https://cs.example/{EVIL}", REWARDS, EVIL, named=True),
     "declined": rendering.declined(EVIL, timedelta(days=180)),
+    "opted out": rendering.opted_out(EVIL),
 }
+OUTWARD = "https://app.example/join"
+"""The one address outside that a page may lead to: the company's sign-up."""
 
 
 class Tags(HTMLParser):
@@ -50,7 +63,7 @@ def test_no_page_runs_a_script_or_asks_anything_of_anybody(name: str):
     tags = Tags(PAGES[name])
     assert not {tag for tag, _ in tags.found} & {"script", "img", "link", "iframe", "object", "embed"}
     assert not [key for _, attributes in tags.found for key in attributes if key.startswith("on") or key == "style"]
-    assert all((link["href"] or "").startswith("mailto:") for link in tags.of("a"))
+    assert all((link["href"] or "").startswith(("mailto:", OUTWARD)) for link in tags.of("a"))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -94,16 +107,50 @@ def test_a_refused_answer_comes_back_with_its_reason_and_what_was_written():
 
 
 def test_the_referral_page_says_what_both_get_and_offers_both_answers():
-    page = rendering.referral("Acme", REWARDS)
+    page = rendering.referral("Acme", REWARDS, "Ann")
     buttons = Tags(page).of("button")
-    assert [button["value"] for button in buttons] == ["accept", "decline"]
+    assert [button["value"] for button in buttons] == ["accept", "decline", "never"]
     assert "50.00 EUR" in page
     assert "25.00 EUR" in page
 
 
 def test_the_code_page_shows_code_and_link_to_copy():
-    page = rendering.code("Acme", "ABC2DEF", "https://cs.example/r/ABC2DEF", REWARDS)
+    page = rendering.code("Acme", "ABC2DEF", "https://cs.example/r/ABC2DEF", REWARDS, "", named=False)
     (field,) = Tags(page).of("input")
     assert (field["value"], "readonly" in field) == ("https://cs.example/r/ABC2DEF", True)
     assert '<p class="code">ABC2DEF</p>' in page
     assert "https%3A//cs.example/r/ABC2DEF" in page
+
+
+def test_the_landing_page_says_what_the_friend_gets_and_has_one_button_that_keeps_the_code():
+    page = rendering.landing("Acme", CODE, SHIPPED.referrals, signup_address(OUTWARD + "?plan=pro", CODE.code), "")
+    assert [link["href"] for link in Tags(page).of("a")] == [f"{OUTWARD}?plan=pro&referral_code=ABC2DEF"]
+    assert Tags(page).of("form") == []
+    assert "25.00 EUR" in page
+    assert "50.00 EUR" not in page
+    assert "Somebody you know recommends Acme" in page
+
+
+def test_a_friend_reads_the_name_of_who_agreed_to_it_and_what_the_product_is():
+    told = replace(SHIPPED.referrals, about="Reports that write themselves.")
+    page = rendering.landing("Acme", replace(CODE, shown_name="Ann"), told, OUTWARD, "")
+    assert "Ann recommends Acme" in page
+    assert "Reports that write themselves." in page
+
+
+@pytest.mark.parametrize(
+    ("full", "name"),
+    [
+        ("Ann Lee", "Ann"),
+        ("Dr. SMITH", "Smith"),
+        ("SMITH, Ann", "Ann"),
+        ("prof dr Jean-Luc Picard", "Jean-Luc"),
+        ("Ali, ", "Ali"),
+        ("\u738b\u5c0f\u660e", "\u738b\u5c0f\u660e"),
+        ("s3-8f3k2", ""),
+        ("ann@acme.example", ""),
+        ("", ""),
+    ],
+)
+def test_a_first_name_is_a_name_or_nothing(full: str, name: str):
+    assert first_name(full) == name

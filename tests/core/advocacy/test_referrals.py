@@ -116,11 +116,16 @@ def test_an_account_we_knew_for_long_was_not_referred():
 
 
 def test_the_window_counts_from_the_last_click_before_the_signup():
-    assert judged(referred(at=80))[0].status == "refused"
+    assert judged(referred(at=80), record_click(CODE, day(10)))[0].status == "refused"
     assert judged(referred(at=80), record_click(CODE, day(50)))[0].status == "attributed"
-    assert judged(referred(at=80), record_click(CODE, day(81)))[0].status == "refused"
     from_issue = replace(RULES, attribution=replace(RULES.attribution, counts_from="issue"))
     assert judged(referred(at=80), record_click(CODE, day(50)), from_issue)[0].status == "refused"
+
+
+@pytest.mark.parametrize("clicked", [None, 81, 900])
+def test_a_code_that_nobody_clicked_before_is_good_however_old_it_is(clicked: int | None):
+    code = CODE if clicked is None else record_click(CODE, day(clicked))
+    assert judged(referred(at=80), code)[0].status == "attributed"
 
 
 def test_a_click_after_the_attribution_takes_nothing_away():

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -11,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from services.advocacy.core.invitations import page_address
+from services.advocacy.core.invitations import Addresses
 from services.advocacy.handlers import Handlers
 from services.advocacy.store.referrals import REFERRALS
 from services.advocacy.tables import referral, reward
@@ -33,8 +32,8 @@ async def opened(deployment: Deployment) -> AsyncIterator[Storage]:
 
 
 def handlers() -> Handlers:
-    link = partial(page_address, "https://voice.example", Links(b"a secret of sixteen bytes"))
-    return Handlers(SHIPPED, lambda _account: 0, link, FakeClock())
+    addresses = Addresses("https://voice.example", Links(b"a secret of sixteen bytes"))
+    return Handlers(SHIPPED, lambda _account: 0, addresses, FakeClock())
 
 
 def brings(account: str = "acme", used: str = "ann-2026") -> Story:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from services.advocacy.core.asks import derive_code
 from services.advocacy.tables import code, invitation, ledger_entry, note, referral, reward
 from shared.bus.tables import dead_letter
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, ReferralConverted, RewardBooked
@@ -22,10 +23,16 @@ async def advocacy(deployment: Deployment) -> AsyncIterator[RunningAdvocacy]:
         yield running
 
 
+async def shared(advocacy: RunningAdvocacy, story: Story | None = None) -> str:
+    """The link in the mail in which Ann is asked."""
+    await advocacy.publish_stories((story or promoter()).stage(200, "advocacy"))
+    return str(asks(await advocacy.published(OutreachRequested))[-1].link)
+
+
 async def asked(advocacy: RunningAdvocacy) -> str:
-    """The link to the page on which Ann is asked."""
-    await advocacy.publish_stories(promoter().stage(200, "advocacy"))
-    return next(str(one.link) for one in await advocacy.published(OutreachRequested) if one.play == "referral_invite")
+    """The link to Ann's own page, which is mailed to her when she asks for it."""
+    await advocacy.post(f"{await shared(advocacy)}/page")
+    return next(str(one.link) for one in await advocacy.published(OutreachRequested) if one.play == "referral_page")
 
 
 async def advocate(advocacy: RunningAdvocacy) -> str:
@@ -64,7 +71,7 @@ async def test_opting_in_gives_a_code_once_and_looking_gives_none(advocacy: Runn
     page = await advocacy.get(link)
     assert "Would you recommend us to somebody?" in page.text
     assert "50.00 EUR" in page.text
-    assert await advocacy.rows(code) == []
+    assert await advocacy.services.pages("/advocacy/v1/advocates") == []
     first = await advocacy.post(link, choice="accept")
     again = await advocacy.post(link, choice="accept")
     (row,) = await advocacy.rows(code)
@@ -79,14 +86,13 @@ async def test_opting_in_gives_a_code_once_and_looking_gives_none(advocacy: Runn
 
 async def test_who_got_a_code_from_an_earlier_tool_after_we_asked_keeps_that_one(advocacy: RunningAdvocacy) -> None:
     story = promoter().stage(200, "advocacy")
-    await advocacy.publish_stories(story)
-    link = next(str(one.link) for one in await advocacy.published(OutreachRequested) if one.play == "referral_invite")
+    link = await asked(advocacy)
+    story.messages.clear()
     await advocacy.publish_stories(story.fact(200.5, "referral_code_issued", "ann", referral_code="OLD2345"))
     page = await advocacy.post(link, choice="accept")
     assert (page.status_code, "OLD2345" in page.text) == (200, True)
-    assert [row.code for row in await advocacy.rows(code)] == ["OLD2345"]
-    (told,) = await advocacy.published(AdvocateOptedIn)
-    assert told.code == "OLD2345"
+    held = await advocacy.services.pages("/advocacy/v1/advocates")
+    assert [each["code"] for each in held] == ["OLD2345"]
 
 
 async def test_a_code_that_somebody_else_holds_stays_theirs_and_is_named(advocacy: RunningAdvocacy) -> None:
@@ -115,13 +121,73 @@ async def test_declining_rests_for_a_hundred_and_eighty_days(advocacy: RunningAd
     assert [one.at for one in asks(await advocacy.published(OutreachRequested))] == [day(200), day(381)]
 
 
-async def test_a_choice_that_is_none_asks_again_and_an_expired_ask_is_closed(advocacy: RunningAdvocacy) -> None:
-    link = await asked(advocacy)
+async def test_a_choice_that_is_none_asks_again_and_links_live_as_long_as_the_programme(
+    advocacy: RunningAdvocacy,
+) -> None:
+    public, link = await shared(advocacy), await asked(advocacy)
     assert (await advocacy.post(link, choice="maybe")).status_code == 422
-    advocacy.clock.time = day(215)
-    assert (await advocacy.post(link, choice="accept")).status_code == 410
-    assert (await advocacy.get(link)).status_code == 410
-    assert await advocacy.rows(code) == []
+    advocacy.clock.time = day(1200)
+    assert (await advocacy.get(public)).status_code == 200
+    assert (await advocacy.get(link)).status_code == 200
+    assert (await advocacy.post(link, choice="accept")).status_code == 200
+
+
+async def test_a_stranger_with_the_link_of_the_mail_learns_nothing_and_can_decide_nothing(
+    advocacy: RunningAdvocacy,
+) -> None:
+    public = await shared(advocacy)
+    page = await advocacy.get(public)
+    assert page.status_code == 200
+    assert "25.00 EUR" in page.text
+    assert "You told us" not in page.text
+    assert "decline" not in page.text
+    token = public.rpartition("/")[2]
+    assert (await advocacy.get(f"{advocacy.services.url}/advocacy/r/{token}")).status_code == 404
+    for choice in ("accept", "decline", "never"):
+        await advocacy.post(public, choice=choice)
+    assert await advocacy.services.get("/advocacy/v1/asks") == {"open": 1}
+    asked_for = await advocacy.post(f"{public}/page")
+    assert "/advocacy/r/" not in asked_for.text
+
+
+async def test_their_own_page_is_mailed_to_the_advocate_once_a_day_whoever_asks(advocacy: RunningAdvocacy) -> None:
+    public = await shared(advocacy)
+    for _ in range(3):
+        assert (await advocacy.post(f"{public}/page")).status_code == 200
+    mailed = [one for one in await advocacy.published(OutreachRequested) if one.play == "referral_page"]
+    assert {(one.account, one.user, one.outreach_class) for one in mailed} == {("acme", "ann", "transactional")}
+    assert len({one.id for one in mailed}) == 1
+
+
+async def test_a_friend_sees_the_first_name_only_while_the_advocate_agrees(advocacy: RunningAdvocacy) -> None:
+    public = await shared(advocacy, promoter().contact(171, "ann", name="Ann Lee"))
+    link = await asked(advocacy)
+    await advocacy.post(link, choice="accept")
+    assert "Ann" not in (await advocacy.get(public)).text
+    await advocacy.post(link, choice="name", show_name="yes")
+    friend = (await advocacy.get(public)).text
+    assert "Ann recommends" in friend
+    assert "Lee" not in friend
+    await advocacy.post(link, choice="name")
+    assert "Ann" not in (await advocacy.get(public)).text
+
+
+async def test_whoever_signs_up_with_the_link_of_a_mail_that_was_passed_on_counts(advocacy: RunningAdvocacy) -> None:
+    used = (await shared(advocacy)).rpartition("/")[2]
+    await advocacy.publish_stories(signup(used, at=900).fact(910, "invoice_paid", amount=99.0))
+    assert await booked(advocacy) == [("referred", "newco"), ("referrer", "acme")]
+    assert await advocacy.published(AdvocateOptedIn) == []
+
+
+async def test_a_reserved_code_that_somebody_else_holds_is_another_one_in_the_mail(advocacy: RunningAdvocacy) -> None:
+    taken = derive_code("acme", "ann")
+    early = Story("early").stage(190, "adoption").fact(191, "referral_code_issued", "kim", referral_code=taken)
+    await advocacy.publish_stories(early)
+    public = await shared(advocacy)
+    assert public.endswith(f"/c/{derive_code('acme', 'ann', 1)}")
+    await advocacy.post(await asked(advocacy), choice="accept")
+    held = {each["code"]: each["account"] for each in await advocacy.services.pages("/advocacy/v1/advocates")}
+    assert held == {taken: "early", derive_code("acme", "ann", 1): "acme"}
 
 
 async def test_an_ask_is_withdrawn_when_health_falls(advocacy: RunningAdvocacy) -> None:
