@@ -1,48 +1,72 @@
-"""Command line: parses arguments, and says in one sentence what went wrong. Run `waymark --help`."""
+"""Command line: parses arguments, and says in one sentence what went wrong. Run `waymark --help`.
 
-import asyncio
+A command imports what it does when it runs: help, completion and a mistyped option answer without loading a service.
+"""
+
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Awaitable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from shared import log
-from shared.clock import SystemClock
-from shared.db.errors import is_infrastructure
-from shared.definitions import DefinitionError
-from shared.failures import Failure
-from shared.keys import KINDS, Rates
-from shared.settings import Settings, unknown_variables
-from waymark import commands, migrations
-from waymark import keys as waymark_keys
-from waymark import suppressions as waymark_suppressions
-from waymark.assembly import WIRES
-from waymark.demo.command import run_demo
-from waymark.serving import event_loop, first_free
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
+    from shared.settings import Settings
+
+SERVICES = ("ingest", "lifecycle", "notify", "advocacy", "console")
+KEY_KINDS = ("browser", "server", "import", "read", "admin")
+RATES = ("events_per_minute", "bytes_per_minute", "accounts_per_hour", "contacts_per_hour")
+"""As the help names them; a test holds these to what is there."""
 _WRITE_KEY = "WAYMARK_WRITE_KEY"
 _ADMIN_KEY = "WAYMARK_ADMIN_KEY"
 _OWN_VARIABLES = (_WRITE_KEY, _ADMIN_KEY)
 """Variables of single commands, besides the settings."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"waymark {version('waymark')}")
+        raise typer.Exit
+
+
+@app.callback()
+def waymark(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Customer success, self-hosted: every account at a known stage, the right help out once."""
 
 
 @app.command()
 def up() -> None:
     """Run every service in this process, on SQLite unless WAYMARK_DATABASE_URL and WAYMARK_BUS_URL say otherwise."""
-    _do(commands.serve(_settings(), list(WIRES), SystemClock()))
+    from shared.clock import SystemClock
+    from waymark import commands
+
+    _do(commands.serve(_settings(), list(SERVICES), SystemClock()))
 
 
 @app.command()
-def run(service: Annotated[str, typer.Argument(help=f"one of: {', '.join(WIRES)}")]) -> None:
+def run(service: Annotated[str, typer.Argument(help=f"one of: {', '.join(SERVICES)}")]) -> None:
     """Run one service; any number of processes may run the same one."""
-    if service not in WIRES:
-        raise typer.BadParameter(f"'{service}' is not one of {', '.join(WIRES)}")
+    from shared.clock import SystemClock
+    from waymark import commands
+
+    if service not in SERVICES:
+        raise typer.BadParameter(f"'{service}' is not one of {', '.join(SERVICES)}")
     _do(commands.serve(_settings(), [service], SystemClock()))
 
 
@@ -59,6 +83,9 @@ def migrate(
     target: Annotated[str | None, typer.Option("--to", help="into this one, which is empty")] = None,
 ) -> None:
     """Bring the database's tables to the newest revision; with --from and --to, move all of it to another database."""
+    from shared.clock import SystemClock
+    from waymark import commands, migrations
+
     settings, services = _settings(), list(migrations.OWNERS)
     if source or target:
         if not (source and target):
@@ -82,6 +109,9 @@ def backup(
     to: Annotated[Path, typer.Argument(help="a file that does not exist yet, or a folder")],
 ) -> None:
     """Write the whole database to one file, while the services go on."""
+    from shared.clock import SystemClock
+    from waymark import commands
+
     _do(commands.backup(_settings(), to, SystemClock()))
 
 
@@ -91,6 +121,9 @@ def restore(
     replace: Annotated[bool, typer.Option(help="where there are data: keep them under another name")] = False,
 ) -> None:
     """Put a backup in the place of the database, while no service runs."""
+    from shared.clock import SystemClock
+    from waymark import commands
+
     _do(commands.restore(_settings(), file, SystemClock(), replace=replace))
 
 
@@ -103,6 +136,8 @@ def import_history(
     live: Annotated[bool | None, typer.Option(help="hand the accounts to the wall clock when the file ends")] = None,
 ) -> None:
     """Post history through the same road as live events, driven by the events' own time; nothing is sent."""
+    from waymark import commands
+
     _do(commands.import_history(_settings(), file, url, key, batch_size, live))
 
 
@@ -113,6 +148,10 @@ def demo(
     reset: Annotated[bool, typer.Option(help="remove the demo that is there, and what was done in it")] = False,
 ) -> None:
     """A demo company dated to today through the real services: funnel, one account's story, outreach that would go out."""
+    from shared.clock import SystemClock
+    from waymark.demo.command import run_demo
+    from waymark.serving import first_free
+
     settings = _settings()
     if "port" not in settings.model_fields_set:
         settings = settings.model_copy(update={"port": first_free(settings.host, settings.port)})
@@ -122,6 +161,8 @@ def demo(
 @app.command()
 def diagram() -> None:
     """Print the stage machine of the definitions as Mermaid text."""
+    from waymark import commands
+
     settings = _settings()
     _guarded(lambda: typer.echo(commands.stage_diagram(settings)))
 
@@ -135,29 +176,35 @@ app.add_typer(keys_app, name="keys")
 @keys_app.callback(invoke_without_command=True)
 def keys(context: typer.Context) -> None:
     """Show the generated keys, unless a command of its own follows."""
+    from waymark import commands
+
     if context.invoked_subcommand is None:
         commands.show_keys(_settings())
 
 
 @keys_app.command("create")
 def create_key(
-    kind: Annotated[str, typer.Option(help=f"one of: {', '.join(KINDS)}")],
+    kind: Annotated[str, typer.Option(help=f"one of: {', '.join(KEY_KINDS)}")],
     name: Annotated[str, typer.Option(help="names the key, and the source of its events; unset: after its kind")] = "",
     origin: Annotated[
         list[str] | None, typer.Option(help="a page that may use it, as https://app.example.com; repeat it for more")
     ] = None,
     rate: Annotated[
-        list[str] | None, typer.Option(help=f"RATE=NUMBER, other than the settings: {', '.join(Rates._fields)}")
+        list[str] | None, typer.Option(help=f"RATE=NUMBER, other than the settings: {', '.join(RATES)}")
     ] = None,
     valid_for: Annotated[str | None, typer.Option(help="as 90d; unset: until it is revoked")] = None,
 ) -> None:
     """Issue a key and print it, once: a browser's (public), a server's, or one to import, read or administer with."""
+    from waymark import keys as waymark_keys
+
     _do(waymark_keys.create(_settings(), kind, name, origin or [], rate or [], valid_for))
 
 
 @keys_app.command("list")
 def list_keys() -> None:
     """Every key with its kind, its state and when it was last used, never its text."""
+    from waymark import keys as waymark_keys
+
     _do(waymark_keys.print_all(_settings()))
 
 
@@ -167,12 +214,16 @@ def rotate_key(
     old_valid_for: Annotated[str, typer.Option(help="how long the old key stays valid; 0m ends it at once")] = "7d",
 ) -> None:
     """Issue a key's successor and print it, once: the same name, kind, origins and rates."""
+    from waymark import keys as waymark_keys
+
     _do(waymark_keys.rotate(_settings(), key, old_valid_for))
 
 
 @keys_app.command("revoke")
 def revoke_key(key: Annotated[str, typer.Argument(help="the key's id, as `waymark keys list` shows it")]) -> None:
     """Accept a key no longer; running processes know within seconds."""
+    from waymark import keys as waymark_keys
+
     _do(waymark_keys.revoke(_settings(), key))
 
 
@@ -191,12 +242,16 @@ def import_suppressions(
     key: _AdminKey = None,
 ) -> None:
     """Write to the addresses of this list no more; columns reason, topic, at and detail are read where they are there."""
+    from waymark import suppressions as waymark_suppressions
+
     _do(waymark_suppressions.import_file(file, waymark_suppressions.target_of(_settings(), url, key)))
 
 
 @suppressions_app.command("export")
 def export_suppressions(url: _NotifyUrl = None, key: _AdminKey = None) -> None:
     """Print the list as CSV, as `import` reads it."""
+    from waymark import suppressions as waymark_suppressions
+
     _do(waymark_suppressions.export(waymark_suppressions.target_of(_settings(), url, key)))
 
 
@@ -207,6 +262,8 @@ def hand_in_report(
     key: _AdminKey = None,
 ) -> None:
     """Hand in a report that came as mail: a delivery status notification or an abuse report."""
+    from waymark import suppressions as waymark_suppressions
+
     target, raw = waymark_suppressions.target_of(_settings(), url, key), bytearray()
     _guarded(lambda: raw.extend(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()))
     _do(waymark_suppressions.hand_in_report(bytes(raw), target))
@@ -223,6 +280,11 @@ def _asked(question: str) -> bool:
 
 
 def _settings() -> Settings:
+    from pydantic import ValidationError
+
+    from shared import log
+    from shared.settings import Settings, unknown_variables
+
     try:
         settings = Settings()
     except ValidationError as error:
@@ -237,6 +299,10 @@ def _settings() -> Settings:
 
 
 def _do(work: Awaitable[Any]) -> None:
+    import asyncio
+
+    from waymark.serving import event_loop
+
     async def doing() -> Any:
         return await work
 
@@ -249,6 +315,10 @@ def _do(work: Awaitable[Any]) -> None:
 
 def _guarded(work: Any) -> None:
     """Expected errors become one sentence; others keep their traceback."""
+    from shared.db.errors import is_infrastructure
+    from shared.definitions import DefinitionError
+    from shared.failures import Failure
+
     try:
         work()
     except KeyboardInterrupt:
