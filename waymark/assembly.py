@@ -29,7 +29,8 @@ from shared.http.bodies import BodyBuffer, BodyMemoryLimit
 from shared.http.health import Health
 from shared.http.security import SecurityHeaders
 from shared.keys import load_keys
-from shared.service.clock_watch import ClockWatch
+from shared.service import ownership
+from shared.service.clock_watch import ClockWatch, WatchedClock
 from shared.service.context import Notices, Service, ServiceContext
 from shared.service.retention import Retention, parked
 from shared.service.supervisor import SupervisedLoop, Supervisor, run_periodically
@@ -71,13 +72,16 @@ async def assembled(
     Raises Refused for settings that cannot work, Retry when the database or the log does not answer.
     """
     check_urls(settings)
+    clock = WatchedClock(clock) if isinstance(clock, MeasuredClock) else clock
     shutdown = shutdown or Shutdown()
     keys, secret = load_keys(settings)
     keys.accept_delegated(Delegation(secret, keys, clock).key)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pending = await asyncio.to_thread(_prepare_database, settings, list(names))
     async with open_storage(settings, names, clock, owner, shutdown) as stores:
-        watch = _clock_watch(settings, clock, stores[names[0]])
+        watch = _clock_watch(settings, names[0], clock, stores[names[0]])
+        if watch is not None:
+            await _first_look(watch)
         contexts = {
             name: ServiceContext(settings, clock, store.database, store.bus, keys, secret, owner, store.access, watch)
             for name, store in stores.items()
@@ -146,11 +150,20 @@ def _retention(service: Service, context: ServiceContext) -> Retention | None:
     return Retention(policies, context.database, context.clock) if groups else None
 
 
-def _clock_watch(settings: Settings, clock: Clock, store: Storage) -> ClockWatch | None:
+def _clock_watch(settings: Settings, service: str, clock: Clock, store: Storage) -> ClockWatch | None:
     """What checks this process's clock, where it is one that can be checked."""
-    if not isinstance(clock, MeasuredClock):
+    if not isinstance(clock, WatchedClock):
         return None
-    return ClockWatch(clock, store.access.server_time, settings.data / _LAST_RUN)
+    work = partial(ownership.last_move, store.database) if service in migrations.OWNERS else None
+    return ClockWatch(clock, store.access.server_time, settings.data / _LAST_RUN, work)
+
+
+async def _first_look(watch: ClockWatch) -> None:
+    """Before anything is stamped."""
+    try:
+        await watch.problem()
+    except Exception as error:  # noqa: BLE001  whoever needs to know asks again
+        _log.warning("clock_not_checked", error=repr(error))
 
 
 def _notices(service: Service, watch: ClockWatch | None) -> Notices:

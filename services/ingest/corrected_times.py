@@ -1,5 +1,7 @@
 """Corrected times: how many events came with a time that was not believed, by source, as a metric and listed by REST.
 
+The sender's, or that of the server that received it, whose clock was ahead.
+
 Counted in memory, since the process began: a transaction that is tried twice counts twice, and a restart begins anew.
 """
 
@@ -20,7 +22,7 @@ from shared.service.context import ServiceContext
 
 
 class CorrectedTime(BaseModel):
-    """Events of one source whose time was not believed, and the latest of them: the time as sent, and that of its receipt."""
+    """Events of one source whose time was not believed, and the latest of them: the time as sent (or stamped by our own server), and that of its receipt."""
 
     source: str
     count: int
@@ -46,8 +48,9 @@ class CorrectedTimes(Collector):
     def count(self, events: Iterable[CanonicalEvent]) -> None:
         """Count those of these events whose time was not believed."""
         for event in events:
-            if event.claimed_at is not None:
-                claim = _Claim(event.account_id, event.claimed_at, event.received_at)
+            stamped_at = event.stamped_at.isoformat() if event.stamped_at is not None else None
+            if (claimed_at := event.claimed_at or stamped_at) is not None:
+                claim = _Claim(event.account_id, claimed_at, event.received_at)
                 self._found.add(event.source[:MAX_LABEL], claim)
 
     def listed(self) -> list[CorrectedTime]:

@@ -41,11 +41,24 @@ class Handlers:
         """One batch of canonical events."""
         now = self._clock.now()
         await store.rotate_dedupe_window(tx, now)
-        first = {event.dedupe_key: event for event in reversed(batch.messages)}
+        messages = self._received_by(now, batch.messages)
+        first = {event.dedupe_key: event for event in reversed(messages)}
         new = await store.insert_new_keys(tx, list(first), _batch_number(batch.start_offset, batch.partition), now)
-        unique = [event for event in batch.messages if event.dedupe_key in new and first[event.dedupe_key] is event]
+        unique = [event for event in messages if event.dedupe_key in new and first[event.dedupe_key] is event]
         self.corrected_times.count(unique)
         await _publish_or_park(tx, batch.partition, unique, now, self._bounds)
+
+    def _received_by(self, now: datetime, events: Sequence[CanonicalEvent]) -> Sequence[CanonicalEvent]:
+        """The events, none of them received later than now: a server whose clock was ahead has stamped those that say so."""
+        latest = now + self._bounds.ahead
+        if all(event.received_at <= latest for event in events):
+            return events
+        return [
+            event
+            if event.received_at <= latest
+            else canonical_event(with_believable_time(event.record, now, self._bounds), self._bounds)
+            for event in events
+        ]
 
 
 async def redrive(tx: Tx, ids: Sequence[str], now: datetime, bounds: TimeBounds = BOUNDS) -> int:

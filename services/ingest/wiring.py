@@ -37,7 +37,7 @@ def wire(context: ServiceContext) -> Service:
         root=CaptureApi(
             context.bus,
             context.keys,
-            context.clock,
+            context.receipt_clock,
             refresh=KeyRefresh(context.keys, context.access, context.clock),
             rates=rates,
             newcomers=Newcomers(partial(_known, context)),

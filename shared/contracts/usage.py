@@ -42,7 +42,8 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     the import it came with: such an event advances its account's clock by its own time, never by the wall's.
     `trust` is the kind of source that told it: what a browser says moves no fact. An event that names no account, of a
     user whom only a browser placed, is no more trusted than that. `claimed_at` is the time as it was sent, where that was
-    not believed and `at` is `received_at` instead; `claims` is what else was not believed.
+    not believed and `at` is `received_at` instead; `claims` is what else was not believed. `stamped_at` is what the clock of the
+    server that received it said, where that could not be and `received_at` is when ingest read it.
     """
 
     id: str
@@ -58,6 +59,7 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     trust: SourceKind = "server"
     claimed_at: str | None = None
     claims: tuple[BrowserClaim, ...] = ()
+    stamped_at: datetime | None = None
 
     @property
     def is_trusted(self) -> bool:

@@ -21,7 +21,11 @@ _STALL_SECONDS = 30.0
 _MAX_STALLS = 3
 """How often a stalled reader is replaced before the consumer gives up."""
 
+_HELD_SECONDS = 1.0
+
 GiveUp = Callable[[str], BaseException]
+MayHandle = Callable[[], Awaitable[bool]]
+"""Whether what was read may be handled now."""
 
 
 class PollSettings(NamedTuple):
@@ -42,7 +46,7 @@ class Consumer:
     """One consumer group reading some topics into one handler; `decode` replaces the decoder of the topics' contracts.
 
     A reader that returns nothing for `stall_seconds`, while the log has more, is replaced; the third time in a row the
-    consumer raises what `give_up` makes of the reason.
+    consumer raises what `give_up` makes of the reason. While `may_handle` says no, what was read waits.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Consumer:
         decode: Decode | None = None,
         stall_seconds: float = _STALL_SECONDS,
         give_up: GiveUp = Halted,
+        may_handle: MayHandle | None = None,
     ) -> None:
         self.group = group
         self.topics = {topic.name: topic for topic in topics}
@@ -68,6 +73,7 @@ class Consumer:
         self._positions = PositionCheck()
         self._stall_seconds = stall_seconds
         self._give_up = give_up
+        self._may_handle = may_handle
         self._stalls = 0
         self.idle = False
         """Whether the last poll found nothing new: only then may timers run ahead of the messages."""
@@ -95,6 +101,8 @@ class Consumer:
             batches = await reader.poll(max_records, 0.5)
             await self._check_stall(reader, stall_detector, now() - started)
             self.idle = not batches
+            while batches and self._may_handle is not None and not await self._may_handle():  # noqa: ASYNC110  time decides
+                await asyncio.sleep(_HELD_SECONDS)
             await _all_of([self._process_locked(reader, batch) for batch in batches])
             if started - hinted_at > _COMMIT_HINT_SECONDS:
                 claims = self.ownership.claims()

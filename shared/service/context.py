@@ -14,7 +14,7 @@ from shared.contracts.topics import Topic
 from shared.db.protocol import Database
 from shared.failures import Halted
 from shared.keys import Keys
-from shared.service.clock_watch import ClockWatch
+from shared.service.clock_watch import ClockWatch, receipt_clock
 from shared.service.consumer import DEFAULT_POLL, Consumer, GiveUp, PollSettings
 from shared.service.processor import Decode, Handler
 from shared.service.retention import RetentionPolicy
@@ -45,6 +45,11 @@ class ServiceContext(NamedTuple):
         """Work of time, held while the clock cannot be right."""
         return work if self.clock_watch is None else self.clock_watch.guarded(work)
 
+    @property
+    def receipt_clock(self) -> Clock:
+        """The clock that stamps what is received."""
+        return receipt_clock(self.clock)
+
     def consumer(
         self,
         group: str,
@@ -55,11 +60,14 @@ class ServiceContext(NamedTuple):
     ) -> Consumer:
         """A consumer of these topics, with its cursor in this service's database.
 
-        One that stalls for good ends a process that a supervisor starts again; embedded, everything else goes on.
+        Where others may send what they like (`decode` is given) it waits while it is not known what time it is. One that stalls for good ends a process that a supervisor starts again; embedded, everything else goes on.
         """
         give_up: GiveUp = Halted if self.settings.embedded else SystemExit
+        may_handle = self.clock_watch.decided if self.clock_watch is not None and decode is not None else None
         return Consumer(
-            group, topics, handler, self.bus, self.database, self.clock, self.owner, poll, decode, give_up=give_up
+            *(group, topics, handler, self.bus, self.database, self.clock, self.owner, poll, decode),
+            give_up=give_up,
+            may_handle=may_handle,
         )
 
 

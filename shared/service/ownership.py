@@ -13,7 +13,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, bindparam, func, select, update
 
 from shared.bus.protocol import Bounds, Partition, Record, RecordBatch
 from shared.bus.tables import consumer_cursor
@@ -113,6 +113,13 @@ async def read_cursor(read: Read, group: str, partition: Partition) -> Claim | N
     """The cursor, whoever owns it: after a commit of unknown outcome it says whether the commit happened."""
     row = await read.first(_READ, _at(group, partition))
     return None if row is None else _claim(row)
+
+
+async def last_move(database: Database) -> datetime | None:
+    """When any process last moved a cursor here, on its clock; None where none has."""
+    async with database.snapshot() as read:
+        moved: datetime | None = await read.scalar(select(func.max(_c.updated_at)))
+        return moved
 
 
 def _claim(row: Row[Any]) -> Claim:

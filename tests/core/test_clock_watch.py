@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from shared.service.clock_watch import ClockWatch
+from shared.service.clock_watch import ClockWatch, WatchedClock, receipt_clock
 from tests.make import NOON, FakeClock
 
 _MONTH = timedelta(days=30)
@@ -25,10 +25,20 @@ class Machine(FakeClock):
 
 
 def _watch(folder: Path, machine: Machine, server: FakeClock | None = None) -> ClockWatch:
+    return _watched(folder, machine, server)[0]
+
+
+def _watched(
+    folder: Path, machine: Machine, server: FakeClock | None = None, worked: datetime | None = None
+) -> tuple[ClockWatch, WatchedClock]:
     async def server_time() -> datetime | None:
         return server.now() if server is not None else None
 
-    return ClockWatch(machine, server_time, folder / "last-run")
+    async def last_work() -> datetime | None:
+        return worked
+
+    clock = WatchedClock(machine)
+    return ClockWatch(clock, server_time, folder / "last-run", last_work), clock
 
 
 async def test_work_of_time_waits_while_the_clock_is_ahead_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
@@ -116,3 +126,79 @@ async def test_half_a_file_and_a_folder_that_cannot_be_written_stop_nothing(tmp_
     (tmp_path / "last-run").unlink()
     (tmp_path / "last-run").mkdir()
     assert await _watch(tmp_path, Machine()).problem() == ""
+
+
+async def test_while_the_clock_is_in_doubt_the_time_before_goes_on(tmp_path: Path) -> None:
+    machine = Machine()
+    watch, clock = _watched(tmp_path, machine)
+    assert await watch.decided()
+    machine.live(timedelta(minutes=1))
+    machine.move(_MONTH)
+    assert clock.now() == NOON + timedelta(minutes=1), "before anybody has looked"
+    assert receipt_clock(clock).now() == machine.now(), "it may be that it is right"
+    assert await watch.decided(), "the seconds say what time it is"
+    machine.live(timedelta(minutes=2))
+    assert clock.now() == NOON + timedelta(minutes=3)
+    machine.move(-_MONTH)
+    assert await watch.decided()
+    assert clock.now() == machine.now()
+
+
+async def test_a_clock_that_falls_behind_stamps_nothing_with_a_time_before_it(tmp_path: Path) -> None:
+    machine = Machine()
+    watch, clock = _watched(tmp_path, machine)
+    assert await watch.decided()
+    machine.move(-400 * timedelta(days=1))
+    assert clock.now() == receipt_clock(clock).now() == NOON
+    assert "days behind" in await watch.problem()
+
+
+async def test_after_an_outage_of_a_month_what_is_received_waits_ten_minutes_and_has_the_right_time(
+    tmp_path: Path,
+) -> None:
+    assert await _watch(tmp_path, Machine()).decided()
+    machine = Machine(NOON + _MONTH)
+    watch, clock = _watched(tmp_path, machine)
+    assert "events wait" in await watch.problem()
+    assert not await watch.decided()
+    assert clock.now() == NOON
+    assert receipt_clock(clock).now() == NOON + _MONTH
+    machine.live(timedelta(minutes=10))
+    assert await watch.decided()
+    assert clock.now() == machine.now()
+
+
+async def test_a_first_start_has_no_witness_and_believes_its_clock(tmp_path: Path) -> None:
+    machine = Machine()
+    watch, clock = _watched(tmp_path, machine)
+    assert clock.now() == NOON
+    assert await watch.decided()
+
+
+async def test_beside_a_database_server_it_is_always_known_what_time_it_is(tmp_path: Path) -> None:
+    machine, server = Machine(NOON + _MONTH), FakeClock()
+    watch, clock = _watched(tmp_path, machine, server)
+    assert await watch.decided()
+    assert clock.now() == NOON, "of two that differ the earlier: nobody is left in the future"
+    assert receipt_clock(clock).now() == NOON + _MONTH
+    machine.move(-_MONTH)
+    assert await watch.problem() == ""
+    assert clock.now() == NOON
+
+
+async def test_whichever_of_the_two_clocks_jumps_the_one_that_went_on_is_right(tmp_path: Path) -> None:
+    for off in (_MONTH, -_MONTH):
+        for jumps in ("machine", "server"):
+            machine, server = Machine(), FakeClock()
+            watch, clock = _watched(tmp_path, machine, server)
+            assert await watch.problem() == ""
+            (machine if jumps == "machine" else server).move(off)
+            assert await watch.problem() != ""
+            assert clock.now() == NOON, (off, jumps)
+
+
+async def test_a_clock_that_shows_a_time_before_somebody_worked_is_not_right(tmp_path: Path) -> None:
+    for machine, server in ((Machine(NOON - 400 * _MONTH), FakeClock()), (Machine(), FakeClock(NOON - 400 * _MONTH))):
+        watch, clock = _watched(tmp_path, machine, server, worked=NOON - timedelta(days=3))
+        assert await watch.decided()
+        assert clock.now() == NOON

@@ -111,4 +111,5 @@ def _usage_event(event: CanonicalEvent, account_id: str, *, trusted: bool, place
         event.trust if trusted else "browser",
         event.claimed_at,
         claims,
+        event.stamped_at,
     )

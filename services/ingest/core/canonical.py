@@ -25,6 +25,9 @@ _MAX_CLOCK_SKEW = timedelta(days=2)
 _MAX_CLAIMED = 64
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 class TimeBounds(NamedTuple):
     """How far the time of a live event may lie before its receipt (a phone that was offline), and of any event after it."""
 
@@ -54,6 +57,7 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     claimed_at: str | None
     claims: tuple[BrowserClaim, ...]
     record: Record
+    stamped_at: datetime | None = None
 
 
 def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEvent:
@@ -90,17 +94,29 @@ def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEve
         claimed_at,
         claims,
         record,
+        request.stamped_at,
     )
 
 
 def with_believable_time(record: Record, now: datetime, bounds: TimeBounds = BOUNDS) -> Record:
-    """A record without meta was received when the log took it, unless the log's own time is none (0, -1, a producer's fancy)."""
+    """The record as it is, or received now where it says a time that cannot be: a server whose clock was ahead stamped it.
+
+    A record without meta was received when the log took it, unless the log's own time is none (0, -1, a producer's fancy).
+    """
     if record.meta:
-        return record
+        request = decoding.decode_request(record.meta, record.timestamp)
+        return _received_now(record, request.meta, now) if request.received_at > now + bounds.ahead else record
     received_at = decoding.log_time(record.timestamp)
     if received_at is not None and now - bounds.back <= received_at <= now + bounds.ahead:
         return record
     return msgspec.structs.replace(record, timestamp=int(now.timestamp() * 1000))
+
+
+def _received_now(record: Record, meta: RecordMeta, now: datetime) -> Record:
+    """What was stamped stays beside it; the sender's clock is not held against another's."""
+    stamped_at = meta.stamped_at or meta.received_at
+    meta = msgspec.structs.replace(meta, received_at=now.isoformat(), stamped_at=stamped_at, sent_at=None)
+    return msgspec.structs.replace(record, meta=_encode(meta))
 
 
 def _dedupe_key(source: str, event_id: str, *, browser: bool) -> bytes:
@@ -160,12 +176,19 @@ def _time_of(
         at = decoding.parse_past(timestamp)
         earliest = at
     else:
-        sent_at = decoding.parse_time_or_none(event.sent_at) if event.sent_at is not None else request.sent_at
+        sent_at = _sent_at(event, request)
         at = _corrected(decoding.parse_claimed(timestamp), sent_at, received_at)
         earliest = received_at - bounds.back
     if earliest <= at <= received_at + bounds.ahead:
         return at, None
     return received_at, id_text(timestamp)[:_MAX_CLAIMED]
+
+
+def _sent_at(event: SegmentEvent, request: Request) -> datetime | None:
+    """What the sender's clock showed when it sent; no matter where our own showed a time that cannot be."""
+    if request.stamped_at is not None:
+        return None
+    return decoding.parse_time_or_none(event.sent_at) if event.sent_at is not None else request.sent_at
 
 
 def _corrected(at: datetime, sent_at: datetime | None, received_at: datetime) -> datetime:

@@ -30,11 +30,15 @@ _LAST_TIME = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Request(NamedTuple):
-    """The request that brought an event: its meta, when it was received, and the sender's clock when it was sent."""
+    """The request that brought an event: its meta, when it was received, and the sender's clock when it was sent.
+
+    `stamped_at`: what the receiving server's clock said, where that could not be.
+    """
 
     meta: RecordMeta
     received_at: datetime
     sent_at: datetime | None
+    stamped_at: datetime | None = None
 
 
 def decode_request(meta: bytes, timestamp: int) -> Request:
@@ -63,7 +67,8 @@ def _decode_request(encoded: bytes) -> Request:
         _check_text(encoded)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Parked(f"its meta cannot be read: {error}", "bad_meta") from None
-    return Request(meta, parse_time(meta.received_at), parse_time_or_none(meta.sent_at))
+    stamped_at = parse_time(meta.stamped_at) if meta.stamped_at is not None else None
+    return Request(meta, parse_time(meta.received_at), parse_time_or_none(meta.sent_at), stamped_at)
 
 
 def decode_event(value: bytes) -> SegmentEvent:

@@ -96,6 +96,7 @@ class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
 
     `source` names the write key, `trust` is its kind, `type` comes from the path, `group` from the batch's context. `id` is generated for an
     event that has neither id nor timestamp; `size` is that of an event too large to travel, of which only the start did.
+    `stamped_at` is what the receiving server's clock said, where that could not be and `received_at` was put in its place.
     """
 
     source: str
@@ -107,6 +108,7 @@ class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
     id: str | None = None
     size: int = 0
     trust: SourceKind = "server"
+    stamped_at: str | None = None
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode

@@ -152,3 +152,28 @@ def test_a_time_of_the_log_that_no_clock_shows_is_the_time_of_reading(timestamp:
 def test_a_log_that_was_read_late_is_believed() -> None:
     raw = Record(7, -1, int((NOON - timedelta(days=7)).timestamp() * 1000), b"", msgspec.json.encode(TRACK), b"")
     assert canonical_event(with_believable_time(raw, NOON)).at == NOON - timedelta(days=7)
+
+
+def test_what_a_server_stamped_whose_clock_was_ahead_was_received_when_it_was_read() -> None:
+    ahead = NOON + timedelta(days=30)
+    raw = record(msgspec.json.encode(TRACK), received_at=ahead.isoformat(), sent_at=(NOON - HOUR).isoformat())
+    event = canonical_event(with_believable_time(raw, NOON))
+    assert (event.at, event.received_at, event.stamped_at) == (NOON, NOON, ahead)
+    again = canonical_event(with_believable_time(event.record, NOON + HOUR))
+    assert again == event, "parked and redriven it is the same"
+
+
+def test_what_its_sender_said_then_is_believed_as_of_any_other_receipt() -> None:
+    ahead, said = NOON + timedelta(days=30), (NOON - HOUR).isoformat()
+    value = msgspec.json.encode(TRACK | {"timestamp": said, "sentAt": said})
+    event = canonical_event(with_believable_time(record(value, received_at=ahead.isoformat()), NOON))
+    assert (event.at, event.claimed_at) == (NOON - HOUR, None), "our clock says nothing of the sender's"
+    as_wrong = msgspec.json.encode(TRACK | {"timestamp": ahead.isoformat()})
+    event = canonical_event(with_believable_time(record(as_wrong, received_at=ahead.isoformat()), NOON))
+    assert (event.at, event.claimed_at) == (NOON, ahead.isoformat())
+
+
+def test_a_receipt_that_can_be_is_left_as_it_is() -> None:
+    for ago in (timedelta(days=90), timedelta(), timedelta(minutes=-5)):
+        raw = record(msgspec.json.encode(TRACK), received_at=(NOON - ago).isoformat())
+        assert with_believable_time(raw, NOON) is raw
