@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, get_args
 from sqlalchemy import ColumnElement, func, literal, select, tuple_
 
 from services.lifecycle.core.funnel import StageVisit
-from services.lifecycle.tables import MAX_LISTED, account, decision, stage_visit
+from services.lifecycle.tables import MAX_LISTED, account, account_note, decision, stage_visit
 from shared.contracts.lifecycle import LifecycleMessage
-from shared.db.protocol import Read
+from shared.db.protocol import Read, Tx
 from shared.service.retention import RetentionPolicy
 
 
@@ -203,6 +203,31 @@ async def list_decisions(
     if since is not None:
         found = found.where(c.at >= since)
     return [StoredDecision._make(row) for row in await read.all(found.order_by(c.seq.desc()).limit(limit))]
+
+
+class AccountNote(NamedTuple):
+    """What somebody wrote about an account. `author` is the name of the key that they used."""
+
+    account_id: str
+    at: datetime
+    id: str
+    author: str
+    text: str
+
+
+async def write_note(tx: Tx, note: AccountNote) -> None:
+    """Add it, once."""
+    await tx.insert_new(account_note, [note._asdict()])
+
+
+async def list_notes(read: Read, account_id: str, before: tuple[datetime, str] | None, limit: int) -> list[AccountNote]:
+    """What was written about an account, the latest first; what is older than this one (its time and id)."""
+    c = account_note.c
+    found = select(account_note).where(c.account_id == account_id)
+    if before is not None:
+        found = found.where(tuple_(c.at, c.id) < tuple_(literal(before[0], c.at.type), literal(before[1])))
+    rows = await read.all(found.order_by(c.at.desc(), c.id.desc()).limit(limit))
+    return [AccountNote(row.account_id, row.at, row.id, row.author, row.text) for row in rows]
 
 
 async def stage_visits(read: Read) -> list[StageVisit]:

@@ -66,3 +66,14 @@ stage_visit = Table(
     Index("lifecycle_stage_visit_stage", "stage", "left_at"),
 )
 """One row for each time an account entered a stage, `seq` that of the decision: what time in stage is counted from."""
+
+account_note = Table(
+    "lifecycle_account_note",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("at", Utc, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("author", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+"""What a person wrote about an account, by the wall clock; `author` is the name of the key that they used. Append only."""

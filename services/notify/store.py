@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, func, select, update
 
 from services.notify.core.channels import AttemptStage
 from services.notify.core.delivery import DELIVERY, Decision, decode_decision
@@ -24,6 +24,11 @@ from shared.service.retention import RetentionPolicy
 
 LAYOUTS = Layouts(Account, LAYOUT, {1: from_layout_1})
 Accounts = AccountRepository[Account]
+NOBODY = ""
+"""The owner of accounts that have none."""
+MAX_LISTED = 80
+"""Characters of an owner that lists show and filter by. PostgreSQL indexes no row of more than 2,700 bytes."""
+MAX_SEARCHED = 150
 _consent = consent.c
 
 
@@ -61,7 +66,26 @@ async def consents_of(read: Read, user: str, account_id: str | None) -> list[Con
 
 
 def _account_columns(state: Account) -> Values:
-    return {"clock": state.clock, "next_due": next_due(state), "replaying": state.replaying}
+    listed = listed_traits(state)
+    return {
+        "clock": state.clock,
+        "next_due": next_due(state),
+        "replaying": state.replaying,
+        "owner": listed["owner"],
+        "search": listed["search"],
+    }
+
+
+def listed_traits(state: Account) -> dict[str, str | None]:
+    """What lists say of an account: its name, the same to search in, and its owner (the trait `csm`)."""
+    traits = state.view.traits
+    name, owner = traits.get("name"), traits.get("csm")
+    shown = str(name) if name is not None and name != "" else state.id
+    return {
+        "name": shown,
+        "search": shown.casefold()[:MAX_SEARCHED],
+        "owner": str(owner)[:MAX_LISTED] or None if owner is not None else None,
+    }
 
 
 _c = delivery.c
@@ -100,6 +124,8 @@ class DeliverySummary:
     sent_at: datetime | None
     done_at: datetime | None
     person: str | None
+    outcome: str
+    done_by: str
 
 
 @dataclass(frozen=True)
@@ -116,16 +142,6 @@ class DeliveryRecord(DeliverySummary):
         return decode_decision(self.decision_json)
 
 
-class DeliveryFilter(NamedTuple):
-    """The deliveries a list shows: those that match every filter given."""
-
-    status: str | None = None
-    account: str | None = None
-    play: str | None = None
-    channel: str | None = None
-    history: bool | None = None
-
-
 class OutreachModeRecord(NamedTuple):
     """The mode, who set it and when; empty and None while it is the settings' own."""
 
@@ -139,7 +155,7 @@ def _columns(record: type[DeliverySummary]) -> list[Any]:
     return [_c.decision.label(name) if name == "decision_json" else _c[name] for name in names]
 
 
-_SUMMARY = select(*_columns(DeliverySummary))
+SUMMARY = select(*_columns(DeliverySummary))
 _RECORD = select(*_columns(DeliveryRecord))
 
 
@@ -209,20 +225,8 @@ async def stranded(read: Read, now: datetime, limit: int) -> list[str]:
 
 async def previewed(tx: Tx, play: str) -> list[DeliverySummary]:
     """Every delivery of a play that is only shown and could be sent, locked in id order."""
-    shown = _SUMMARY.where(_c.play == play, _c.status == "previewed", _c.history.is_(False))
+    shown = SUMMARY.where(_c.play == play, _c.status == "previewed", _c.history.is_(False))
     return [DeliverySummary(*tuple(row)) for row in await tx.all(shown.order_by(_c.id).with_for_update())]
-
-
-async def page(
-    read: Read, wanted: DeliveryFilter, before: tuple[datetime, str] | None, limit: int
-) -> list[DeliverySummary]:
-    """Deliveries, the newest on their accounts' clocks first; without their texts."""
-    found = _matching(_SUMMARY, wanted)
-    if before is not None:
-        at, delivery_id = before
-        found = found.where((_c.at < at) | ((_c.at == at) & (_c.id < delivery_id)))
-    rows = await read.all(found.order_by(_c.at.desc(), _c.id.desc()).limit(limit))
-    return [DeliverySummary(*tuple(row)) for row in rows]
 
 
 async def counts(read: Read) -> dict[str, dict[str, int]]:
@@ -272,10 +276,3 @@ async def set_mode(tx: Tx, to: OutreachModeRecord) -> None:
 
 def _record(row: Row[Any] | None) -> DeliveryRecord | None:
     return None if row is None else DeliveryRecord(*tuple(row))
-
-
-def _matching(found: Select[Any], wanted: DeliveryFilter) -> Select[Any]:
-    for name, value in wanted._asdict().items():
-        if value is not None:
-            found = found.where(_c[name] == value)
-    return found

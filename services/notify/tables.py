@@ -15,12 +15,16 @@ account = Table(
     Column("next_due", Utc),
     Column("replaying", Boolean, nullable=False),
     Column("state", LargeBinary, nullable=False),
+    Column("owner", Text),
+    Column("search", Text, nullable=False, server_default=""),
     Index("notify_account_due", "partition", "next_due"),
+    Index("notify_account_listed", "owner", "search", "id"),
 )
-"""One row an account: `state` is all the core remembers. `next_due` is when time alone has something to do, `replaying`
+"""One row an account: `state` is all the core remembers. `owner` and `search` (the name without case) are for lists. `next_due` is when time alone has something to do, `replaying`
 that an import, not the wall clock, drives the account.
 """
 
+_FILTERED = ("status", "play", "channel", "history", "account")
 delivery = Table(
     "notify_delivery",
     metadata,
@@ -54,15 +58,17 @@ delivery = Table(
     Column("sent_at", Utc),
     Column("done_at", Utc),
     Column("person", Text),
-    Index("notify_delivery_at", "at", "id"),
+    Column("outcome", Text, nullable=False, server_default=""),
+    Column("done_by", Text, nullable=False, server_default=""),
+    Index("notify_delivery_listed", "at", "id", *_FILTERED),
+    Index("notify_delivery_status", "status", "at", "id", *_FILTERED[1:]),
     Index("notify_delivery_account", "account", "at"),
-    Index("notify_delivery_play", "play", "status"),
     Index("notify_delivery_waiting", "status", "not_before"),
 )
 """One row a decision, sent or not. `id` is derived from what caused it: the same occurrence is never written twice.
 
 `at` is the account's own time, `planned_at` the wall clock's. `decision` is what the core decided, whole (JSON with its
-layout). `person` is whose budget it was claimed on: a key of `notify_person`. `stage` is how far the latest attempt got: claimed, or data_sent. `maybe_delivered`: an earlier attempt may have
+layout). `outcome` is what came of a task, in words, and `done_by` who closed it. `person` is whose budget it was claimed on: a key of `notify_person`. `stage` is how far the latest attempt got: claimed, or data_sent. `maybe_delivered`: an earlier attempt may have
 arrived.
 """
 

@@ -22,6 +22,7 @@ Action = Literal[
     "play_released",
     "ceiling_released",
     "task_closed",
+    "note_written",
     "consent_recorded",
     "suppressions_added",
     "suppression_removed",

@@ -59,6 +59,12 @@ class AccountRepository(Generic[State]):
         blob = await read.scalar(select(c.state).where(c.id == account_id))
         return None if blob is None else self._layouts.decode(blob)
 
+    async def load_all(self, read: Read, ids: Collection[str]) -> dict[str, State]:
+        """Those of these accounts that are known; nothing is locked."""
+        c = self._table.c
+        rows = await read.among(select(c.id, c.state), c.id, ids)
+        return {row.id: self._layouts.decode(row.state) for row in rows}
+
     async def lock(self, tx: Tx, ids: Collection[str]) -> dict[str, Stored[State]]:
         """The rows of those that are known, locked in the order of their ids until the transaction ends."""
         rows = await tx.among(self._rows, self._table.c.id, ids)

@@ -1,9 +1,9 @@
 """Response models of lifecycle's REST resources."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.contracts.evidence import ClauseKind, Value
 
@@ -74,6 +74,22 @@ class AccountView(AccountRow):
     milestones: dict[str, datetime]
     health: HealthView
     next: list[EdgeView]
+
+
+class NoteWanted(BaseModel):
+    """What to write about an account."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: Annotated[str, Field(min_length=1, max_length=5000, pattern="^[^\\x00]*$")]
+
+
+class NoteView(BaseModel):
+    """What somebody wrote about an account, by the wall clock. `author` is the name of the key that they used."""
+
+    id: str
+    at: datetime
+    author: str
+    text: str
 
 
 class Portfolio(BaseModel):

@@ -21,6 +21,8 @@ from services.lifecycle.http.models import (
     Decision,
     Diagram,
     Funnel,
+    NoteView,
+    NoteWanted,
     PlaceCountRow,
     Portfolio,
     StageFigures,
@@ -28,8 +30,10 @@ from services.lifecycle.http.models import (
 from services.lifecycle.place_counts import PlaceCounts
 from shared.contracts import evidence
 from shared.failures import Refused
+from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import MAX_PAGE, Count, CountedPage, Page, Since, decode_cursor, encode_cursor
+from shared.ids import derived
 from shared.service.context import ServiceContext
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
@@ -128,8 +132,43 @@ def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Hand
         """The stage machine as it runs now."""
         return Diagram(definition=compiled.version, mermaid=explain.diagram(compiled))
 
+    _add_notes(routes, context, handlers)
     _add_place_counts(routes, handlers)
     return routes
+
+
+def _add_notes(routes: APIRouter, context: ServiceContext, handlers: Handlers) -> None:
+    accounts = handlers.accounts
+
+    @routes.get("/accounts/{account:id}/notes", tags=["accounts"])
+    async def list_notes(account: str, at: Cursor = None, limit: Limit = 100) -> Page[NoteView]:
+        """What people wrote about an account, the latest first."""
+        start = _start_of(at, "entered_at")
+        async with context.database.snapshot() as read:
+            found = await store.list_notes(read, account, start, limit + 1)
+            if not found and await accounts.load(read, account) is None:
+                raise _no_account(account)
+        behind = found[limit - 1] if len(found) > limit else None
+        following = _cursor((behind.at, behind.id)) if behind else None
+        return Page(items=[_note(one) for one in found[:limit]], next=following)
+
+    @routes.post("/accounts/{account:id}/notes", tags=["accounts"])
+    async def write_note(
+        account: str, wanted: NoteWanted, act: Annotated[Act, administrative(context, "note_written")]
+    ) -> NoteView:
+        """Write something about an account. It stays, with the name of the key that wrote it."""
+        now = context.clock.now()
+        note_id = derived("note", account, now.isoformat(), act.actor.name, wanted.text)
+        note = store.AccountNote(account, now, note_id, act.actor.name, wanted.text)
+        async with act.transaction(account, note=note.id) as tx:
+            if await accounts.load(tx, account) is None:
+                raise _no_account(account)
+            await store.write_note(tx, note)
+        return _note(note)
+
+
+def _note(note: store.AccountNote) -> NoteView:
+    return NoteView(id=note.id, at=note.at, author=note.author, text=note.text)
 
 
 def _add_place_counts(routes: APIRouter, handlers: Handlers) -> None:

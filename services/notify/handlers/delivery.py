@@ -360,14 +360,16 @@ async def release_play(tx: Tx, play: str, now: datetime) -> int:
     return len(records)
 
 
-async def complete_task(tx: Tx, delivery_id: str, accounts: Accounts, now: datetime) -> None:
-    """The task is done; completing it twice changes nothing. Raises Refused where it is no open task."""
+async def complete_task(
+    tx: Tx, delivery_id: str, accounts: Accounts, now: datetime, by: str = "", outcome: str = ""
+) -> None:
+    """The task is done, with what came of it; completing it twice changes nothing. Raises Refused where it is no open task."""
     record = _found(await store.load_for_update(tx, delivery_id))
     if record.status == "done":
         return
     if record.status != "opened":
         raise Refused(f"a {record.channel} that is {record.status} is no open task", "no_task", 409)
-    await store.change(tx, record, "done", done_at=now)
+    await store.change(tx, record, "done", done_at=now, done_by=by, outcome=outcome)
     locked = await accounts.load_for_update(tx, {record.account})
     await accounts.save(tx, [close_task(account, delivery_id) for account in locked.values()])
 

@@ -13,7 +13,11 @@ Filter = Annotated[str | None, Query(max_length=200)]
 
 
 class DeliveryRow(BaseModel):
-    """One delivery in a list. `at` is the account's own time, `planned_at` the wall clock's; `reason` says why not."""
+    """One delivery in a list. `at` is the account's own time, `planned_at` the wall clock's; `reason` says why not.
+
+    `owner` is who looks after the account (the trait `csm`); names are null where nobody told them. Of a task that was closed,
+    `outcome` is what came of it and `done_by` who closed it.
+    """
 
     id: str
     account: str
@@ -35,6 +39,11 @@ class DeliveryRow(BaseModel):
     attempt: int
     sent_at: datetime | None
     done_at: datetime | None
+    account_name: str | None
+    owner: str | None
+    user_name: str | None
+    outcome: str
+    done_by: str
 
 
 class DeliveryView(DeliveryRow):
@@ -66,6 +75,13 @@ class PlayWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     play: Name
+
+
+class TaskDone(BaseModel):
+    """What came of a task, in words; a body need not be sent."""
+
+    model_config = ConfigDict(extra="forbid")
+    outcome: Annotated[str, Field(max_length=2000, pattern="^[^\\x00]*$")] = ""
 
 
 class Released(BaseModel):

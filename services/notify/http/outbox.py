@@ -3,36 +3,43 @@
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, Query
 
-from services.notify import store
+from services.notify import queries, store
 from services.notify.core.playbook import Playbook
 from services.notify.handlers import delivery as handlers
-from services.notify.http.models import DeliveryRow, DeliveryView, Filter, PlayWanted, Released
-from services.notify.store import Accounts, DeliveryFilter
+from services.notify.http.models import DeliveryRow, DeliveryView, Filter, PlayWanted, Released, TaskDone
+from services.notify.queries import DeliveryFilter, ListedDelivery
+from services.notify.store import Accounts
 from shared.contracts.outreach import DeliveryStatus
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
+from shared.http.paging import MAX_PAGE, Count, CountedPage, Since, decode_cursor, encode_cursor
 from shared.service.context import ServiceContext
+from shared.values import read_time
 
 _Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before", max_length=1000)]
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 _History = Annotated[bool | None, Query(description="true: only what comes of imported history")]
+_Owner = Annotated[str | None, Query(max_length=200, description="who looks after the account; empty: nobody does")]
+_Text = Annotated[
+    str | None, Query(max_length=200, description="text in the account's name or id, or the address it went to")
+]
+_Sort = Annotated[str, Query(description=f"{', '.join(queries.SORTS)}; from the end with - before it")]
 
 
 def router(context: ServiceContext, book: Playbook, accounts: Accounts) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
     routes = APIRouter(prefix="/v1", tags=["outbox"], dependencies=[Depends(require_key(context.keys, "read"))])
-    _reading(routes, context, book)
+    _reading(routes, context, book, accounts)
     _changing(routes, context, book, accounts)
     return routes
 
 
-def _reading(routes: APIRouter, context: ServiceContext, book: Playbook) -> None:
+def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, accounts: Accounts) -> None:
     @routes.get("/outbox")
     async def list_outbox(
         status: Filter = None,
@@ -40,24 +47,41 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook) -> None
         play: Filter = None,
         channel: Filter = None,
         history: _History = None,
+        owner: _Owner = None,
+        q: _Text = None,
+        since: Since = None,
+        sort: _Sort = "-at",
+        count: Count = False,
         at: _Cursor = None,
         limit: _Limit = 100,
-    ) -> Page[DeliveryRow]:
+    ) -> CountedPage[DeliveryRow]:
         """Deliveries that match every filter given, the newest (on their accounts' clocks) first."""
         _refuse_unknown("status", status, get_args(DeliveryStatus))
         _refuse_unknown("channel", channel, book.channels)
-        wanted = DeliveryFilter(status, account, play, channel, history)
-        return await _page(context, wanted, at, limit)
+        wanted = DeliveryFilter(status, account, play, channel, history, owner, q, since)
+        return await _page(context, accounts, wanted, sort, at, limit, count=count)
 
     @routes.get("/outbox/{delivery:id}")
     async def one_delivery(delivery: str) -> DeliveryView:
         """One delivery, with exactly what would go or went."""
-        return await view(context, delivery)
+        return await view(context, accounts, delivery)
 
     @routes.get("/tasks", tags=["tasks"])
-    async def list_tasks(account: Filter = None, at: _Cursor = None, limit: _Limit = 100) -> Page[DeliveryRow]:
+    async def list_tasks(
+        account: Filter = None,
+        play: Filter = None,
+        owner: _Owner = None,
+        q: _Text = None,
+        since: Since = None,
+        done: Annotated[bool, Query(description="true: those that were closed, with what came of them")] = False,
+        sort: _Sort = "-at",
+        count: Count = False,
+        at: _Cursor = None,
+        limit: _Limit = 100,
+    ) -> CountedPage[DeliveryRow]:
         """Tasks for your own people that nobody closed yet, the newest first."""
-        return await _page(context, DeliveryFilter("opened", account), at, limit)
+        wanted = DeliveryFilter("done" if done else "opened", account, play, None, None, owner, q, since)
+        return await _page(context, accounts, wanted, sort, at, limit, count=count)
 
 
 def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accounts: Accounts) -> None:
@@ -75,45 +99,72 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accoun
         """Let one previewed delivery go; it leaves while the mode is live."""
         async with act.transaction(delivery) as tx:
             await handlers.release(tx, delivery, context.clock.now())
-        return await view(context, delivery)
+        return await view(context, accounts, delivery)
 
     @routes.post("/tasks/{task:id}/done", tags=["tasks"])
-    async def task_done(task: str, act: Annotated[Act, administrative(context, "task_closed")]) -> DeliveryView:
-        """Close a task: its play may open another. Closing it twice changes nothing."""
-        async with act.transaction(task) as tx:
-            await handlers.complete_task(tx, task, accounts, context.clock.now())
-        return await view(context, task)
+    async def task_done(
+        task: str, act: Annotated[Act, administrative(context, "task_closed")], said: TaskDone | None = None
+    ) -> DeliveryView:
+        """Close a task, with what came of it: its play may open another. Closing it twice changes nothing."""
+        outcome = said.outcome if said is not None else ""
+        async with act.transaction(task, **({"outcome": outcome} if outcome else {})) as tx:
+            await handlers.complete_task(tx, task, accounts, context.clock.now(), act.actor.name, outcome)
+        return await view(context, accounts, task)
 
 
-async def view(context: ServiceContext, delivery: str) -> DeliveryView:
+async def view(context: ServiceContext, accounts: Accounts, delivery: str) -> DeliveryView:
     """One delivery. Raises Refused where there is none."""
     async with context.database.snapshot() as read:
         record = await store.load(read, delivery)
-    if record is None:
-        raise Refused("no such delivery", "no_delivery", 404)
-    return DeliveryView(**asdict(record))
+        if record is None:
+            raise Refused("no such delivery", "no_delivery", 404)
+        [named] = await queries.with_names(read, accounts, [record])
+    return DeliveryView(**_values(named))
 
 
-async def _page(context: ServiceContext, wanted: DeliveryFilter, at: str | None, limit: int) -> Page[DeliveryRow]:
+def _values(listed: ListedDelivery) -> dict[str, Any]:
+    names = {"account_name": listed.account_name, "owner": listed.owner, "user_name": listed.user_name}
+    return {**asdict(listed.delivery), **names}
+
+
+async def _page(
+    context: ServiceContext,
+    accounts: Accounts,
+    wanted: DeliveryFilter,
+    sort: str,
+    at: str | None,
+    limit: int,
+    *,
+    count: bool,
+) -> CountedPage[DeliveryRow]:
+    by, descending = sort.removeprefix("-"), sort.startswith("-")
+    _refuse_unknown("sort", by, queries.SORTS)
+    start = _position(at, by)
     async with context.database.snapshot() as read:
-        records = await store.page(read, wanted, _position(at), limit + 1)
-    items = [DeliveryRow(**asdict(record)) for record in records[:limit]]
-    following = encode_cursor([items[-1].at.isoformat(), items[-1].id]) if len(records) > limit else None
-    return Page(items=items, next=following)
+        page = await queries.list_deliveries(read, accounts, wanted, limit, by, start, descending=descending)
+        total = await queries.count_deliveries(read, wanted) if count else None
+    items = [DeliveryRow(**_values(one)) for one in page.deliveries]
+    return CountedPage(items=items, next=_cursor(page.sorted_by), total=total)
 
 
-def _position(text: str | None) -> tuple[datetime, str] | None:
-    """The time and id of the last row of the page before. Raises Refused for what is no cursor of such a list."""
+def _cursor(behind: tuple[Any, str] | None) -> str | None:
+    if behind is None:
+        return None
+    value, delivery = behind
+    return encode_cursor([value.isoformat() if isinstance(value, datetime) else value, delivery])
+
+
+def _position(text: str | None, by: str) -> tuple[Any, str] | None:
+    """The sort value and id of the last row of the page before. Raises Refused for what is no cursor of such a list."""
     values = decode_cursor(text, 2)
     if values is None:
         return None
-    try:
-        at = datetime.fromisoformat(values[0])
-    except (ValueError, TypeError):
-        at = None
-    if at is None or at.tzinfo is None or not isinstance(values[1], str):
+    value: Any = values[0]
+    if by == "at":
+        value = read_time(value) if isinstance(value, str) else None
+    if value is None or not all(isinstance(each, str) and "\0" not in each for each in values):
         raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
-    return at, values[1]
+    return value, values[1]
 
 
 def _refuse_unknown(what: str, given: str | None, there_are: Collection[str]) -> None:

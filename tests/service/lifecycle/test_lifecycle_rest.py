@@ -135,6 +135,22 @@ async def test_one_account_tells_its_history_with_evidence(on: RunningServices, 
     assert moved["evidence"]["events"][0]["id"] == f"a/b c-{CLOCK_START.isoformat()}"
 
 
+async def test_notes_on_an_account_stay_with_who_wrote_them(on: RunningServices, clock: FakeClock) -> None:
+    await used(on, clock, "acme")
+    for text in ("Renewal is safe.", "They want SSO."):
+        answer = await on.http.post("/lifecycle/v1/accounts/acme/notes", json={"text": text})
+        assert (answer.status_code, answer.json()["author"]) == (200, "default")
+        clock.move(timedelta(minutes=1))
+    notes = await on.pages("/lifecycle/v1/accounts/acme/notes", limit=1)
+    assert [note["text"] for note in notes] == ["They want SSO.", "Renewal is safe."]
+    missing = await on.http.post("/lifecycle/v1/accounts/nobody/notes", json={"text": "?"})
+    assert (missing.status_code, missing.json()["code"]) == (404, "no_account")
+    assert (await on.http.get("/lifecycle/v1/accounts/nobody/notes")).status_code == 404
+    assert (await on.http.post("/lifecycle/v1/accounts/acme/notes", json={"text": ""})).status_code == 422
+    acts = await on.pages("/ingest/v1/audit", action="note_written")
+    assert [(act["subject"], act["actor"]) for act in acts] == [("acme", "default")] * 2
+
+
 async def test_an_unknown_account_is_404_and_a_write_key_may_not_read(on: RunningServices) -> None:
     assert (await on.http.get("/lifecycle/v1/accounts/nobody")).json()["code"] == "no_account"
     wrong = await on.http.get("/lifecycle/v1/funnel", headers={"Authorization": f"Bearer {on.write_key}"})

@@ -41,6 +41,34 @@ async def test_the_outbox_is_filtered(here: Office) -> None:
     assert (await here.http.get("/v1/outbox", params={"status": "gone"})).json()["code"] == "unknown_status"
 
 
+async def test_the_outbox_is_searched_sorted_and_counted_and_names_people(here: Office) -> None:
+    await here.welcomed("acme")
+    await here.welcomed("beta")
+
+    async def found(**query: str) -> list[str]:
+        items, cursor = [], ""
+        while cursor is not None:
+            answer = await here.http.get("/v1/outbox", params={**query, "limit": "1", "cursor": cursor})
+            assert answer.status_code == 200, answer.text
+            items, cursor = [*items, *answer.json()["items"]], answer.json()["next"]
+        return [item["account"] for item in items]
+
+    assert await found(sort="account") == ["acme", "beta"]
+    assert await found(sort="-account") == ["beta", "acme"]
+    assert await found(q="BET") == await found(q="ann@beta.test") == ["beta"]
+    assert sorted(await found(q="ACME")) == ["acme", "beta"], "both accounts are named Acme"
+    assert len(await found(owner="Kim")) == 2
+    assert await found(owner="") == await found(owner="Lee") == await found(since="2030-01-01T00:00:00Z") == []
+    page = (await here.http.get("/v1/outbox", params={"count": "true", "limit": 1})).json()
+    assert (page["total"], len(page["items"])) == (2, 1)
+    shown = page["items"][0]
+    assert (shown["account_name"], shown["owner"], shown["user_name"]) == ("Acme", "Kim", "Ann Lee")
+    one = (await here.http.get(f"/v1/outbox/{shown['id']}")).json()
+    assert (one["account_name"], one["owner"], one["user_name"]) == ("Acme", "Kim", "Ann Lee")
+    assert (await here.http.get("/v1/outbox", params={"sort": "age"})).json()["code"] == "unknown_sort"
+    assert (await here.http.get("/v1/outbox", params={"cursor": "WyJhIiwiYiJd"})).json()["code"] == "bad_cursor"
+
+
 async def test_one_delivery_shows_what_would_go(here: Office) -> None:
     row = await here.welcomed()
     shown = (await here.http.get(f"/v1/outbox/{row['id']}")).json()
@@ -54,10 +82,14 @@ async def test_a_task_is_listed_until_it_is_done(here: Office) -> None:
     (task,) = (await here.http.get("/v1/tasks")).json()["items"]
     assert (task["step"], task["status"]) == ("welcome_task_no_value", "opened")
     assert (await here.state()).open_tasks
-    for _ in range(2):
-        answer = await here.http.post(f"/v1/tasks/{task['id']}/done")
+    assert (task["account_name"], task["owner"]) == ("Acme", "Kim")
+    for outcome in ("They use another product.", "once more"):
+        answer = await here.http.post(f"/v1/tasks/{task['id']}/done", json={"outcome": outcome})
         assert answer.json()["status"] == "done"
-    assert (await here.http.get("/v1/tasks")).json()["items"] == []
+    assert (answer.json()["outcome"], answer.json()["done_by"]) == ("They use another product.", "default")
+    assert (await here.http.get("/v1/tasks", params={"owner": "Kim"})).json()["items"] == []
+    (closed,) = (await here.http.get("/v1/tasks", params={"done": "true"})).json()["items"]
+    assert closed["outcome"] == "They use another product."
     assert not (await here.state()).open_tasks
 
 
