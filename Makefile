@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test check fast coverage audit verify chaos simulate bench servers servers-down golden lock env reference diagram clean
+.PHONY: help demo up test check fast coverage audit verify chaos guards simulate bench servers servers-down golden lock env reference diagram clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ fast: $(VENV)/.dev ## the tests that need no server
 chaos: $(VENV)/.dev ## faults on real servers, then one checker of every promise (CHAOS_MINUTES=5 CHAOS_SEED= ARGS=)
 	$(BIN)/python -m tests.chaos $(ARGS)
 
+guards: $(VENV)/.dev ## take each guard of the adversary's suite out of a copy: its tests must fail (ARGS="no --jobs 2": those named so)
+	$(BIN)/python -m tests.adversary.guards $(ARGS)
+
 coverage: $(VENV)/.dev ## how much of the cores their own tests run; fails below COVERAGE=90 percent
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/core/demo --ignore=tests/core/importing --cov --cov-fail-under=$(or $(COVERAGE),90) tests/core
 
@@ -53,6 +56,7 @@ verify: ## everything in its long form: a night on a quiet machine
 	$(MAKE) check
 	REQUIRE_SERVERS=1 $(MAKE) test
 	$(MAKE) coverage
+	$(MAKE) guards
 	$(MAKE) simulate SEEDS=2000
 	$(MAKE) demo ONCE=1
 	CHAOS_MINUTES=120 $(MAKE) chaos

@@ -86,7 +86,11 @@ class Deployment(NamedTuple):
     settings: Settings
 
 
-@pytest.fixture(params=["embedded", pytest.param("scaled", marks=pytest.mark.servers)])
+BOTH = ("embedded", pytest.param("scaled", marks=pytest.mark.servers))
+"""Parameters of a fixture that stands for both."""
+
+
+@pytest.fixture(params=BOTH)
 def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Deployment:
     if request.param == "embedded":
         return Deployment("embedded", embedded(tmp_path))

@@ -112,6 +112,9 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self._refused:
             self._in_body = False
+            if self._close_timer is not None:  # the client has heard the answer, and may ask again
+                self._close_timer.cancel()
+                self._close_timer = None
             super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -34,7 +34,7 @@ _PARTITION_BYTES = 4 * 1024 * 1024
 _FETCH_BYTES = 16 * 1024 * 1024
 """What a poll may hold, however many records it asks for: as much, compressed, as was fetched ahead from each broker."""
 _CLAIM_ATTEMPTS = 5
-_METADATA_MS = 60_000
+_METADATA_MS = 15_000
 """Partitions that were added are read after so long at the latest."""
 T = TypeVar("T")
 

@@ -57,13 +57,14 @@ def _who(account: str, user: str, message_id: str) -> Event:
 
 
 class Product:
-    """A running Waymark: its address, its keys by kind, its data folder, and the mails that left it."""
+    """A running Waymark: where it runs, its address, its keys by kind, its data folder, and the mails that left it."""
 
-    def __init__(self, url: str, http: httpx2.AsyncClient, mailbox: Mailbox, data: Path, config: Path) -> None:
+    def __init__(self, url: str, http: httpx2.AsyncClient, mailbox: Mailbox, settings: Settings, config: Path) -> None:
         self.url = url
         self.http = http
         self.mailbox = mailbox
-        self.data = data
+        self.settings = settings
+        self.data = settings.data
         self.config = config
         self.keys = dict(KEYS)
 
@@ -165,7 +166,7 @@ async def running(
         )
         try:
             await eventually(lambda: _ready(process, http), 180)
-            yield Product(url, http, mailbox, settings.data, config)
+            yield Product(url, http, mailbox, settings, config)
         finally:
             if process.returncode is None:
                 process.terminate()

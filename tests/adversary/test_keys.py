@@ -4,18 +4,27 @@ import asyncio
 import gzip
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
+import pytest_asyncio
 
-from shared.settings import Settings
 from tests.adversary.product import KEYS, Product, running, track
 from tests.conftest import ROOT, Deployment
 from tests.make import eventually
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGES = "https://app.example.com"
 ACCOUNTS_AN_HOUR, CONTACTS_AN_HOUR = 1_000, 10_000
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def product(place: Deployment) -> AsyncIterator[Product]:
+    async with running(place.settings) as started:
+        yield started
 
 
 async def issued(product: Product, name: str, kind: str = "browser", **wanted: Any) -> dict[str, Any]:
@@ -31,9 +40,10 @@ async def statuses(product: Product, *keys: str, **headers: str) -> list[int]:
     return [(await product.post([track("acme", "ann", "X")], key, headers=headers)).status_code for key in keys]
 
 
-async def waymark(settings: Settings, *arguments: str) -> str:
+async def waymark(product: Product, *arguments: str) -> str:
     """Run the command on this deployment, beside the running process; what it printed."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WAYMARK_")}
+    settings = product.settings
     given = {"DATA": str(settings.data), "DATABASE_URL": settings.database_url, "BUS_URL": settings.bus_url}
     given["KEYS"] = ",".join(f"{kind}:{kind}-source:{key}" for kind, key in KEYS.items())
     process = await asyncio.create_subprocess_exec(
@@ -48,122 +58,142 @@ async def waymark(settings: Settings, *arguments: str) -> str:
     return said.decode().strip()
 
 
-async def test_a_leaked_key_is_replaced_and_withdrawn_while_events_flow(deployment: Deployment) -> None:
-    async with running(deployment.settings) as product:
-        old = await issued(product, "website")
-        answer = await product.call("POST", f"/ingest/v1/keys/{old['id']}/rotate", json={})
-        product.keys["new"] = answer.json()["key"]
-        assert await statuses(product, "website", "new") == [200, 200]
+async def test_a_leaked_key_is_replaced_and_withdrawn_while_events_flow(product: Product) -> None:
+    old = await issued(product, "website")
+    answer = await product.call("POST", f"/ingest/v1/keys/{old['id']}/rotate", json={})
+    product.keys["new"] = answer.json()["key"]
+    assert await statuses(product, "website", "new") == [200, 200]
 
-        await product.call("POST", f"/ingest/v1/keys/{old['id']}/revoke")
-        assert await statuses(product, "website", "new", "server") == [401, 200, 200]
-        listed = (await product.call("GET", "/ingest/v1/keys")).text
-        assert not any(key in listed for key in product.keys.values())
-        for kind in (None, "read", "server", "new"):
-            refused = await product.call("POST", "/ingest/v1/keys", kind, json={"kind": "admin", "name": "mine"})
-            assert refused.status_code in {401, 403}
+    await product.call("POST", f"/ingest/v1/keys/{old['id']}/revoke")
+    assert await statuses(product, "website", "new", "server") == [401, 200, 200]
+    listed = (await product.call("GET", "/ingest/v1/keys")).text
+    assert not any(key in listed for key in product.keys.values())
+
+    async def seen() -> bool:
+        found = (await product.get("/ingest/v1/keys"))["items"]
+        return [bool(one["last_used_at"]) for one in found if one["name"] == "website"] == [True, True]
+
+    await eventually(seen)
+    for kind in (None, "read", "server", "new"):
+        refused = await product.call("POST", "/ingest/v1/keys", kind, json={"kind": "admin", "name": "mine"})
+        assert refused.status_code in {401, 403}
 
 
-async def test_a_key_made_or_withdrawn_on_the_command_line_counts_within_seconds(deployment: Deployment) -> None:
-    async with running(deployment.settings) as product:
-        product.keys["shop"] = await waymark(
-            deployment.settings, "keys", "create", "--kind", "browser", "--name", "shop"
+async def test_a_key_made_or_withdrawn_on_the_command_line_counts_within_seconds(product: Product) -> None:
+    product.keys["shop"] = await waymark(product, "keys", "create", "--kind", "browser", "--name", "shop")
+    assert await statuses(product, "shop") == [200], "known at once: it is looked for when it is shown"
+    [row] = [line for line in (await waymark(product, "keys", "list")).splitlines() if " shop " in line]
+    await waymark(product, "keys", "revoke", row.split()[0])
+
+    async def withdrawn() -> bool:
+        return await statuses(product, "shop") == [401]
+
+    await eventually(withdrawn)
+
+
+async def test_a_public_key_posts_from_its_own_pages_and_from_servers_only(product: Product) -> None:
+    await issued(product, "pages", origins=[PAGES])
+    found = [
+        await statuses(product, "pages", Origin=origin)
+        for origin in (PAGES, "https://evil.example", f"{PAGES}.evil.example", "http://app.example.com", "null")
+    ]
+    assert found == [[200], [403], [403], [403], [403]]
+    assert await statuses(product, "pages") == [200]
+    assert await statuses(product, "server", Origin="https://evil.example") == [200], "no list: any origin"
+
+
+async def test_nobody_fills_the_house_with_accounts_through_a_public_key(product: Product) -> None:
+    await issued(product, "crowded")
+    await product.accepted([track("honest", "ann", "Feature Used")])
+    await product.appears("honest")
+    answers = [
+        await product.post([track(f"bogus-{post}-{n}", "bot", "X") for n in range(100)], "crowded")
+        for post in range(40)
+    ]
+    meanwhile = await product.post([track("honest", "ann", "Feature Used")], "crowded")
+    await product.accepted([track(f"new-customer-{n}", "bob", "Feature Used") for n in range(50)])
+
+    taken = sum(answer.status_code == 200 for answer in answers) * 100
+    assert 0 < taken <= ACCOUNTS_AN_HOUR * 1.5, "a full bucket, and what flowed in while the test ran"
+    assert {answer.status_code for answer in answers} == {200, 429}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["retry-after"].isdecimal()
+    assert {"code", "message"} <= refused.json().keys()
+    assert meanwhile.status_code == 200, "whoever is known goes on"
+    await product.appears("new-customer-49")
+
+
+async def test_a_source_that_posts_more_than_its_rate_is_told_when_to_come_again_and_no_other_is(
+    product: Product,
+) -> None:
+    await issued(product, "busy", rates={"events_per_minute": 50})
+    posts = [await product.post([track("acme", "ann", "X") for _ in range(50)], "busy") for _ in range(3)]
+    assert posts[0].status_code == 200
+    assert posts[2].status_code == 429
+    assert 0 < int(posts[2].headers["retry-after"]) <= 120
+    assert await statuses(product, "server", "browser") == [200, 200]
+
+
+async def test_what_stands_in_the_data_folder_is_its_owners_alone(product: Product) -> None:
+    ours = [file for file in product.data.iterdir() if file.is_file() and file.name != "log"]
+    assert product.settings.embedded <= ("waymark.db" in {file.name for file in ours})
+    assert {file.name: file.stat().st_mode & 0o077 for file in ours} == {file.name: 0 for file in ours}
+
+
+async def test_a_key_that_was_named_write_is_said_to_be_a_servers(product: Product) -> None:
+    said = (product.data / "log").read_text("utf8")
+    assert "write key (default) is believed as a server's: keep it secret" in said
+
+
+async def test_nobody_fills_an_account_with_people_through_a_public_key(product: Product) -> None:
+    await issued(product, "peopled")
+    posts = [
+        await product.post([track("acme", f"bot-{post}-{n}", "X") for n in range(1000)], "peopled")
+        for post in range(20)
+    ]
+    taken = sum(answer.status_code == 200 for answer in posts) * 1000
+    assert 0 < taken <= CONTACTS_AN_HOUR * 1.5
+    assert {answer.status_code for answer in posts} == {200, 429}
+
+
+async def test_no_write_key_is_found_in_what_is_stored_shown_or_logged(product: Product) -> None:
+    for kind in ("browser", "server", "import"):
+        key, event = (
+            product.keys[kind],
+            track(f"of-{kind}", "ann", "X", page=f"https://x.example/?writeKey={KEYS[kind]}"),
         )
-        assert await statuses(product, "shop") == [200], "known at once: it is looked for when it is shown"
-        [row] = [line for line in (await waymark(deployment.settings, "keys", "list")).splitlines() if " shop " in line]
-        await waymark(deployment.settings, "keys", "revoke", row.split()[0])
-
-        async def withdrawn() -> bool:
-            return await statuses(product, "shop") == [401]
-
-        await eventually(withdrawn)
-
-
-async def test_a_public_key_posts_from_its_own_pages_and_from_servers_only(deployment: Deployment) -> None:
-    async with running(deployment.settings) as product:
-        await issued(product, "website", origins=[PAGES])
-        found = [
-            await statuses(product, "website", Origin=origin)
-            for origin in (PAGES, "https://evil.example", f"{PAGES}.evil.example", "http://app.example.com", "null")
-        ]
-        assert found == [[200], [403], [403], [403], [403]]
-        assert await statuses(product, "website") == [200]
-        assert await statuses(product, "server", Origin="https://evil.example") == [200], "no list: any origin"
-
-
-async def test_nobody_fills_the_house_with_accounts_through_a_public_key(deployment: Deployment) -> None:
-    async with running(deployment.settings) as product:
-        await product.accepted([track("honest", "ann", "Feature Used")])
-        await product.appears("honest")
-        answers = [
-            await product.post([track(f"bogus-{post}-{n}", "bot", "X") for n in range(100)], "browser")
-            for post in range(40)
-        ]
-        meanwhile = await product.post([track("honest", "ann", "Feature Used")], "browser")
-        await product.accepted([track(f"new-customer-{n}", "bob", "Feature Used") for n in range(50)])
-
-        taken = sum(answer.status_code == 200 for answer in answers) * 100
-        assert 0 < taken <= ACCOUNTS_AN_HOUR * 1.5, "a full bucket, and what flowed in while the test ran"
-        assert {answer.status_code for answer in answers} == {200, 429}
-        refused = next(answer for answer in answers if answer.status_code == 429)
-        assert refused.headers["retry-after"].isdecimal()
-        assert {"code", "message"} <= refused.json().keys()
-        assert meanwhile.status_code == 200, "whoever is known goes on"
-        await product.appears("new-customer-49")
-
-
-async def test_nobody_fills_an_account_with_people_through_a_public_key(deployment: Deployment) -> None:
-    async with running(deployment.settings) as product:
-        posts = [
-            await product.post([track("acme", f"bot-{post}-{n}", "X") for n in range(1000)], "browser")
-            for post in range(20)
-        ]
-        taken = sum(answer.status_code == 200 for answer in posts) * 1000
-        assert 0 < taken <= CONTACTS_AN_HOUR * 1.5
-        assert {answer.status_code for answer in posts} == {200, 429}
-
-
-async def test_no_write_key_is_found_in_what_is_stored_shown_or_logged(deployment: Deployment) -> None:
-    async with running(deployment.settings) as product:
-        for kind in ("browser", "server", "import"):
-            key, event = (
-                product.keys[kind],
-                track(f"of-{kind}", "ann", "X", page=f"https://x.example/?writeKey={KEYS[kind]}"),
-            )
-            bad = {"type": "nonsense", "userId": "u", "writeKey": key}
-            bodies = {
-                "/v1/batch": {"batch": [event | {"writeKey": key}, bad], "writeKey": key},
-                f"/v1/track?writeKey={key}": event | {"messageId": "single", "writeKey": key},
-                "/v1/nothing": {"writeKey": key},
-            }
-            for path, body in bodies.items():
-                await product.http.post(path, json=body)
-            await product.appears(f"of-{kind}")
-        await product.settle()
-        parked = [(await product.call("GET", f"/{service}/v1/parked")).text for service in ("ingest", "lifecycle")]
-        assert "nonsense" in parked[0]
-        secrets = [product.keys[kind] for kind in ("browser", "server", "import")]
-        found = files(deployment.settings.data)
-        assert "log" in found
-        for content in (*found.values(), *map(str.encode, parked)):
-            assert not any(secret.encode() in content for secret in secrets)
+        bad = {"type": "nonsense", "userId": "u", "writeKey": key}
+        bodies = {
+            "/v1/batch": {"batch": [event | {"writeKey": key}, bad], "writeKey": key},
+            f"/v1/track?writeKey={key}": event | {"messageId": "single", "writeKey": key},
+            "/v1/nothing": {"writeKey": key},
+        }
+        for path, body in bodies.items():
+            await product.http.post(path, json=body)
+        await product.appears(f"of-{kind}")
+    await product.settle()
+    parked = [(await product.call("GET", f"/{service}/v1/parked")).text for service in ("ingest", "lifecycle")]
+    assert "nonsense" in parked[0]
+    found = files(product.data)
+    assert "log" in found
+    for content in (*found.values(), *map(str.encode, parked)):
+        assert not any(key.encode() in content for key in product.keys.values())
 
 
 def files(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-async def test_who_has_no_key_costs_little_and_nobody_else_waits(deployment: Deployment) -> None:
+async def test_who_has_no_key_costs_little_and_nobody_else_waits(product: Product) -> None:
     bomb = gzip.compress(bytes(19 * 1024 * 1024), 9)
 
     async def knock(client: httpx2.AsyncClient) -> int:
         return (await client.post("/v1/batch", content=bomb)).status_code
 
-    async with running(deployment.settings) as product:
-        knocks = await asyncio.gather(*(knock(product.http) for _ in range(20)))
-        assert set(knocks) <= {401, 429}
-        assert knocks.count(401) <= 4, "64 MiB a minute are inflated for nobody"
-        with_unknown_key = await product.http.post("/v1/batch", content=bomb, auth=("nobody-knows-this-key", ""))
-        assert with_unknown_key.status_code == 401
-        await product.accepted([track("acme", "ann", "X")], "server")
-        await product.accepted([track("acme", "ann", "X")], "browser")
+    knocks = await asyncio.gather(*(knock(product.http) for _ in range(20)))
+    assert set(knocks) <= {401, 429}
+    assert knocks.count(401) <= 4, "64 MiB a minute are inflated for nobody"
+    with_unknown_key = await product.http.post("/v1/batch", content=bomb, auth=("nobody-knows-this-key", ""))
+    assert with_unknown_key.status_code == 401
+    await product.accepted([track("acme", "ann", "X")], "server")
+    await product.accepted([track("acme", "ann", "X")], "browser")

@@ -1,7 +1,4 @@
-"""A no is a no: over accounts and user ids, whatever comes after it; a person's budget is one, whoever writes.
-
-Each was seen to fail with its guard taken out.
-"""
+"""A no is a no: over accounts and user ids, whatever comes after it; a person's budget is one, whoever writes."""
 
 import asyncio
 import re
@@ -13,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.adversary.product import Event, Product, identify, running, track
-from tests.conftest import embedded
+from tests.conftest import Deployment
 from tests.make import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,8 +19,8 @@ ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
-    async with running(embedded(tmp_path_factory.mktemp("no")), live=True) as started:
+async def product(place: Deployment) -> AsyncIterator[Product]:
+    async with running(place.settings, live=True) as started:
         yield started
 
 
@@ -49,20 +46,24 @@ async def says_no(product: Product, mail: EmailMessage) -> None:
     assert (await product.call("POST", link[0], None, data=ONE_CLICK)).status_code == 200
 
 
-async def decided(product: Product, account: str, status: str) -> Any:
-    """The welcome of an account, once it has this status."""
+async def decided(product: Product, account: str) -> tuple[str, str]:
+    """What became of the first mail of an account's welcome, as soon as it was sent, put off or decided against."""
+
+    async def mails() -> list[Any]:
+        rows = await product.outbox(account=account, play="welcome", channel="email")
+        return [row for row in rows if row["status"] not in {"pending", "sending"} or row["reason"]]
 
     async def found() -> bool:
-        return any(row["status"] == status for row in await product.outbox(account=account, play="welcome"))
+        return bool(await mails())
 
     await eventually(found)
-    rows = [row for row in await product.outbox(account=account, play="welcome") if row["status"] == status]
-    return rows[-1]
+    row = (await mails())[-1]
+    return row["status"], row["reason"]
 
 
 async def silent(product: Product, account: str) -> None:
     """Its welcome was decided against, because the person had said no."""
-    assert (await decided(product, account, "skipped"))["reason"] == "unsubscribed"
+    assert await decided(product, account) == ("skipped", "unsubscribed")
 
 
 async def test_a_no_holds_in_other_accounts_under_other_ids_and_spellings(product: Product) -> None:
@@ -109,6 +110,34 @@ async def test_only_a_trusted_source_that_takes_a_no_back_brings_somebody_back(p
         await silent(product, f"back-2-{kind}")
 
 
+NOES: list[dict[str, Any]] = [
+    *({"unsubscribed": spelled} for spelled in ("true", "1", "yes", 1, "on", "unsubscribed", "opted out", "perhaps")),
+    *({name: True} for name in ("emailOptOut", "has_opted_out_of_email", "Do Not Email", "$unsubscribed")),
+    *({name: "no"} for name in ("marketing_opt_in", "emailSubscribed")),
+]
+YES = {"unsubscribed": "false"}
+NO_YES: list[dict[str, Any]] = [{"unsubscribed": spelled} for spelled in (None, "", [], "maybe")]
+
+
+async def test_every_spelling_of_a_no_is_a_no_and_only_a_clear_yes_takes_it_back(product: Product) -> None:
+    async def say(number: int, traits: dict[str, Any]) -> None:
+        address = f"spelled-{number}@consult.test"
+        await product.accepted([identify(f"spelled-{number}", f"spelled-{number}", email=address, **traits)])
+
+    for number, no in enumerate([*NOES, *([NOES[0]] * (len(NO_YES) + 1))]):
+        await say(number, no)
+    await product.settle()
+    for number, no_yes in enumerate([*NO_YES, YES], len(NOES)):
+        await say(number, no_yes)
+    await product.settle()
+    last = len(NOES) + len(NO_YES)
+    for number in range(last + 1):
+        await product.accepted(signs_up(f"spelled-again-{number}", f"again-{number}", f"spelled-{number}@consult.test"))
+    await welcomed(product, f"spelled-{last}@consult.test")
+    for number in range(last):
+        await silent(product, f"spelled-again-{number}")
+
+
 async def test_two_thousand_contacts_later_a_no_is_still_a_no(product: Product) -> None:
     address = "first@crowd.test"
     await product.accepted([identify("crowd", "first", email=address, unsubscribed=True)])
@@ -143,7 +172,7 @@ async def test_one_person_in_three_accounts_gets_one_mail_a_day(product: Product
 async def test_an_address_that_only_a_public_key_told_gets_no_mail(product: Product) -> None:
     await product.accepted(signs_up("stranger", "mallory", "victim@else.test"), "browser")
     await product.accepted([track("stranger", "mallory", "Signed Up")])
-    assert (await decided(product, "stranger", "skipped"))["reason"] == "unverified"
+    assert await decided(product, "stranger") == ("skipped", "unverified")
     assert not product.mails_to("victim@else.test")
 
 
@@ -158,6 +187,20 @@ async def test_a_no_recorded_by_the_company_and_its_yes_hold_everywhere(product:
     assert (await product.call("PUT", "/notify/v1/consents", json=wanted | {"granted": True})).status_code == 200
     await product.accepted(signs_up("rest-initech", "sam-3", address))
     await welcomed(product, address)
+
+
+async def test_a_no_in_the_middle_of_the_conversation_stops_the_mail(product: Product) -> None:
+    address = "mid@consult.test"
+
+    async def refuse(recipient: str) -> None:
+        if recipient == address:
+            no = {"account": "mid", "user": "mid", "granted": False}
+            assert (await product.call("PUT", "/notify/v1/consents", json=no)).status_code == 200
+
+    product.mailbox.at_rcpt = refuse
+    await product.accepted(signs_up("mid", "mid", address))
+    await silent(product, "mid")
+    assert not product.mails_to(address)
 
 
 async def test_a_no_while_other_accounts_write_stops_what_has_not_left(product: Product) -> None:

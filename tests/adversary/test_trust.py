@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest_asyncio
 from shared.clock import SystemClock
 from shared.contracts.usage import HISTORY_ENDED
 from tests.adversary.product import Event, Product, group, identify, running, track
-from tests.conftest import Deployment, embedded
+from tests.conftest import embedded, scaled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KNOWN = {"mrr": 500, "seats": 20, "name": "Acme"}
@@ -242,9 +243,11 @@ async def test_claims_are_counted_for_prometheus(product: Product) -> None:
     assert (await product.get("/lifecycle/v1/parked"))["items"] == []
 
 
-@pytest.mark.asyncio(loop_scope="function")
-async def test_one_post_of_all_of_it_moves_nothing_on_either_deployment(deployment: Deployment) -> None:
-    async with running(deployment.settings) as product:
+@pytest.mark.servers
+async def test_one_post_of_all_of_it_moves_nothing_when_scaled_out_either(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    async with running(scaled(request, tmp_path)) as product:
         await known(product, "acme")
         await known(product, "other")
         post = [

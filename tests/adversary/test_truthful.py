@@ -74,10 +74,13 @@ async def test_a_database_that_somebody_else_has_locked_is_not_ready(tmp_path: P
     async with running(embedded(tmp_path)) as product:
         with closing(sqlite3.connect(tmp_path / "waymark.db", isolation_level=None)) as intruder:
             intruder.execute(f"BEGIN {mode}")
-            answers = {name: await product.call("GET", f"/{name}/readyz") for name in SERVICES}
-            assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(SERVICES, 503)
-            assert "locked" in answers["ingest"].json()["checks"]["database"]
-            assert (await product.post([track("acme", "ann", "Feature Used")])).status_code == 503
+            post, *answers = await asyncio.gather(
+                product.post([track("acme", "ann", "Feature Used")]),
+                *(product.call("GET", f"/{name}/readyz") for name in SERVICES),
+            )
+            assert [answer.status_code for answer in answers] == [503] * len(SERVICES)
+            assert "locked" in answers[0].json()["checks"]["database"]
+            assert post.status_code == 503
             intruder.execute("ROLLBACK")
 
         async def all_ready() -> bool:

@@ -19,11 +19,14 @@ class Mailbox:
         self.raw: list[bytes] = []
         self.envelopes: list[tuple[str, list[str]]] = []
         self.to_rcpt = ""
+        self.at_rcpt: Callable[[str], Awaitable[None]] | None = None
         self.to_data = "250 OK"
         self.hang_up = False
         self.steps: list[str] = []
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802
+        if self.at_rcpt is not None:
+            await self.at_rcpt(address)
         if self.to_rcpt:
             return self.to_rcpt
         envelope.rcpt_tos.append(address)

@@ -124,6 +124,16 @@ async def test_a_body_nobody_reads_is_not_listened_to_for_ever(quick: int) -> No
         assert (await wordy.rest()).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_who_is_answered_before_the_body_has_come_and_sends_it_may_ask_again() -> None:
+    async with listening(hello, Limits(close_seconds=1.0)) as port, client(port) as honest:
+        await honest.say(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        await honest.hear(SOON)
+        await honest.say(b"later")
+        await asyncio.sleep(1.5)
+        await honest.say(ASKED)
+        assert (await honest.hear(SOON)).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_who_does_not_read_the_answer_is_cut() -> None:
     async def flood(_scope: object, _receive: object, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -1,0 +1,135 @@
+"""Runner: `python -m tests.adversary.guards [WORDS ...] [--jobs N] [--without-servers]`, for all guards or those with these words.
+
+Each guard is taken out of a copy of the working tree, and the tests that the table names are run there, on the product of that
+copy. The run fails where such a test passes, or fails for another reason than the missing guard: nothing could be started.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+from tests.adversary.guards.table import GUARDS, Guard
+
+ROOT = Path(__file__).parents[3]
+_LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "bench", "docs", "dist", "*.egg-info")
+_WHAT_RUNS = (
+    "import services, shared, tests, waymark; print(waymark.__file__, shared.__path__[0], services.__path__[0])"
+)
+_NOT_STARTED = "it ended by itself"
+"""What the suite says of a product that did not come up (tests/adversary/product.py)."""
+_SECONDS = 1200
+
+
+class Noticed(NamedTuple):
+    """What became of the tests without the guard: those that failed as they must, and what is wrong with the others."""
+
+    failed: int
+    wrong: list[str]
+    seconds: float
+
+
+def main() -> int:
+    """Run them; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.adversary.guards")
+    parser.add_argument("words", nargs="*", help="only guards whose names have one of these in them")
+    parser.add_argument("--jobs", type=int, default=1, help="how many guards at a time")
+    parser.add_argument("--without-servers", action="store_true", help="only what needs neither Kafka nor PostgreSQL")
+    asked = parser.parse_args()
+    wanted = {
+        name: guard
+        for name, guard in GUARDS.items()
+        if (not asked.words or any(word in name for word in asked.words))
+        and not (asked.without_servers and guard.servers)
+    }
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        found = dict(zip(wanted, pool.map(_told, wanted.items()), strict=True))
+    unnoticed = sorted(name for name, noticed in found.items() if noticed.wrong)
+    _say(f"{len(found) - len(unnoticed)} of {len(found)} guards are noticed when they are gone")
+    return 1 if unnoticed or not found else 0
+
+
+def without(guard: Guard) -> Noticed:
+    """Run the guard's tests in a copy of the tree without it."""
+    began = time.monotonic()
+    with _copy_of_the_tree() as tree:
+        file = tree / guard.file
+        text = file.read_text("utf8")
+        if text.count(guard.old) != 1:
+            return Noticed(0, [f"the text stands {text.count(guard.old)} times in {guard.file}, not once"], 0)
+        file.write_text(text.replace(guard.old, guard.new), "utf8")
+        report = tree / "report.xml"
+        tests = [f"tests/adversary/{test}" for test in guard.tests]
+        marked = "servers" if guard.servers else "not servers"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marked, f"--junitxml={report}"]
+        ran = subprocess.run(  # noqa: S603  our own tests
+            [*command, *tests], cwd=tree, env=_environment(tree), capture_output=True, timeout=_SECONDS, check=False
+        )
+        if not report.exists():
+            return Noticed(0, [ran.stdout.decode()[-2000:] or ran.stderr.decode()[-2000:]], time.monotonic() - began)
+        wrong = [problem for test in guard.tests if (problem := _wrong_with(test, _outcomes(report, test)))]
+    return Noticed(len(guard.tests) - len(wrong), wrong, time.monotonic() - began)
+
+
+def _told(named: tuple[str, Guard]) -> Noticed:
+    name, guard = named
+    noticed = without(guard)
+    _say(f"{'NOT NOTICED' if noticed.wrong else 'noticed':11} {name}: {noticed.failed} tests, {noticed.seconds:.0f} s")
+    for problem in noticed.wrong:
+        _say(f"            {problem}")
+    return noticed
+
+
+@contextmanager
+def _copy_of_the_tree() -> Iterator[Path]:
+    """The working tree, as it is now, in a folder that is removed. What Python imports there is of that folder."""
+    with tempfile.TemporaryDirectory(prefix="waymark-guards-", ignore_cleanup_errors=True) as folder:
+        tree = Path(folder).resolve() / "tree"
+        shutil.copytree(ROOT, tree, ignore=_LEFT_OUT)
+        found = subprocess.run(  # noqa: S603  our own interpreter
+            [sys.executable, "-c", _WHAT_RUNS], cwd=folder, env=_environment(tree), capture_output=True, check=True
+        )
+        strangers = [path for path in found.stdout.decode().split() if not Path(path).is_relative_to(tree)]
+        if strangers:
+            raise RuntimeError(f"not the copy would run, but {strangers}")
+        yield tree
+
+
+def _environment(tree: Path) -> dict[str, str]:
+    """The copy stands before the checkout that is installed; a product that a test starts inherits it."""
+    return {**os.environ, "PYTHONPATH": str(tree)}
+
+
+def _outcomes(report: Path, test: str) -> list[ET.Element]:
+    """The cases of this test function in pytest's report."""
+    module, _, function = test.partition("::")
+    cases = ET.parse(report).iter("testcase")  # noqa: S314  pytest wrote it
+    place = f"tests.adversary.{module.removesuffix('.py')}"
+    return [one for one in cases if (one.get("classname"), str(one.get("name")).partition("[")[0]) == (place, function)]
+
+
+def _wrong_with(test: str, cases: list[ET.Element]) -> str:
+    """Empty where the test failed, in at least one of its cases, because it saw what must not be."""
+    failures = [failure.get("message") or "" for case in cases for failure in case.iter("failure")]
+    errors = [error.get("message") or "" for case in cases for error in case.iter("error")]
+    if broken := [message for message in (*failures, *errors) if _NOT_STARTED in message] or errors:
+        return f"{test} could not be run: {broken[0][:300]}"
+    return "" if failures else f"{test} passed ({len(cases)} cases)"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
