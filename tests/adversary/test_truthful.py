@@ -120,8 +120,7 @@ async def test_an_archive_that_somebody_lets_expire_is_not_ready_and_added_parti
             await let_expire(604_800_000)
             await eventually(is_told)
             await let_expire(-1)
-            await eventually(is_ready)
             await admin.create_partitions({topic: NewPartitions(settings.partitions + 1)})
-            await eventually(has_a_lag, 300)
+            await asyncio.gather(eventually(is_ready), eventually(has_a_lag, 300))
         finally:
             await admin.close()
