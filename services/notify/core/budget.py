@@ -93,6 +93,8 @@ class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """At most so many transactional messages to one person in a day, over all accounts: no flood of failed payments."""
     ceilings: CeilingsFile = CeilingsFile()
     """What all plays together may send: a circuit breaker."""
+    same_cause: Duration = Duration(days=14)
+    """How long after a play did something no other play of the same cause begins."""
     holdout_salt: str = "waymark"
     """Draws the accounts that a `holdout` leaves out: change it and others are left out."""
     open_task: Duration = Duration(days=30)
@@ -144,6 +146,7 @@ class Budget(NamedTuple):
     transactional: int = 10
     ceilings: tuple[Ceiling, ...] = ()
     unhappy: Unhappy | None = None
+    same_cause: timedelta = timedelta(days=14)
 
 
 class ExceededCap(NamedTuple):
@@ -258,6 +261,7 @@ def _budget(file: BudgetFile, report: ReportMistake, names: LifecycleNames | Non
         file.transactional,
         checked_ceilings(file.ceilings, report),
         _unhappy(file.unhappy, report, names) if file.unhappy else None,
+        file.same_cause,
     )
 
 

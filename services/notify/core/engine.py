@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from services.notify.core.account_view import Message, fold
+from services.notify.core.causes import answered_by, begins_at, take_over
 from services.notify.core.delivery import Decision, Verdict, delivery_id
 from services.notify.core.playbook import (
     NO_STEP_CHANNEL,
@@ -105,7 +106,7 @@ def _start_runs(account: Account, message: Message, book: Playbook) -> Result:
         return _start_request(account, message, book)
     decisions: list[Decision] = []
     for play in _triggered(message, book):
-        account = _start(account, play, _run(play, message.id, message.at), book, decisions)
+        account = _start(account, play, message, book, decisions)
     return account, decisions
 
 
@@ -130,13 +131,24 @@ def _start_request(account: Account, message: OutreachRequested, book: Playbook)
         return account, [_unknown_play(account, message, account.clock or message.at)]
     request = Request(message.user, message.link, message.values, message.expires_at, message.history)
     decisions: list[Decision] = []
-    return _start(account, play, _run(play, message.id, message.at, request), book, decisions), decisions
+    return _start(account, play, message, book, decisions, request), decisions
 
 
-def _start(account: Account, play: Play, run: Run, book: Playbook, decisions: list[Decision]) -> Account:
+def _start(
+    account: Account,
+    play: Play,
+    message: Message,
+    book: Playbook,
+    decisions: list[Decision],
+    request: Request | None = None,
+) -> Account:
+    run = _run(play, message.id, message.at, request)
     objection = _objection(account, play, run, book)
     if objection is None:
-        return replace(account, runs=[*account.runs, run])
+        begins = begins_at(account, play, message.at, book)
+        account, superseded = take_over(account, play, book)
+        decisions += superseded
+        return replace(account, runs=[*account.runs, _run(play, message.id, begins, request)])
     at = account.clock or run.started_at
     decisions.append(decision_on(account, run, run.pending[0], objection, at, play, play.steps[0]))
     return account
@@ -153,7 +165,10 @@ def _objection(account: Account, play: Play, run: Run, book: Playbook) -> Verdic
         return Verdict("skip", "running")
     last = account.last_contacted.get(play.name)
     cooling = last is not None and play.cooldown is not None and run.started_at - last < play.cooldown
-    return Verdict("skip", "resting") if cooling else None
+    if cooling:
+        return Verdict("skip", "resting")
+    answer = answered_by(account, play, run.started_at, book)
+    return Verdict("skip", "same_cause", answer) if answer else None
 
 
 def _run(play: Play, occurrence: str, at: datetime, request: Request | None = None) -> Run:

@@ -52,6 +52,8 @@ def _play(loaded: Loaded[PlayFile], report: ReportMistake, offered: Offered) -> 
         audience=file.audience,
         holdout=file.holdout,
         description=file.description,
+        causes=frozenset(file.causes),
+        precedence=file.precedence,
     )
 
 
@@ -84,6 +86,8 @@ def _check_numbers(play: PlayFile, report: ReportMistake) -> None:
         report(("cooldown",), "a play on request has no cooldown of its own: the contact budget is its cooldown")
     if play.on != REQUEST and not play.cooldown:
         report((), "'cooldown' is missing: how long until the play may run again, 90d or never?")
+    if play.on == REQUEST and play.causes:
+        report(("causes",), "a play on request is no answer to a cause: advocacy decides when it is asked for")
     if not 0 <= play.holdout < 1:
         report(("holdout",), "a share from 0 to less than 1")
     if play.audience.max_recipients < 1:

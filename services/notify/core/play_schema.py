@@ -45,5 +45,9 @@ class PlayFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long until the account may be in it again: a duration, or `never`. Required unless `on: request`."""
     audience: Audience = Audience()
     """Whom it addresses."""
+    causes: list[str] = []
+    """What it answers, in words of your own. Plays with a cause in common give one answer."""
+    precedence: int = 0
+    """Of plays with a cause in common the higher takes over; of equals the first stays."""
     holdout: float = 0.0
     """The share of accounts that are not contacted, to see what the play is worth; from 0 to less than 1."""

@@ -8,7 +8,7 @@ import msgspec
 
 from services.notify.core.budget import Budget
 from services.notify.core.channels import Channels, ChannelTraits
-from services.notify.core.delivery import Decision, Verdict, delivery_id
+from services.notify.core.delivery import Decision, Reason, Verdict, delivery_id
 from services.notify.core.state import Account, PendingStep, Run
 from shared.contracts.evidence import Value
 from shared.contracts.outreach import OutreachClass
@@ -127,6 +127,8 @@ class Play(NamedTuple):
     audience: Audience = Audience()
     holdout: float = 0.0
     description: str = ""
+    causes: frozenset[str] = frozenset()
+    precedence: int = 0
 
     def step(self, name: str) -> Step | None:
         return next((step for step in self.steps if step.name == name), None)
@@ -177,9 +179,9 @@ class Firing(NamedTuple):
         return decision_on(self.account, self.run, pending, verdict, self.at, self.play, self.step, values)
 
 
-def ended_run(account: Account, run: Run, play: Play, reason: str) -> Result:
+def ended_run(account: Account, run: Run, play: Play, detail: str, reason: Reason = "stopped") -> Result:
     """The account without the run; its remaining steps are recorded as skipped because the run was stopped."""
-    at, verdict = account.clock or run.started_at, Verdict("skip", "stopped", reason)
+    at, verdict = account.clock or run.started_at, Verdict("skip", reason, detail)
     skipped = (
         decision_on(account, run, pending, verdict, at, play, play.step(pending.step))
         for pending in account.pending_of(run)

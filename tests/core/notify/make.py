@@ -66,6 +66,8 @@ def play(name: str = "hello", on: Trigger | None = None, steps: Iterable[Step] =
         cooldown=more.pop("cooldown", timedelta()),
         audience=more.pop("audience", Audience()),
         holdout=more.pop("holdout", 0.0),
+        causes=frozenset(more.pop("causes", ())),
+        precedence=more.pop("precedence", 0),
         **conditions,
     )
 
