@@ -114,6 +114,14 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(words), 1, 0.6)), "")
 
 
+def named(problem: str, word: str, words: Iterable[str]) -> tuple[str, str]:
+    """The problem with a word that is none of these, and the word that was probably meant; where none is close, all there are."""
+    known = sorted(words)
+    if meant := nearest(word, known):
+        return problem, meant
+    return (f"{problem} (there are: {', '.join(known)})" if known else f"{problem} (there are none)"), ""
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

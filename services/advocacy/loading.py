@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,7 +15,8 @@ from services.advocacy.core.definitions import (
     survey_mistakes,
 )
 from services.advocacy.core.survey_kinds import SURVEY_KINDS, SurveyKind
-from shared.definitions import DefinitionError, Loaded, Mistake, load
+from shared.contracts.lifecycle import SNAPSHOT_METRICS
+from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plain
 from shared.settings import Settings
 
 T = TypeVar("T")
@@ -29,7 +30,34 @@ class _TemplateNames(msgspec.Struct):
 
 def definitions(settings: Settings) -> Definitions:
     """The company's surveys and referral rules. Raises DefinitionError with every mistake."""
-    return load_definitions(settings.config / "surveys", settings.config / "referrals.yaml")
+    config = settings.config
+    return load_definitions(config / "surveys", config / "referrals.yaml", vocabulary=vocabulary(config))
+
+
+def vocabulary(config: Path) -> Vocabulary:
+    """The names that surveys and referral rules may use, from the files beside them, read as plain YAML.
+
+    Whether those files are right, their own services check. Raises DefinitionError for a file that is no YAML.
+    """
+    lifecycle, plays = config / "lifecycle.yaml", config / "plays"
+    found = Vocabulary()
+    if lifecycle.exists():
+        file: Mapping[str, Any] = load_plain(lifecycle) or {}
+        stages, signals, flags, milestones, metrics, facts = (
+            frozenset(map(str, file.get(kind) or ()))
+            for kind in ("stages", "signals", "flags", "milestones", "metrics", "facts")
+        )
+        metrics |= {*SNAPSHOT_METRICS}
+        found = Vocabulary(stages, signals, flags, milestones, metrics, facts)
+    if plays.is_dir():
+        files = [file for file in sorted(plays.glob("*.yaml")) if not file.name.startswith(".")]
+        found = found._replace(plays={file.stem: _is_on_request(file) for file in files})
+    return found
+
+
+def _is_on_request(play: Path) -> bool:
+    file = load_plain(play)
+    return isinstance(file, dict) and file.get("on") == "request"
 
 
 def load_definitions(

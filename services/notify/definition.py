@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from services.notify.core.budget import BudgetFile, checked_budget
+from services.notify.core.budget import Budget, BudgetFile, checked_budget
 from services.notify.core.channels import Channels
 from services.notify.core.conditions import LifecycleNames
 from services.notify.core.play_check import checked_play
@@ -18,7 +18,7 @@ from services.notify.rendering import TemplateMistake, Templates
 from services.notify.template_check import compared_metrics, template_mistakes
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import SNAPSHOT_METRICS
-from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plain
+from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plain, nearest
 
 _SUFFIX = ".md.j2"
 M = TypeVar("M")
@@ -57,6 +57,7 @@ def load_plays(config: Path, channels: Channels, names: LifecycleNames | None = 
     budget = _read(config / "budget.yaml", BudgetFile, lambda loaded: checked_budget(loaded, names), mistakes)
     company = _read(config / "templates" / "house.yaml", CompanyFile, lambda loaded: (loaded.value, []), mistakes)
     plays = {play.name: play for play in found if play}
+    mistakes += _topics(config / "budget.yaml", budget, plays) if budget else []
     if not mistakes and templates:
         mistakes = [*_texts(config / "templates", plays, templates, names)]
     if mistakes or budget is None or company is None or templates is None:
@@ -117,6 +118,16 @@ def _texts(
         for step in (step for step in play.steps if step.template):
             found = template_mistakes(templates, play, step, names)
             yield from (Mistake(str(folder / f"{step.template}{_SUFFIX}"), *mistake) for mistake in found)
+
+
+def _topics(file: Path, budget: Budget, plays: Mapping[str, Play]) -> Iterable[Mistake]:
+    """A cap on a topic that is spelt otherwise in the plays would count nothing. One that no play has (any more) harms nobody."""
+    topics = {play.topic for play in plays.values()}
+    loaded = load(file, BudgetFile)
+    for index, cap in enumerate(budget.caps):
+        for topic in sorted(cap.topics - topics):
+            if meant := nearest(topic, topics):
+                yield loaded.mistake(("caps", index, "topics"), f"no play has the topic '{topic}'", meant)
 
 
 def _names_of(plays: Mapping[str, Play]) -> LifecycleNames:

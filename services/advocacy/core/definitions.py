@@ -8,7 +8,7 @@ import msgspec
 
 from services.advocacy.core.survey_kinds import SurveyKind
 from shared.contracts.lifecycle import Stage
-from shared.definitions import At, Loaded, Mistake, nearest
+from shared.definitions import At, Loaded, Mistake, named
 from shared.durations import Duration
 from shared.values import minor_digits
 
@@ -251,12 +251,18 @@ class Definitions(NamedTuple):
 
 
 class Vocabulary(NamedTuple):
-    """The names that lifecycle defines; an empty collection means: not known here, do not check."""
+    """The names that other files define: lifecycle.yaml, and `plays` (True for one on request).
 
-    stages: Collection[str] = ()
-    signals: Collection[str] = ()
-    flags: Collection[str] = ()
-    milestones: Collection[str] = ()
+    None means that there is no such file at hand: what names something in it is not checked.
+    """
+
+    stages: Collection[str] | None = None
+    signals: Collection[str] | None = None
+    flags: Collection[str] | None = None
+    milestones: Collection[str] | None = None
+    metrics: Collection[str] | None = None
+    facts: Collection[str] | None = None
+    plays: Mapping[str, bool] | None = None
 
 
 TRIGGER_KINDS = ("stage", "flag", "signal", "milestone", "tenure")
@@ -272,9 +278,10 @@ def survey_mistakes(
     if survey.name == "referrals":
         yield loaded.mistake(("name",), "'referrals' is the name of the referral rules")
     if survey.kind not in kinds:
-        yield loaded.mistake(("kind",), f"no kind of survey '{survey.kind}'", nearest(survey.kind, kinds))
+        yield loaded.mistake(("kind",), *named(f"no kind of survey '{survey.kind}'", survey.kind, kinds))
     if survey.open > survey.cooldown.same_survey:
         yield loaded.mistake(("open",), "a person could have this survey open twice: make cooldown.same_survey longer")
+    yield from _unknown_play(loaded, ("play",), survey.play, vocabulary)
     yield from _trigger_mistakes(loaded, vocabulary)
     for index, stage in enumerate(survey.never_in):
         yield from _unknown(loaded, ("never_in", index), "stage", stage, vocabulary.stages)
@@ -308,10 +315,23 @@ def _unknown_names(loaded: Loaded[Survey], at: At, trigger: Trigger, vocabulary:
 
 
 def referral_mistakes(loaded: Loaded[Referrals], vocabulary: Vocabulary) -> Iterable[Mistake]:
-    """What the types cannot say about the referral rules."""
+    """What the types cannot say about the referral rules. Of names, those are checked that stand in the file."""
     ask, facts = loaded.value.ask, loaded.value.facts
-    yield from _unknown(loaded, ("ask", "stage"), "stage", ask.stage, vocabulary.stages)
-    yield from _unknown(loaded, ("ask", "signal"), "signal", ask.signal, vocabulary.signals)
+    written: tuple[tuple[At, str, str, Collection[str] | None], ...] = (
+        (("ask", "stage"), "stage", ask.stage, vocabulary.stages),
+        (("ask", "signal"), "signal", ask.signal, vocabulary.signals),
+        (("ask", "urgent_metric"), "metric", ask.urgent_metric, vocabulary.metrics),
+        (("facts", "signup"), "fact", facts.signup, vocabulary.facts),
+        (("facts", "paid"), "fact", facts.paid, vocabulary.facts),
+        (("facts", "refunded"), "fact", facts.refunded, vocabulary.facts),
+        (("facts", "code_issued"), "fact", facts.code_issued, vocabulary.facts),
+    )
+    for at, what, name, names in written:
+        if at in loaded.lines:
+            yield from _unknown(loaded, at, what, name, names)
+    for key, play in (("play", ask.play), ("page_play", ask.page_play)):
+        if ("ask", key) in loaded.lines and play:
+            yield from _unknown_play(loaded, ("ask", key), play, vocabulary)
     if ask.exit_score > ask.min_score:
         yield loaded.mistake(("ask", "exit_score"), "an account would be asked and dropped at the same score")
     if ask.open > ask.cooldown:
@@ -323,6 +343,19 @@ def referral_mistakes(loaded: Loaded[Referrals], vocabulary: Vocabulary) -> Iter
             yield loaded.mistake(("free_mail", index), f"'{domain}' is not a domain in lower case")
 
 
-def _unknown(loaded: Loaded[Any], at: At, what: str, name: str, names: Collection[str]) -> Iterable[Mistake]:
-    if names and name not in names:
-        yield loaded.mistake(at, f"lifecycle has no {what} '{name}'", nearest(name, names))
+def _unknown(loaded: Loaded[Any], at: At, what: str, name: str, names: Collection[str] | None) -> Iterable[Mistake]:
+    if names is not None and name not in names:
+        yield loaded.mistake(at, *named(f"lifecycle has no {what} '{name}'", name, names))
+
+
+def _unknown_play(loaded: Loaded[Any], at: At, play: str, vocabulary: Vocabulary) -> Iterable[Mistake]:
+    """A play that is not there, or one that starts by itself and takes no request."""
+    plays = vocabulary.plays
+    if plays is None or plays.get(play):
+        return
+    on_request = [name for name, requested in plays.items() if requested]
+    if play in plays:
+        problem = f"the play '{play}' starts by itself: an invitation is sent by a play with 'on: request'"
+        yield loaded.mistake(at, *named(problem, "", on_request))
+    else:
+        yield loaded.mistake(at, *named(f"there is no play '{play}' on request", play, on_request))

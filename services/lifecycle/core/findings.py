@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from services.lifecycle.core.rules import WHY, ReasonTemplate
 from services.lifecycle.core.schema_types import AnyOf, When, duration
-from shared.definitions import At, Loaded, Mistake, nearest
+from shared.definitions import At, Loaded, Mistake, named, nearest
 from shared.expr import Expr, ExprError
 
 
@@ -34,7 +34,7 @@ class Findings:
     def declared(self, where: At, word: str, kind: str, names: Iterable[str]) -> Iterator[Mistake]:
         """A word that must be one of those declared."""
         if word not in names:
-            yield self.at(where, f"unknown {kind} '{word}'", nearest(word, names))
+            yield self.at(where, *named(f"unknown {kind} '{word}'", word, names))
 
     def event_class(self, where: At, word: str) -> Iterator[Mistake]:
         return self.declared(where, word, "event class", self.names.events)

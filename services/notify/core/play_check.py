@@ -8,7 +8,7 @@ from services.notify.core.conditions import LifecycleNames, ReportMistake, condi
 from services.notify.core.play_schema import NEVER, REQUEST, PlayFile
 from services.notify.core.playbook import FOREVER, Play, Step, Stop, StopCondition, Trigger
 from services.notify.core.steps.kind import Delay, Offered
-from shared.definitions import At, Loaded, Mistake, nearest
+from shared.definitions import At, Loaded, Mistake, named
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
 _KINDS = {
@@ -106,7 +106,7 @@ def _check_names(play: PlayFile, steps: tuple[Step, ...], report: ReportMistake,
     for at, kind, word in _mentioned(play, report):
         names: frozenset[str] = getattr(offered.names, kind, frozenset())
         if names and word not in names:
-            report(at, f"no {kind.removesuffix('s')} '{word}' in the lifecycle definition", nearest(word, names))
+            report(at, *named(f"no {kind.removesuffix('s')} '{word}' in the lifecycle definition", word, names))
 
 
 def _mentioned(play: PlayFile, report: ReportMistake) -> Iterable[tuple[At, str, str]]:

@@ -179,3 +179,10 @@ def test_a_budget_with_a_zone_or_a_night_that_is_none_is_found(config: Path):
 
 def test_missing_files_are_named(tmp_path: Path):
     assert any("budget.yaml:1: cannot be read" in mistake for mistake in mistakes(tmp_path))
+
+
+def test_a_cap_on_a_topic_that_the_plays_spell_otherwise_is_a_mistake(config: Path):
+    shutil.copy(CONFIG / "plays/nps_invite.yaml", config / "plays")
+    budget = config / "budget.yaml"
+    budget.write_text(budget.read_text("utf8").replace("topics: [nps]", "topics: [npss]"), "utf8")
+    assert mistakes(config) == ["budget.yaml:8: no play has the topic 'npss'; did you mean 'nps'?"]

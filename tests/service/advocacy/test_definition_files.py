@@ -60,6 +60,84 @@ def test_every_mistake_is_named_with_its_line(config: Path) -> None:
     assert "did you mean 'open'" in str(wrong.value)
 
 
+@pytest.mark.parametrize(
+    ("file", "before", "after", "mistake"),
+    [
+        (
+            "surveys/nps.yaml",
+            "play: nps_invite",
+            "play: nps_invit",
+            "there is no play 'nps_invit' on request; did you mean",
+        ),
+        (
+            "surveys/nps.yaml",
+            "play: nps_invite",
+            "play: phone",
+            "there is no play 'phone' on request (there are: csat_inv",
+        ),
+        (
+            "surveys/nps.yaml",
+            "play: nps_invite",
+            "play: save",
+            "the play 'save' starts by itself: an invitation is sent",
+        ),
+        (
+            "surveys/nps.yaml",
+            "stage: retention",
+            "stage: retentoin",
+            "lifecycle has no stage 'retentoin'; did you mean",
+        ),
+        ("surveys/nps.yaml", "signal: renewal_120", "signal: x", "lifecycle has no signal 'x' (there are: "),
+        (
+            "surveys/csat.yaml",
+            "never_in: [churned]",
+            "never_in: [gone]",
+            "lifecycle has no stage 'gone' (there are: ado",
+        ),
+        (
+            "referrals.yaml",
+            "  play: referral_invite",
+            "  play: x",
+            "there is no play 'x' on request (there are: csat_inv",
+        ),
+        ("referrals.yaml", "page_play: referral_page", "page_play: x", "there is no play 'x' on request (there are: "),
+        (
+            "referrals.yaml",
+            "urgent_metric: open_urgent_tickets",
+            "urgent_metric: x",
+            "lifecycle has no metric 'x' (there",
+        ),
+        ("referrals.yaml", "paid: invoice_paid", "paid: x", "lifecycle has no fact 'x' (there are: "),
+    ],
+)
+def test_a_name_that_another_file_does_not_have_is_a_mistake_that_says_what_there_is(
+    config: Path, file: str, before: str, after: str, mistake: str
+) -> None:
+    text = (config / file).read_text("utf8")
+    line = text[: text.index(before)].count("\n") + 1
+    (config / file).write_text(text.replace(before, after, 1), "utf8")
+    with pytest.raises(DefinitionError) as wrong:
+        definitions(Settings(config=config))
+    assert f"{file}:{line}: {mistake}" in str(wrong.value)
+
+
+def test_a_survey_with_its_play_taken_away_does_not_load(config: Path) -> None:
+    (config / "plays" / "csat_invite.yaml").unlink()
+    with pytest.raises(DefinitionError, match="there is no play 'csat_invite' on request; did you mean 'nps_invite'"):
+        definitions(Settings(config=config))
+
+
+def test_what_is_not_at_hand_is_not_checked_nor_is_a_default_that_nobody_wrote(config: Path) -> None:
+    rules = config / "referrals.yaml"
+    rules.write_text("rewards: {currency: EUR, referrer: 1, referred: 1}", "utf8")
+    lifecycle = (config / "lifecycle.yaml").read_text("utf8")
+    (config / "lifecycle.yaml").write_text(lifecycle.replace("advocate_candidate", "fan"), "utf8")
+    assert definitions(Settings(config=config)).referrals.ask.signal == "advocate_candidate"
+    shutil.rmtree(config / "plays")
+    (config / "lifecycle.yaml").unlink()
+    assert definitions(Settings(config=config)).surveys
+
+
 def test_pages_name_the_product_and_do_without(config: Path) -> None:
     assert product(Settings(config=config)) == "Our Product"
     (config / "templates" / "house.yaml").unlink()

@@ -18,7 +18,7 @@ from services.notify.core.policy import Case, judge, recipients
 from services.notify.core.state import MAX_PLANNED_SENDS, TRANSACTIONAL, Account, OpenTask, PendingStep, PlannedSend
 from services.notify.core.steps.kind import Delay, Offered, StepKind
 from shared.contracts.evidence import Value
-from shared.definitions import At, nearest
+from shared.definitions import At, named, nearest
 from shared.expr import Expr
 
 _DAY = timedelta(days=1)
@@ -49,7 +49,7 @@ class MessageStep(StepKind, frozen=True, tag="message"):
         if not self.expires:
             report((*at, "expires"), "a step that expires at once is never sent")
         if self.template not in offered.templates:
-            report((*at, "template"), f"no template '{self.template}'", nearest(self.template, offered.templates))
+            report((*at, "template"), *named(f"no template '{self.template}'", self.template, offered.templates))
         channel = _channel(self.channel, (*at, "channel"), report, offered.channels)
         when = conditions(self.when, (*at, "when"), report, offered.names)
         unless = conditions(self.unless, (*at, "unless"), report, offered.names)
