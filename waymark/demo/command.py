@@ -20,8 +20,8 @@ from waymark.serving import served
 
 _IMPORT_ID = "demo"
 _IDLE_TIMEOUT = 300
-_EXPECTED_EVENTS = 72_000
-_WIDTH = 130
+_EXPECTED_EVENTS = 25_000
+_WIDTH = 80
 
 
 async def run_demo(settings: Settings, clock: Clock, seed: int, *, once: bool, reset: bool, ask: folder.Ask) -> None:
@@ -56,7 +56,7 @@ async def run_demo(settings: Settings, clock: Clock, seed: int, *, once: bool, r
 
 async def _replay(assembly: Assembly, url: str, own: Credentials, clock: Clock, seed: int) -> None:
     records = RecordMapper(_IMPORT_ID, clock.now(), live=True).from_bodies(company(seed, clock.now().date()))
-    with progress_bar(f"{COMPANY}: 180 days of usage") as bar:
+    with progress_bar(f"{COMPANY}: a year of usage") as bar:
         task = bar.add_task("posting", total=_EXPECTED_EVENTS)
         target = Target(url, own.write, batch_size=1000)
         posted = await post(records, target, _IMPORT_ID, lambda done: bar.update(task, completed=done.events))

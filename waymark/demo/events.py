@@ -114,5 +114,8 @@ SUPPORT: Schedule = (
     *tickets(15, "normal", 2, every=70, jitter=12, chance=0.7),
     *tickets(48, "low", 4, every=95, jitter=20, chance=0.5),
 )
-WELL_STARTED: Schedule = CONNECT + KICKOFF + objective_set()
+FIRST_IMPRESSION: Schedule = (
+    ScheduledEvent(24, "CSAT Answered", {"score": choice_of(3, 4, 4, 5, 5)}, actor="admin", chance=0.7, jitter=8),
+)
+WELL_STARTED: Schedule = CONNECT + KICKOFF + objective_set() + FIRST_IMPRESSION
 LOOKED_AFTER: Schedule = WELL_STARTED + CARE + BILLING + SUPPORT + TURNOVER

@@ -52,8 +52,8 @@ class Segment(NamedTuple):
 
 SEGMENTS = (
     Segment("smb", "Starter", (4, 8), 29, 182),
-    Segment("mid", "Growth", (8, 16), 45, 365),
-    Segment("enterprise", "Scale", (18, 30), 62, 365),
+    Segment("mid", "Growth", (7, 12), 45, 365),
+    Segment("enterprise", "Scale", (14, 22), 62, 365),
 )
 
 CSMS = ("Maren Solheim", "Tobias Achterberg", "Nkechi Okonjo", "Paula Ferreira", "Jun Takeda")

@@ -1,13 +1,12 @@
 """Demo report: the funnel, one account's story with its evidence, and the outreach that would have gone out."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import httpx2
 from rich.console import Console
 from rich.table import Table
 
-_BAR = 30
+_BAR = 20
 
 
 class Report:
@@ -20,12 +19,12 @@ class Report:
     async def funnel(self) -> None:
         """How many accounts are where, and how long a stage takes."""
         found = await self._get("/lifecycle/v1/funnel")
-        table = Table("stage", "accounts", "", "entered", "median days in stage", title="Where the accounts are")
+        table = Table("stage", "accounts", "", "entered", "median days", title="Where the accounts are")
         largest = max(stage["accounts"] for stage in found["stages"]) or 1
         for stage in found["stages"]:
             bar = "█" * round(_BAR * stage["accounts"] / largest)
             days = "-" if stage["median_days"] is None else f"{stage['median_days']:g}"
-            table.add_row(stage["stage"], str(stage["accounts"]), bar, str(stage["entered"]), days)
+            table.add_row(in_words(stage["stage"]), str(stage["accounts"]), bar, str(stage["entered"]), days)
         self._console.print(table)
 
     async def account(self, account_id: str, limit: int = 14) -> None:
@@ -33,22 +32,22 @@ class Report:
         account = await self._get(f"/lifecycle/v1/accounts/{account_id}")
         kinds = ["stage_changed", "flag_changed", "health_changed"]
         history = (await self._get(f"/lifecycle/v1/accounts/{account_id}/history", kind=kinds, limit=limit))["items"]
-        table = Table("when", "what", "why", "values", title=f"The story of {account['name']}, now {account['stage']}")
+        table = Table("when", "what", "why", title=f"{account['name']}, now {in_words(account['stage'])}")
         for row in reversed(history):
-            table.add_row(row["at"][:10], _decision(row), row["evidence"]["reason"], _values(row["evidence"]))
+            table.add_row(row["at"][:10], _decision(row), row["evidence"]["reason"])
         self._console.print(table)
 
     async def outreach(self, account_id: str) -> None:
         """What would have gone out: by play, and for this account message by message."""
-        table = Table("play", "class", "would have gone out", "decided against", title="Outreach (nothing was sent)")
+        table = Table("play", "class", "would go out", "left out", title="Outreach (nothing was sent)")
         for play in await self._get("/notify/v1/plays"):
             planned, against = _counts(play["counts"])
             if planned or against:
-                table.add_row(play["name"], play["outreach_class"], str(planned), str(against))
+                table.add_row(in_words(play["name"]), play["outreach_class"], str(planned), str(against))
         self._console.print(table)
-        deliveries = Table("when", "play", "channel", "what", title="The latest for that account")
+        deliveries = Table("when", "play", "by", "what", title="The latest for that account")
         for row in reversed((await self._get("/notify/v1/outbox", account=account_id, limit=10))["items"]):
-            deliveries.add_row(row["at"][:10], row["play"], row["channel"], _delivery(row))
+            deliveries.add_row(row["at"][:10], in_words(row["play"]), in_words(row["channel"]), _delivery(row))
         self._console.print(deliveries)
 
     async def surveys(self) -> None:
@@ -56,8 +55,10 @@ class Report:
         for survey in await self._get("/advocacy/v1/surveys"):
             score = survey["score"]
             if score is not None:
-                sure = f"95 % interval {score['low']:.0f} to {score['high']:.0f}, {score['n']} answers"
-                self._console.print(f"{survey['kind'].upper()} {score['value']:+.0f} ({sure}): {survey['groups']}")
+                sure = f"{score['low']:.0f} to {score['high']:.0f} with 95 % confidence"
+                groups = ", ".join(f"{count} {in_words(group)}" for group, count in survey["groups"].items())
+                value = f"{survey['kind'].upper()} {score['value']:.0f} ({sure}; {score['n']} answers)"
+                self._console.print(f"{value}: {groups}")
 
     async def _get(self, path: str, **query: Any) -> Any:
         answer = await self._http.get(path, params=query)
@@ -67,10 +68,10 @@ class Report:
 
 def _decision(row: dict[str, Any]) -> str:
     if row["kind"] == "stage_changed":
-        return f"{row.get('previous') or 'new'} → {row['stage']}"
+        return f"{in_words(row.get('previous') or 'new')} → {in_words(row['stage'])}"
     if row["kind"] == "flag_changed":
-        return f"{row['flag']} {'raised' if row['raised'] else 'cleared'}"
-    return f"health {row['previous']} → {row['band']}"
+        return f"{in_words(row['flag'])} {'raised' if row['raised'] else 'cleared'}"
+    return f"health {row['previous'] or 'unknown'} → {row['band'] or 'unknown'}"
 
 
 def _counts(counts: dict[str, int]) -> tuple[int, int]:
@@ -79,14 +80,9 @@ def _counts(counts: dict[str, int]) -> tuple[int, int]:
 
 
 def _delivery(row: dict[str, Any]) -> str:
-    return f"not: {row['reason']} {row['detail']}" if row["status"] == "skipped" else row["subject"] or row["step"]
+    return f"left out: {in_words(row['reason'])}" if row["status"] == "skipped" else row["subject"] or row["step"]
 
 
-def _values(evidence: dict[str, Any]) -> str:
-    clauses: Sequence[dict[str, Any]] = evidence.get("clauses", [])
-    values = {name: value for clause in clauses if clause["satisfied"] for name, value in clause["values"].items()}
-    return ", ".join(f"{name} {_short(value)}" for name, value in list(values.items())[:4])
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def in_words(name: str) -> str:
+    """An id of ours as a person reads it."""
+    return name.replace("_", " ")

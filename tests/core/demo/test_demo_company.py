@@ -28,6 +28,7 @@ EVENTS = {
     "Ticket Opened",
     "Ticket Closed",
     "NPS Answered",
+    "CSAT Answered",
     "Invoice Paid",
     "Invoice Failed",
     "Limit Reached",
@@ -64,10 +65,10 @@ def test_another_seed_tells_another_company(records: Records):
 
 
 @pytest.mark.parametrize("seed", [1, 7, 2026])
-def test_every_seed_has_60_000_to_90_000_events_of_200_accounts(seed: int):
+def test_every_seed_has_20_000_to_30_000_events_of_85_accounts(seed: int):
     events = list(company(seed, TODAY))
-    assert 60_000 <= len(events) <= 90_000
-    assert len({account(record) for record in events}) == 200
+    assert 20_000 <= len(events) <= 30_000
+    assert len({account(record) for record in events}) == 85
 
 
 def test_records_come_sorted_by_time(records: Records):
@@ -97,7 +98,7 @@ def test_every_promised_event_occurs_and_no_other(records: Records):
 def test_half_of_the_accounts_signed_up_before_the_window_and_some_in_it(records: Records):
     opening = (TODAY - timedelta(days=180)).isoformat()
     early = sum(record["timestamp"] < opening for record in of(records, "Subscription Started"))
-    assert 50 < early < 150
+    assert 20 < early < 65
 
 
 def test_every_account_introduces_itself_before_anything_else(records: Records):
@@ -146,7 +147,7 @@ def test_no_account_speaks_after_its_cancellation(records: Records):
         assert account(record) not in cancelled
         if record.get("event") == "Subscription Cancelled":
             cancelled.add(account(record))
-    assert len(cancelled) == 12
+    assert len(cancelled) == 7
 
 
 def test_tickets_close_after_they_open_and_some_stay_open(records: Records):
@@ -165,7 +166,7 @@ Band = Callable[[int], bool]
 
 @pytest.mark.parametrize("band", [lambda score: score >= 9, lambda score: 7 <= score < 9, lambda score: score < 7])
 def test_every_nps_band_is_heard(records: Records, band: Band):
-    assert sum(band(record["properties"]["score"]) for record in of(records, "NPS Answered")) > 20
+    assert sum(band(record["properties"]["score"]) for record in of(records, "NPS Answered")) >= 15
 
 
 def test_an_attained_objective_was_set_before(records: Records):
@@ -179,8 +180,8 @@ def test_failed_invoices_are_mostly_recovered_but_not_all(records: Records):
     last = {account(record): record["event"] for record in records if str(record.get("event")).startswith("Invoice")}
     failing = {account(record) for record in of(records, "Invoice Failed")}
     ends = Counter(last[each] for each in failing)
-    assert ends["Invoice Paid"] >= 5
-    assert ends["Invoice Failed"] >= 5
+    assert ends["Invoice Paid"] >= 3
+    assert ends["Invoice Failed"] >= 3
 
 
 def test_bought_seats_show_in_the_traits_the_same_day(records: Records):

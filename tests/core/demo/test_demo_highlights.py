@@ -39,7 +39,7 @@ def working(records: Records, days: int) -> set[str]:
 
 
 def test_the_personas_fill_the_company():
-    assert sum(persona.accounts for persona in PERSONAS) == 200
+    assert sum(persona.accounts for persona in PERSONAS) == 85
 
 
 def test_every_persona_has_accounts_to_show(told: Told):
@@ -113,7 +113,7 @@ def test_advocates_are_promoters_of_half_a_year_with_an_objective_attained(told:
 
 def test_referred_accounts_signed_up_with_an_advocates_code_and_paid(told: Told):
     referrals = highlights(7, TODAY).referrals
-    assert len({referral.code for referral in referrals}) == 4
+    assert len({referral.code for referral in referrals}) == 3
     for referral in referrals:
         signed_up = of(told[referral.referred_id], "Referred Signup")[0]
         assert signed_up["properties"] == {"referral_code": referral.code}
@@ -127,8 +127,8 @@ def test_some_renewals_are_behind_and_some_within_the_next_weeks(told: Told):
     for records in told.values():
         renewal = [r["traits"]["renewal_at"] for r in records if r["type"] == "group"][-1]
         ahead[TODAY.isoformat() <= renewal <= (TODAY + timedelta(days=60)).isoformat()] += 1
-    assert ahead[True] >= 15
-    assert sum(bool(of(records, "Subscription Renewed")) for records in told.values()) >= 20
+    assert ahead[True] >= 8
+    assert sum(bool(of(records, "Subscription Renewed")) for records in told.values()) >= 15
 
 
 def test_a_curve_is_straight_between_its_points_and_flat_outside():
