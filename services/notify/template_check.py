@@ -1,8 +1,9 @@
 """Template check: at load, each text is tried with only those values that are certain to be known where it is used."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from services.notify.core.conditions import TRAIT, LifecycleNames
+from services.notify.core.past_steps import MESSAGES_SENT, STEP_VALUES
 from services.notify.core.playbook import Play, Step
 from services.notify.core.state import TRANSACTIONAL
 from services.notify.rendering import FOOTER, RenderError, Templates
@@ -24,6 +25,7 @@ ALWAYS: dict[str, Value] = {
     "stage": "adoption",
     "band": "green",
     "today": "2026-01-01",
+    MESSAGES_SENT: 0.0,
 }
 BEFORE = "before_"
 _SAMPLE = 2.0
@@ -34,7 +36,8 @@ def template_mistakes(
     templates: Templates, play: Play, step: Step, names: LifecycleNames | None
 ) -> Iterable[tuple[int, str, str]]:
     """Line, problem and suggestion: unknown names, and a text that could not be rendered for some account."""
-    yield from _unknown_names(templates.names(step.template), names)
+    steps = {f"{prefix}{other.name}" for other in play.steps for prefix in STEP_VALUES if other.name != step.name}
+    yield from _unknown_names(templates.names(step.template), names, steps)
     footer = step.channel is not None and step.channel.needs_footer(play.class_ == TRANSACTIONAL)
     if problem := _render_error(templates, play, step, footer=footer):
         yield 1, f"{problem} (in play '{play.name}'): put it into {{% if ... is defined %}}", ""
@@ -63,10 +66,12 @@ def _render_error(templates: Templates, play: Play, step: Step, *, footer: bool)
     return ""
 
 
-def _unknown_names(variables: Mapping[str, int], names: LifecycleNames | None) -> Iterable[tuple[int, str, str]]:
+def _unknown_names(
+    variables: Mapping[str, int], names: LifecycleNames | None, steps: Collection[str]
+) -> Iterable[tuple[int, str, str]]:
     if names is None:
         return
-    offered = {*names.readable(), *COMPANY, *ALWAYS, "link"}
+    offered = {*names.readable(), *COMPANY, *ALWAYS, "link", *steps}
     for variable, line in variables.items():
         if variable not in offered and not _prefixed(variable, names):
             yield line, f"unknown name '{variable}'", nearest(variable, offered)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from services.notify.core.conditions import REACHED, TRAIT
+from services.notify.core.past_steps import MESSAGES_SENT, STEP_VALUES
 from services.notify.core.playbook import Playbook
 from services.notify.core.state import (
     MAX_CONTACTS,
@@ -30,6 +31,7 @@ _QUARTER = timedelta(days=90)
 _WORTH_COMPARING = timedelta(days=25)
 _ASK, _LINK = "ask_", "link"
 """The values that a request brings along: their prefix, and its link."""
+_KEPT = (_ASK, *STEP_VALUES)
 
 
 def fold(account: Account, message: Message, book: Playbook) -> Account:
@@ -78,12 +80,12 @@ def template_values(
 def values_when_leaving(
     account: Account, user: str | None, decided: Mapping[str, Value], at: datetime, *, to_customer: bool
 ) -> dict[str, Value]:
-    """What a message may say when it leaves: the account's values of then, beside what only its request knew.
+    """What a message may say when it leaves: the account's values of then, beside what only its request and its run knew.
 
     `decided` are the values of the decision: what was true then and is unknown now is not said.
     """
-    of_request = {name: value for name, value in decided.items() if name.startswith(_ASK) or name == _LINK}
-    return template_values(account, user, None, at, to_customer=to_customer) | of_request
+    kept = {name: value for name, value in decided.items() if name.startswith(_KEPT) or name in {_LINK, MESSAGES_SENT}}
+    return template_values(account, user, None, at, to_customer=to_customer) | kept
 
 
 def _comparable(value: Value) -> Value:

@@ -105,6 +105,18 @@ class PendingStep(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
         return self.due if self.gives_way_at is None else min(self.due, self.gives_way_at)
 
 
+class PastStep(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What became of a step for one person: it `left` at this time (a task: was opened), or for a reason did not (yet: none)."""
+
+    step: str
+    delivery: str
+    at: datetime
+    user: str | None = None
+    left: bool = False
+    reason: str = ""
+    done_at: datetime | None = None
+
+
 class Run(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A play under way. `occurrence` is the id of the message that started it."""
 
@@ -113,6 +125,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     started_at: datetime
     pending: list[PendingStep]
     request: Request | None = None
+    past: list[PastStep] = []
 
     def same_as(self, other: "Run") -> bool:
         """Whether it is the same run, whatever is pending."""
@@ -207,7 +220,8 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     def with_pending(self, run: Run, pending: list[PendingStep]) -> "Account":
         """With these steps of the run to come; a run with nothing left to do is over."""
         others = [other for other in self.runs if not other.same_as(run)]
-        return replace(self, runs=[*others, replace(run, pending=pending)] if pending else others)
+        present = next((other for other in self.runs if other.same_as(run)), run)
+        return replace(self, runs=[*others, replace(present, pending=pending)] if pending else others)
 
 
 LAYOUT = 2

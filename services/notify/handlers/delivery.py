@@ -24,6 +24,7 @@ from services.notify.core.delivery import (
     record_contact,
     settlement,
 )
+from services.notify.core.past_steps import with_outcome, with_task_done
 from services.notify.core.person import spend, unspend
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import CONFIRM_CHECKS, recheck
@@ -194,6 +195,8 @@ class DeliveryHandlers:
             await self._count_contact(tx, record, now)
         elif not maybe:
             await self._forget_contact(tx, record, await self._account(tx, record.account), now)
+        left = end.status in {"sent", "opened"}
+        await self._note_outcome(tx, record, now, "" if left else end.reason or end.status)
         if outcome == "bounced" and record.address:
             refusal = NewRefusal(EVERYTHING, "bounced", record.channel, now, detail)
             await self._persons.suppress(tx, record.address, None, refusal)
@@ -273,6 +276,7 @@ class DeliveryHandlers:
             await self._accounts.save(tx, [account])
         else:
             await self._forget_contact(tx, record, account, now)
+        await self._note_outcome(tx, record, now, verdict.reason)
         tx.emit(OUTREACH, [outreach_recorded(decision, "skipped", now, now, verdict.reason)])
 
     @staticmethod
@@ -294,6 +298,13 @@ class DeliveryHandlers:
             await self._save_spent(
                 tx, record.person, self._with_contact(spent[record.person], record.decision, now), now
             )
+
+    async def _note_outcome(self, tx: Tx, record: DeliveryRecord, now: datetime, unsent: str = "") -> None:
+        """What became of it, at its run: a later task of the run says so."""
+        account = await self._account(tx, record.account)
+        after = with_outcome(account, record.decision, now, unsent)
+        if after is not account:
+            await self._accounts.save(tx, [after])
 
     async def _forget_contact(self, tx: Tx, record: DeliveryRecord, account: Account, now: datetime) -> None:
         """It never went out: it costs neither the account nor the person anything."""
@@ -371,7 +382,8 @@ async def complete_task(
         raise Refused(f"a {record.channel} that is {record.status} is no open task", "no_task", 409)
     await store.change(tx, record, "done", done_at=now, done_by=by, outcome=outcome)
     locked = await accounts.load_for_update(tx, {record.account})
-    await accounts.save(tx, [close_task(account, delivery_id) for account in locked.values()])
+    closed = [with_task_done(close_task(account, delivery_id), delivery_id, now) for account in locked.values()]
+    await accounts.save(tx, closed)
 
 
 async def _release(tx: Tx, record: DeliverySummary, now: datetime) -> None:

@@ -13,6 +13,7 @@ from services.notify import store
 from services.notify.core.channels import Channels
 from services.notify.core.delivery import Decision, Verdict, close_task, encode_decision, forget_contact
 from services.notify.core.engine import advance, apply
+from services.notify.core.past_steps import in_preview
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import PERSON_CHECKS, recheck
 from services.notify.core.state import TRANSACTIONAL, Account
@@ -131,7 +132,7 @@ class PlanningHandlers:
         now, rows = self._clock.now(), list[Values]()
         published: list[OutreachRecorded] = []
         put_off = await self._put_off(tx, accounts, fresh)
-        for decision, rendered in (self._rendered(_judged(one, put_off.get(one.id))) for one in fresh):
+        for decision, rendered in (self._rendered(_judged(one, put_off.get(one.id)), live=live) for one in fresh):
             account = accounts[decision.account] = _after(accounts[decision.account], decision)
             status = _first_status(decision, self._book.channels, live=live)
             row = new_row(decision, status, rendered, account, now)
@@ -173,7 +174,9 @@ class PlanningHandlers:
         existing = await store.existing(tx, by_id.keys()) if by_id else set()
         return [decision for delivery_id, decision in by_id.items() if delivery_id not in existing]
 
-    def _rendered(self, decision: Decision) -> tuple[Decision, Rendered]:
+    def _rendered(self, decision: Decision, *, live: bool) -> tuple[Decision, Rendered]:
+        if not live and decision.values:
+            decision = replace(decision, values=in_preview(decision.values))
         try:
             return decision, self._writer.render(decision)
         except RenderError as error:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from services.notify.channels.channel import ConfirmSend, Delivery, Receipt
 from shared.contracts.advocacy import OutreachRequested
+from shared.contracts.lifecycle import Snapshot
 from shared.contracts.outreach import OutreachRecorded
 from shared.contracts.topics import ADVOCACY
 from tests.conftest import Deployment
@@ -113,3 +115,32 @@ async def test_a_request_before_the_account_is_known_waits_for_its_person(here: 
 async def test_every_deployment_has_one_partition_for_an_account(here: Office) -> None:
     await here.welcomed()
     assert here.partition_of("acme") < here.context.bus.partitions("lifecycle.v1")
+
+
+async def test_a_task_in_preview_claims_no_mail_that_never_left(here: Office) -> None:
+    await _gone_quiet(here)
+    assert "was not sent: outreach is in preview" in (await here.row(step="gone_quiet_task"))["text"]
+
+
+async def test_a_task_says_when_the_mail_left(deployment: Deployment) -> None:
+    async with office(deployment.settings) as here:
+        await here.live()
+        await _gone_quiet(here)
+        assert "A mail that asks why left on 23 November 2026" in (await here.row(step="gone_quiet_task"))["text"]
+
+
+class _Postman:
+    async def send(self, _delivery: Delivery, confirm: ConfirmSend) -> Receipt:
+        await confirm()
+        return Receipt("accepted")
+
+
+async def _gone_quiet(here: Office) -> None:
+    """Two weeks of silence, and the days behind them, in which mail leaves where it may."""
+    customer = Customer()
+    silent = Snapshot("retention", MONDAY, metrics={"days_since_core_use": 14.0}, traits={"name": "Acme"})
+    await here.take(customer.person(), customer.build.signal(MONDAY, "gone_quiet", snapshot=silent))
+    await here.time()
+    await here.sends({"email": _Postman()}).send()
+    here.clock.move(4 * DAY)
+    await here.time()

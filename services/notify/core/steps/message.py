@@ -13,7 +13,8 @@ from services.notify.core.budget import still_counting
 from services.notify.core.channels import CAUTIOUS, Channels, ChannelTraits, anybody
 from services.notify.core.conditions import ReportMistake, conditions
 from services.notify.core.delivery import Decision, Verdict, delivery_id
-from services.notify.core.playbook import Firing, Result, Step
+from services.notify.core.past_steps import step_values, with_outcome, with_past_step
+from services.notify.core.playbook import Firing, Play, Result, Step
 from services.notify.core.policy import Case, judge, recipients
 from services.notify.core.state import MAX_PLANNED_SENDS, TRANSACTIONAL, Account, OpenTask, PendingStep, PlannedSend
 from services.notify.core.steps.kind import Delay, Offered, StepKind
@@ -116,8 +117,16 @@ def _decide(channel: ChannelTraits, firing: Firing, pending: PendingStep) -> Res
     values: dict[str, Value] = {}
     if verdict.action == "send":
         values = template_values(account, pending.user, run.request, at, to_customer=channel.reaches_customer)
+        values |= step_values(run, account.pending_of(run), _messages(play))
     decision = firing.decision(pending, verdict, values)
-    return _remember(channel, firing, decision), [decision]
+    account = with_past_step(_remember(channel, firing, decision), decision)
+    if decision.send and channel.opens_task and not decision.history:
+        account = with_outcome(account, decision, at)
+    return account, [decision]
+
+
+def _messages(play: Play) -> dict[str, bool]:
+    return {step.name: step.addresses_customer for step in play.steps}
 
 
 def _in_time(verdict: Verdict, pending: PendingStep, at: datetime) -> Verdict:
