@@ -90,6 +90,7 @@ def listed_traits(state: Account) -> dict[str, str | None]:
 
 _c = delivery.c
 _MODE_ROW = "outreach"
+NOT_SENT: tuple[DeliveryStatus, ...] = ("skipped", "failed", "unknown")
 _UNDER_WAY: frozenset[DeliveryStatus] = frozenset({"pending", "sending", "opened"})
 
 
@@ -235,6 +236,15 @@ async def counts(read: Read) -> dict[str, dict[str, int]]:
     counted = select(_c.play, _c.status, func.count().label("number")).group_by(_c.play, _c.status)
     for row in await read.all(counted.order_by(_c.play, _c.status)):
         found.setdefault(row.play, {})[row.status] = row.number
+    return found
+
+
+async def not_sent(read: Read) -> dict[str, dict[str, int]]:
+    """Play -> reason -> number of deliveries that did not go out, and will not."""
+    found: dict[str, dict[str, int]] = {}
+    ended = select(_c.play, _c.reason, func.count().label("number")).where(_c.status.in_(NOT_SENT))
+    for row in await read.all(ended.group_by(_c.play, _c.reason).order_by(_c.play, _c.reason)):
+        found.setdefault(row.play, {})[row.reason] = row.number
     return found
 
 

@@ -61,7 +61,7 @@ delivery = Table(
     Column("outcome", Text, nullable=False, server_default=""),
     Column("done_by", Text, nullable=False, server_default=""),
     Index("notify_delivery_listed", "at", "id", *_FILTERED),
-    Index("notify_delivery_status", "status", "at", "id", *_FILTERED[1:]),
+    Index("notify_delivery_status", "status", "at", "id", *_FILTERED[1:], "reason"),
     Index("notify_delivery_account", "account", "at"),
     Index("notify_delivery_waiting", "status", "not_before"),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
+from shared.http.paging import MAX_PAGE, Count, CountedPage, Since, decode_cursor, encode_cursor
 from shared.service import dead_letters
 from shared.service.context import ServiceContext
-from shared.service.dead_letters import DeadLetter
+from shared.service.dead_letters import DeadLetter, DeadLetterFilter
+from shared.values import read_time
 
 _MAX_BODY_BYTES = 2000
 _Reason = Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")]
@@ -55,15 +56,25 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
     @routes.get("/parked", dependencies=[Depends(require_key(context.keys, "read"))])
     async def list_parked(
         reason: _Reason = None,
+        q: Annotated[str | None, Query(max_length=200, description="text in the detail or what it waits for")] = None,
+        since: Since = None,
+        sort: Annotated[
+            str, Query(description=f"{', '.join(dead_letters.SORTS)}; from the end with - before it")
+        ] = "id",
+        count: Count = False,
         after_cursor: Annotated[str | None, Query(alias="cursor")] = None,
         limit: _Limit = 100,
-    ) -> Page[ParkedRecord]:
+    ) -> CountedPage[ParkedRecord]:
         """Records that could not be processed, with the reason of each."""
-        start = _start(after_cursor)
+        by, descending = sort.removeprefix("-"), sort.startswith("-")
+        if by not in dead_letters.SORTS:
+            raise Refused(f"no sort '{by}'; there are: {', '.join(dead_letters.SORTS)}", "unknown_sort")
+        wanted, start = DeadLetterFilter(reason, q, since), _start(after_cursor, by)
         async with context.database.snapshot() as read:
-            found = await dead_letters.list_open(read, group, reason, start, limit + 1)
+            found = await dead_letters.list_open(read, group, wanted, start, limit + 1, by, descending=descending)
+            total = await dead_letters.count_matching(read, group, wanted) if count else None
         items = [_view(one) for one in found[:limit]]
-        return Page(items=items, next=encode_cursor([items[-1].id]) if len(found) > limit else None)
+        return CountedPage(items=items, next=_next(items[-1], by) if len(found) > limit else None, total=total)
 
     @routes.post("/parked/redrive")
     async def redrive_parked(
@@ -77,15 +88,25 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
     return routes
 
 
-def _start(text: str | None) -> str:
-    """The id after which a page starts."""
-    values = decode_cursor(text, 1)
+def _next(last: ParkedRecord, by: str) -> str:
+    value = last.parked_at.isoformat() if by == "parked_at" else getattr(last, by)
+    return encode_cursor([last.id] if by == "id" else [value, last.id])
+
+
+def _start(text: str | None, by: str) -> tuple[Any, str] | None:
+    """The sort value and the id after which a page starts. Raises Refused."""
+    values = decode_cursor(text, 1 if by == "id" else 2)
     if values is None:
-        return ""
+        return None
     try:
-        return str(UUID(values[0]))
+        last = str(UUID(values[-1]))
     except (ValueError, AttributeError, TypeError):
-        raise Refused("this cursor is not one of ours; start without it", "bad_cursor") from None
+        last = ""
+    value: Any = last if by == "id" else values[0] if isinstance(values[0], str) and "\0" not in values[0] else None
+    value = read_time(value) if by == "parked_at" else value
+    if not last or value is None:
+        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
+    return value, last
 
 
 def _view(parked: DeadLetter) -> ParkedRecord:

@@ -4,11 +4,11 @@ Operators know them as parked records (`/parked`, `waymark_parked`). Past the li
 records are at fault, and a bad deploy would drain a topic into the table.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, Row, func, literal, select, tuple_, update
 
 from shared.bus.protocol import Partition, Record
 from shared.bus.tables import dead_letter
@@ -82,12 +82,53 @@ async def ids_waiting_for(read: Read, group: str, subjects: Sequence[str]) -> Se
     return [row.id for row in rows]
 
 
-async def list_open(read: Read, group: str, reason: str | None, after: str, limit: int) -> Sequence[DeadLetter]:
-    """Dead letters not yet redriven, by id."""
-    statement = select(dead_letter).where(_c.consumer_group == group, _c.redriven_at.is_(None), _c.id > after)
-    if reason:
-        statement = statement.where(_c.reason == reason)
-    return [_dead_letter(row) for row in await read.all(statement.order_by(_c.id).limit(limit))]
+class DeadLetterFilter(NamedTuple):
+    """The dead letters a list shows: those that match every filter given. `text` stands in the detail or in what it waits for."""
+
+    reason: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+
+
+SORTS: Mapping[str, ColumnElement[Any]] = {"id": _c.id, "parked_at": _c.parked_at, "reason": _c.reason}
+"""What dead letters may be sorted by."""
+
+
+async def list_open(
+    read: Read,
+    group: str,
+    wanted: DeadLetterFilter,
+    after: tuple[Any, str] | None,
+    limit: int,
+    by: str = "id",
+    *,
+    descending: bool = False,
+) -> Sequence[DeadLetter]:
+    """Dead letters not yet redriven, in the order of one of SORTS, then of their ids; those behind this value and id."""
+    of, statement = SORTS[by], select(dead_letter).where(*_open(group, wanted))
+    if after is not None:
+        here, last = tuple_(of, _c.id), tuple_(literal(after[0], of.type), literal(after[1]))
+        statement = statement.where(here < last if descending else here > last)
+    order = (of.desc(), _c.id.desc()) if descending else (of, _c.id)
+    return [_dead_letter(row) for row in await read.all(statement.order_by(*order).limit(limit))]
+
+
+async def count_matching(read: Read, group: str, wanted: DeadLetterFilter) -> int:
+    """How many match."""
+    return int(await read.scalar(select(func.count()).select_from(dead_letter).where(*_open(group, wanted))))
+
+
+def _open(group: str, wanted: DeadLetterFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [_c.consumer_group == group, _c.redriven_at.is_(None)]
+    if wanted.reason:
+        found.append(_c.reason == wanted.reason)
+    if wanted.text is not None:
+        text = wanted.text.lower()
+        in_detail, in_subject = (func.lower(c).contains(text, autoescape=True) for c in (_c.detail, _c.waits_for))
+        found.append(in_detail | in_subject)
+    if wanted.since is not None:
+        found.append(_c.parked_at >= wanted.since)
+    return found
 
 
 async def count_open(read: Read) -> dict[tuple[str, str], int]:

@@ -54,7 +54,7 @@ async def test_parked_records_go_after_their_days_and_redriven_ones_sooner(deplo
         await park(opened, "other", range(5))
         await park(opened, "ingest", [7], NOON + 10 * DAY)
         async with opened.database.snapshot() as read:
-            [first, *_] = await dead_letters.list_open(read, "ingest", None, "", 10)
+            [first, *_] = await dead_letters.list_open(read, "ingest", dead_letters.DeadLetterFilter(), None, 10)
         async with opened.database.transaction() as tx:
             await dead_letters.take(tx, "ingest", [first.id], NOON)
         policies = parked(["ingest"], 400)

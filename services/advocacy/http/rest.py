@@ -1,7 +1,7 @@
 """REST of advocacy: surveys and answers, referrals, advocates, the ledger, notes, and the moves of a reward."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, assert_never
 from uuid import UUID
@@ -35,7 +35,7 @@ from shared.db.protocol import Tx
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
+from shared.http.paging import MAX_PAGE, Count, CountedPage, Page, Since, decode_cursor, encode_cursor
 from shared.machine import IllegalTransition
 from shared.service.context import ServiceContext
 
@@ -46,6 +46,9 @@ SurveyName = Annotated[str, Path(pattern=r"^[^\x00]{1,200}$")]
 Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
 """A value of a cursor. PostgreSQL stores no NUL."""
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Filter = Annotated[str | None, Query(max_length=200)]
+_SORT_TYPES: dict[str, Any] = {"at": Moment, "score": int}
+"""The type of a cursor's sort value; a text where nothing is said."""
 
 
 def router(context: ServiceContext, definitions: Definitions) -> APIRouter:
@@ -70,46 +73,83 @@ def _add_surveys(routes: APIRouter, context: ServiceContext, definitions: Defini
         return survey_views(definitions, sent, counts)
 
     @routes.get("/surveys/{name:id}/answers", tags=["surveys"])
-    async def list_answers(name: SurveyName, at: Cursor = None, limit: Limit = 100) -> Page[AnswerView]:
+    async def list_answers(
+        name: SurveyName,
+        account: Filter = None,
+        q: Annotated[str | None, Query(max_length=200, description="text in the comment or the account's id")] = None,
+        since: Since = None,
+        sort: Annotated[
+            str, Query(description=f"{', '.join(queries.ANSWER_SORTS)}; from the end with - before it")
+        ] = "-at",
+        count: Count = False,
+        at: Cursor = None,
+        limit: Limit = 100,
+    ) -> CountedPage[AnswerView]:
         """One survey's answers, the latest first."""
-        start = _start(at, Moment, Text)
+        by, descending = _sort_of(sort, queries.ANSWER_SORTS)
+        start, wanted = _start(at, _SORT_TYPES.get(by, Text), Text), queries.AnswerFilter(name, account, q, since)
         async with context.database.snapshot() as read:
-            found = await queries.answers(read, name, start, limit + 1)
+            found = await queries.answers(read, wanted, by, start, limit + 1, descending=descending)
+            total = await queries.count_answers(read, wanted) if count else None
         if not found and not start and definitions.survey(name) is None:
             raise Refused(f"there is no survey '{name}', and no answers to one", "no_survey", 404)
         items = [_answer_view(each, definitions) for each in found[:limit]]
-        return Page(items=items, next=_next(found, limit, "at", "id"))
+        return CountedPage(items=items, next=_next(found, limit, by, "id"), total=total)
 
     @routes.get("/notes", tags=["surveys"])
-    async def list_notes(kind: NoteKind | None = None, at: Cursor = None, limit: Limit = 100) -> Page[NoteView]:
+    async def list_notes(
+        kind: NoteKind | None = None, since: Since = None, at: Cursor = None, limit: Limit = 100
+    ) -> Page[NoteView]:
         """What was due and not done, and why, the latest first."""
         start = _start(at, Moment, Text)
         async with context.database.snapshot() as read:
-            found = await queries.notes(read, kind, start, limit + 1)
+            found = await queries.notes(read, kind, start, limit + 1, since)
         return Page(items=[NoteView(**each._asdict()) for each in found[:limit]], next=_next(found, limit, "at", "id"))
 
 
 def _add_referrals(routes: APIRouter, context: ServiceContext) -> None:
     @routes.get("/referrals", tags=["referrals"])
     async def list_referrals(
-        status: ReferralStatus | None = None, at: Cursor = None, limit: Limit = 100
-    ) -> Page[ReferralView]:
+        status: ReferralStatus | None = None,
+        account: Filter = None,
+        q: Annotated[str | None, Query(max_length=200, description="text in the code or an account's id")] = None,
+        sort: Annotated[
+            str, Query(description=f"{', '.join(queries.REFERRAL_SORTS)}; from the end with - before it")
+        ] = "id",
+        count: Count = False,
+        at: Cursor = None,
+        limit: Limit = 100,
+    ) -> CountedPage[ReferralView]:
         """Referred accounts with their rewards, by id."""
-        start = _start(at, Text)
+        by, descending = _sort_of(sort, queries.REFERRAL_SORTS)
+        wanted, start = (
+            queries.ReferralFilter(status, account, q),
+            _start(at, *((Text,) if by == "id" else (Text, Text))),
+        )
+        after = (start[0], start[-1]) if start else None
         async with context.database.snapshot() as read:
-            found = await queries.referrals(read, status, start[0] if start else "", limit + 1)
+            found = await queries.referrals(read, wanted, by, after, limit + 1, descending=descending)
             booked = await queries.rewards_of(read, [referral.id for referral, _ in found[:limit]])
+            total = await queries.count_referrals(read, wanted) if count else None
         items = [_referral_view(referral, referrer, booked[referral.id]) for referral, referrer in found[:limit]]
-        return Page(items=items, next=_next([referral for referral, _ in found], limit, "id"))
+        values = [(*((_sorted_by(each, by),) if by != "id" else ()), each.id) for each, _ in found]
+        following = encode_cursor(values[limit - 1]) if len(found) > limit else None
+        return CountedPage(items=items, next=following, total=total)
 
     @routes.get("/advocates", tags=["referrals"])
-    async def list_advocates(at: Cursor = None, limit: Limit = 100) -> Page[AdvocateView]:
+    async def list_advocates(
+        q: Annotated[str | None, Query(max_length=200, description="text in the code or an id")] = None,
+        count: Count = False,
+        at: Cursor = None,
+        limit: Limit = 100,
+    ) -> CountedPage[AdvocateView]:
         """People who hold a code, by code."""
         start = _start(at, Text)
         async with context.database.snapshot() as read:
-            found = await queries.advocates(read, start[0] if start else "", limit + 1)
+            found = await queries.advocates(read, start[0] if start else "", limit + 1, q)
+            total = await queries.count_advocates(read, q) if count else None
         items = [_advocate_view(code, brought) for code, brought in found[:limit]]
-        return Page(items=items, next=_next([code for code, _ in found], limit, "code"))
+        return CountedPage(items=items, next=_next([code for code, _ in found], limit, "code"), total=total)
 
     @routes.get("/asks", tags=["referrals"])
     async def count_asks() -> dict[str, int]:
@@ -163,6 +203,14 @@ async def _move_reward(tx: Tx, reward_id: str, to: RewardStatus, now: datetime) 
     return booking.reward
 
 
+def _sort_of(text: str, sorts: Collection[str]) -> tuple[str, bool]:
+    """What to sort by, and whether from the end. Raises Refused."""
+    by = text.removeprefix("-")
+    if by not in sorts:
+        raise Refused(f"no sort '{by}'; there are: {', '.join(sorts)}", "unknown_sort")
+    return by, text.startswith("-")
+
+
 def _start(text: str | None, *types: Any) -> Any:
     """A cursor's values, each of the type that the query takes; None for the first page. Raises Refused."""
     values = decode_cursor(text, len(types))
@@ -172,6 +220,10 @@ def _start(text: str | None, *types: Any) -> Any:
         return tuple(msgspec.convert(value, kind) for value, kind in zip(values, types, strict=True))
     except msgspec.ValidationError:
         raise Refused("this cursor is not one of ours; start without it", "bad_cursor") from None
+
+
+def _sorted_by(of: Referral, by: str) -> str:
+    return of.signup.code if by == "code" else str(getattr(of, by))
 
 
 def _next(found: Sequence[object], limit: int, *fields: str) -> str | None:

@@ -1,10 +1,10 @@
 """Queries for REST: each list in an order that stays while rows come and go."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, case, func, literal, or_, select, tuple_
 
 from services.advocacy.core.decisions import Answer
 from services.advocacy.core.ledger import Reward
@@ -91,16 +91,83 @@ async def score_counts(read: Read, since: datetime | None) -> list[ScoreCount]:
     return [ScoreCount._make(row) for row in rows]
 
 
-async def answers(read: Read, survey: str, before: Position | None, limit: int) -> list[Answer]:
-    """One survey's answers, the latest first."""
-    rows = await _latest(read, answer, select(answer).where(_a.survey == survey), before, limit)
+ANSWER_SORTS: Mapping[str, ColumnElement[Any]] = {"at": _a.at, "score": _a.score, "account": _a.account_id}
+"""What answers may be sorted by."""
+REFERRAL_SORTS: Mapping[str, ColumnElement[Any]] = {
+    "id": referral.c.id,
+    "account": referral.c.account_id,
+    "code": referral.c.code,
+    "status": referral.c.status,
+}
+"""What referrals may be sorted by."""
+
+
+class AnswerFilter(NamedTuple):
+    """The answers a list shows: those that match every filter given. `text` stands in the comment or in the account's id."""
+
+    survey: str
+    account: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+
+
+async def answers(
+    read: Read,
+    wanted: AnswerFilter,
+    by: str,
+    after: tuple[Any, str] | None,
+    limit: int,
+    *,
+    descending: bool,
+) -> list[Answer]:
+    """One survey's answers, in the order of one of ANSWER_SORTS, then of their ids; those behind this value and id."""
+    found = select(answer).where(*_of_answers(wanted))
+    rows = await read.all(_ordered(found, ANSWER_SORTS[by], _a.id, after, descending=descending).limit(limit))
     return [answer_of(row) for row in rows]
 
 
-async def notes(read: Read, kind: NoteKind | None, before: Position | None, limit: int) -> list[Note]:
+async def count_answers(read: Read, wanted: AnswerFilter) -> int:
+    """How many match."""
+    return int(await read.scalar(select(func.count()).select_from(answer).where(*_of_answers(wanted))))
+
+
+def _of_answers(wanted: AnswerFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [_a.survey == wanted.survey]
+    if wanted.account is not None:
+        found.append(_a.account_id == wanted.account)
+    if wanted.text is not None:
+        found.append(_contains(wanted.text, _a.comment, _a.account_id))
+    if wanted.since is not None:
+        found.append(_a.at >= wanted.since)
+    return found
+
+
+def _contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
+    return or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in columns))
+
+
+def _ordered(
+    found: Select[Any],
+    of: ColumnElement[Any],
+    id_of: ColumnElement[Any],
+    after: tuple[Any, str] | None,
+    *,
+    descending: bool,
+) -> Select[Any]:
+    if after is not None:
+        here, last = tuple_(of, id_of), tuple_(literal(after[0], of.type), literal(after[1]))
+        found = found.where(here < last if descending else here > last)
+    return found.order_by(of.desc(), id_of.desc()) if descending else found.order_by(of, id_of)
+
+
+async def notes(
+    read: Read, kind: NoteKind | None, before: Position | None, limit: int, since: datetime | None = None
+) -> list[Note]:
     """The notes, the latest first."""
     c = note.c
     found = select(c.id, c.account_id, c.at, c.kind, c.about, c.reason, c.history)
+    if since is not None:
+        found = found.where(c.at >= since)
     rows = await _latest(read, note, found if kind is None else found.where(c.kind == kind), before, limit)
     return [Note._make(row) for row in rows]
 
@@ -115,14 +182,44 @@ async def _latest(
     return await read.all(found.order_by(c.at.desc(), c.id.desc()).limit(limit))
 
 
+class ReferralFilter(NamedTuple):
+    """The referrals a list shows. `text` stands in the code, or in the id of the referred account or of the referrer."""
+
+    status: ReferralStatus | None = None
+    account: str | None = None
+    text: str | None = None
+
+
 async def referrals(
-    read: Read, status: ReferralStatus | None, after: str, limit: int
+    read: Read,
+    wanted: ReferralFilter,
+    by: str,
+    after: tuple[Any, str] | None,
+    limit: int,
+    *,
+    descending: bool,
 ) -> list[tuple[Referral, str | None]]:
-    """Referrals by id, each with the referrer's account."""
+    """Referrals in the order of one of REFERRAL_SORTS, then of their ids, each with the referrer's account."""
     c = referral.c
-    found = select(c.body, c.referrer_id).where(c.id > after).order_by(c.id).limit(limit)
-    rows = await read.all(found if status is None else found.where(c.status == status))
+    found = select(c.body, c.referrer_id).where(*_of_referrals(wanted))
+    rows = await read.all(_ordered(found, REFERRAL_SORTS[by], c.id, after, descending=descending).limit(limit))
     return [(REFERRALS.decode(row.body), row.referrer_id) for row in rows]
+
+
+async def count_referrals(read: Read, wanted: ReferralFilter) -> int:
+    """How many match."""
+    return int(await read.scalar(select(func.count()).select_from(referral).where(*_of_referrals(wanted))))
+
+
+def _of_referrals(wanted: ReferralFilter) -> list[ColumnElement[bool]]:
+    c, found = referral.c, list[ColumnElement[bool]]()
+    if wanted.status is not None:
+        found.append(c.status == wanted.status)
+    if wanted.account is not None:
+        found.append(or_(c.account_id == wanted.account, c.referrer_id == wanted.account))
+    if wanted.text is not None:
+        found.append(_contains(wanted.text, c.account_id, c.code, func.coalesce(c.referrer_id, "")))
+    return found
 
 
 async def rewards_of(read: Read, referral_ids: Collection[str]) -> dict[str, list[Reward]]:
@@ -133,9 +230,12 @@ async def rewards_of(read: Read, referral_ids: Collection[str]) -> dict[str, lis
     return {each: sorted(rewards, key=lambda reward: reward.side, reverse=True) for each, rewards in found.items()}
 
 
-async def advocates(read: Read, after: str, limit: int) -> list[tuple[Code, dict[str, int]]]:
-    """Codes that somebody holds, by code, and how many referrals of each status each of them brought."""
-    found = select(code.c.body).where(code.c.code > after, code.c.account_id.is_not(None))
+async def advocates(read: Read, after: str, limit: int, text: str | None = None) -> list[tuple[Code, dict[str, int]]]:
+    """Codes that somebody holds, by code, and how many referrals of each status each of them brought.
+
+    `text` stands in the code, or in the id of the account or of the person.
+    """
+    found = select(code.c.body).where(code.c.code > after, *_of_advocates(text))
     rows = await read.all(found.order_by(code.c.code).limit(limit))
     codes = [CODES.decode(row.body) for row in rows]
     counts = select(referral.c.code, referral.c.status, func.count().label("number"))
@@ -143,6 +243,17 @@ async def advocates(read: Read, after: str, limit: int) -> list[tuple[Code, dict
     for row in await read.among(counts.group_by(referral.c.code, referral.c.status), referral.c.code, brought):
         brought[row.code][row.status] = row.number
     return [(each, brought[each.code]) for each in codes]
+
+
+async def count_advocates(read: Read, text: str | None) -> int:
+    """How many match."""
+    return int(await read.scalar(select(func.count()).select_from(code).where(*_of_advocates(text))))
+
+
+def _of_advocates(text: str | None) -> list[ColumnElement[bool]]:
+    c = code.c
+    held: list[ColumnElement[bool]] = [c.account_id.is_not(None)]
+    return held if text is None else [*held, _contains(text, c.code, c.account_id, func.coalesce(c.user_id, ""))]
 
 
 async def count_asks(read: Read) -> dict[str, int]:

@@ -44,6 +44,57 @@ def words(name: Any) -> str:
     return str(name).replace("_", " ") if name else _DASH
 
 
+_WHY_NOT = {
+    "": "no reason given",
+    "bounced": "the address bounced",
+    "budget": "had enough mail already",
+    "ceiling": "too many at once",
+    "complained": "complained before",
+    "crowded": "too many plays at once",
+    "expired": "too late to help",
+    "gave_up": "the server never took it",
+    "gone": "the person left",
+    "guard": "the condition did not hold",
+    "history": "imported history",
+    "holdout": "kept out to compare",
+    "no_address": "no address known",
+    "no_contact": "nobody to write to",
+    "open_task": "a task was open already",
+    "other_stage": "in another stage by then",
+    "play_changed": "the play was changed",
+    "quiet_hours": "no time outside quiet hours",
+    "refused": "the server refused it",
+    "resting": "the same play ran lately",
+    "running": "the same play was running",
+    "stopped": "it was no longer true",
+    "unhappy": "not the moment: they are unhappy",
+    "unknown": "may have arrived, nobody knows",
+    "unknown_play": "no such play",
+    "unsubscribed": "unsubscribed",
+    "unverified": "address not confirmed",
+    "unwritable": "data for the text was missing",
+    "urgent_ticket": "an urgent ticket was open",
+}
+
+
+def why_not(reason: Any) -> str:
+    """Why something was not sent, as a person says it."""
+    return _WHY_NOT.get(str(reason or ""), words(reason))
+
+
+_HOUR = 3600
+_DAY = 86_400
+
+
+def after(seconds: Any) -> str:
+    """The time after a play's start: at once, after 3 days."""
+    if not isinstance(seconds, int | float) or not seconds:
+        return "at once"
+    size, one = (_DAY, "day") if seconds >= _DAY else (_HOUR, "hour") if seconds >= _HOUR else (60, "minute")
+    count = round(seconds / size, 1)
+    return f"after {count:g} {one}{'' if count == 1 else 's'}"
+
+
 def day(at: Any) -> str:
     """The day of a timestamp."""
     return at[:10] if isinstance(at, str) and at else _DASH

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Form
 from starlette.responses import HTMLResponse, Response
 
 from services.console.core.account_page import caps, measures, nearest_first, stretches
@@ -14,6 +14,7 @@ from services.console.effects import Answer, path_segment
 from services.console.http import lists
 from services.console.http.lists import Export, Filter
 from services.console.http.visit import ConsoleRequest, Visit
+from services.console.pages.rendering import link
 
 _RESOURCE = "/lifecycle/v1/accounts"
 _BUILT_IN_FLAGS = ("at_risk", "stalled", "renewal_window")
@@ -117,18 +118,25 @@ def _filters(visit: ConsoleRequest, given: dict[str, str], found: Answer, counts
 async def account(visit: Visit, account: str, cursor: str = "", all: str = "") -> HTMLResponse:  # noqa: A002
     """One account's page. `all` adds to its decisions the facts and contacts that were passed on."""
     there = f"{_RESOURCE}/{path_segment(account)}"
-    seen, moves, history, outbox, tasks = await asyncio.gather(
+    seen, moves, history, outbox, tasks, notes = await asyncio.gather(
         visit.services.get(there),
         visit.services.get(f"{there}/history", kind="stage_changed", limit=200),
         visit.services.get(f"{there}/history", kind=None if all else _DECISIONS, cursor=cursor, limit=40),
         visit.services.get("/notify/v1/outbox", account=account, limit=20),
         visit.services.get("/notify/v1/tasks", account=account),
+        visit.services.get(f"{there}/notes", limit=20),
     )
     if seen.status in {400, 404}:
         return visit.notice("No such account", seen.problem, 404, "/console/accounts")
     values = _account_values(seen, moves)
-    found: dict[str, Any] = {"history": history, "outbox": outbox, "tasks": tasks}
+    found: dict[str, Any] = {"history": history, "outbox": outbox, "tasks": tasks, "notes": notes}
     return visit.page("account.html", id=account, cursor=cursor, all=all, **found, **values)
+
+
+async def write_note(visit: Visit, account: str, text: Annotated[str, Form()] = "") -> Response:
+    """Write something about an account."""
+    back = link("/console/accounts", account)
+    return await visit.change("POST", f"{_RESOURCE}/{path_segment(account)}/notes", back, {"text": text})
 
 
 def _account_values(seen: Answer, moves: Answer) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from starlette.responses import Response, StreamingResponse
 
+from services.console.core.answers import fields, rows
 from services.console.core.csv_export import Column, heads, lines
 from services.console.core.formatting import words
 from services.console.effects import Answer
@@ -57,6 +58,11 @@ def of_owners(visit: ConsoleRequest, chosen: str, owners: Iterable[str]) -> Filt
     return Filter("owner", chosen, _with_chosen([*fixed, *((one, one) for one in others)], chosen))
 
 
+def owners_in(portfolio: Answer) -> Iterable[str]:
+    """Everybody who looks after accounts, from lifecycle's counts."""
+    return fields(portfolio.fields.get("owners"))
+
+
 def of_renewals(chosen: str) -> Filter:
     """When it renews."""
     within = [(str(days), f"within {days} days") for days in _RENEWALS]
@@ -78,6 +84,43 @@ def renewal_asked(visit: ConsoleRequest, chosen: str) -> dict[str, str]:
         return {}
     last = visit.today + timedelta(days=int(chosen))
     return {"renewal_from": visit.today.isoformat(), "renewal_to": last.isoformat()}
+
+
+def orders(chosen: str, offers: Iterable[tuple[str, str]]) -> list[tuple[str, bool, str]]:
+    """What a list may be sorted by: the value, whether it is chosen, and the text."""
+    return [(value, value == chosen, text) for value, text in offers]
+
+
+class Names(NamedTuple):
+    """Names of accounts by id, and of their people (else their addresses) by account and user; what is not known is left out."""
+
+    accounts: dict[str, str]
+    people: dict[tuple[str, str], str]
+
+    def account(self, of: Any) -> str:
+        """The name, else the id."""
+        return self.accounts.get(str(of), str(of))
+
+    def person(self, account: Any, user: Any) -> str:
+        """The name, else the address, else the id that the product gave."""
+        return self.people.get((str(account), str(user)), str(user or ""))
+
+
+async def names_of(visit: ConsoleRequest, accounts: Iterable[Any]) -> Names:
+    """The names of these accounts and of their people."""
+    ids = sorted({str(one) for one in accounts if one})[:_CSV_PAGE]
+    if not ids:
+        return Names({}, {})
+    found = await visit.services.get("/lifecycle/v1/accounts", ids=ids, people="true", limit=_CSV_PAGE)
+    people = [(row, person) for row in found.rows for person in rows(row.get("people"))]
+    return Names(
+        {str(row.get("id")): str(row.get("name")) for row in found.rows},
+        {
+            (str(row.get("id")), str(person.get("user"))): str(name)
+            for row, person in people
+            if (name := person.get("name") or person.get("email"))
+        },
+    )
 
 
 async def as_csv(visit: ConsoleRequest, export: Export) -> Response:

@@ -18,6 +18,7 @@ NAV = (
     ("/console/accounts", "Accounts"),
     ("/console/outbox", "Outbox"),
     ("/console/tasks", "Tasks"),
+    ("/console/plays", "Plays"),
     ("/console/surveys", "Surveys"),
     ("/console/referrals", "Referrals"),
     ("/console/parked", "Parked"),
@@ -64,4 +65,6 @@ _pages.filters.update(
     largest=answers.largest,
     total=answers.total,
     decision=formatting.decision,
+    why_not=formatting.why_not,
+    after=formatting.after,
 )

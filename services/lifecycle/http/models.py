@@ -8,10 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.contracts.evidence import ClauseKind, Value
 
 
+class Person(BaseModel):
+    """A person of an account, as identify calls describe them."""
+
+    user: str
+    name: str | None
+    email: str | None
+    role: str | None
+
+
 class AccountRow(BaseModel):
     """One account in a list. `score` is health, 0 to 100, null when unknown; `clock` is the account's own time.
 
-    `owner` is who looks after it (the trait `csm`), `renewal_at` when it renews; null where no trait says so.
+    `owner` is who looks after it (the trait `csm`), `renewal_at` when it renews; null where no trait says so. `people` is
+    null in a list where nobody asked for them (`people=true`).
     """
 
     id: str
@@ -25,6 +35,7 @@ class AccountRow(BaseModel):
     owner: str | None
     plan: str | None
     renewal_at: datetime | None
+    people: list[Person] | None = None
 
 
 class ClauseView(BaseModel):

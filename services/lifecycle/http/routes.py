@@ -13,7 +13,7 @@ from services.lifecycle.accounts import listed_traits
 from services.lifecycle.core import explain
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.funnel import figures
-from services.lifecycle.core.state import Account
+from services.lifecycle.core.state import Account, Contact, ContactClaim
 from services.lifecycle.handlers import Handlers
 from services.lifecycle.http.models import (
     AccountRow,
@@ -23,6 +23,7 @@ from services.lifecycle.http.models import (
     Funnel,
     NoteView,
     NoteWanted,
+    Person,
     PlaceCountRow,
     Portfolio,
     StageFigures,
@@ -67,6 +68,7 @@ def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Hand
         q: Annotated[str | None, Query(max_length=200, description="text in the name or the id")] = None,
         ids: Annotated[list[str] | None, Query(max_length=MAX_PAGE, description="these accounts")] = None,
         sort: Annotated[str, Query(description=f"{', '.join(store.SORTS)}; from the end with - before it")] = "id",
+        people: Annotated[bool, Query(description="true: with the people of each account")] = False,
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
@@ -83,7 +85,8 @@ def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Hand
         async with context.database.snapshot() as read:
             page = await store.list_accounts(read, wanted, limit, by, start, descending=descending)
             total = await store.count_accounts(read, wanted) if count else None
-        items = [AccountRow(**row._asdict()) for row in page.accounts]
+            states = await accounts.load_all(read, [row.id for row in page.accounts]) if people else None
+        items = [AccountRow(**row._asdict(), people=_people(states, row.id)) for row in page.accounts]
         return CountedPage(items=items, next=_cursor(page.sorted_by), total=total)
 
     @routes.get("/portfolio", tags=["accounts"])
@@ -191,6 +194,19 @@ def _page_of(counts: PlaceCounts) -> Page[PlaceCountRow]:
     return Page(items=items, next=None)
 
 
+def _people(states: Mapping[str, Account] | None, account_id: str) -> list[Person] | None:
+    if states is None:
+        return None
+    contacts = states[account_id].contacts if account_id in states else {}
+    return [_person(user, contact) for user, contact in contacts.items()]
+
+
+def _person(user: str, of: Contact) -> Person:
+    """What a trusted source told, else what a browser says."""
+    said = of.claim or ContactClaim(of.at)
+    return Person(user=user, name=of.name or said.name, email=of.email or said.email, role=of.role or said.role)
+
+
 def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
     shown = explain.snapshot_of(account, compiled)
     plain: dict[str, Any] = {
@@ -207,6 +223,7 @@ def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
         "metrics": shown.metrics,
         "milestones": shown.milestones,
         "health": msgspec.to_builtins(explain.health_detail(account, compiled)),
+        "people": [_person(user, contact) for user, contact in account.contacts.items()],
         "next": msgspec.to_builtins(explain.standing(account, compiled)),
     }
     return AccountView.model_validate(plain)

@@ -52,11 +52,17 @@ def _mode(routes: APIRouter, context: ServiceContext) -> None:
 
 def _plays(routes: APIRouter, context: ServiceContext, book: Playbook) -> None:
     @routes.get("/plays", tags=["plays"])
-    async def plays() -> list[PlayView]:
+    async def plays(
+        reasons: Annotated[bool, Query(description="true: also why messages were not sent")] = False,
+    ) -> list[PlayView]:
         """Every play, and how its deliveries stand."""
         async with context.database.snapshot() as read:
             counts = await store.counts(read)
-        return [_play(play, counts.get(name, {})) for name, play in sorted(book.plays.items())]
+            not_sent = await store.not_sent(read) if reasons else None
+        return [
+            _play(play, counts.get(name, {}), None if not_sent is None else not_sent.get(name, {}))
+            for name, play in sorted(book.plays.items())
+        ]
 
 
 def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts, persons: Persons) -> None:
@@ -88,7 +94,7 @@ def _consents(routes: APIRouter, context: ServiceContext, accounts: Accounts, pe
         return ConsentView(**found._asdict())
 
 
-def _play(play: Play, counts: dict[str, int]) -> PlayView:
+def _play(play: Play, counts: dict[str, int], reasons: dict[str, int] | None) -> PlayView:
     steps = [_step(step) for step in play.steps]
     return PlayView(
         name=play.name,
@@ -99,6 +105,7 @@ def _play(play: Play, counts: dict[str, int]) -> PlayView:
         trigger=_trigger(play),
         steps=steps,
         counts=counts,
+        reasons=reasons,
     )
 
 

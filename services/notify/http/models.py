@@ -101,7 +101,10 @@ class StepView(BaseModel):
 
 
 class PlayView(BaseModel):
-    """One play: what starts it, what it does, and how its deliveries stand by status."""
+    """One play: what starts it, what it does, and how its deliveries stand by status.
+
+    `reasons` counts those that did not go out (skipped, failed, unknown) by why; null where nobody asked.
+    """
 
     name: str
     description: str
@@ -111,6 +114,7 @@ class PlayView(BaseModel):
     trigger: str
     steps: list[StepView]
     counts: dict[str, int]
+    reasons: dict[str, int] | None
 
 
 class ConsentWanted(BaseModel):

@@ -1,11 +1,15 @@
 """The console's pure functions over the services' answers."""
 
+from typing import get_args
+
 import pytest
 
 from services.console.core import formatting
 from services.console.core.account_page import caps, measures, nearest_first, stretches
+from services.console.core.plays import play_rows
 from services.console.core.portfolio import portfolio
 from services.console.http.auth import is_same_origin, safe_next
+from services.notify.core.delivery import Reason
 
 
 def test_stages_become_stretches_of_one_line_up_to_the_accounts_clock():
@@ -39,6 +43,29 @@ def test_the_counts_are_lifecycles_with_bands_in_their_order_and_the_most_freque
 
 def test_a_portfolio_that_could_not_be_had_counts_nothing():
     assert portfolio({}, [], []).accounts == 0
+
+
+def test_every_reason_for_not_sending_has_words_of_a_person():
+    for reason in get_args(Reason):
+        said = formatting.why_not(reason)
+        assert "_" not in said
+
+
+def test_a_play_tells_whom_it_reached_and_what_was_not_sent_and_why():
+    play = {
+        "name": "welcome",
+        "counts": {"sent": 3, "opened": 1, "previewed": 2, "skipped": 5, "failed": 1, "odd": "x"},
+        "reasons": {"budget": 2, "holdout": 4},
+    }
+    [found] = play_rows([play])
+    assert (found.reached, found.waiting, found.not_sent) == (4, 2, 6)
+    assert found.reasons == [("holdout", 4), ("budget", 2)]
+    assert [formatting.after(seconds) for seconds in (0, 7200, 86400, 216000)] == [
+        "at once",
+        "after 2 hours",
+        "after 1 day",
+        "after 2.5 days",
+    ]
 
 
 def test_health_reads_as_measures_by_dimension_and_the_caps_that_bind():

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from tests.service.console.make import BOB, FORMULA, HOSTILE, Browser
+from tests.service.console.make import BOB, FORMULA, HOSTILE, Browser, address
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,3 +56,51 @@ async def test_the_file_has_every_account_of_the_list_and_no_formula(admin: Brow
     answer = await admin.http.get("/console/accounts.csv?flag=nonsense")
     assert answer.status_code == 400
     assert "there are: " in answer.text
+
+
+async def test_every_list_is_searched_and_comes_as_a_file(admin: Browser):
+    for page in ("tasks", "outbox", "parked", "referrals"):
+        text = await admin.page(f"/console/{page}?q=zzz&sort=")
+        assert 'name="q" value="zzz"' in text, page
+        assert "panel missing" not in text, page
+    for page in ("outbox", "tasks", "referrals", "advocates", "ledger"):
+        assert len(await listed(admin, "", page)) >= 1
+    for service in ("ingest", "lifecycle", "notify", "advocacy"):
+        answer = await admin.http.get(f"/console/parked.csv?service={service}")
+        assert answer.text.startswith("\ufeffid,parked_at"), service
+    assert "audit" in (await admin.http.get("/console/audit.csv")).headers["content-disposition"]
+    said = (await admin.http.get("/console/surveys/nps/answers.csv?q=LOVE&sort=-score")).text
+    assert "<b>love</b> it" in said
+
+
+async def test_parked_shows_all_four_services_and_redrives_where_it_is_asked_to(admin: Browser):
+    text = await admin.page("/console/parked")
+    for service in ("ingest", "lifecycle", "notify", "advocacy"):
+        assert f"<h2>{service}</h2>" in text
+    assert "<b>1</b> record " in text
+    assert "<h2>notify</h2>" not in await admin.page("/console/parked?service=ingest&sort=-parked_at")
+    assert (await admin.post("/console/parked/redrive", service="notify")).status_code == 422
+
+
+async def test_one_surveys_answers_are_a_list_with_the_names_of_accounts(admin: Browser):
+    text = await admin.page("/console/surveys/nps?sort=score&q=love")
+    assert "Bob &amp; Sons" in text
+    assert "<b>1</b> answer " in text
+    assert "No answer matches" in await admin.page("/console/surveys/nps?q=hate")
+    assert "No such survey" in await admin.page("/console/surveys/nothing", 404)
+
+
+async def test_a_note_on_an_account_shows_with_who_wrote_it(admin: Browser):
+    answer = await admin.post(f"{address(BOB)}/notes", text="<i>They</i> want SSO.")
+    assert answer.headers["location"] == address(BOB)
+    text = await admin.page(address(BOB))
+    assert "&lt;i&gt;They&lt;/i&gt; want SSO. <footer>default" in text
+    assert "note written" in await admin.page("/console/audit")
+
+
+async def test_the_plays_say_whom_they_reach_and_when_they_start(admin: Browser):
+    text = await admin.page("/console/plays")
+    assert "<h2>welcome " in text
+    assert "Starts on stage onboarding" in text
+    assert "after 2 days" in text
+    assert "kept out to compare" in text or "wait or are only shown" in text

@@ -7,7 +7,7 @@ import pytest
 from tests.service.console.make import BOB, HOSTILE, SLY, Browser, address
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-LISTS = ("", "accounts", "outbox", "tasks", "surveys", "referrals", "parked", "health", "mode")
+LISTS = ("", "accounts", "outbox", "tasks", "plays", "surveys", "referrals", "parked", "health", "mode")
 
 
 async def test_every_page_is_there_and_nothing_is_missing_on_it(admin: Browser):

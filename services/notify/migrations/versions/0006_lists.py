@@ -38,7 +38,9 @@ def upgrade() -> None:
         "notify_delivery_listed", "notify_delivery", ["at", "id", "status", "play", "channel", "history", "account"]
     )
     op.create_index(
-        "notify_delivery_status", "notify_delivery", ["status", "at", "id", "play", "channel", "history", "account"]
+        "notify_delivery_status",
+        "notify_delivery",
+        ["status", "at", "id", "play", "channel", "history", "account", "reason"],
     )
 
 

@@ -1,0 +1,75 @@
+"""Pages of records: what each service parked, and the audit log."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import Depends, Form
+from starlette.responses import HTMLResponse, Response
+
+from services.console.core.csv_export import column
+from services.console.effects import SERVICES
+from services.console.http import lists
+from services.console.http.lists import Export
+from services.console.http.visit import Visit
+
+_PARKED_SORTS = (("", "id"), ("-parked_at", "latest first"), ("parked_at", "oldest first"), ("reason", "reason"))
+_PARKED_COLUMNS = tuple(
+    column(name, name) for name in ("id", "parked_at", "topic", "reason", "detail", "about", "body")
+)
+_AUDIT_COLUMNS = tuple(
+    column(name, name) for name in ("at", "actor", "address", "session", "action", "subject", "details")
+)
+
+
+def _parked_given(service: str = "", reason: str = "", q: str = "", sort: str = "") -> dict[str, str]:
+    return {"service": service if service in SERVICES else "", "reason": reason, "q": q, "sort": sort}
+
+
+def _audit_given(action: str = "", actor: str = "", subject: str = "") -> dict[str, str]:
+    return {"action": action, "actor": actor, "subject": subject}
+
+
+ParkedGiven = Annotated[dict[str, str], Depends(_parked_given)]
+AuditGiven = Annotated[dict[str, str], Depends(_audit_given)]
+
+
+async def parked(visit: Visit, given: ParkedGiven, cursor: str = "") -> HTMLResponse:
+    """Records that a service could not take: of all four, or page by page of one."""
+    shown = [given["service"]] if given["service"] else list(SERVICES)
+    asked = {name: given[name] for name in ("reason", "q", "sort")}
+    found = await asyncio.gather(
+        *(
+            visit.services.get(f"/{one}/v1/parked", **asked, cursor=cursor, limit=lists.PAGE, count="true")
+            for one in shown
+        )
+    )
+    filters = [lists.of_names("service", given["service"], SERVICES)]
+    orders = lists.orders(given["sort"], _PARKED_SORTS)
+    values: dict[str, Any] = {"filters": filters, "orders": orders, "given": given, "cursor": cursor}
+    return visit.page("parked.html", found=list(zip(shown, found, strict=True)), **values)
+
+
+async def parked_csv(visit: Visit, given: ParkedGiven) -> Response:
+    """What one service parked (ingest where none is named), all of it."""
+    service = given["service"] or "ingest"
+    asked = {name: given[name] for name in ("reason", "q", "sort")}
+    return await lists.as_csv(visit, Export(f"parked-{service}", f"/{service}/v1/parked", asked, _PARKED_COLUMNS))
+
+
+async def redrive(
+    visit: Visit, ids: Annotated[list[str] | None, Form()] = None, service: Annotated[str, Form()] = "ingest"
+) -> Response:
+    """Try these once more."""
+    of = service if service in SERVICES else "ingest"
+    return await visit.change("POST", f"/{of}/v1/parked/redrive", "/console/parked", {"ids": ids or []})
+
+
+async def audit(visit: Visit, given: AuditGiven, cursor: str = "") -> HTMLResponse:
+    """Who did what, when and from where."""
+    found = await visit.services.get("/ingest/v1/audit", **given, cursor=cursor, limit=100)
+    return visit.page("audit.html", found=found, given=given, cursor=cursor)
+
+
+async def audit_csv(visit: Visit, given: AuditGiven) -> Response:
+    """The same list, all of it."""
+    return await lists.as_csv(visit, Export("audit", "/ingest/v1/audit", given, _AUDIT_COLUMNS))
