@@ -150,4 +150,4 @@ async def test_an_expired_delivery_is_not_released(here: Office) -> None:
 
 
 async def test_nothing_is_parked(here: Office) -> None:
-    assert (await here.http.get("/v1/parked")).json() == {"items": [], "next": None}
+    assert (await here.http.get("/v1/parked")).json() == {"items": [], "next": None, "total": None}
