@@ -37,6 +37,7 @@ from shared.db.accounts import PartitionOf
 from shared.db.protocol import Database, Tx
 from shared.ids import derived
 from shared.service.processor import MessageBatch
+from shared.service.time_slice import OutOfTime
 
 GROUP = "advocacy"
 _PAGE_MAIL_EXPIRES = timedelta(days=1)
@@ -58,7 +59,9 @@ class Handlers:
         ids = {message.account for message in batch.messages}
         states = await self.accounts.load_or_create_for_update(tx, ids)
         decisions: list[Decision] = []
-        for message in batch.messages:
+        for place, message in enumerate(batch.messages):
+            if place and batch.time_slice.is_over:
+                raise OutOfTime(place // 2)
             states[message.account], more = reducer.apply(states[message.account], message, self._definitions)
             decisions += more
         await self._save(tx, states.values(), decisions)

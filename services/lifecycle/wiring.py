@@ -32,7 +32,12 @@ def wire(context: ServiceContext) -> Service:
     """Build the service."""
     compiled = load_definition(context.settings)
     usage_partitions = context.bus.partitions(USAGE.name)
-    handlers = Handlers(compiled, lambda account: partition_of(account.encode(), usage_partitions), context.clock)
+    handlers = Handlers(
+        compiled,
+        lambda account: partition_of(account.encode(), usage_partitions),
+        context.clock,
+        context.slice_seconds,
+    )
     usage = context.consumer(GROUP, [USAGE], handlers.usage, poll=_POLL)
     feedback = context.consumer(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
     timers = Timers(usage, USAGE, handlers.accounts.due, handlers, context.database, context.clock)

@@ -5,6 +5,7 @@ that stalls.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -46,7 +47,8 @@ class Consumer:
     """One consumer group reading some topics into one handler; `decode` replaces the decoder of the topics' contracts.
 
     A reader that returns nothing for `stall_seconds`, while the log has more, is replaced; the third time in a row the
-    consumer raises what `give_up` makes of the reason. While `may_handle` says no, what was read waits.
+    consumer raises what `give_up` makes of the reason. While `may_handle` says no, what was read waits. Of a transaction
+    deciding gets `slice_seconds`.
     """
 
     def __init__(
@@ -63,17 +65,19 @@ class Consumer:
         stall_seconds: float = _STALL_SECONDS,
         give_up: GiveUp = Halted,
         may_handle: MayHandle | None = None,
+        slice_seconds: float = math.inf,
     ) -> None:
         self.group = group
         self.topics = {topic.name: topic for topic in topics}
         self.ownership = PartitionOwnership(group, database, clock, owner)
-        self._processor = BatchProcessor(group, topics, handler, database, clock, decode)
+        self._processor = BatchProcessor(group, topics, handler, database, clock, decode, slice_seconds)
         self._bus = bus
         self._poll = poll
         self._positions = PositionCheck()
         self._stall_seconds = stall_seconds
         self._give_up = give_up
         self._may_handle = may_handle
+        self.slice_seconds = slice_seconds
         self._stalls = 0
         self.idle = False
         """Whether the last poll found nothing new: only then may timers run ahead of the messages."""

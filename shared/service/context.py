@@ -18,6 +18,7 @@ from shared.service.clock_watch import ClockWatch, receipt_clock
 from shared.service.consumer import DEFAULT_POLL, Consumer, GiveUp, PollSettings
 from shared.service.processor import Decode, Handler
 from shared.service.retention import RetentionPolicy
+from shared.service.time_slice import SHARE_OF_SESSION
 from shared.settings import Settings
 
 Work = Callable[[], Awaitable[None]]
@@ -46,6 +47,11 @@ class ServiceContext(NamedTuple):
         return work if self.clock_watch is None else self.clock_watch.guarded(work)
 
     @property
+    def slice_seconds(self) -> float:
+        """How long a transaction may decide."""
+        return self.settings.session_seconds / SHARE_OF_SESSION
+
+    @property
     def receipt_clock(self) -> Clock:
         """The clock that stamps what is received."""
         return receipt_clock(self.clock)
@@ -68,6 +74,7 @@ class ServiceContext(NamedTuple):
             *(group, topics, handler, self.bus, self.database, self.clock, self.owner, poll, decode),
             give_up=give_up,
             may_handle=may_handle,
+            slice_seconds=self.slice_seconds,
         )
 
 

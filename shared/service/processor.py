@@ -1,8 +1,11 @@
 """Batch processor: decodes a batch of records, calls the handler and moves the cursor in one transaction, exactly once.
 
-A batch is a unit of reading and writing, never of deciding. Any failure rolls back cursor and effects together.
+A batch is a unit of reading and writing, never of deciding: where a transaction would hold its partition for too long, fewer
+records share it. Any failure rolls back cursor and effects together.
 """
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,10 +21,13 @@ from shared.failures import Halted, Parked, described
 from shared.service import dead_letters, ownership
 from shared.service.dead_letters import DeadLetterLimit, DeadLetterLimitExceeded, InvalidRecord
 from shared.service.ownership import ANY_SEQUENCE, Claim, Fenced, fingerprint
+from shared.service.time_slice import OutOfTime, Step, TimeSlice
 
 _log = structlog.get_logger(__name__)
 _ATTEMPTS = 3
 _HANDLER_FAILED = "handler_failed"
+_ALWAYS = 500
+"""So many records may share a transaction however long it waits for the database: fewer would not be faster."""
 
 Decode = Callable[[Record], Any]
 """Reads one record; raises Parked or msgspec.DecodeError for one that is invalid."""
@@ -30,13 +36,15 @@ Decode = Callable[[Record], Any]
 class MessageBatch(NamedTuple):
     """Decoded messages of one partition, which holds every message of its accounts.
 
-    `start_offset` is the offset the batch began at: with `partition` it identifies the batch among all committed ones.
+    `start_offset` is the offset the batch began at: with `partition` it identifies the batch among all committed ones. A
+    handler that is still deciding when its `time_slice` is over raises OutOfTime.
     """
 
     topic: Topic
     partition: int
     start_offset: int
     messages: Sequence[Any]
+    time_slice: TimeSlice = TimeSlice()
 
 
 Handler = Callable[[Tx, MessageBatch], Awaitable[None]]
@@ -112,6 +120,7 @@ class BatchProcessor:
         database: Database,
         clock: Clock,
         decode: Decode | None,
+        slice_seconds: float = math.inf,
     ) -> None:
         self._group = group
         self._topics = {topic.name: topic for topic in topics}
@@ -120,14 +129,48 @@ class BatchProcessor:
         self._handler = handler
         self._database = database
         self._clock = clock
+        self._slice_seconds = slice_seconds
+        self._sizes: dict[Partition, int] = {}
         self._limits: dict[Partition, DeadLetterLimit] = {}
         self.handled = 0
 
-    async def process(self, batch: RecordBatch, claim: Claim, attempt: int = 1) -> Claim:
-        """Commit this batch from `claim` on; where the handler fails on it, bisect to the record that is at fault."""
+    async def process(self, batch: RecordBatch, claim: Claim) -> Claim:
+        """Commit this batch from `claim` on, in as many transactions as its time slices need."""
+        done, records, partition = 0, batch.records, batch.partition
+        most, seconds = len(records), self._slice_seconds
+        while done < len(records):
+            size = min(most, self._sizes.get(partition, most))
+            part = RecordBatch(partition, records[done : done + size])
+            try:
+                claim = await self._process_part(part, claim, seconds)
+            except OutOfTime as cut:
+                if cut.first is None and len(part.records) > 1:
+                    self._sizes[partition] = max(1, min(cut.messages, len(part.records) - 1))
+                elif cut.first is None:
+                    seconds = math.inf  # one message is decided, however long it takes
+                elif cut.messages:
+                    most = cut.messages
+                else:
+                    await self._do_first(partition, claim, cut.first)
+                continue
+            done += len(part.records)
+            most, seconds = len(records), self._slice_seconds
+        return claim
+
+    async def _do_first(self, partition: Partition, claim: Claim, step: Step) -> None:
+        """What the next message needs before it, in transactions that hold the cursor where it is."""
+        finished = False
+        while not finished:
+            async with self._database.transaction() as tx:
+                if not await ownership.lock_cursor(tx, self._group, partition, claim.epoch, self._clock.now()):
+                    raise Fenced
+                finished = await step(tx)
+
+    async def _process_part(self, batch: RecordBatch, claim: Claim, seconds: float, attempt: int = 1) -> Claim:
+        """Commit these records in one transaction; where the handler fails on them, bisect to the record that is at fault."""
         try:
-            return await self._commit(batch, claim)
-        except Fenced:
+            return await self._commit(batch, claim, seconds)
+        except (Fenced, OutOfTime):
             raise
         except Exception as error:
             if is_infrastructure(error) or isinstance(error, Halted):
@@ -135,7 +178,7 @@ class BatchProcessor:
             if len(batch.records) > 1:
                 return await self._bisect(batch, claim)
             if attempt < _ATTEMPTS:
-                return await self.process(batch, claim, attempt + 1)
+                return await self._process_part(batch, claim, seconds, attempt + 1)
             return await self._dead_letter(batch, claim, error)
 
     async def redrive(self, dead_letter_id: str) -> int:
@@ -161,27 +204,39 @@ class BatchProcessor:
     async def _dead_letter(self, batch: RecordBatch, claim: Claim, error: Exception) -> Claim:
         """Leave this one record to a person."""
         reason = error if isinstance(error, Parked) else Parked(described(error), _HANDLER_FAILED)
-        after = await self._commit(batch, claim, InvalidRecord(batch.records[0], reason))
+        after = await self._commit(batch, claim, math.inf, InvalidRecord(batch.records[0], reason))
         _log.error("record_parked", group=self._group, partition=batch.partition, offset=batch.start, error=repr(error))
         return after
 
-    async def _commit(self, batch: RecordBatch, claim: Claim, dead_letter: InvalidRecord | None = None) -> Claim:
+    async def _commit(
+        self, batch: RecordBatch, claim: Claim, seconds: float, dead_letter: InvalidRecord | None = None
+    ) -> Claim:
         """The one transaction. With `dead_letter` the batch's only record is stored instead of handled."""
         partition, now = batch.partition, self._clock.now()
         messages, invalid, after = self._decoders[partition.topic].decode_batch(batch, claim)
         if dead_letter is not None:
             messages, invalid = [], [dead_letter]
         limit = self._limit_with(batch, invalid)
+        began = asyncio.get_running_loop().time()
         async with self._database.transaction() as tx:
             if not await ownership.advance_cursor(tx, self._group, partition, claim, after, now):
                 raise Fenced
             await dead_letters.add(tx, self._group, partition, invalid, now)
             if messages:
                 topic = self._topics[partition.topic]
-                await self._handler(tx, MessageBatch(topic, partition.number, claim.next_offset, messages))
+                time_slice = TimeSlice(seconds)
+                await self._handler(tx, MessageBatch(topic, partition.number, claim.next_offset, messages, time_slice))
+        self._resize(partition, len(batch.records), asyncio.get_running_loop().time() - began)
         self.handled += len(messages)
         self._limits[partition] = limit
         return after
+
+    def _resize(self, partition: Partition, records: int, seconds: float) -> None:
+        """After a transaction: fewer records for the next one where it took too long, more where there is time again."""
+        if seconds > 2 * self._slice_seconds and records > _ALWAYS:
+            self._sizes[partition] = max(_ALWAYS, records // 2)
+        elif records >= self._sizes.get(partition, math.inf) and seconds < self._slice_seconds:
+            self._sizes[partition] = 2 * records
 
     def _limit_with(self, batch: RecordBatch, invalid: Sequence[InvalidRecord]) -> DeadLetterLimit:
         """The failures with these. Past the limit a batch of many is bisected, so that what stands before is processed."""

@@ -1,5 +1,6 @@
 """Timers: process accounts that have fallen due, partition by partition, never ahead of the log."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -39,6 +40,7 @@ class Timers:
         self._handlers = handlers
         self._database = database
         self._clock = clock
+        self._most = _BATCH_SIZE
 
     async def fire(self) -> int:
         """One pass over the owned partitions: how many accounts changed."""
@@ -50,14 +52,24 @@ class Timers:
         if until is None:
             return 0
         async with self._database.snapshot() as read:
-            ids = await self._due(read, partition.number, until, _BATCH_SIZE)
+            ids = await self._due(read, partition.number, until, self._most)
         if not ids or not await self._is_current(partition):
             return 0
+        began = asyncio.get_running_loop().time()
         try:
             async with self._consumer.ownership.transaction(partition) as tx:
-                return await self._handlers.advance_time(tx, ids, until)
+                changed = await self._handlers.advance_time(tx, ids, until)
         except Fenced:
             return 0
+        self._resize(asyncio.get_running_loop().time() - began)
+        return changed
+
+    def _resize(self, seconds: float) -> None:
+        """Fewer accounts for the next transaction where this one took too long, more where there is time again."""
+        if seconds > self._consumer.slice_seconds:
+            self._most = max(1, self._most // 2)
+        else:
+            self._most = min(2 * self._most, _BATCH_SIZE)
 
     async def _is_current(self, partition: Partition) -> bool:
         """A reader also finds nothing where the log does not answer: so the log is asked for its end."""

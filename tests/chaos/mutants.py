@@ -205,8 +205,8 @@ def _by_the_wall(account: Any, event: Any, compiled: Any, now: Any, *unreadable:
 _fold_all = lifecycle.Handlers._fold  # noqa: SLF001
 
 
-async def _by_batch(self: Any, tx: Any, events: Any, part_of: Any, *, begins: bool) -> None:
-    await _fold_all(self, tx, sorted(events, key=lambda event: event.at), part_of, begins=begins)
+async def _by_batch(self: Any, tx: Any, events: Any, part_of: Any, time_slice: Any, *, begins: bool) -> None:
+    await _fold_all(self, tx, sorted(events, key=lambda event: event.at), part_of, time_slice, begins=begins)
 
 
 _join = account_resolution._join  # noqa: SLF001

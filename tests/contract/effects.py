@@ -1,6 +1,7 @@
 """Consumer test harness: a handler that writes a row for each record, and fails where a test says so."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from sqlalchemy import Column, Integer, MetaData, Table, Text, func, select, text
@@ -52,9 +53,12 @@ def consumer(
     limit: int = 50,
     bus: Bus | None = None,
     patience: float = 30.0,
+    slice_seconds: float = math.inf,
 ) -> Consumer:
     parts = (bus or opened.bus, opened.database, FakeClock(), owner)
-    return Consumer("g", [USAGE_RAW], effect.handle, *parts, PollSettings(limit), read, patience)
+    return Consumer(
+        "g", [USAGE_RAW], effect.handle, *parts, PollSettings(limit), read, patience, slice_seconds=slice_seconds
+    )
 
 
 async def publish(opened: Storage, first: int, last: int) -> None:

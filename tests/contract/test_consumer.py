@@ -15,6 +15,7 @@ from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
 from shared.service.consumer import Consumer, PollSettings
 from shared.service.processor import MessageBatch
+from shared.service.time_slice import OutOfTime
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, consumer, ids, prepare, publish, read, run_until_it_fails, until
@@ -73,6 +74,26 @@ async def test_partitions_are_taken_side_by_side(request: pytest.FixtureRequest,
         await until(opened, 200, consumer(opened, Meeting(), limit=1000))
         assert await ids(opened) == list(range(200))
     assert together.is_set()
+
+
+async def test_a_batch_that_takes_longer_than_its_time_slice_is_taken_in_pieces(opened: Storage) -> None:
+    sizes = list[int]()
+
+    class Slow(Effects):
+        async def handle(self, tx: Tx, batch: MessageBatch) -> None:
+            for place in range(len(batch.messages)):
+                if place and batch.time_slice.is_over:
+                    raise OutOfTime(place // 2)
+                await asyncio.sleep(0.01)
+            await super().handle(tx, batch)
+            sizes.append(len(batch.messages))
+
+    slow = Slow()
+    slow.poison = {"w-17"}
+    await publish(opened, 0, 60)
+    await until(opened, 59, consumer(opened, slow, limit=1000, slice_seconds=0.02))
+    assert await ids(opened) == [n for n in range(60) if n != 17]
+    assert len(sizes) > 1
 
 
 async def test_a_poisoned_record_is_parked_and_its_neighbours_are_not(opened: Storage) -> None:

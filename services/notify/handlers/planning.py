@@ -32,6 +32,7 @@ from shared.db.protocol import Tx, Values
 from shared.ids import derived
 from shared.links import Links
 from shared.service.processor import MessageBatch
+from shared.service.time_slice import OutOfTime
 
 GROUP = "notify"
 UNSUBSCRIBE = "unsubscribe"
@@ -100,13 +101,15 @@ class PlanningHandlers:
 
         def decide(accounts: dict[str, Account]) -> Decided:
             decisions: list[Decision] = []
-            for message in messages:
+            for place, message in enumerate(messages):
+                if place and batch.time_slice.is_over:
+                    raise OutOfTime(place // 2)
                 accounts[message.account], made = apply(accounts[message.account], message, self._book)
                 decisions += made
             return accounts, decisions
 
         accounts = await informed(tx, self._persons, stored, contacts)
-        await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide))
+        await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide), batch)
         if batch.topic is LIFECYCLE:
             self.handled_until[batch.partition] = batch.messages[-1].decided_at
 
@@ -126,7 +129,9 @@ class PlanningHandlers:
         await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide))
         return len(accounts)
 
-    async def _save(self, tx: Tx, accounts: dict[str, Account], decisions: Iterable[Decision]) -> None:
+    async def _save(
+        self, tx: Tx, accounts: dict[str, Account], decisions: Iterable[Decision], batch: MessageBatch | None = None
+    ) -> None:
         fresh = await self._fresh(tx, decisions)
         live = bool(fresh) and (await store.read_mode(tx, self._default_mode)).mode == "live"
         now, rows = self._clock.now(), list[Values]()
@@ -140,6 +145,8 @@ class PlanningHandlers:
                 later = put_off[decision.id]
                 row |= {"reason": later.reason, "detail": later.detail, "not_before": later.until}
             rows.append(row)
+            if batch is not None and len(batch.messages) > 1 and batch.time_slice.is_over:
+                raise OutOfTime(len(batch.messages) * len(rows) // len(fresh) // 2)
             if status in _PUBLISHED:
                 published.append(outreach_recorded(decision, _PUBLISHED[status], decision.at, now, decision.reason))
         await store.add(tx, rows)
