@@ -21,7 +21,7 @@ from xml.etree import ElementTree as ET
 from tests.adversary.guards.table import GUARDS, Guard
 
 ROOT = Path(__file__).parents[3]
-_LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "bench", "docs", "dist", "*.egg-info")
+_LEFT_OUT = shutil.ignore_patterns(".*", "bench", "docs", "dist", "*.egg-info")
 _WHAT_RUNS = (
     "import services, shared, tests, waymark; print(waymark.__file__, shared.__path__[0], services.__path__[0])"
 )

@@ -80,8 +80,15 @@ _TRUST = {
             "it_says_no_no_objective_no_ticket_and_no_invoice",
             "twelve_events_issue_no_code_and_book_no_reward",
             "claims_are_counted_for_prometheus",
-            "one_post_of_all_of_it_moves_nothing_when_scaled_out_either",
         ),
+    ),
+    "a browser tells nothing of a trusted class, scaled out": Guard(
+        2,
+        "services/lifecycle/core/apply_event.py",
+        "if not trusted and of.trusted:",
+        "if False:",
+        _in("trust", "one_post_of_all_of_it_moves_nothing_when_scaled_out_either"),
+        servers=True,
     ),
     "a browser's traits do not count": Guard(
         2,
