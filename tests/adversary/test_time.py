@@ -72,7 +72,7 @@ async def test_a_record_of_kafka_without_a_time_has_no_age(product: Product) -> 
     await admin.start()
     await producer.start()
     try:
-        by_sender = {"message.timestamp.type": "CreateTime"}
+        by_sender = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**62)}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=by_sender)])
         for milliseconds in (0, 7_000, 4_102_444_800_000):
             account = f"k{milliseconds}"

@@ -128,7 +128,7 @@ _TRUST = {
         "services/ingest/core/canonical.py",
         "    history = None if browser else history\n",
         "",
-        _in("trust", "it_marks_no_history_and_ends_none", "it_moves_no_clock_ahead"),
+        _in("trust", "it_marks_no_history_and_ends_none"),
     ),
     "a browser ends no history": Guard(
         2,
