@@ -1,7 +1,7 @@
 """Sinks: the mail server and the webhook receiver, in a process of their own that no fault of the product can reach.
 
 Each writes down what it accepts before it answers, and misbehaves when the run orders it: a line on the standard input
-orders the misbehaviour of the next message, a line on the standard output says which one a message met.
+orders the misbehaviour of the next message, a line on the standard output says that it is known, or which one a message met.
 """
 
 import asyncio
@@ -188,6 +188,8 @@ class Sinks:
     def __init__(self, process: asyncio.subprocess.Process, mail_port: int, hook_port: int) -> None:
         self.mail_port = mail_port
         self.hook_port = hook_port
+        self.known = 0
+        """How many orders have arrived there."""
         self._process = process
 
     def order(self, misbehaviour: str) -> None:
@@ -201,7 +203,10 @@ class Sinks:
     async def listen(self, struck: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
-            struck(line.decode().strip())
+            if (word := line.decode().strip()) == KNOWN:
+                self.known += 1
+            else:
+                struck(word)
 
 
 @asynccontextmanager
@@ -224,7 +229,7 @@ async def run_sinks(folder: Path, struck: Callable[[str], None]) -> AsyncIterato
 
 
 MAILS, HOOKS = "mails.jsonl", "hooks.jsonl"
-FORGET = "forget"
+FORGET, KNOWN = "forget", "known"
 
 
 async def main(folder: Path, mail_port: int, hook_port: int) -> None:
@@ -239,6 +244,7 @@ async def main(folder: Path, mail_port: int, hook_port: int) -> None:
         orders = await _standard_input()
         while order := (await orders.readline()).decode().strip():
             misbehaviours.forget() if order == FORGET else misbehaviours.order(order)
+            _tell(KNOWN)
 
 
 def _tell(word: str) -> None:

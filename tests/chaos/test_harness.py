@@ -26,7 +26,7 @@ from tests.chaos.faults import FAULT_KINDS, plan_faults
 from tests.chaos.journal import Journal, Tail, lines
 from tests.chaos.process_pool import child_command
 from tests.chaos.profile import COMPANY, slots
-from tests.chaos.sinks import HOOKS, MAILS, run_sinks
+from tests.chaos.sinks import HOOKS, MAILS, Sinks, run_sinks
 from tests.chaos.stream import Stream
 from tests.chaos.test_invariants import good
 from tests.chaos.witness import CURSOR, observations
@@ -84,8 +84,17 @@ def test_evidence_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
     assert read(tmp_path) == good()
 
 
+async def ordered(both: Sinks, misbehaviour: str) -> None:
+    both.order(misbehaviour)
+
+    async def known() -> bool:
+        return both.known == 1
+
+    await eventually(known)
+
+
 async def sent(port: int) -> None:
-    async with SMTP(hostname=HOST, port=port, timeout=5) as client:
+    async with SMTP(hostname=HOST, port=port, timeout=60) as client:
         await client.sendmail("a@b.example", ["c@d.example"], MAIL)
 
 
@@ -105,8 +114,7 @@ async def test_the_mail_server_writes_down_what_it_accepts_before_it_answers(
     struck: list[str] = []
     async with run_sinks(tmp_path, struck.append) as both:
         if misbehaviour:
-            both.order(misbehaviour)
-            await asyncio.sleep(0.1)
+            await ordered(both, misbehaviour)
         if fails is None:
             await sent(both.mail_port)
         else:
@@ -130,8 +138,7 @@ async def test_the_webhook_receiver_writes_down_what_it_takes_before_it_answers(
 ) -> None:
     async with run_sinks(tmp_path, lambda _: None) as both, httpx2.AsyncClient() as http:
         if misbehaviour:
-            both.order(misbehaviour)
-            await asyncio.sleep(0.1)
+            await ordered(both, misbehaviour)
         try:
             answer = await http.post(f"http://{HOST}:{both.hook_port}/", headers={"webhook-id": "d1"}, content=b"{}")
             answered: int | None = answer.status_code

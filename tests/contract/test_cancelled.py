@@ -13,7 +13,7 @@ from sqlalchemy.pool import Pool
 
 from shared.db.protocol import Database
 from tests.conftest import ROOT, Deployment, embedded
-from tests.make import migrated_storage
+from tests.make import eventually, migrated_storage
 
 _SLOW = {
     "embedded": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n",
@@ -29,11 +29,12 @@ async def database(deployment: Deployment) -> AsyncIterator[Database]:
         yield opened.database
 
 
-async def cancelled(work: asyncio.Task[None], after: float) -> None:
+async def cancelled(work: asyncio.Task[None], after: float) -> bool:
+    """Whether it was in the middle of its work: on a busy machine the moment may come when it is done."""
     await asyncio.sleep(after)
     work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
+    await asyncio.wait({work})
+    return work.cancelled()
 
 
 async def test_readers_cancelled_in_the_middle_leave_the_database_whole(
@@ -45,8 +46,7 @@ async def test_readers_cancelled_in_the_middle_leave_the_database_whole(
         async with database.snapshot() as read:
             await read.scalar(text(_SLOW[deployment.name]))
 
-    for number in range(_TIMES):
-        await cancelled(asyncio.create_task(reading()), 0.0005 * (number % 10))
+    assert any([await cancelled(asyncio.create_task(reading()), 0.0005 * (number % 10)) for number in range(_TIMES)])
     async with database.snapshot() as read:
         assert await read.scalar(text("SELECT 1")) == 1
 
@@ -58,8 +58,7 @@ async def test_writers_cancelled_in_the_middle_hold_no_lock(database: Database, 
             await tx.scalar(text(_SLOW[deployment.name]))
             await asyncio.Event().wait()
 
-    for number in range(_TIMES):
-        await cancelled(asyncio.create_task(writing()), 0.0005 * (number % 10))
+    assert all([await cancelled(asyncio.create_task(writing()), 0.0005 * (number % 10)) for number in range(_TIMES)])
     async with asyncio.timeout(60), database.transaction() as tx:
         await tx.run(text("CREATE TABLE never (id INTEGER)"))
 
@@ -83,7 +82,13 @@ async def test_on_sqlite_a_connection_is_given_back_by_the_thread_that_used_it(t
         event.listen(Engine, "before_cursor_execute", used)
         event.listen(Pool, "checkin", given_back)
         try:
-            await asyncio.gather(*(cancelled(asyncio.create_task(reading()), 0.02) for _ in range(3)))
+            works = [asyncio.create_task(reading()) for _ in range(3)]
+
+            async def all_used() -> bool:
+                return sum(what == "used" for what, *_ in seen) >= len(works)
+
+            await eventually(all_used)
+            await asyncio.gather(*(cancelled(work, 0) for work in works))
         finally:
             event.remove(Engine, "before_cursor_execute", used)
             event.remove(Pool, "checkin", given_back)

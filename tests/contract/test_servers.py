@@ -77,7 +77,7 @@ async def consume(bootstrap: str, offset: int) -> bytes:
         place = TopicPartition(TOPIC, PARTITIONS - 1)
         consumer.assign([place])
         consumer.seek(place, offset)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             record = await consumer.getone()
         return bytes(record.value)
 
@@ -141,7 +141,7 @@ def test_a_paused_kafka_is_silent_and_speaks_again_when_resumed(kafka: Kafka) ->
     kafka.resume()
 
     assert silent
-    assert wait_until(kafka.answers, 30)
+    assert wait_until(kafka.answers, 90)
 
 
 @pytest.mark.servers
@@ -169,12 +169,12 @@ def test_a_server_goes_when_the_session_that_started_it_is_killed(
 ) -> None:
     line = f"import pathlib, signal, deploy.servers as s; s.{start}(pathlib.Path({str(tmp_path)!r})); signal.pause()"
     session = launch([sys.executable, "-c", line], pid_file=tmp_path / "pid", log=tmp_path / "log", cwd=ROOT)
-    assert wait_until(lambda: server(tmp_path).pid is not None and server(tmp_path).answers(), 60)
+    assert wait_until(lambda: server(tmp_path).pid is not None and server(tmp_path).answers(), 90)
     pid, home = server(tmp_path).pid, server(tmp_path).home
 
     os.kill(session, signal.SIGKILL)
 
     assert pid
-    assert wait_gone([pid], 20)
-    assert wait_gone([session], 20)
-    assert wait_until(lambda: home.is_relative_to(tmp_path) or not home.exists(), 20)
+    assert wait_gone([pid], 90)
+    assert wait_gone([session], 90)
+    assert wait_until(lambda: home.is_relative_to(tmp_path) or not home.exists(), 90)

@@ -73,7 +73,7 @@ async def test_a_killed_members_partitions_are_taken_over_after_its_session(
             return len(owns.has) == every
 
         async with opened.bus.reader("g", [USAGE_RAW.name], owns) as reader:
-            await eventually(all_of_them, 12)
+            await eventually(all_of_them)
 
 
 @pytest.mark.parametrize("seconds", [1, 301])

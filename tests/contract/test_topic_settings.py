@@ -104,5 +104,9 @@ async def test_partitions_that_were_added_have_bounds_and_so_a_lag(kafka: Any) -
     await bus.open([USAGE.name], 2)
     async with administrator(servers) as admin:
         await admin.create_partitions({f"grown.{USAGE.name}": NewPartitions(3)})
-    assert Partition(USAGE.name, 2) in await bus.bounds([USAGE.name])
+
+    async def grown() -> bool:
+        return Partition(USAGE.name, 2) in await bus.bounds([USAGE.name])
+
+    await eventually(grown)
     await bus.close()

@@ -36,7 +36,7 @@ def delivery(**more: Any) -> Delivery:
 
 def channel(port: int) -> EmailSender:
     return EmailSender(
-        lambda: SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=5, local_hostname="waymark.test"),
+        lambda: SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=60, local_hostname="waymark.test"),
         "Kim at Example <success@example.com>",
         lambda: datetime(2025, 3, 3, 12, tzinfo=UTC),
     )

@@ -92,7 +92,7 @@ async def test_an_answer_that_never_ends_in_time_is_tried_later():
             await asyncio.sleep(0.05)
 
     async with web_server(slow, []) as port:
-        egress = Egress(LOOPBACK, seconds=0.3)
+        egress = Egress(LOOPBACK, seconds=2)
         assert (
             await channel(f"http://127.0.0.1:{port}/", egress).send(delivery(), confirmed)
         ).outcome == "retry_idempotent"
