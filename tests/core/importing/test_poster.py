@@ -131,7 +131,7 @@ async def test_a_server_that_stays_busy_is_given_up_after_the_deadline():
     pauses = Pauses()
     async with running(Server(*[busy() for _ in range(50)])) as server:
         with pytest.raises(GaveUp, match="it answered 503"):
-            await post(records(1), Target(server.url, "key", retry_seconds=10), "i", sleep=pauses)
+            await post(records(1), Target(server.url, "key", retry_seconds=15), "i", sleep=pauses)
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0]
 
 

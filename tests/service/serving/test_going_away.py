@@ -88,7 +88,7 @@ async def nothing_is_open(on: RunningServices) -> None:
         row = await activity(on)
         return bool(row.busy == 0 and row.many <= POOL * 2 + ACCESS_POOL)
 
-    await eventually(flat, 60)
+    await eventually(flat)
     answers = await asyncio.gather(*(on.get(asked.path) for asked in ASKED if not asked.body for _ in range(POOL)))
     assert len(answers) == POOL * EACH * 2
 
