@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +15,25 @@ from hypothesis import HealthCheck, settings
 
 from deploy.servers import Kafka, Postgres, missing_for_kafka, missing_for_postgres, start_kafka, start_postgres
 from shared.settings import Settings
+from waymark import migrations
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("WAYMARK_SHARED", ROOT.parent / "shared"))
 OULAD = SHARED / "data/oulad"
 REQUIRED = os.environ.get("REQUIRE_SERVERS") == "1"
+_LONGEST = (
+    "tests/simulation/test_seeds.py",
+    "tests/adversary/test_truthful.py",
+    "tests/journey/test_oulad.py",
+    "tests/journey/test_graceful_stop.py",
+    "tests/golden/test_golden.py",
+    "tests/golden/test_moving.py",
+    "tests/docs/test_howto.py",
+    "tests/journey/test_takeover.py",
+    "tests/journey/test_clear_errors.py",
+    "tests/contract/test_servers.py",
+)
+"""The longest files, begun first: a worker takes whole files, and with one of these at the end the others would wait for it."""
 _numbers = count(1)
 # how long an example takes says how busy the machine is, not whether the code is right
 settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,6 +49,8 @@ def _missing() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {ROOT / name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
     for group, why in _missing().items():
         for item in items:
             if item.get_closest_marker(group):
@@ -61,7 +78,7 @@ def server_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def kafka(server_folder: Path) -> Iterator[Kafka]:
-    kafka = start_kafka(server_folder)
+    kafka = start_kafka(server_folder, brief=True)
     yield kafka
     kafka.stop()
 
@@ -102,14 +119,24 @@ def embedded(folder: Path) -> Settings:
     return Settings(data=folder, config=ROOT / "config")
 
 
-def scaled(request: pytest.FixtureRequest, folder: Path) -> Settings:
-    """A database and topics of their own on the session's servers."""
+@pytest.fixture(scope="session")
+def migrated_database(postgres: Postgres) -> str:
+    """The name of a database with every table and nothing in them, to be copied: that costs less than to migrate again."""
+    settings = Settings(database_url=postgres.create_database(name := "migrated"))
+    with ThreadPoolExecutor(1) as beside:  # a test that asks for it may have a loop running
+        beside.submit(migrations.migrate, settings, list(migrations.OWNERS)).result()
+    return name
+
+
+def scaled(request: pytest.FixtureRequest, folder: Path, *, empty: bool = False) -> Settings:
+    """A database and topics of their own on the session's servers. The tables are there, unless it is to be `empty`."""
     kafka, postgres = request.getfixturevalue("kafka"), request.getfixturevalue("postgres")
+    template = "template1" if empty else request.getfixturevalue("migrated_database")
     name = f"t{os.getpid()}_{next(_numbers)}"
     return Settings(
         data=folder,
         config=ROOT / "config",
-        database_url=postgres.create_database(name),
+        database_url=postgres.create_database(name, template),
         bus_url=kafka.url,
         topic_prefix=f"{name}.",
     )

@@ -13,14 +13,18 @@ from deploy.servers.process import run
 
 LOGGING = ("-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
 
+BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For a process of a few minutes: code is compiled once and quickly, with one thread for the garbage."""
+
 
 class Node:
     """The folder of one broker: its ports, its settings and its data."""
 
-    def __init__(self, home: Path, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, home: Path, environ: Mapping[str, str] = os.environ, *, brief: bool = False) -> None:
         self.home = home
         self.properties = home / "server.properties"
         self._environ = environ
+        self._jvm = BRIEF if brief else ()
 
     @property
     def ports(self) -> tuple[int, int]:
@@ -41,7 +45,7 @@ class Node:
         self._format()
 
     def command(self, heap: str) -> tuple[str, ...]:
-        return *self._java(heap), "kafka.Kafka", str(self.properties)
+        return *self._java(heap, *self._jvm), "kafka.Kafka", str(self.properties)
 
     def _refuse_taken_ports(self) -> None:
         for port in self.ports:
@@ -56,11 +60,11 @@ class Node:
         shutil.rmtree(self.home / "data", ignore_errors=True)
         named = ("-t", broker.cluster_id(self.home), "-c", str(self.properties))
         code, said = run(
-            (*self._java("128m"), "kafka.tools.StorageTool", "format", "--standalone", *named), cwd=self.home
+            (*self._java("128m", *BRIEF), "kafka.tools.StorageTool", "format", "--standalone", *named), cwd=self.home
         )
         if code:
             raise ServerError("Kafka cannot format its data directory", said=said)
         done.touch()
 
-    def _java(self, heap: str) -> tuple[str, ...]:
-        return java(self._environ) or "java", f"-Xmx{heap}", *LOGGING, "-cp", f"{jars(self._environ)}/*"
+    def _java(self, heap: str, *jvm: str) -> tuple[str, ...]:
+        return java(self._environ) or "java", f"-Xmx{heap}", *jvm, *LOGGING, "-cp", f"{jars(self._environ)}/*"

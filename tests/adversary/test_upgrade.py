@@ -220,7 +220,7 @@ async def test_a_backup_under_traffic_is_restored_with_every_event_that_had_been
     assert file.stat().st_mode & 0o077 == 0
 
     folder = tmp_path / "restored"
-    place = Settings(data=folder) if deployment.name == "embedded" else scaled(request, folder)
+    place = Settings(data=folder) if deployment.name == "embedded" else scaled(request, folder, empty=True)
     folder.mkdir()
     (folder / "credentials.json").write_bytes((settings.data / "credentials.json").read_bytes())
     restored = await waymark(place, "restore", str(file))
@@ -251,7 +251,7 @@ async def test_a_copied_main_file_is_refused(golden: Settings, tmp_path: Path) -
 async def test_one_process_moves_to_postgresql_and_kafka_and_goes_on_and_back(
     golden: Settings, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    place = scaled(request, tmp_path / "scaled")
+    place = scaled(request, tmp_path / "scaled", empty=True)
     (place.data).mkdir(exist_ok=True)
     (place.data / "credentials.json").write_bytes((golden.data / "credentials.json").read_bytes())
     moved = await waymark(place, "migrate", "--from", golden.database, "--to", place.database)

@@ -30,7 +30,7 @@ STREAM = uses(1000, ACCOUNTS)
 def elsewhere(deployment: Deployment, request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """An empty place of the same kind."""
     folder = tmp_path / "elsewhere"
-    return embedded(folder) if deployment.name == "embedded" else scaled(request, folder)
+    return embedded(folder) if deployment.name == "embedded" else scaled(request, folder, empty=True)
 
 
 def digests(file: Path) -> dict[str, Digest]:

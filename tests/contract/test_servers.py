@@ -42,7 +42,7 @@ def with_postgres() -> None:
 
 @pytest.fixture(scope="module")
 def kafka(with_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:  # noqa: ARG001
-    server = start_kafka(tmp_path_factory.mktemp("hurt"))
+    server = start_kafka(tmp_path_factory.mktemp("hurt"), brief=True)
     yield server
     server.stop()
 

@@ -356,7 +356,7 @@ of the relay that wrote it has run out, as it does ten seconds after a dump: the
 @pytest.fixture
 async def golden_postgres(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """The dump of the scaled-out deployment in a database of its own, and a Kafka with empty topics."""
-    scaled_out = scaled(request, tmp_path)
+    scaled_out = scaled(request, tmp_path, empty=True)
     name = str(scaled_out.database_url).rpartition("/")[2]
     dsn = request.getfixturevalue("postgres").dsn(name)
     script = unpacked("waymark.sql.xz").decode() + "".join(NEW_TOPICS.format(service=one) for one in SERVICES)

@@ -39,7 +39,7 @@ PARTITIONS = 3
 @pytest.fixture
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Another installation, on PostgreSQL and a Kafka without topics of its own, with the secret of the golden one."""
-    of = scaled(request, tmp_path)
+    of = scaled(request, tmp_path, empty=True)
     more = {"database_url": of.database_url, "bus_url": of.bus_url, "topic_prefix": of.topic_prefix}
     return settings(tmp_path / "elsewhere", ROOT / "config", **more, partitions=PARTITIONS)
 
