@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2  # each starts servers of its own where its tests need them
+WORKERS ?= 3  # on two processors: one more uses what the others wait for. Each starts servers of its own
 .DEFAULT_GOAL := help
 
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q
