@@ -120,7 +120,18 @@ class Settings(BaseSettings):
     )
     egress_allow: str = Field("", description="private networks that webhooks may reach, comma-separated CIDR")
     outreach: Literal["preview", "live"] = Field(
-        "preview", description="first mode of the outbox; later it is switched by REST"
+        "preview",
+        description="first mode of the outbox; later it is switched by REST. Live, nothing leaves while `waymark doctor` finds something missing",
+    )
+    live_despite: str = Field(
+        "",
+        description="findings of `waymark doctor`, by name and comma-separated, that this installation lives with; `all` for one that writes to nobody real",
+    )
+    first_sends: int = Field(
+        50,
+        ge=0,
+        le=1_000_000,
+        description="messages to customers after which the rest wait for an approval, once; 0: they never do",
     )
     send_lease: int = Field(
         300,

@@ -116,7 +116,7 @@ def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Deployment:
 
 def embedded(folder: Path) -> Settings:
     """One process on a SQLite file of its own."""
-    return Settings(data=folder, config=ROOT / "config")
+    return Settings(data=folder, config=ROOT / "config", live_despite="all")
 
 
 @pytest.fixture(scope="session")
@@ -136,6 +136,7 @@ def scaled(request: pytest.FixtureRequest, folder: Path, *, empty: bool = False)
     return Settings(
         data=folder,
         config=ROOT / "config",
+        live_despite="all",
         database_url=postgres.create_database(name, template),
         bus_url=kafka.url,
         topic_prefix=f"{name}.",

@@ -167,6 +167,23 @@ def diagram() -> None:
     _guarded(lambda: typer.echo(commands.stage_diagram(settings)))
 
 
+@app.command()
+def doctor(
+    mail_to: Annotated[str | None, typer.Option(help="send a test mail to this address, which is yours")] = None,
+) -> None:
+    """Say what is missing before customers are written to, and what is wrong with this machine; fail while something is."""
+    from shared.clock import SystemClock
+    from waymark import doctor as waymark_doctor
+
+    settings, well = _settings(), list[bool]()
+
+    async def examine() -> None:
+        well.append(await waymark_doctor.examine(settings, SystemClock(), mail_to))
+
+    _do(examine())
+    raise typer.Exit(0 if well == [True] else 1)
+
+
 keys_app = typer.Typer(
     help="Show this installation's own keys (they are secrets); or create, list, rotate, revoke others."
 )
@@ -242,17 +259,19 @@ def import_suppressions(
     key: _AdminKey = None,
 ) -> None:
     """Write to the addresses of this list no more; columns reason, topic, at and detail are read where they are there."""
+    from waymark import notify_client
     from waymark import suppressions as waymark_suppressions
 
-    _do(waymark_suppressions.import_file(file, waymark_suppressions.target_of(_settings(), url, key)))
+    _do(waymark_suppressions.import_file(file, notify_client.target_of(_settings(), url, key)))
 
 
 @suppressions_app.command("export")
 def export_suppressions(url: _NotifyUrl = None, key: _AdminKey = None) -> None:
     """Print the list as CSV, as `import` reads it."""
+    from waymark import notify_client
     from waymark import suppressions as waymark_suppressions
 
-    _do(waymark_suppressions.export(waymark_suppressions.target_of(_settings(), url, key)))
+    _do(waymark_suppressions.export(notify_client.target_of(_settings(), url, key)))
 
 
 @suppressions_app.command("report")
@@ -262,11 +281,30 @@ def hand_in_report(
     key: _AdminKey = None,
 ) -> None:
     """Hand in a report that came as mail: a delivery status notification or an abuse report."""
+    from waymark import notify_client
     from waymark import suppressions as waymark_suppressions
 
-    target, raw = waymark_suppressions.target_of(_settings(), url, key), bytearray()
+    target, raw = notify_client.target_of(_settings(), url, key), bytearray()
     _guarded(lambda: raw.extend(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()))
     _do(waymark_suppressions.hand_in_report(bytes(raw), target))
+
+
+outbox_app = typer.Typer(help="The outbox of a running notify: approve what waits after the first sends.")
+app.add_typer(outbox_app, name="outbox")
+
+
+@outbox_app.callback()
+def _outbox() -> None:
+    """Its commands have names, also while there is one."""
+
+
+@outbox_app.command("approve")
+def approve_sends(url: _NotifyUrl = None, key: _AdminKey = None) -> None:
+    """The first messages were looked at: let the rest go, for good."""
+    from waymark import notify_client
+    from waymark import outbox as waymark_outbox
+
+    _do(waymark_outbox.approve(notify_client.target_of(_settings(), url, key)))
 
 
 def main() -> None:

@@ -8,31 +8,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
-import httpx2
-
-from shared.failures import Refused, Retry
-from shared.keys import credentials
-from shared.settings import Settings
+from shared.failures import Refused
+from waymark.notify_client import Target, call, client
 
 _BATCH = 500
 _FIELDS = ("address", "reason", "topic", "at", "detail")
 _ADDRESS_COLUMNS = ("address", "email", "email_address", "e-mail", "email address", "recipient")
 _SHOWN = 10
-
-
-class Target(NamedTuple):
-    """Where notify answers, and the admin key to speak to it with."""
-
-    url: str
-    key: str
-
-
-def target_of(settings: Settings, url: str | None, key: str | None) -> Target:
-    """By default this installation's own notify and its generated admin key."""
-    where = url or settings.notify_url or f"http://{settings.host}:{settings.port}"
-    return Target(where.rstrip("/"), key or credentials(settings.data).admin)
 
 
 async def import_file(file: Path, target: Target) -> None:
@@ -45,10 +29,10 @@ async def import_file(file: Path, target: Target) -> None:
 
 async def _import(text: TextIO, target: Target) -> None:
     added, known, unreadable = 0, 0, list[int]()
-    async with _client(target) as http:
+    async with client(target) as http:
         rows = _rows(text)
         while batch := list(islice(rows, _BATCH)):
-            taken = await _call(http, "POST", "/notify/v1/suppressions", json={"items": [row for _, row in batch]})
+            taken = await call(http, "POST", "/notify/v1/suppressions", json={"items": [row for _, row in batch]})
             added, known = added + taken["added"], known + taken["known"]
             unreadable += [batch[index][0] for index in taken["unreadable"]]
     print(f"{added} added, {known} were known, {len(unreadable)} could not be read")
@@ -88,10 +72,10 @@ async def export(target: Target) -> None:
     written = csv.writer(sys.stdout, lineterminator="\n")
     written.writerow(_FIELDS)
     cursor: str | None = None
-    async with _client(target) as http:
+    async with client(target) as http:
         while True:
             query = {"limit": _BATCH, **({"cursor": cursor} if cursor else {})}
-            found = await _call(http, "GET", "/notify/v1/suppressions", params=query)
+            found = await call(http, "GET", "/notify/v1/suppressions", params=query)
             written.writerows([one[name] for name in _FIELDS] for one in found["items"] if one["address"])
             cursor = found["next"]
             if cursor is None:
@@ -100,24 +84,8 @@ async def export(target: Target) -> None:
 
 async def hand_in_report(raw: bytes, target: Target) -> None:
     """Post a bounce or complaint that came as mail."""
-    async with _client(target) as http:
-        taken = await _call(http, "POST", "/notify/v1/feedback/mail", content=raw)
+    async with client(target) as http:
+        taken = await call(http, "POST", "/notify/v1/feedback/mail", content=raw)
     print(
         f"{taken['suppressed']} suppressed, {taken['known']} were known, {taken['unbelieved']} named no delivery of ours"
     )
-
-
-def _client(target: Target) -> httpx2.AsyncClient:
-    headers = {"Authorization": f"Bearer {target.key}"}
-    return httpx2.AsyncClient(base_url=target.url, headers=headers, timeout=60)
-
-
-async def _call(http: httpx2.AsyncClient, method: str, path: str, **request: Any) -> Any:
-    """The answer. Raises Refused with what notify said, Retry where it does not answer."""
-    try:
-        answer = await http.request(method, path, **request)
-    except httpx2.TransportError as error:
-        raise Retry(f"notify does not answer at {http.base_url}: {type(error).__name__}") from None
-    if answer.status_code != 200:
-        raise Refused(f"notify answered {answer.status_code}: {answer.text[:300]}")
-    return answer.json()

@@ -9,11 +9,13 @@ from services.notify.channels.table import CHANNELS
 from services.notify.core.person import PersonKeys
 from services.notify.definition import Definition, lifecycle_names, load_plays
 from services.notify.effects import DeliverySender
+from services.notify.first_sends import FirstSends
 from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
-from services.notify.http import admin, ceilings, feedback, outbox, suppressions, unsubscribe
+from services.notify.http import admin, ceilings, feedback, going_live, outbox, suppressions, unsubscribe
 from services.notify.persons import Persons
+from services.notify.readiness import Readiness
 from services.notify.store import expired_deliveries, repository
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
@@ -52,7 +54,19 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     timers = Timers(consumer, LIFECYCLE, accounts.due, planning, context.database, context.clock)
     senders, missing = channels or CHANNELS.build(settings, context.clock.now)
     lease = timedelta(seconds=settings.send_lease)
-    delivery = DeliveryHandlers(book, writer, accounts, persons, settings.outreach, missing, lease)
+    ready = Readiness(settings, defined, senders.get("email"), context.clock.now)
+    delivery = DeliveryHandlers(
+        book,
+        writer,
+        accounts,
+        persons,
+        settings.outreach,
+        missing,
+        lease,
+        not_ready=ready.refusal,
+        first_sends=settings.first_sends,
+    )
+    first_sends = FirstSends(settings.first_sends, book.channels)
     sender = DeliverySender(delivery, writer, senders, context.database, context.clock)
     earlier = EarlierRefusals(accounts, persons, book.channels, context.database, context.clock)
 
@@ -62,7 +76,8 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
 
     app = service_app(title="Waymark notify", summary="Messages to customers: what was sent, what was not, and why.")
     app.include_router(outbox.router(context, book, accounts))
-    app.include_router(admin.router(context, book, accounts, persons))
+    app.include_router(admin.router(context, book, accounts, persons, ready))
+    app.include_router(going_live.router(context, ready, first_sends))
     app.include_router(unsubscribe.router(context, links, accounts, persons, defined.company))
     limits = Ceilings(book.budget.ceilings)
     watch = CeilingWatch(limits)
@@ -77,7 +92,8 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     expired = expired_deliveries(context.settings.keep_deliveries_days)
 
     async def notices() -> dict[str, str]:
-        return await watch.notices(context.database, context.clock.now()) | sender.problems
+        ceilings_reached = await watch.notices(context.database, context.clock.now())
+        return ceilings_reached | sender.problems | await ready.notices(context.database, first_sends)
 
     return Service("notify", app, [consumer], loops, collectors=[watch], retention=expired, notices=notices)
 

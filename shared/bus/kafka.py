@@ -5,7 +5,7 @@ database makes effects exact, and Kafka's committed offsets are a hint for lag d
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
@@ -68,10 +68,14 @@ class KafkaBus:
                     await topic_settings.change(admin, self._prefix + topic, found, changes)
 
     async def retention_problem(self) -> str:
-        if not self._partitions:
-            return ""
+        return await self.retention_problem_of(self._partitions) if self._partitions else ""
+
+    async def retention_problem_of(self, topics: Iterable[str]) -> str:
+        """The same of those of these topics that exist, also where nobody has opened the log yet."""
         async with self._admin() as admin:
-            settings = await topic_settings.describe(admin, [self._prefix + topic for topic in self._partitions])
+            existing = {*await admin.list_topics()}
+            wanted = [self._prefix + topic for topic in topics if self._prefix + topic in existing]
+            settings = await topic_settings.describe(admin, wanted) if wanted else {}
         problems = (
             topic_settings.problem(topic, found, self._archive_days)
             for topic, found in sorted(self._without_prefixes(settings).items())

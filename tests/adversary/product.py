@@ -135,6 +135,12 @@ class Product:
         return sum(map(float, _LAG.findall((await self.call("GET", f"/{service}/metrics")).text)))
 
 
+def _sends_to(smtp: int) -> dict[str, str]:
+    """Live, to a mail server on this machine, with all that a real installation would be refused for."""
+    despite = {"WAYMARK_LIVE_DESPITE": "all", "WAYMARK_FIRST_SENDS": "0"}
+    return despite | {"WAYMARK_OUTREACH": "live", "WAYMARK_SMTP_URL": f"smtp://127.0.0.1:{smtp}"}
+
+
 @asynccontextmanager
 async def running(
     settings: Settings,
@@ -158,7 +164,7 @@ async def running(
     if not settings.embedded:
         await asyncio.to_thread(migrations.migrate, settings, list(SERVICES[:4]))
     async with mail_server(mailbox) as smtp, httpx2.AsyncClient(base_url=url, timeout=60) as http:
-        outreach = {"WAYMARK_OUTREACH": "live", "WAYMARK_SMTP_URL": f"smtp://127.0.0.1:{smtp}"} if live else {}
+        outreach = _sends_to(smtp) if live else {}
         environment = {**_environment(settings, config, port), **outreach, **(variables or {})}
         log = (settings.data / "log").open("ab")
         process = await asyncio.create_subprocess_exec(

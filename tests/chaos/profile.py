@@ -63,6 +63,8 @@ def environment(folder: Path, sinks: Sinks) -> dict[str, str]:
         "WAYMARK_WEBHOOK_SECRET": f"whsec_{secret}",
         "WAYMARK_EGRESS_ALLOW": "127.0.0.0/8",
         "WAYMARK_OUTREACH": "live",
+        "WAYMARK_LIVE_DESPITE": "all",
+        "WAYMARK_FIRST_SENDS": "0",
         "WAYMARK_SEND_LEASE": "6",
         "WAYMARK_SESSION_SECONDS": str(SESSION),
     }

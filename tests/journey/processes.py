@@ -16,7 +16,7 @@ from shared.settings import Settings
 from tests.conftest import ROOT
 from tests.make import eventually
 
-_SET = ("data", "config", "database_url", "bus_url", "topic_prefix", "outreach")
+_SET = ("data", "config", "database_url", "bus_url", "topic_prefix", "outreach", "live_despite")
 
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)

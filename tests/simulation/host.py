@@ -43,6 +43,8 @@ SETTINGS = Settings(
     data=COMPANY,
     public_url="https://waymark.example",
     outreach="live",
+    live_despite="all",
+    first_sends=0,
     send_lease=20,
     bus_url="kafka://simulated",
 )

@@ -73,7 +73,9 @@ async def outbox(visit: Visit, given: OutboxGiven, cursor: str = "") -> HTMLResp
     found = await visit.services.get(
         "/notify/v1/outbox", **_asked(visit, given), cursor=cursor, limit=lists.PAGE, count="true"
     )
-    mode, plays, counts = await visit.services.get_all("/notify/v1/mode", "/notify/v1/plays", "/lifecycle/v1/portfolio")
+    mode, plays, counts, approval = await visit.services.get_all(
+        "/notify/v1/mode", "/notify/v1/plays", "/lifecycle/v1/portfolio", "/notify/v1/approval"
+    )
     channels = {
         str(step.get("channel")) for one in plays.rows for step in rows(one.get("steps")) if step.get("channel")
     }
@@ -85,7 +87,7 @@ async def outbox(visit: Visit, given: OutboxGiven, cursor: str = "") -> HTMLResp
     ]
     orders = lists.orders(given["sort"], _SORTS)
     values: dict[str, Any] = {"filters": filters, "orders": orders, "given": given, "cursor": cursor}
-    return visit.page("outbox.html", found=found, mode=mode, **values)
+    return visit.page("outbox.html", found=found, mode=mode, approval=approval, **values)
 
 
 async def outbox_csv(visit: Visit, given: OutboxGiven) -> Response:

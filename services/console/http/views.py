@@ -66,9 +66,14 @@ async def release(visit: Visit, delivery: str) -> Response:
 
 
 async def confirm_mode(visit: Visit, to: Literal["preview", "live"] = "live") -> HTMLResponse:
-    """Asks once more before anything may be sent."""
-    mode = await visit.services.get("/notify/v1/mode")
-    return visit.page("mode.html", mode=mode, to=to)
+    """Asks once more before anything may be sent, and says what is missing for it."""
+    mode, readiness = await visit.services.get_all("/notify/v1/mode", "/notify/v1/readiness")
+    return visit.page("mode.html", mode=mode, readiness=readiness, to=to)
+
+
+async def approve_sends(visit: Visit) -> Response:
+    """The first messages were looked at: let the rest go."""
+    return await visit.change("POST", "/notify/v1/approval", "/console/outbox")
 
 
 async def switch_mode(visit: Visit, mode: Annotated[Literal["preview", "live"], Form()]) -> Response:
@@ -100,6 +105,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("POST", "/outbox/{delivery:plain}/release", release),
     ("GET", "/mode", confirm_mode),
     ("POST", "/mode", switch_mode),
+    ("POST", "/approval", approve_sends),
     ("GET", "/tasks", outreach.tasks),
     ("GET", "/tasks.csv", outreach.tasks_csv),
     ("POST", "/tasks/{task:plain}/done", outreach.task_done),

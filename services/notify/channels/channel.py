@@ -86,19 +86,24 @@ class ChannelTable:
         """What decisions need to know of each."""
         return {name: channel.traits for name, channel in self._channels.items()}
 
+    def missing(self, settings: Settings) -> dict[str, str]:
+        """What to set, for each channel that is not set up."""
+        unset = {name: _unset_fields(channel, settings) for name, channel in self._channels.items()}
+        return {name: _unset(fields) for name, fields in unset.items() if fields}
+
     def build(self, settings: Settings, now: Now) -> Built:
         """A sender for each channel whose settings are there. Raises Refused for settings that cannot be used."""
-        senders, missing = dict[str, Sender](), dict[str, str]()
-        for name, channel in self._channels.items():
-            if unset := [field for field in channel.settings if getattr(settings, field) is None]:
-                missing[name] = _unset(unset)
-            else:
-                senders[name] = channel.build(settings, now)
-        return Built(senders, missing)
+        missing = self.missing(settings)
+        there = {name: channel for name, channel in self._channels.items() if name not in missing}
+        return Built({name: channel.build(settings, now) for name, channel in there.items()}, missing)
 
 
 async def confirmed() -> None:
     """For senders outside the outbox, with nothing to commit."""
+
+
+def _unset_fields(channel: Channel, settings: Settings) -> list[str]:
+    return [field for field in channel.settings if getattr(settings, field) is None]
 
 
 def _unset(fields: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ Refused before the data: nothing was accepted. Lost after it began: it may have 
 The mail has headers that nobody can add to, a text and its HTML, and an unsubscribe link.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from email.headerregistry import Address
@@ -11,6 +12,7 @@ from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, parseaddr
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from aiosmtplib import (
@@ -36,6 +38,7 @@ _REJECTED = range(400, 600)
 _PERMANENT = range(500, 600)
 _QUIT_TIMEOUT = 2.0
 _SMTP_TIMEOUT = 30.0
+_PROBE_TIMEOUT = 5.0
 _NO_STARTTLS = "STARTTLS extension not supported"
 _WOULD_BE_CLEAR = (
     "the mail server offers no STARTTLS, and a password is never sent in clear: use smtps:// or another server"
@@ -49,6 +52,13 @@ class InvalidMail(Exception):  # noqa: N818  what it is
     """The delivery cannot be put into a mail: a header or an address would carry something it must not."""
 
 
+class Greeting(NamedTuple):
+    """How a mail server received us: the `problem`, empty where it would take mail, and whether we speak in cipher."""
+
+    problem: str
+    encrypted: bool = False
+
+
 class EmailSender:
     """Sends by SMTP. `now` stamps the Date header."""
 
@@ -56,6 +66,21 @@ class EmailSender:
         self._connect = connect
         self._from = parse_sender(mail_from)
         self._now = now
+
+    async def probe(self) -> Greeting:
+        """What the mail server says before any mail: why it would take none, as far as a greeting tells."""
+        client = self._connect()
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT):
+                await client.connect()
+                await client.mail(self._from.addr_spec)
+            return Greeting("", encrypted=client.get_transport_info("ssl_object") is not None)
+        except TimeoutError:
+            return Greeting(f"no answer within {_PROBE_TIMEOUT:g} s")
+        except (SMTPException, OSError) as error:
+            return Greeting(_unconnected(error).detail)
+        finally:
+            client.close()
 
     async def send(self, delivery: Delivery, confirm: ConfirmSend) -> Receipt:
         try:

@@ -39,6 +39,7 @@ Reason = Literal[
     "guard",
     "budget",
     "ceiling",
+    "approval",
     "open_task",
     "urgent_ticket",
     "unhappy",

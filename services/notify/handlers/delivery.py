@@ -29,6 +29,7 @@ from services.notify.core.person import spend, unspend
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import CONFIRM_CHECKS, recheck
 from services.notify.core.state import EVERYTHING, Account, BudgetEntry, with_refusals
+from services.notify.first_sends import LOOK_AGAIN, WAITS, FirstSends
 from services.notify.handlers.planning import MessageWriter, outreach_recorded
 from services.notify.persons import NewRefusal, Persons
 from services.notify.rendering import Rendered, RenderError
@@ -60,7 +61,8 @@ class Claim(NamedTuple):
 class DeliveryHandlers:
     """Moves deliveries of one playbook. `missing` says, for each channel that is not set up, what to set.
 
-    `lease` is how long a delivery stays with a sender that does not come back.
+    `lease` is how long a delivery stays with a sender that does not come back. `not_ready` is why this installation must not
+    write to customers although it is live: nothing is claimed then. After `first_sends` messages the rest wait for an approval.
     """
 
     def __init__(
@@ -72,6 +74,9 @@ class DeliveryHandlers:
         default_mode: OutreachMode,
         missing: Mapping[str, str],
         lease: timedelta = LEASE,
+        *,
+        not_ready: str = "",
+        first_sends: int = 0,
     ) -> None:
         self._book = book
         self._writer = writer
@@ -81,6 +86,8 @@ class DeliveryHandlers:
         self._missing = missing
         self._lease = lease
         self._ceilings = Ceilings(book.budget.ceilings)
+        self._not_ready = not_ready
+        self._first_sends = FirstSends(first_sends, book.channels)
 
     @staticmethod
     async def stranded(read: Read, now: datetime) -> list[str]:
@@ -88,7 +95,7 @@ class DeliveryHandlers:
         return await store.stranded(read, now, AT_ONCE)
 
     async def due(self, read: Read, now: datetime) -> list[str]:
-        """The deliveries to claim now. In preview there are none."""
+        """The deliveries to claim now. In preview there are none, nor while this installation is not ready to be live."""
         return await store.due(read, now, AT_ONCE) if await self._is_live(read) else []
 
     async def claim(self, tx: Tx, delivery_id: str, now: datetime) -> Claim | None:
@@ -112,12 +119,7 @@ class DeliveryHandlers:
         if verdict.action == "skip":
             await self._skip(tx, record, decision, account, verdict, now)
             return None
-        if record.channel in self._missing or record.channel not in self._book.channels:
-            problem = self._missing.get(record.channel, f"this version of Waymark has no channel '{record.channel}'")
-            verdict = Verdict("defer", detail=problem, until=now + _UNCONFIGURED)
-        elif verdict.action == "send" and self._reaches_customer(record.channel):
-            reached = await self._ceilings.closed(tx, self._mailed_person(record.channel, person), now)
-            verdict = Verdict("defer", HELD, reached.ceiling, reached.until) if reached else verdict
+        verdict = await self._held_back(tx, record, person, verdict, now)
         if verdict.action == "defer":
             await self._put_off(tx, record, verdict.reason or "not_configured", verdict.detail, verdict.until or now)
             return None
@@ -152,14 +154,10 @@ class DeliveryHandlers:
         if verdict.action == "skip":
             await self._skip(tx, record, decision, account, verdict, now)
             return False
+        verdict = await self._counted(tx, record, verdict, now)
         if verdict.action == "defer":
             await self._unclaim(tx, record, verdict.reason, verdict.detail, verdict.until or now)
             return False
-        if self._reaches_customer(record.channel):
-            reached = await self._ceilings.count(tx, self._mailed_person(record.channel, record.person), now)
-            if reached is not None:
-                await self._unclaim(tx, record, HELD, reached.ceiling, reached.until)
-                return False
         await self._accounts.save(tx, [record_contact(account, decision, now, self._book.channels)])
         theirs = spent.get(record.person or "", ())
         await self._save_spent(tx, record.person, self._with_contact(theirs, decision, now), now)
@@ -279,6 +277,29 @@ class DeliveryHandlers:
         await self._note_outcome(tx, record, now, verdict.reason)
         tx.emit(OUTREACH, [outreach_recorded(decision, "skipped", now, now, verdict.reason)])
 
+    async def _held_back(
+        self, tx: Tx, record: DeliveryRecord, person: str | None, verdict: Verdict, now: datetime
+    ) -> Verdict:
+        """The verdict, or what holds everything of this channel back: that it is not set up, the first sends, a ceiling."""
+        if record.channel in self._missing or record.channel not in self._book.channels:
+            problem = self._missing.get(record.channel, f"this version of Waymark has no channel '{record.channel}'")
+            return Verdict("defer", detail=problem, until=now + _UNCONFIGURED)
+        if verdict.action != "send" or not self._reaches_customer(record.channel):
+            return verdict
+        if waits := await self._first_sends.objection(tx):
+            return Verdict("defer", WAITS, waits, now + LOOK_AGAIN)
+        reached = await self._ceilings.closed(tx, self._mailed_person(record.channel, person), now)
+        return Verdict("defer", HELD, reached.ceiling, reached.until) if reached else verdict
+
+    async def _counted(self, tx: Tx, record: DeliveryRecord, verdict: Verdict, now: datetime) -> Verdict:
+        """The verdict with the message counted among those that leave, or what others have used up since it was claimed."""
+        if verdict.action != "send" or not self._reaches_customer(record.channel):
+            return verdict
+        if waits := await self._first_sends.locked_objection(tx, now):
+            return Verdict("defer", WAITS, waits, now + LOOK_AGAIN)
+        reached = await self._ceilings.count(tx, self._mailed_person(record.channel, record.person), now)
+        return Verdict("defer", HELD, reached.ceiling, reached.until) if reached else verdict
+
     @staticmethod
     async def _put_off(
         tx: Tx, record: DeliveryRecord, reason: str, detail: str, until: datetime, **values: Any
@@ -344,7 +365,7 @@ class DeliveryHandlers:
         return person if traits is None or traits.needs_address else None
 
     async def _is_live(self, read: Read) -> bool:
-        return (await store.read_mode(read, self._default_mode)).mode == "live"
+        return not self._not_ready and (await store.read_mode(read, self._default_mode)).mode == "live"
 
     async def _account(self, tx: Tx, account_id: str) -> Account:
         """The account, locked. Raises LookupError where it is not there."""

@@ -18,6 +18,7 @@ from services.notify.http.models import (
     StepView,
 )
 from services.notify.persons import Persons
+from services.notify.readiness import Readiness, refusal
 from services.notify.store import Accounts, OutreachModeRecord, consents_of
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
@@ -25,16 +26,18 @@ from shared.http.auth import require_key
 from shared.service.context import ServiceContext
 
 
-def router(context: ServiceContext, book: Playbook, accounts: Accounts, persons: Persons) -> APIRouter:
+def router(
+    context: ServiceContext, book: Playbook, accounts: Accounts, persons: Persons, ready: Readiness
+) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
     routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
-    _mode(routes, context)
+    _mode(routes, context, ready)
     _plays(routes, context, book)
     _consents(routes, context, accounts, persons)
     return routes
 
 
-def _mode(routes: APIRouter, context: ServiceContext) -> None:
+def _mode(routes: APIRouter, context: ServiceContext, ready: Readiness) -> None:
     @routes.get("/mode", tags=["mode"])
     async def mode() -> ModeView:
         """Whether deliveries leave."""
@@ -43,7 +46,12 @@ def _mode(routes: APIRouter, context: ServiceContext) -> None:
 
     @routes.put("/mode", tags=["mode"])
     async def set_mode(wanted: ModeWanted, act: Annotated[Act, administrative(context, "mode_set")]) -> ModeView:
-        """Set the mode, from now on. Back to preview stops everything that has not been claimed yet."""
+        """Set the mode, from now on. Back to preview stops everything that has not been claimed yet.
+
+        Live is refused while something is missing that a customer would notice: `GET /notify/v1/readiness` lists it.
+        """
+        if wanted.mode == "live" and (why := refusal(await ready.findings())):
+            raise Refused(f"not ready to write to customers: {why}", "not_ready", 409)
         record = OutreachModeRecord(wanted.mode, act.actor.name, context.clock.now())
         async with act.transaction(wanted.mode) as tx:
             await store.set_mode(tx, record)

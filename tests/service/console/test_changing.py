@@ -79,3 +79,29 @@ async def test_releasing_and_closing_ask_notify_and_come_back(tmp_path: Path):
         closed = await http.post("/console/tasks/t1/done")
     assert released.headers["location"] == "/console/outbox/d1"
     assert closed.headers["location"] == "/console/tasks"
+
+
+async def test_going_live_lists_what_is_missing_and_offers_no_button_then(tmp_path: Path):
+    missing = {"name": "public_url", "problem": "links lead to this machine", "remedy": "Set WAYMARK_PUBLIC_URL"}
+    settings = embedded(tmp_path)
+    answer = {"mode": "preview", "ready": False, "findings": [missing | {"blocks": True}]}
+    async with console_alone(settings, StubServices(settings, answer)) as http:
+        refused = (await http.get("/console/mode?to=live")).text
+    answer = {"mode": "preview", "ready": True, "findings": [missing | {"blocks": False}]}
+    async with console_alone(settings, StubServices(settings, answer)) as http:
+        offered = (await http.get("/console/mode?to=live")).text
+    assert "links lead to this machine. Set WAYMARK_PUBLIC_URL" in refused
+    assert "Go live</button>" not in refused
+    assert "does not stop you" in offered
+    assert "Go live</button>" in offered
+
+
+async def test_the_outbox_says_that_the_rest_waits_and_an_admin_lets_it_go(tmp_path: Path):
+    settings = embedded(tmp_path)
+    answer = {"mode": "live", "needed": True, "limit": 50, "waiting": 7, "items": []}
+    async with console_alone(settings, StubServices(settings, answer)) as http:
+        shown = (await http.get("/console/outbox")).text
+        approved = await http.post("/console/approval")
+    assert "The first 50 messages have left, 7 more wait." in shown
+    assert "Approve the rest</button>" in shown
+    assert approved.headers["location"] == "/console/outbox"

@@ -20,7 +20,8 @@ async def test_no_page_asks_for_anything_from_elsewhere_or_runs_anything(admin: 
     for page in (*(f"/console/{page}" for page in LISTS), address(BOB), address(SLY)):
         text = await admin.page(page)
         assert "<script" not in text
-        assert "://" not in text.replace(admin.services.url, "")
+        tags = "".join(re.findall(r"<[^>]*>", text))  # what is only said, as what to set, may name an address
+        assert "://" not in tags.replace(admin.services.url, "")
         assert not re.search(r"\s(style|on\w+)=", text), "the policy would block it"
 
 

@@ -1,0 +1,250 @@
+"""Readiness to go live: what an installation lacks before a customer may get its first mail, and how to set each thing.
+
+The same findings stand behind `PUT /notify/v1/mode`, the console's button and `waymark doctor`. What blocks is refused, and
+holds what waits where an installation is live already; `WAYMARK_LIVE_DESPITE` names what somebody has decided to live with.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from markupsafe import escape
+
+from services.notify import store
+from services.notify.channels.channel import Delivery, Now, Receipt, Sender, confirmed
+from services.notify.channels.email import EmailSender, InvalidMail, parse_sender
+from services.notify.channels.table import CHANNELS
+from services.notify.definition import Definition
+from services.notify.first_sends import FirstSends
+from services.notify.rendering import FOOTER
+from shared.db.protocol import Database
+from shared.failures import Refused
+from shared.settings import BUNDLED_CONFIG, Settings
+
+EVERYTHING = "all"
+_EXAMPLE_HOST = re.compile(
+    r"(^|[.@/])(example\.(com|org|net|edu)|[\w-]+\.(example|test|invalid|localhost|localdomain)|localhost)\b",
+    re.IGNORECASE,
+)
+_EXAMPLE_WORDS = re.compile(r"\b(Our Product|Example (Ltd|Inc|Street|Town|Company)|1 Example Street)\b")
+_LOCAL_NAMES = ("localhost", ".localhost", ".localdomain", ".local", ".internal", ".lan")
+_SHOWN = 8
+_FRESH = timedelta(seconds=30)
+_TEXTS = (".yaml", ".j2", ".mjml")
+
+
+class Finding(NamedTuple):
+    """Something that is missing or wrong, in words, and how to mend it. `blocks`: nothing is sent to customers with it."""
+
+    name: str
+    problem: str
+    remedy: str
+    blocks: bool = True
+
+    @property
+    def words(self) -> str:
+        return f"{self.name}: {self.problem}. {self.remedy}"
+
+
+class Readiness:
+    """The readiness of this installation: what its settings and files lack, and what its mail server says to a greeting."""
+
+    def __init__(self, settings: Settings, defined: Definition, mail: Sender | None, now: Now) -> None:
+        self._settings = settings
+        self._product = str(defined.company.get("product") or "Waymark")
+        self._mail = mail if isinstance(mail, EmailSender) else None
+        self._now = now
+        self._static = findings(settings, defined)
+        self._asked: tuple[datetime, list[Finding]] | None = None
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may leave, of what never changes while the process runs; empty where it may."""
+        return refusal(self._static)
+
+    async def findings(self) -> list[Finding]:
+        """Everything, with the mail server asked, unless that was done within half a minute."""
+        if self._asked is None or self._now() - self._asked[0] >= _FRESH:
+            self._asked = self._now(), await self._mail_server()
+        return sorted([*self._static, *self._asked[1]], key=lambda one: not one.blocks)
+
+    async def notices(self, database: Database, first_sends: FirstSends) -> dict[str, str]:
+        """What readyz tells: that nothing leaves although the mode is live, and that messages wait for the approval."""
+        async with database.snapshot() as read:
+            mode = (await store.read_mode(read, self._settings.outreach)).mode
+            approval = await first_sends.status(read)
+        held = (
+            {"going-live": f"nothing leaves, this installation is not ready to write to customers: {self.refusal}"}
+            if mode == "live" and self.refusal
+            else {}
+        )
+        return held | ({"approval": approval.words} if approval.words else {})
+
+    async def send_test_mail(self, to: str, delivery_id: str) -> Receipt:
+        """Send a mail to somebody of our own. Raises Refused while there is no mail server."""
+        if self._mail is None:
+            raise Refused("WAYMARK_SMTP_URL is not set: no mail can leave", "not_configured", 409)
+        text = (
+            f"This is a test mail of {self._product}'s Waymark, sent because somebody asked for it.\n\n"
+            f"If you read it, mail leaves. Look whether it came into the inbox, who it says it is from, and that its headers\n"
+            f"name SPF and DKIM as passed. Links in mails will lead to {self._settings.public}\n"
+        )
+        html = f"<p>{escape(text)}</p>".replace("\n\n", "</p><p>")
+        delivery = Delivery(
+            id=delivery_id,
+            account="",
+            play="",
+            step="",
+            outreach_class="transactional",
+            subject=f"A test mail of {self._product}",
+            text=text,
+            html=html,
+            email=to,
+        )
+        return await self._mail.send(delivery, confirmed)
+
+    async def _mail_server(self) -> list[Finding]:
+        if self._mail is None:
+            return []
+        greeting, name = await self._mail.probe(), "mail_server"
+        host = urlsplit(self._settings.smtp_url.get_secret_value() if self._settings.smtp_url else "").hostname or ""
+        if greeting.problem:
+            problem = f"the mail server would take no mail: {greeting.problem}"
+            how = "Look at WAYMARK_SMTP_URL (host, port, user, password; smtps:// for TLS) and WAYMARK_MAIL_FROM"
+        elif not greeting.encrypted and not is_local(host):
+            name, problem = "mail_tls", f"{host} offers no STARTTLS: names, addresses and texts would travel in clear"
+            how = "Use smtps://, or a server with STARTTLS"
+        else:
+            return []
+        return [Finding(name, problem, how, blocks=not accepts(self._settings, name))]
+
+
+def findings(settings: Settings, defined: Definition) -> list[Finding]:
+    """All that can be said without asking another machine, what blocks first. What somebody accepted does not block."""
+    found = [
+        *_company(defined, _brand_file(settings.config)),
+        *_links(settings),
+        *_channels(settings, defined),
+        *_examples(settings.config),
+    ]
+    judged = [one._replace(blocks=one.blocks and not accepts(settings, one.name)) for one in found]
+    return sorted(judged, key=lambda one: not one.blocks)
+
+
+def accepts(settings: Settings, name: str) -> bool:
+    """Whether this installation has decided to live with findings of this name."""
+    return not {name, EVERYTHING}.isdisjoint(part.strip() for part in settings.live_despite.split(","))
+
+
+def refusal(found: Iterable[Finding]) -> str:
+    """Why live mode is refused, with everything that blocks it; empty where nothing does."""
+    missing = [one.words for one in found if one.blocks]
+    return f"{len(missing)} missing - {' - '.join(missing)}" if missing else ""
+
+
+def is_local(host: str) -> bool:
+    """Whether a name or address means this machine or a network that no customer can reach."""
+    host = host.strip("[]").rstrip(".").lower()
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return not host or "." not in host or host.endswith(_LOCAL_NAMES)
+    return not address.is_global
+
+
+def is_example(text: str) -> bool:
+    """Whether it is what our examples say: a name that nobody has, or a domain that never exists."""
+    return bool(_EXAMPLE_HOST.search(text) or _EXAMPLE_WORDS.search(text))
+
+
+def _company(defined: Definition, file: str) -> Iterator[Finding]:
+    values = defined.company
+    remedies = {
+        "product": ("the product's name", "Write its name"),
+        "address": ("the postal address under each mail", "The law asks for your company's; write it"),
+        "app_url": ("the product's address", "Write where customers sign in"),
+    }
+    for name, (what, remedy) in remedies.items():
+        value = str(values.get(name) or "").strip()
+        local = name == "app_url" and bool(value) and is_local(urlsplit(value).hostname or "")
+        if not value or is_example(value) or local:
+            said = f"'{value}'" if value else "empty"
+            yield Finding(name, f"{what} is {said}", f"{remedy} into '{name}' of {file}")
+    yield from _unfilled(defined, {*remedies}, file)
+
+
+def _unfilled(defined: Definition, known: Collection[str], file: str) -> Iterator[Finding]:
+    """Values of the company that some text needs, and that are empty or an example."""
+    values = defined.company
+    used = {step.template for play in defined.playbook.plays.values() for step in play.steps if step.template}
+    read: set[str] = set()
+    for template in sorted(used | {FOOTER}):
+        if template in defined.templates:
+            read |= {*defined.templates.names(template)}
+    for name in sorted(read & {*values} - {*known}):
+        value = str(values[name] or "").strip()
+        if value and is_example(value):
+            yield Finding(name, f"'{name}' is '{value}'", f"Write yours into {file}")
+
+
+def _brand_file(config: Path) -> str:
+    file = config / "templates" / "house.yaml"
+    return (
+        f"{file}, in a copy of your own: those that come with Waymark are lost with the next version"
+        if config == BUNDLED_CONFIG
+        else str(file)
+    )
+
+
+def _links(settings: Settings) -> Iterator[Finding]:
+    to = urlsplit(settings.public)
+    how = "Set WAYMARK_PUBLIC_URL to the https:// address at which customers reach this installation"
+    if settings.public_url is None:
+        yield Finding("public_url", f"WAYMARK_PUBLIC_URL is not set: the links in mails lead to {settings.public}", how)
+    elif is_local(to.hostname or "") or is_example(to.hostname or ""):
+        yield Finding("public_url", f"the links in mails lead to {settings.public}, which no customer can reach", how)
+    elif to.scheme != "https":
+        yield Finding("public_url", f"the links in mails lead to {settings.public}, which is not https", how)
+
+
+def _channels(settings: Settings, defined: Definition) -> Iterator[Finding]:
+    used = {step.channel.name for play in defined.playbook.plays.values() for step in play.steps if step.channel}
+    if "email" in used:
+        yield from _mail(settings)
+    for name, problem in CHANNELS.missing(settings).items():
+        if name in used and name != "email":
+            yield Finding(
+                name, f"plays send on the channel '{name}' and {problem}: those messages wait", "Set it", blocks=False
+            )
+
+
+def _mail(settings: Settings) -> Iterator[Finding]:
+    if settings.smtp_url is None:
+        how = "Set it to smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587 for STARTTLS"
+        yield Finding("smtp_url", "WAYMARK_SMTP_URL is not set: no mail can leave", how)
+    how = "Set WAYMARK_MAIL_FROM to NAME <NAME@HOST>, with a domain whose SPF and DKIM name your mail server"
+    try:
+        domain = parse_sender(settings.mail_from).domain
+    except (InvalidMail, ValueError) as error:
+        yield Finding("mail_from", f"the sender '{settings.mail_from}' is no address: {error}", how)
+        return
+    if is_local(domain) or is_example(f"@{domain}"):
+        yield Finding("mail_from", f"mail would come from '{settings.mail_from}', a domain that is nobody's", how)
+
+
+def _examples(config: Path) -> Iterator[Finding]:
+    """Names and domains of our examples that are left anywhere in the company's files."""
+    places = [
+        f"{file.relative_to(config)}:{number} ({line.strip()[:60]})"
+        for file in sorted(config.rglob("*"))
+        if file.suffix in _TEXTS and "schemas" not in file.parts and file.name not in {"house.yaml", "brand.yaml"}
+        for number, line in enumerate(file.read_text("utf8").splitlines(), 1)
+        if is_example(re.sub(r"(^|\s)#.*", "", line))
+    ]
+    if places:
+        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+        yield Finding("examples", f"left from our examples: {', '.join(places[:_SHOWN])}{more}", "Write your own there")

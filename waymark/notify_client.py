@@ -1,0 +1,39 @@
+"""Client of a running notify: where it answers, with which key, and what its refusals say."""
+
+from typing import Any, NamedTuple
+
+import httpx2
+
+from shared.failures import Refused, Retry
+from shared.keys import credentials
+from shared.settings import Settings
+
+
+class Target(NamedTuple):
+    """Where notify answers, and the admin key to speak to it with."""
+
+    url: str
+    key: str
+
+
+def target_of(settings: Settings, url: str | None, key: str | None) -> Target:
+    """By default this installation's own notify and its generated admin key."""
+    where = url or settings.notify_url or f"http://{settings.host}:{settings.port}"
+    return Target(where.rstrip("/"), key or credentials(settings.data).admin)
+
+
+def client(target: Target) -> httpx2.AsyncClient:
+    """A client that speaks to it."""
+    headers = {"Authorization": f"Bearer {target.key}"}
+    return httpx2.AsyncClient(base_url=target.url, headers=headers, timeout=60)
+
+
+async def call(http: httpx2.AsyncClient, method: str, path: str, **request: Any) -> Any:
+    """The answer. Raises Refused with what notify said, Retry where it does not answer."""
+    try:
+        answer = await http.request(method, path, **request)
+    except httpx2.TransportError as error:
+        raise Retry(f"notify does not answer at {http.base_url}: {type(error).__name__}") from None
+    if answer.status_code != 200:
+        raise Refused(f"notify answered {answer.status_code}: {answer.text[:300]}")
+    return answer.json()
