@@ -26,11 +26,11 @@ MOMENT = datetime(2026, 3, 16, 9, tzinfo=UTC)
 PUBLIC = "https://golden.example"
 CREDENTIALS = {name: f"golden-{name}-of-no-installation" for name in ("secret", "write", "read", "admin")}
 
-CAST = (8, 58, 70, 179, 176, 126, 6, 195, 170, 57, 113, 167, 139, 10)
+CAST = (36, 32, 15, 10, 22, 78, 35, 54, 13, 3, 34, 18, 44, 70)
 """Numbers of the demo company's accounts: small ones, of a persona each, so that every stage has somebody."""
-ADVOCATES = (195, 6)
-"""Whose champions hold a code of an earlier tool: GOLDEN195 and GOLDEN6."""
-HELD = 128
+ADVOCATES = (54, 70)
+"""Whose champions hold a code of an earlier tool: GOLDEN54 and GOLDEN70."""
+HELD = 53
 """An account whose import has not ended: the file drives its clock."""
 
 DAY = timedelta(days=1)
@@ -62,7 +62,7 @@ def prologue() -> list[Body]:
         track(holder.id, holder.people[0].user_id, "Referral Code Issued", issued, referral_code=code)
         for code, holder in holders
     ]
-    early = newcomer("early-co", issued + 2 * DAY, "GOLDEN195")
+    early = newcomer("early-co", issued + 2 * DAY, "GOLDEN54")
     return [*codes, *early, track("early-co", "early-co-ann", "Invoice Paid", issued + 3 * DAY, amount=120)]
 
 
@@ -272,10 +272,10 @@ class Company:
 
     async def _referred(self, when: datetime) -> None:
         giver = next(one for one in accounts_of(SEED, END) if one.number == ADVOCATES[0])
-        await self.post(newcomer("attributed-co", when, "GOLDEN195"))
-        await self.post(newcomer("converted-co", when, "GOLDEN195"))
-        await self.post(newcomer("reversed-co", when, "GOLDEN6"))
-        await self.post(newcomer("refused-co", when, "GOLDEN195", giver.people[0].email))
+        await self.post(newcomer("attributed-co", when, "GOLDEN54"))
+        await self.post(newcomer("converted-co", when, "GOLDEN54"))
+        await self.post(newcomer("reversed-co", when, "GOLDEN70"))
+        await self.post(newcomer("refused-co", when, "GOLDEN54", giver.people[0].email))
         await self.post(newcomer("waiting-co", when, "NOBODYHOLDSTHIS"))
 
     async def _first_invoices(self, when: datetime) -> None:
