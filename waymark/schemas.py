@@ -23,8 +23,8 @@ from services.lifecycle.core.definition import Definition
 from services.notify.channels.table import CHANNELS
 from services.notify.core.budget import BudgetFile
 from services.notify.core.play_schema import PlayFile
-from services.notify.definition import CompanyFile
 from shared import contracts
+from shared.brand import Brand
 from shared.contracts.topics import TOPICS, Topic
 from shared.contracts.usage import UsageEvent
 from shared.durations import Duration
@@ -57,7 +57,7 @@ DEFINITION_FILES = (
     DefinitionFile("survey", "surveys/*.yaml", Survey, "surveys.md", {"Survey.kind": SURVEY_KINDS}),
     DefinitionFile("referrals", "referrals.yaml", Referrals, "referrals.md"),
     DefinitionFile("budget", "budget.yaml", BudgetFile, "budget.md"),
-    DefinitionFile("house", "templates/house.yaml", CompanyFile, "templates.md"),
+    DefinitionFile("brand", "brand.yaml", Brand, "brand.md"),
 )
 
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from services.advocacy.core.definitions import (
     Definitions,
     Referrals,
@@ -15,17 +13,12 @@ from services.advocacy.core.definitions import (
     survey_mistakes,
 )
 from services.advocacy.core.survey_kinds import SURVEY_KINDS, SurveyKind
+from shared.brand import load_brand
 from shared.contracts.lifecycle import SNAPSHOT_METRICS
 from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plain
 from shared.settings import Settings
 
 T = TypeVar("T")
-
-
-class _TemplateNames(msgspec.Struct):
-    """The one name of `templates/house.yaml` that our pages show."""
-
-    product: str = "our product"
 
 
 def definitions(settings: Settings) -> Definitions:
@@ -83,8 +76,7 @@ def load_definitions(
 
 def product(settings: Settings) -> str:
     """The company's name for its product. Raises DefinitionError."""
-    file = settings.config / "templates" / "house.yaml"
-    return load(file, _TemplateNames).value.product if file.exists() else _TemplateNames().product
+    return load_brand(settings.config).name
 
 
 def _read(path: Path, model: type[T], mistakes: list[Mistake]) -> Loaded[T] | None:

@@ -5,8 +5,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
-
 from services.notify.core.budget import Budget, BudgetFile, checked_budget
 from services.notify.core.channels import Channels
 from services.notify.core.conditions import LifecycleNames
@@ -14,8 +12,10 @@ from services.notify.core.play_check import checked_play
 from services.notify.core.play_schema import PlayFile
 from services.notify.core.playbook import Play, Playbook
 from services.notify.core.steps.kind import Offered
+from services.notify.mail_design import MailDesign
 from services.notify.rendering import TemplateMistake, Templates
 from services.notify.template_check import compared_metrics, template_mistakes
+from shared.brand import BRAND_FILE, HOUSE_FILE, OPTIONAL_LINKS, Brand, load_brand
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import SNAPSHOT_METRICS
 from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plain, nearest
@@ -25,47 +25,36 @@ M = TypeVar("M")
 R = TypeVar("R")
 
 
-class CompanyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The sender of all messages (`templates/house.yaml`): names that every template may use."""
-
-    product: str
-    """The product's name."""
-    sender: str
-    """Who signs."""
-    app_url: str
-    """The product's address."""
-    address: str
-    """The postal address that the law asks for in marketing mail."""
-
-
 class Definition(NamedTuple):
     """What to decide by, and what to write with: `company` goes into every rendering, beside the account's values."""
 
     playbook: Playbook
     templates: Templates
     company: dict[str, Value]
+    brand: Brand
 
 
 def load_plays(config: Path, channels: Channels, names: LifecycleNames | None = None) -> Definition:
-    """Read `plays/`, `templates/` and `budget.yaml` of this folder. Raises DefinitionError with all mistakes."""
+    """Read `plays/`, `templates/`, `budget.yaml` and `brand.yaml` of this folder. Raises DefinitionError with all mistakes."""
     mistakes: list[Mistake] = []
+    brand = _brand(config, mistakes)
     sources = {file.name.removesuffix(_SUFFIX): file.read_text("utf8") for file in _files(config, "templates", _SUFFIX)}
-    templates = _templates(config / "templates", sources, mistakes)
+    templates = _templates(config / "templates", sources, brand, mistakes)
     files = _files(config, "plays", ".yaml")
     offered = Offered(sources, channels, names)
     found = [_read(file, PlayFile, lambda loaded: _play(loaded, offered), mistakes) for file in files]
     budget = _read(config / "budget.yaml", BudgetFile, lambda loaded: checked_budget(loaded, names), mistakes)
-    company = _read(config / "templates" / "house.yaml", CompanyFile, lambda loaded: (loaded.value, []), mistakes)
     plays = {play.name: play for play in found if play}
     mistakes += _topics(config / "budget.yaml", budget, plays) if budget else []
     if not mistakes and templates:
         mistakes = [*_texts(config / "templates", plays, templates, names)]
-    if mistakes or budget is None or company is None or templates is None:
+    if mistakes or budget is None or brand is None or templates is None:
         raise DefinitionError(mistakes)
+    plays = {name: play._replace(lacks=_lacks(play, templates, brand)) for name, play in plays.items()}
     names = names or _names_of(plays)
     compared = compared_metrics(templates, sources)
     book = Playbook(plays, budget, channels, names.flags, names.milestones, compared, _version(config))
-    return Definition(book, templates, msgspec.structs.asdict(company))
+    return Definition(book, templates, dict(brand.names), brand)
 
 
 def lifecycle_names(lifecycle: Path) -> LifecycleNames:
@@ -100,7 +89,24 @@ def _play(loaded: Loaded[PlayFile], offered: Offered) -> tuple[Play | None, list
     return play, mistakes
 
 
-def _templates(folder: Path, sources: Mapping[str, str], mistakes: list[Mistake]) -> Templates | None:
+def _brand(config: Path, mistakes: list[Mistake]) -> Brand | None:
+    try:
+        return load_brand(config)
+    except DefinitionError as error:
+        mistakes += error.mistakes
+        return None
+
+
+def _lacks(play: Play, templates: Templates, brand: Brand) -> str:
+    """What brand.yaml would have to say for the play to start; empty where nothing is missing."""
+    needed = {name for step in play.steps if step.template for name in templates.needs(step.template)}
+    missing = sorted(OPTIONAL_LINKS[name] for name in needed & OPTIONAL_LINKS.keys() - brand.names.keys())
+    return f"{BRAND_FILE} does not say {' and '.join(f'links: {name}' for name in missing)}" if missing else ""
+
+
+def _templates(
+    folder: Path, sources: Mapping[str, str], brand: Brand | None, mistakes: list[Mistake]
+) -> Templates | None:
     good = True
     for name, source in sources.items():
         try:
@@ -108,7 +114,7 @@ def _templates(folder: Path, sources: Mapping[str, str], mistakes: list[Mistake]
         except TemplateMistake as error:
             mistakes.append(Mistake(str(folder / f"{name}{_SUFFIX}"), error.line, error.problem))
             good = False
-    return Templates(sources) if good else None
+    return Templates(sources, MailDesign(brand) if brand else None) if good else None
 
 
 def _texts(
@@ -141,6 +147,7 @@ def _names_of(plays: Mapping[str, Play]) -> LifecycleNames:
 
 def _version(config: Path) -> str:
     files = [*_files(config, "plays", ".yaml"), *_files(config, "templates", _SUFFIX), config / "budget.yaml"]
+    files += [file for file in (config / BRAND_FILE, config / HOUSE_FILE) if file.exists()]
     digest = sha256()
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")

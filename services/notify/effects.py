@@ -198,6 +198,7 @@ class DeliverySender:
             user=record.user,
             email=claim.email,
             name=person_name(claim.name) or "",
+            reply_to=claim.reply_to or None,
             unsubscribe=None if transactional else self._writer.unsubscribe_url(record.id),
         )
 

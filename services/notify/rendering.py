@@ -1,29 +1,39 @@
-"""Rendering: templates, their filters, and the HTML of a message.
+"""Rendering: templates, their filters, and the text and HTML of a message.
 
-A template is a text: a line `Subject: ...`, an empty line, the body, in a small, harmless part of Jinja2: values, filters
-and if, and nothing that loops or calls. What it may contain is an allow-list of syntax (`_SYNTAX`), so rendering takes time
-and space in proportion to its source. In HTML every character is escaped, and only our own links are links.
+A template is a text: a line `Subject: ...`, perhaps `Needs: ...`, an empty line, the body, in a small, harmless part of
+Jinja2: values, filters and if, and nothing that loops or calls. What it may contain is an allow-list of syntax (`_SYNTAX`),
+so rendering takes time and space in proportion to its source. In HTML every character is escaped, and only our own links are
+links.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup, escape
 
+from services.notify import content
+from services.notify.core.account_view import YOUR_COMPANY
+from services.notify.mail_design import MailDesign, plain_design
 from shared.contracts.evidence import Value
 
 MAX_VALUE = 300
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+MAX_URL = 2000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\u2066-\u2069]+")
 SOURCE_LIMIT = 64 * 1024
 OUTPUT_LIMIT = 256 * 1024
 FOOTER = "footer"
 """The template under every mail that is not transactional: it carries the unsubscribe link."""
 
-_SUBJECT = "Subject:"
+CSM_NAME = "csm_name"
+"""What templates call whoever answers for the account, where that is known."""
+UNSUBSCRIBE_LINK = "unsubscribe_link"
+_SUBJECT, _NEEDS = "Subject:", "Needs:"
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _GAP = re.compile(r"\n{3,}")
 _SYNTAX = (
     nodes.Template,
@@ -84,10 +94,26 @@ def other(value: str, instead: str) -> str:
     return value or instead
 
 
+def start(value: str) -> str:
+    """A name at the start of a sentence: "your company" begins it with a capital, a real name stays as it is."""
+    return YOUR_COMPANY.capitalize() if value == YOUR_COMPANY else value
+
+
+def money(value: float, currency: str = "") -> str:
+    """1188.5 of EUR as €1,188.50, of CHF as CHF 1,188.50."""
+    code = currency.strip().upper()
+    decimals = 0 if code in _WHOLE_CURRENCIES else 2
+    amount = f"{value:,.{decimals}f}"
+    return f"{_SIGNS[code]}{amount}" if code in _SIGNS else f"{code} {amount}".strip()
+
+
 def whole(value: float) -> int:
     """Rounded to a whole number."""
     return round(value)
 
+
+_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
+_WHOLE_CURRENCIES = frozenset({"JPY", "KRW", "CLP", "ISK", "VND", "XAF", "XOF", "PYG", "UGX"})
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
@@ -98,6 +124,11 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "other": other,
     "whole": whole,
     "abs": abs,
+    "money": money,
+    "start": start,
+    "button": content.button,
+    "link": content.link,
+    "scores": content.scores,
 }
 TESTS = ("defined", "undefined", "none", "eq", "ne", "gt", "ge", "lt", "le", "==", "!=", ">", ">=", "<", "<=", "in")
 
@@ -126,21 +157,27 @@ class _Parsed(NamedTuple):
     subject: Template
     body: Template
     names: dict[str, int]
+    needs: dict[str, int]
 
 
 class Templates:
     """The company's texts, parsed once. Raises TemplateMistake for the first that cannot be used."""
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
-        self._env = _environment()
+    def __init__(self, sources: Mapping[str, str], design: MailDesign | None = None) -> None:
+        self._design = design or plain_design()
+        self._env = _environment(right_to_left=self._design.right_to_left)
         self._parsed = {name: self._parse(name, source) for name, source in sources.items()}
 
     def __contains__(self, name: str) -> bool:
         return name in self._parsed
 
     def names(self, template: str) -> dict[str, int]:
-        """Every variable it reads, with the line where it first does."""
-        return self._parsed[template].names
+        """Every variable it reads or needs, with the line where it first does."""
+        return self._parsed[template].names | self._parsed[template].needs
+
+    def needs(self, template: str) -> frozenset[str]:
+        """The variables without which it is not written."""
+        return frozenset(self._parsed[template].needs)
 
     def subject(self, text: str, values: Mapping[str, Value]) -> str:
         """A subject that a step brings itself."""
@@ -148,20 +185,37 @@ class Templates:
 
     def render(self, template: str, values: Mapping[str, Value], *, subject: str = "", footer: bool = True) -> Rendered:
         """The message. Raises RenderError naming the template and the unknown value."""
-        clean = {name: tidy(value) for name, value in values.items()}
+        clean = {name: _clean(name, value) for name, value in values.items()}
         parsed = self._parsed[template]
+        if missing := [name for name in parsed.needs if clean.get(name) is None]:
+            raise RenderError(f"{template}: needs '{missing[0]}', which is unknown for this account")
         parts = [parsed.body, *([self._parsed[FOOTER].body] if footer and FOOTER in self else [])]
-        text = _GAP.sub("\n\n", "\n\n".join(_write(template, part, clean).strip() for part in parts)) + "\n"
+        written = [_write(template, part, clean).strip() for part in parts]
+        text = _GAP.sub("\n\n", "\n\n".join(written)) + "\n"
         title = self.subject(subject, clean) if subject else " ".join(_write(template, parsed.subject, clean).split())
-        links = (value for name, value in clean.items() if name.endswith(("link", "_url")) and isinstance(value, str))
-        return Rendered(title, text, _page(title, text, links))
+        ours = _own_links(clean)
+        blocks = [*content.blocks(written[0], ours)]
+        if footer and len(written) > 1:
+            end = [*content.blocks(written[1], ours)]
+            blocks += end if content.Rule() in end else [content.Rule(), *end]
+        return Rendered(title, content.plain(text), self._design.page(title, blocks))
 
     def _parse(self, name: str, source: str) -> _Parsed:
         if len(source.encode()) > SOURCE_LIMIT:
             raise TemplateMistake(name, 1, f"longer than {SOURCE_LIMIT // 1024} KB")
+        if content.marked(source):
+            raise TemplateMistake(name, 1, "a control character in the text")
         head, _, body = source.partition("\n")
         if not head.startswith(_SUBJECT):
             raise TemplateMistake(name, 1, f"the first line is '{_SUBJECT} ...'")
+        needs: list[str] = []
+        if body.startswith(_NEEDS):
+            line, _, body = body.partition("\n")
+            needs = [word.strip() for word in line.removeprefix(_NEEDS).split(",")]
+        if wrong := [word for word in needs if not _NAME.fullmatch(word)]:
+            raise TemplateMistake(
+                name, 2, f"'{_NEEDS}' is followed by names, separated by commas: '{wrong[0]}' is none"
+            )
         try:
             tree = self._env.parse(source)
             _harmless(name, tree)
@@ -170,15 +224,44 @@ class Templates:
             raise TemplateMistake(name, error.lineno, error.message or "not a template") from None
         read = meta.find_undeclared_variables(tree)
         lines = {node.name: node.lineno for node in reversed([*tree.find_all(nodes.Name)])}
-        return _Parsed(subject, text, {variable: lines.get(variable, 1) for variable in sorted(read)})
+        names = {variable: lines.get(variable, 1) for variable in sorted(read)}
+        return _Parsed(subject, text, names, dict.fromkeys(needs, 2))
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
+def _clean(name: str, value: Value) -> Value:
+    """One line of limited length; an address of ours whole."""
+    if _is_address(name) and isinstance(value, str) and len(value) <= MAX_URL:
+        return _CONTROL.sub("", value)
+    return tidy(value)
+
+
+def _is_address(name: str) -> bool:
+    return name.endswith(("link", "_url"))
+
+
+def _own_links(values: Mapping[str, Value]) -> dict[str, str]:
+    """Our own addresses, the longest first, with what a reader sees of one that stands in a text as it is."""
+    urls = {value: name for name, value in values.items() if _is_address(name) and isinstance(value, str)}
+    ours = sorted((url for url in urls if url.startswith(("https://", "http://"))), key=len, reverse=True)
+    return {url: "Unsubscribe" if urls[url] == UNSUBSCRIBE_LINK else urlsplit(url).hostname or url for url in ours}
+
+
+def _environment(*, right_to_left: bool) -> ImmutableSandboxedEnvironment:
+    against = frozenset({"L"}) if right_to_left else frozenset({"R", "AL"})
+
+    def isolated(value: Any) -> Any:
+        """What is written against the direction of the text, isolated: its neighbours stay where they are."""
+        if not isinstance(value, str) or content.marked(value):
+            return value
+        turns = any(unicodedata.bidirectional(sign) in against for sign in value)
+        return f"{content.ISOLATE}{value}{content.END_ISOLATE}" if turns else value
+
     env = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # the plain text: _page makes the HTML of it and escapes every character
+        autoescape=False,  # the plain text: the design makes the HTML of it and escapes every character
+        finalize=isolated,
     )
     env.globals.clear()
     env.filters = dict(FILTERS)
@@ -207,37 +290,3 @@ def _write(name: str, template: Template, values: Mapping[str, Value]) -> str:
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise RenderError(f"{name}: {error}") from None
     return "".join(written)
-
-
-_PAGE = Markup(
-    '<!doctype html>\n<html><head><meta charset="utf-8"><title>{title}</title></head>'
-    '<body style="font:16px/1.5 sans-serif;color:#222;max-width:36em;margin:1em auto;padding:0 1em">\n{body}\n'
-    "</body></html>\n"
-)
-_BULLET = "- "
-
-
-def _page(title: str, text: str, links: Iterable[str]) -> str:
-    """A page of the text's paragraphs. A line that starts with `- ` is an entry of a list."""
-    ours = sorted({link for link in links if link.startswith(("https://", "http://"))}, key=len, reverse=True)
-    blocks = (block for block in text.split("\n\n") if block.strip())
-    return _PAGE.format(title=title, body=Markup("\n").join(_block(block.strip("\n"), ours) for block in blocks))
-
-
-def _block(block: str, links: list[str]) -> Markup:
-    lines = block.split("\n")
-    lead = [line for line in lines if not line.startswith(_BULLET)]
-    entries = [line.removeprefix(_BULLET) for line in lines if line.startswith(_BULLET)]
-    paragraph = Markup("<p>{}</p>").format(Markup("<br>\n").join(_line(line, links) for line in lead))
-    bullets = Markup("").join(Markup("<li>{}</li>").format(_line(line, links)) for line in entries)
-    return (paragraph if lead else Markup("")) + (Markup("<ul>{}</ul>").format(bullets) if entries else Markup(""))
-
-
-def _line(line: str, links: list[str]) -> Markup:
-    """The line with our own links in it made clickable: an address in somebody's name stays text."""
-    for link in links:
-        before, found, after = line.partition(link)
-        if found:
-            anchor = Markup('<a href="{0}">{0}</a>').format(link)
-            return _line(before, links) + anchor + _line(after, links)
-    return escape(line)

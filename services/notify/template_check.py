@@ -6,7 +6,8 @@ from services.notify.core.conditions import TRAIT, LifecycleNames
 from services.notify.core.past_steps import MESSAGES_SENT, STEP_VALUES
 from services.notify.core.playbook import Play, Step
 from services.notify.core.state import TRANSACTIONAL
-from services.notify.rendering import FOOTER, RenderError, Templates
+from services.notify.rendering import CSM_NAME, FOOTER, UNSUBSCRIBE_LINK, RenderError, Templates
+from shared.brand import OPTIONAL_LINKS
 from shared.contracts.evidence import Value
 from shared.definitions import nearest
 
@@ -16,6 +17,9 @@ COMPANY: dict[str, Value] = {
     "sender": "Example Customer Success",
     "unsubscribe_link": "https://example.com/u/token",
     "address": "Example Ltd, 1 Example Street",
+    "billing_url": "https://app.example.com/billing",
+    "people_url": "https://app.example.com/people",
+    "plans_url": "https://app.example.com/plans",
 }
 """What the service itself adds to the values of an account."""
 
@@ -28,7 +32,7 @@ ALWAYS: dict[str, Value] = {
     MESSAGES_SENT: 0.0,
 }
 BEFORE = "before_"
-_SAMPLE = 2.0
+_SAMPLE, _SAMPLE_URL = 2.0, "https://example.com/page"
 _PREFIXES = (TRAIT, "reached_", BEFORE, "ask_")
 
 
@@ -40,7 +44,7 @@ def template_mistakes(
     yield from _unknown_names(templates.names(step.template), names, steps)
     footer = step.channel is not None and step.channel.needs_footer(play.class_ == TRANSACTIONAL)
     if problem := _render_error(templates, play, step, footer=footer):
-        yield 1, f"{problem} (in play '{play.name}'): put it into {{% if ... is defined %}}", ""
+        yield 1, f"{problem} (in play '{play.name}'): put it into {{% if ... is defined %}}, or name it in 'Needs:'", ""
     if footer and not _has_unsubscribe_link(templates):
         yield 1, f"no '{FOOTER}' with the unsubscribe_link to put under it", ""
 
@@ -51,16 +55,22 @@ def compared_metrics(templates: Templates, names: Iterable[str]) -> frozenset[st
     return frozenset(name.removeprefix(BEFORE) for name in read if name.startswith(BEFORE)) - {"date"}
 
 
-def _certain_values(play: Play, step: Step) -> dict[str, Value]:
-    """What is known whenever this step is sent: a `when` that holds has known what it reads."""
+def _certain_values(play: Play, step: Step, needs: Iterable[str]) -> dict[str, Value]:
+    """What is known whenever this step is sent: what it needs, and a `when` that holds has known what it reads."""
     conditional = {name: _SAMPLE for condition in play.when + step.when for name in condition.names}
     requested: dict[str, Value] = {} if play.on else {"link": "https://example.com/s/token"}
-    return {**conditional, **requested, **ALWAYS, **COMPANY}
+    needed: dict[str, Value] = {name: _SAMPLE_URL if name.endswith("_url") else _SAMPLE for name in needs}
+    return {**needed, **conditional, **requested, **ALWAYS, **COMPANY}
 
 
 def _render_error(templates: Templates, play: Play, step: Step, *, footer: bool) -> str:
     try:
-        templates.render(step.template, _certain_values(play, step), subject=step.subject, footer=footer)
+        templates.render(
+            step.template,
+            _certain_values(play, step, templates.needs(step.template)),
+            subject=step.subject,
+            footer=footer,
+        )
     except RenderError as error:
         return str(error)
     return ""
@@ -71,7 +81,7 @@ def _unknown_names(
 ) -> Iterable[tuple[int, str, str]]:
     if names is None:
         return
-    offered = {*names.readable(), *COMPANY, *ALWAYS, "link", *steps}
+    offered = {*names.readable(), *COMPANY, *ALWAYS, *OPTIONAL_LINKS, "link", CSM_NAME, "company_name", *steps}
     for variable, line in variables.items():
         if variable not in offered and not _prefixed(variable, names):
             yield line, f"unknown name '{variable}'", nearest(variable, offered)
@@ -86,4 +96,4 @@ def _prefixed(variable: str, names: LifecycleNames) -> bool:
 
 
 def _has_unsubscribe_link(templates: Templates) -> bool:
-    return FOOTER in templates and "unsubscribe_link" in templates.names(FOOTER)
+    return FOOTER in templates and UNSUBSCRIBE_LINK in templates.names(FOOTER)

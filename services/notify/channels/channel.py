@@ -12,7 +12,10 @@ from shared.settings import Settings
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one person, rendered. `unsubscribe` is the one-click address, None for transactional."""
+    """One message to one person, rendered. `unsubscribe` is the one-click address, None for transactional.
+
+    `reply_to` is where answers go, None for the sender.
+    """
 
     id: str
     account: str
@@ -26,6 +29,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     email: str | None = None
     name: str = ""
     unsubscribe: str | None = None
+    reply_to: str | None = None
 
 
 class Receipt(NamedTuple):

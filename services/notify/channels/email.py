@@ -5,6 +5,7 @@ The mail has headers that nobody can add to, a text and its HTML, and an unsubsc
 """
 
 import asyncio
+import textwrap
 from collections.abc import Callable
 from datetime import datetime
 from email.headerregistry import Address
@@ -43,6 +44,7 @@ _NO_STARTTLS = "STARTTLS extension not supported"
 _WOULD_BE_CLEAR = (
     "the mail server offers no STARTTLS, and a password is never sent in clear: use smtps:// or another server"
 )
+_WIDTH = 76
 _PORTS = {"smtp": 25, "smtps": 465}
 _POLICY = SMTP_POLICY.clone(max_line_length=998, cte_type="7bit")
 """Folding would cut long unsubscribe links into encoded words; 7bit needs no extension of the server."""
@@ -178,6 +180,8 @@ def _message(delivery: Delivery, source: Address, at: datetime) -> EmailMessage:
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = source
     mail["To"] = _address(delivery.name, delivery.email or "")
+    if delivery.reply_to:
+        mail["Reply-To"] = _address("", delivery.reply_to)
     mail["Subject"] = _words(delivery.subject)
     mail["Date"] = format_datetime(at)
     mail["Message-ID"] = f"<{_line(delivery.id)}@{source.domain}>"
@@ -185,9 +189,22 @@ def _message(delivery: Delivery, source: Address, at: datetime) -> EmailMessage:
     if delivery.unsubscribe:
         mail["List-Unsubscribe"] = f"<{_link(delivery.unsubscribe)}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    mail.set_content(delivery.text)
-    mail.add_alternative(delivery.html, subtype="html")
+    mail.set_content(wrapped(delivery.text), cte="quoted-printable")
+    mail.add_alternative(delivery.html, subtype="html", cte="quoted-printable")
     return mail
+
+
+def wrapped(text: str) -> str:
+    """The text in lines of at most 76 characters, as programs expect that show plain text; addresses stay whole."""
+    return "\n".join(_wrapped(line) for line in text.split("\n"))
+
+
+def _wrapped(line: str) -> str:
+    follow = "  " if line.startswith("- ") else ""
+    return (
+        "\n".join(textwrap.wrap(line, _WIDTH, subsequent_indent=follow, break_long_words=False, break_on_hyphens=False))
+        or line
+    )
 
 
 def _address(name: str, address: str) -> Address:

@@ -21,9 +21,16 @@ from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot
 from shared.greeting import customer_name, greeting_name
-from shared.names import company_name, person_name, plain_text
+from shared.names import company_name, person_name, plain_text, visible
 
 Message = LifecycleMessage | AdvocacyMessage
+
+YOUR_COMPANY = "your company"
+"""What a message to a customer calls an account without a name. Whoever signs up writes the name: one that is an id, or an
+advertisement, is none.
+"""
+CSM_VALUES = {"csm": "_csm", "csm_email": "_csm_email"}
+"""Traits that say who answers for an account, and the values that carry them as they are: no template may read those."""
 
 _SNAPSHOT_EVERY = timedelta(days=30)
 _KEY_ROLES = frozenset({"champion", "admin", "owner"})
@@ -62,7 +69,7 @@ def template_values(
 
     Metrics by their names, `trait_`, `reached_` (a date), `before_` (a quarter ago), `ask_` (of a request). Texts that a
     customer chose are cleaned: one that carries a link or a domain is unknown. An account without a name is "your company"
-    to a customer, and its id to our own people.
+    to a customer, who has no `company_name` then, and its id to our own people.
     """
     view = account.view
     values: dict[str, Value] = {f"trait_{name}": _presentable(value) for name, value in view.traits.items()}
@@ -72,8 +79,9 @@ def template_values(
         values |= {f"{_ASK}{name}": value for name, value in request.values.items()} | {_LINK: request.link}
         values |= {f"{_ASK}name": person_name(request.values.get("name"))}
     values |= {"stage": view.stage, "band": view.band, "score": view.score, "today": at.date().isoformat()}
-    name = _customer_name(account) if to_customer else _own_name(account)
-    values |= {"account_name": name, "first_name": _first_name(account, user)}
+    name = customer_name(view.traits.get("name"), account.id) if to_customer else _own_name(account)
+    values |= {"account_name": name or YOUR_COMPANY, "company_name": name, "first_name": _first_name(account, user)}
+    values |= {key: visible(view.traits.get(trait)) for trait, key in CSM_VALUES.items()}
     return {name: value for name, value in sorted(values.items()) if value is not None}
 
 
@@ -152,11 +160,6 @@ def _live(account: Account) -> Account:
 def _presentable(value: Value) -> Value:
     """A customer's value as a text may say it; None, which is unknown, for one that carries a link."""
     return plain_text(value) if isinstance(value, str) else value
-
-
-def _customer_name(account: Account) -> str:
-    """What to call the account in a mail to it. Whoever signs up writes it, and our mail is no place for their advertisement."""
-    return customer_name(account.view.traits.get("name"), account.id) or "your company"
 
 
 def _own_name(account: Account) -> str:

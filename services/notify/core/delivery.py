@@ -48,6 +48,7 @@ Reason = Literal[
     "expired",
     "history",
     "unwritable",
+    "not_configured",
 ]
 """Why a message is not sent, or not yet. Operators filter by these words: they are never renamed."""
 

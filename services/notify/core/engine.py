@@ -159,8 +159,8 @@ def _objection(account: Account, play: Play, run: Run, book: Playbook) -> Verdic
         return Verdict("skip", "other_stage", account.view.stage)
     if stop := standing_stop(account, play, book):
         return Verdict("skip", "stopped", stop)
-    if len(account.runs) >= MAX_RUNS:
-        return Verdict("skip", "crowded")
+    if play.lacks or len(account.runs) >= MAX_RUNS:
+        return Verdict("skip", "not_configured", play.lacks) if play.lacks else Verdict("skip", "crowded")
     if run.request is None and any(other.play == play.name for other in account.runs):
         return Verdict("skip", "running")
     last = account.last_contacted.get(play.name)

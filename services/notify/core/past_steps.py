@@ -40,6 +40,7 @@ REASONS: Mapping[str, str] = {
     "expired": "it was too late for it",
     "history": "it was planned while the past was imported",
     "unwritable": "a number that its text needs is not known",
+    "not_configured": "what its text needs is not configured",
     "unknown_play": "the play is not there any more",
     "running": "the play was at work already",
     "resting": "the play rests",

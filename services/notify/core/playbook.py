@@ -111,7 +111,10 @@ class StopCondition(NamedTuple):
 
 
 class Play(NamedTuple):
-    """A play, checked. `cooldown` is the time until the next run after somebody was contacted; None on request."""
+    """A play, checked. `cooldown` is the time until the next run after somebody was contacted; None on request.
+
+    `lacks` says what the company has not configured that a text of the play needs: then it does not start.
+    """
 
     name: str
     version: str
@@ -129,6 +132,7 @@ class Play(NamedTuple):
     description: str = ""
     causes: frozenset[str] = frozenset()
     precedence: int = 0
+    lacks: str = ""
 
     def step(self, name: str) -> Step | None:
         return next((step for step in self.steps if step.name == name), None)

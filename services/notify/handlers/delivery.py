@@ -51,11 +51,12 @@ _MAX_DETAIL = 200
 
 
 class Claim(NamedTuple):
-    """A delivery that is ours to send now, and its recipient."""
+    """A delivery that is ours to send now, its recipient, and where their answer goes: empty for the sender."""
 
     record: DeliveryRecord
     email: str | None
     name: str
+    reply_to: str = ""
 
 
 class DeliveryHandlers:
@@ -239,7 +240,7 @@ class DeliveryHandlers:
         text = written._asdict() if written else {}
         await store.change(tx, record, "sending", **values, **counted, **text)
         fresh = await store.load(tx, record.id)
-        return None if fresh is None else Claim(fresh, email, name)
+        return None if fresh is None else Claim(fresh, email, name, self._writer.reply_to(account))
 
     def _text(self, record: DeliveryRecord, account: Account, now: datetime) -> Rendered | RenderError | None:
         """The message as it is true now, or why it cannot be written; None for one that says what it said before."""

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from services.notify import store
+from services.notify.core.account_view import CSM_VALUES
 from services.notify.core.channels import Channels
 from services.notify.core.delivery import Decision, Verdict, close_task, encode_decision, forget_contact
 from services.notify.core.engine import advance, apply
@@ -20,8 +21,9 @@ from services.notify.core.state import TRANSACTIONAL, Account
 from services.notify.definition import Definition
 from services.notify.handlers.refusals import Decided, decided, heed_contacts, informed
 from services.notify.persons import Persons
-from services.notify.rendering import Rendered, RenderError
+from services.notify.rendering import CSM_NAME, UNSUBSCRIBE_LINK, Rendered, RenderError
 from services.notify.store import Accounts
+from shared.brand import answering
 from shared.clock import Clock
 from shared.contracts.advocacy import OutreachRequested
 from shared.contracts.evidence import Value
@@ -31,6 +33,7 @@ from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.db.protocol import Tx, Values
 from shared.ids import derived
 from shared.links import Links
+from shared.names import visible
 from shared.service.processor import MessageBatch
 from shared.service.time_slice import OutOfTime
 
@@ -48,23 +51,32 @@ _PUBLISHED: dict[DeliveryStatus, OutreachStatus] = {
 
 
 class MessageWriter:
-    """Writes with the company's templates. `public_url` is where customers reach us."""
+    """Writes with the company's templates. `public_url` is where customers reach us, `mail_from` who mail is from."""
 
-    def __init__(self, definition: Definition, links: Links, public_url: str) -> None:
+    def __init__(self, definition: Definition, links: Links, public_url: str, mail_from: str = "") -> None:
         self._definition = definition
         self._links = links
         self._public_url = public_url
+        self._mail_from = mail_from
 
     def unsubscribe_url(self, delivery_id: str) -> str:
         """The link that unsubscribes the recipient. It carries the delivery's id, nobody's name or address."""
         return f"{self._public_url}/notify/u/{self._links.sign(UNSUBSCRIBE, {'delivery': delivery_id})}"
 
+    def reply_to(self, account: Account) -> str:
+        """Where an answer to a message of this account goes: its CSM, else the brand's; empty for the sender."""
+        csm, email = (visible(account.view.traits.get(trait)) for trait in CSM_VALUES)
+        return answering(self._definition.brand, csm or "", email or "", self._mail_from).address
+
     def render(self, decision: Decision) -> Rendered:
         """The message. Raises RenderError where a value it needs is unknown."""
         if not decision.send:
             return _NOTHING
-        link: dict[str, Value] = {"unsubscribe_link": self.unsubscribe_url(decision.id)}
-        values = self._definition.company | decision.values | link
+        own: dict[str, Value] = {UNSUBSCRIBE_LINK: self.unsubscribe_url(decision.id)}
+        csm, email = (str(decision.values.get(key, "")) for key in CSM_VALUES.values())
+        if name := answering(self._definition.brand, csm, email, self._mail_from).name:
+            own[CSM_NAME] = name
+        values = self._definition.company | decision.values | own
         footer = _needs_footer(decision, self._definition.playbook.channels)
         return self._definition.templates.render(decision.template, values, subject=decision.subject, footer=footer)
 

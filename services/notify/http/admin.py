@@ -114,6 +114,7 @@ def _play(play: Play, counts: dict[str, int], reasons: dict[str, int] | None) ->
         steps=steps,
         counts=counts,
         reasons=reasons,
+        lacks=play.lacks,
     )
 
 

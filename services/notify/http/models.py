@@ -104,6 +104,7 @@ class PlayView(BaseModel):
     """One play: what starts it, what it does, and how its deliveries stand by status.
 
     `reasons` counts those that did not go out (skipped, failed, unknown) by why; null where nobody asked.
+    `lacks` is what has to be configured before it starts, empty where nothing has.
     """
 
     name: str
@@ -115,6 +116,7 @@ class PlayView(BaseModel):
     steps: list[StepView]
     counts: dict[str, int]
     reasons: dict[str, int] | None
+    lacks: str
 
 
 class ConsentWanted(BaseModel):

@@ -213,6 +213,8 @@ def test_what_a_customer_chose_brings_no_link_into_a_message():
         "account_name": "your company",
         "first_name": "there",
         "trait_csm": "Kim",
+        "_csm": "Kim",
+        "messages_sent": 0.0,
         "trait_seats": 5,
         "users": 3.0,
         "ask_question": "Do you like Monday.com?",

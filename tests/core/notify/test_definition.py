@@ -25,6 +25,7 @@ def config(tmp_path: Path) -> Path:
     """The shipped files with one play only, to break."""
     shutil.copytree(CONFIG / "templates", tmp_path / "templates")
     shutil.copy(CONFIG / "budget.yaml", tmp_path)
+    shutil.copy(CONFIG / "brand.yaml", tmp_path)
     (tmp_path / "plays").mkdir()
     shutil.copy(CONFIG / "plays/welcome.yaml", tmp_path / "plays")
     return tmp_path

@@ -7,6 +7,7 @@ import pytest
 from services.notify.channels.table import CHANNELS
 from services.notify.core.state import TRANSACTIONAL
 from services.notify.definition import Definition, lifecycle_names, load_plays
+from tests.brand import branded_config
 from tests.core.notify.make import Story, at, reasons
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -34,8 +35,9 @@ HEALTHY = {
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Definition:
-    return load_plays(CONFIG, CHANNELS.traits, lifecycle_names(CONFIG / "lifecycle.yaml"))
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Definition:
+    config = branded_config(tmp_path_factory.mktemp("shipped"))
+    return load_plays(config, CHANNELS.traits, lifecycle_names(config / "lifecycle.yaml"))
 
 
 @pytest.fixture
@@ -172,6 +174,22 @@ def test_nothing_is_asked_while_we_owe_an_answer_to_an_urgent_ticket(story: Stor
     assert story.wait(at(3)) == []
     story.signal("closed", when=3.5, stage="retention", metrics={"open_urgent_tickets": 0.0})
     assert [(each.play, each.at) for each in story.wait(at(6))] == [(survey, at(4.1))]
+
+
+def test_nobody_is_asked_for_a_review_or_told_a_story_without_the_link_to_it():
+    defined = load_plays(CONFIG, CHANNELS.traits, lifecycle_names(CONFIG / "lifecycle.yaml"))
+    lacking = {name: play.lacks for name, play in defined.playbook.plays.items() if play.lacks}
+    assert lacking == {
+        "review_ask": "brand.yaml does not say links: reviews",
+        "case_study_share": "brand.yaml does not say links: case_study",
+    }
+    story = Story(defined.playbook)
+    story.person("ann", role="admin")
+    story.stage("advocacy", previous="retention", band="green", metrics={"nps": 10.0})
+    story.wait(at(30))
+    assert [(one.play, one.send, one.reason, one.detail) for one in story.planned] == [
+        ("review_ask", False, "not_configured", "brand.yaml does not say links: reviews")
+    ]
 
 
 @pytest.mark.parametrize("metrics", [{}, HEALTHY, dict.fromkeys(HEALTHY, 1.0), dict.fromkeys(HEALTHY, 0.0)])

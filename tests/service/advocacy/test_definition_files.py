@@ -138,7 +138,10 @@ def test_what_is_not_at_hand_is_not_checked_nor_is_a_default_that_nobody_wrote(c
     assert definitions(Settings(config=config)).surveys
 
 
-def test_pages_name_the_product_and_do_without(config: Path) -> None:
+def test_pages_name_the_product_wherever_it_is_said(config: Path) -> None:
     assert product(Settings(config=config)) == "Our Product"
-    (config / "templates" / "house.yaml").unlink()
-    assert product(Settings(config=config)) == "our product"
+    (config / "brand.yaml").unlink()
+    (config / "templates" / "house.yaml").write_text(
+        "product: Old\nsender: We\napp_url: https://a.test\naddress: Here\n", "utf8"
+    )
+    assert product(Settings(config=config)) == "Old"

@@ -68,7 +68,8 @@ def channel(pigeon: Pigeon, *, reaches_customer: bool = True) -> Channel:
 def defined(config: Path, to: Path, table: ChannelTable) -> Definition:
     """A company whose only play has one step, on the new channel."""
     shutil.copytree(config / "templates", to / "templates")
-    shutil.copy(config / "budget.yaml", to)
+    for file in ("budget.yaml", "brand.yaml"):
+        shutil.copy(config / file, to)
     (to / "plays").mkdir()
     (to / "plays/note.yaml").write_text(PLAY, "utf8")
     return load_plays(to, table.traits)

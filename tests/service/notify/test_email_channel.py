@@ -60,6 +60,28 @@ async def test_a_mail_arrives_whole_with_its_way_out():
     assert box.envelopes == [("success@example.com", ["zoe@acme.test"])]
 
 
+async def test_an_answer_goes_where_the_delivery_says():
+    box = Mailbox()
+    async with mail_server(box) as port:
+        await channel(port).send(delivery(), confirmed)
+        await channel(port).send(delivery(reply_to="kim@example.com"), confirmed)
+        refused = await channel(port).send(delivery(reply_to="kim@example.com\r\nBcc: all@x.test"), _never)
+    assert [mail["Reply-To"] for mail in box.mails] == [None, "kim@example.com"]
+    assert refused.outcome == "refused"
+
+
+async def test_the_text_is_wrapped_and_its_addresses_stay_whole():
+    box = Mailbox()
+    text = f"- {'word ' * 40}\n\nOpen it:\n{LINK}\n"
+    async with mail_server(box) as port:
+        await channel(port).send(delivery(text=text, html="<p>שלום</p>"), confirmed)
+    arrived = box.mails[0].get_body(("plain",)).get_content().replace("\r\n", "\n")
+    assert arrived.split() == text.split()
+    assert max(len(line) for line in arrived.split("\n") if line != LINK) <= 76
+    assert LINK in arrived.split("\n")
+    assert box.mails[0].get_body(("html",)).get_content().strip() == "<p>שלום</p>"
+
+
 async def test_the_unsubscribe_link_is_on_one_line_as_mailbox_providers_read_it():
     box = Mailbox()
     async with mail_server(box) as port:

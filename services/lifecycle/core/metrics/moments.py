@@ -22,7 +22,7 @@ from services.lifecycle.core.schema_types import duration
 from services.lifecycle.core.state import Account, Span, TimestampedValue
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
-from shared.values import read_score
+from shared.values import read_number, read_score
 
 MAX_KEYS = 500
 
@@ -116,11 +116,15 @@ class Latest(MetricKind, frozen=True, tag="latest"):
 
 
 class Open(MetricKind, frozen=True, tag="open"):
-    """Opened and not closed. With `key` (a ticket's id) each is counted by its latest event, else opened minus closed."""
+    """Opened and not closed. With `key` (a ticket's id) each is counted by its latest event, else opened minus closed.
+
+    With `amount` too it is the sum of that property of the open ones: unknown while one of them does not say it.
+    """
 
     opened: list[str]
     closed: list[str]
     key: str | None = None
+    amount: str | None = None
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         for key, names in (("opened", self.opened), ("closed", self.closed)):
@@ -128,18 +132,23 @@ class Open(MetricKind, frozen=True, tag="open"):
                 yield from find.event_class((*at, key, index), name)
         for name in sorted(set(self.opened) & set(self.closed)):
             yield find.at((*at, "closed"), f"event class '{name}' both opens and closes")
+        if self.amount and not self.key:
+            yield find.at((*at, "amount"), "an amount is summed over what a 'key' tells apart: name one")
 
     def compile(self, name: str, _compiled: CompiledByName) -> CompiledMetric:
         store, classes = f"open:{name}", (*self.opened, *self.closed)
-        make = _keyed if self.key else _netted
+        key, amount = self.key, self.amount
 
         def store_write(of: str) -> StoreWrite:
-            writer = make(store, self.key or "", of in self.opened)
+            opens = of in self.opened
+            writer = _keyed(store, key, opens, amount) if key else _netted(store, opens)
             return StoreWrite(of, store, lambda _keep: writer, properties=True)
 
         def read(evaluation: Evaluation) -> float | None:
             items = evaluation.account.open_items.get(store)
-            return max(0.0, float(sum(item.value for item in items.values()))) if items else None  # type: ignore[misc]
+            if not items or any(item.value is None for item in items.values()):
+                return None
+            return max(0.0, float(sum(item.value for item in items.values())))  # type: ignore[misc]
 
         stores = frozenset({store})
         return CompiledMetric(read, stores, classes, tuple(map(store_write, classes)), needs=stores, timed=False)
@@ -181,20 +190,29 @@ def span_writer(event_class: str) -> Writer:
     return write
 
 
-def _keyed(store: str, key: str, opens: bool) -> Writer:
-    """Each key stands as its latest event says. The oldest closed ones are forgotten first."""
+def _keyed(store: str, key: str, opens: bool, amount: str | None) -> Writer:
+    """Each key stands as its latest event says: 1 or its amount while it is open, None where that is no number.
+
+    The oldest closed ones are forgotten first.
+    """
+
+    def value(occurrence: Occurrence) -> float | None:
+        if not opens or amount is None:
+            return 1.0 if opens else 0.0
+        number = read_number(occurrence.properties.get(amount))
+        return None if number is None or number <= 0 else float(number)
 
     def write(account: Account, occurrence: Occurrence) -> bool:
         items = account.open_items.setdefault(store, {})
         item = str(occurrence.properties.get(key, ""))[:100]
         if item not in items and len(items) >= MAX_KEYS:
-            del items[next((old for old, state in items.items() if not state.value), next(iter(items)))]
-        return _set_later(items, item, occurrence.at, 1.0 if opens else 0.0)
+            del items[next((old for old, state in items.items() if state.value == 0), next(iter(items)))]
+        return _set_later(items, item, occurrence.at, value(occurrence))
 
     return write
 
 
-def _netted(store: str, _key: str, opens: bool) -> Writer:
+def _netted(store: str, opens: bool) -> Writer:
     def write(account: Account, occurrence: Occurrence) -> bool:
         net = account.open_items.setdefault(store, {}).setdefault("", TimestampedValue(occurrence.at, 0.0))
         net.value = float(net.value or 0) + (1.0 if opens else -1.0)
