@@ -30,7 +30,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_
 
 
 class OutreachRecorded(Message, frozen=True, kw_only=True, tag="outreach_recorded"):
-    """A delivery reached a published status; for anything not sent, the `reason`."""
+    """A delivery reached a published status; for anything not sent, the `reason`.
+
+    `occurrence` is the id of the message that started its play: of a request, where advocacy asked for it.
+    """
 
     delivery: str
     play: str
@@ -40,6 +43,7 @@ class OutreachRecorded(Message, frozen=True, kw_only=True, tag="outreach_recorde
     status: OutreachStatus
     user: str | None = None
     reason: str | None = None
+    occurrence: str = ""
 
 
 class ConsentChanged(Message, frozen=True, kw_only=True, tag="consent_changed"):

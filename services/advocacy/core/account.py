@@ -1,7 +1,7 @@
 """Account state: what advocacy knows of an account, one immutable value, and how each message changes it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from services.advocacy.core.referral import Payment, Refund, Signup
 from shared.contracts.advocacy import AskStatus
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import Band, ContactChanged, LifecycleMessage, Snapshot, Stage
-from shared.contracts.outreach import ConsentChanged
+from shared.contracts.outreach import ConsentChanged, OutreachStatus
 from shared.machine import StatusMachine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,11 +49,46 @@ class Contact(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defa
         )
 
 
-class LastInvitation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The latest invitation of one survey to one person."""
+class LastInvitation(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """The latest invitation of one survey to one person, and what notify reported of it (empty: nothing yet).
+
+    `sent_at` is when the survey last reached them, by this invitation or an earlier one; `due_since` the moment that this one
+    was first due, where it was withheld before.
+    """
 
     id: str
     at: datetime
+    status: OutreachStatus | Literal[""] = ""
+    sent_at: datetime | None = None
+    due_since: datetime | None = None
+    history: bool = False
+
+    def asked_at(self, *, replaying: bool) -> datetime | None:
+        """When the person was last asked: only what was sent counts, and what may yet be or may have been.
+
+        What an import planned counts only within that import.
+        """
+        counts = self.status in _MAY_REACH_SOMEBODY and (replaying or not self.history)
+        times = [at for at in (self.at if counts else None, self.sent_at) if at is not None]
+        return max(times, default=None)
+
+
+_MAY_REACH_SOMEBODY = frozenset[str]({"", "sent", "opened", "unknown"})
+
+
+class DueSurvey(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """A survey that was due and withheld: it is asked when the reason passes.
+
+    `users` are those it was withheld from, none named: whoever may be asked. `retry_at` is when time alone may make the
+    difference. `since` is when it was first due.
+    """
+
+    since: datetime
+    cause: str
+    occurrence: str
+    users: tuple[str, ...] = ()
+    retry_at: datetime | None = None
+    history: bool = False
 
 
 class LastScore(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -94,6 +129,8 @@ class Account(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     contacts: dict[str, Contact] = {}
     last_invitations: dict[str, dict[str, LastInvitation]] = {}
     """user -> survey -> the latest invitation"""
+    due_surveys: dict[str, DueSurvey] = {}
+    """survey -> what was withheld"""
     scores: dict[str, dict[str, LastScore]] = {}
     """user -> survey kind -> the latest answer"""
     candidate_at: datetime | None = None

@@ -9,7 +9,7 @@ import msgspec
 from services.advocacy.core.survey_kinds import SurveyKind
 from shared.contracts.lifecycle import Stage
 from shared.definitions import At, Loaded, Mistake, named
-from shared.durations import Duration
+from shared.durations import Duration, in_words
 from shared.values import minor_digits
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -23,9 +23,15 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A typo is a mistake, never a setting nobody reads."""
 
 
+class Interval(Duration):
+    """From a week to ten years: whatever recurs, recurs on the account's own clock."""
+
+    shortest = timedelta(days=7)
+
+
 class Trigger(Strict, frozen=True, kw_only=True):
-    """What starts a survey. Exactly one of stage (entered, `from` another one), flag (raised), signal, milestone, or
-    tenure: how long the account has been with us, on its own clock.
+    """What starts a survey. Exactly one of stage (entered, `from` another one), flag (raised), signal, milestone, tenure
+    (how long the account has been with us, on its own clock) or every: again each time so much more of it has passed.
     """
 
     RENAMED: ClassVar[Mapping[str, str]] = {"on": "a key of its own: stage, signal, tenure", "day": "tenure"}
@@ -42,6 +48,8 @@ class Trigger(Strict, frozen=True, kw_only=True):
     """The milestone that was reached."""
     tenure: Duration | None = None
     """How long the account has been with us."""
+    every: Interval | None = None
+    """How often, counted from when the account came to us: `90d` is day 90, day 180, ..."""
 
 
 class Audience(Strict, frozen=True, kw_only=True):
@@ -265,7 +273,7 @@ class Vocabulary(NamedTuple):
     plays: Mapping[str, bool] | None = None
 
 
-TRIGGER_KINDS = ("stage", "flag", "signal", "milestone", "tenure")
+TRIGGER_KINDS = ("stage", "flag", "signal", "milestone", "tenure", "every")
 
 
 def survey_mistakes(
@@ -295,6 +303,9 @@ def _trigger_mistakes(loaded: Loaded[Survey], vocabulary: Vocabulary) -> Iterabl
             yield loaded.mistake(at, "this trigger stands here twice")
         if len([kind for kind in TRIGGER_KINDS if getattr(trigger, kind) is not None]) != 1:
             yield loaded.mistake(at, f"a trigger names exactly one of {', '.join(TRIGGER_KINDS)}")
+        if trigger.every and trigger.every < loaded.value.cooldown.same_survey:
+            same = in_words(loaded.value.cooldown.same_survey)
+            yield loaded.mistake((*at, "every"), f"nobody is asked that often: cooldown.same_survey is {same}")
         if trigger.from_ and trigger.stage is None:
             yield loaded.mistake((*at, "from"), "only a stage is entered from another one")
         if trigger.stage and trigger.stage in loaded.value.never_in:

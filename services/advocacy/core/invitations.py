@@ -13,6 +13,7 @@ from services.advocacy.core.decisions import Invitation, Purpose
 from services.advocacy.core.definitions import Definitions
 from services.advocacy.core.errors import Rejected
 from shared.contracts.advocacy import OutreachRequested
+from shared.contracts.outreach import OutreachRecorded
 from shared.ids import derived
 from shared.links import BadLink, Links
 
@@ -75,11 +76,18 @@ def invitation_kind(purpose: Purpose) -> InvitationKind:
             assert_never(purpose)
 
 
-def latest_invitation(account: Account, user: str, play: str, definitions: Definitions) -> str | None:
-    """The id of the latest invitation that this play sent to this person; None where there is none."""
+def reported_invitation(account: Account, message: OutreachRecorded, definitions: Definitions) -> str | None:
+    """The id of the invitation that a report is about; None where its play invites nobody for us."""
     kinds = [invitation_kind(purpose) for purpose in get_args(Purpose)]
-    sent = [found for kind in kinds for found in kind.sent_by_play(account, user, play, definitions)]
-    return max(sent)[1] if sent else None
+    user = message.user or ""
+    known = [found for kind in kinds for found in kind.sent_by_play(account, user, message.play, definitions)]
+    about = (invitation_id for _, invitation_id in sorted(known, reverse=True) if is_about(message, invitation_id))
+    return next(about, message.occurrence) if known else None
+
+
+def is_about(message: OutreachRecorded, invitation_id: str) -> bool:
+    """Whether a report is about this invitation. An earlier version did not say: then it is about the latest one."""
+    return message.occurrence in {"", invitation_id, derived("outreach_requested", invitation_id)}
 
 
 def sign_token(links: Links, purpose: str, invitation_id: str, until: datetime | None) -> str:
@@ -130,9 +138,9 @@ def subject_of_token(links: Links, purpose: Purpose, token: str, now: datetime) 
 
 
 def outreach_request(invitation: Invitation, link: str, decided_at: datetime) -> OutreachRequested:
-    """The request to notify for this invitation."""
+    """The request to notify for this invitation. It has the invitation's id, which comes back with the reports on it."""
     return OutreachRequested(
-        id=derived("outreach_requested", invitation.id),
+        id=invitation.id,
         account=invitation.account,
         at=invitation.at,
         decided_at=decided_at,

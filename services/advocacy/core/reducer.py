@@ -21,7 +21,7 @@ from services.advocacy.core.account import (
 from services.advocacy.core.decisions import AccountChange, Answer, Decision, DeliveryReported, FactRejected, Invitation
 from services.advocacy.core.definitions import Definitions, Referrals
 from services.advocacy.core.errors import Rejected
-from services.advocacy.core.invitations import latest_invitation
+from services.advocacy.core.invitations import reported_invitation
 from services.advocacy.core.referral import Payment, Referral, Refund, Signup, remember_refund
 from services.advocacy.core.survey_kinds import Submission
 from shared.contracts.evidence import Value
@@ -50,15 +50,20 @@ def apply(account: Account, message: LifecycleMessage | OutreachMessage, definit
         case OutreachRecorded():
             return _delivery_reported(account, message, definitions)
         case ConsentChanged():
-            return asks.withdraw(apply_consent_change(account, message), definitions.referrals)
+            account, invited = surveys.retry_due(
+                apply_consent_change(account, message), definitions, history=message.history, changed=message.user
+            )
+            account, closed = asks.withdraw(account, definitions.referrals)
+            return account, [*invited, *closed]
         case _ if message.seq <= account.seq:
             return account, []
     account, due = advance(account, message.at, definitions, history=message.history)
     account, decided = _apply_lifecycle(advance_clock(account, message), message, definitions)
     account, invited = surveys.start_surveys(account, message, definitions)
+    account, retried = _retried_after(account, message, definitions)
     account = asks.note_candidate(account, message, definitions)
     account, asked = asks.reconsider(account, definitions, history=message.history)
-    return account, [*due, *decided, *invited, *asked]
+    return account, [*due, *decided, *invited, *retried, *asked]
 
 
 def _apply_lifecycle(account: Account, message: LifecycleMessage, definitions: Definitions) -> AccountChange:
@@ -79,7 +84,7 @@ def advance(account: Account, until: datetime, definitions: Definitions, *, hist
     """Let the account's time pass, stopping at every moment at which something falls due."""
     decisions: list[Decision] = []
     while (due := next_due(account, definitions)) is not None and due <= until:
-        account, invited = surveys.start_tenure_surveys(replace(account, clock=due), definitions, history=history)
+        account, invited = surveys.start_by_time(replace(account, clock=due), definitions, history=history)
         account, asked = asks.reconsider(account, definitions, history=history)
         decisions += [*invited, *asked]
     return account, decisions
@@ -87,7 +92,7 @@ def advance(account: Account, until: datetime, definitions: Definitions, *, hist
 
 def next_due(account: Account, definitions: Definitions) -> datetime | None:
     """The next moment at which time alone may change something, on the account's clock."""
-    moments = surveys.tenure_due_times(account, definitions) + asks.due_times(account, definitions.referrals.ask)
+    moments = [*surveys.due_times(account, definitions), *asks.due_times(account, definitions.referrals.ask)]
     return min((moment for moment in moments if moment > account.clock), default=None)
 
 
@@ -112,9 +117,16 @@ def record_answer(
     return after, [*decided, *closed]
 
 
+def _retried_after(account: Account, message: LifecycleMessage, definitions: Definitions) -> AccountChange:
+    """Surveys that were withheld, where the message may have removed the reason: a stage, or a person, is another one."""
+    changed = message.user if isinstance(message, ContactChanged) else ""
+    if not account.due_surveys or not (changed or isinstance(message, StageChanged)):
+        return account, []
+    return surveys.retry_due(account, definitions, history=message.history, changed=changed)
+
+
 def _delivery_reported(account: Account, message: OutreachRecorded, definitions: Definitions) -> AccountChange:
-    """Notify reports on a play, not on a request: the report is about the latest invitation by that play."""
-    invitation_id = latest_invitation(account, message.user or "", message.play, definitions)
+    invitation_id = reported_invitation(account, message, definitions)
     if invitation_id is None:
         return account, []
     report = DeliveryReported(
@@ -125,7 +137,7 @@ def _delivery_reported(account: Account, message: OutreachRecorded, definitions:
         status=message.status,
         reason=message.reason or "",
     )
-    return account, [report]
+    return surveys.note_report(account, message, definitions), [report]
 
 
 def apply_fact(account: Account, message: FactObserved, definitions: Definitions) -> AccountChange:

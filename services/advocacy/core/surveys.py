@@ -1,16 +1,17 @@
 """Surveys: which moment starts one, who is invited, and what they answer."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from services.advocacy.core.account import Account, Contact, LastInvitation, record_score
+from services.advocacy.core.account import Account, Contact, DueSurvey, LastInvitation, record_score
 from services.advocacy.core.decisions import AccountChange, Answer, Decision, Invitation, SurveyWithheld
 from services.advocacy.core.definitions import Definitions, Survey, Trigger
 from services.advocacy.core.errors import Rejected
+from services.advocacy.core.invitations import is_about
 from services.advocacy.core.survey_kinds import MAX_COMMENT_LENGTH, Submission, SurveyKind, parse_submission
 from shared.contracts.advocacy import SurveyAnswered
 from shared.contracts.lifecycle import (
@@ -21,6 +22,7 @@ from shared.contracts.lifecycle import (
     SignalRaised,
     StageChanged,
 )
+from shared.contracts.outreach import OutreachRecorded, OutreachStatus
 from shared.durations import in_words
 from shared.ids import derived
 
@@ -52,24 +54,36 @@ def _cause(trigger: Trigger, message: LifecycleMessage) -> str:
     return ""
 
 
-def tenure_due_times(account: Account, definitions: Definitions) -> list[datetime]:
-    """The moments at which some survey's tenure is reached."""
+def due_times(account: Account, definitions: Definitions) -> Iterator[datetime]:
+    """The moments at which time alone may start a survey, or remove the reason why one was withheld."""
+    yield from (due.retry_at for due in account.due_surveys.values() if due.retry_at is not None)
     first_seen_at = account.first_seen_at
     if first_seen_at is None:
-        return []
-    return [first_seen_at + trigger.tenure for survey in definitions.surveys for trigger in survey.on if trigger.tenure]
+        return
+    for trigger in (trigger for survey in definitions.surveys for trigger in survey.on):
+        if trigger.tenure:
+            yield first_seen_at + trigger.tenure
+        if trigger.every:
+            yield first_seen_at + (max(account.tenure, _NONE) // trigger.every + 1) * trigger.every
 
 
-def start_tenure_surveys(account: Account, definitions: Definitions, *, history: bool) -> AccountChange:
-    """The surveys whose tenure is reached exactly now on the account's clock."""
+def start_by_time(account: Account, definitions: Definitions, *, history: bool) -> AccountChange:
+    """The surveys whose tenure is reached, or that recur, exactly now on the account's clock; and those that stayed due."""
     decisions: list[Decision] = []
     for survey in definitions.surveys:
-        for trigger in survey.on:
-            if trigger.tenure and account.tenure == trigger.tenure:
-                cause = _tenure_cause(trigger.tenure)
-                account, more = invite(account, survey, cause, cause, definitions, history=history)
-                decisions += more
-    return account, decisions
+        for cause in (cause for trigger in survey.on if (cause := _time_cause(trigger, account.tenure))):
+            account, more = invite(account, survey, cause, cause, definitions, history=history)
+            decisions += more
+    account, more = retry_due(account, definitions, history=history)
+    return account, [*decisions, *more]
+
+
+def _time_cause(trigger: Trigger, tenure: timedelta) -> str:
+    if trigger.tenure and tenure == trigger.tenure:
+        return _tenure_cause(trigger.tenure)
+    if trigger.every and tenure > _NONE and not tenure % trigger.every:
+        return f"every {in_words(trigger.every)}, {tenure // trigger.every}"
+    return ""
 
 
 def _tenure_cause(tenure: timedelta) -> str:
@@ -80,26 +94,125 @@ def _tenure_cause(tenure: timedelta) -> str:
 def invite(
     account: Account, survey: Survey, occurrence: str, cause: str, definitions: Definitions, *, history: bool
 ) -> AccountChange:
-    """Invite the survey's recipients, or say why there are none."""
-    recipients = select_recipients(account, survey)
-    if not recipients.users:
-        reason = recipients.reason
+    """Invite the survey's recipients, or say why there are none. From whom it is withheld, it stays due."""
+    account, decisions = _invite(
+        account, survey, DueSurvey(account.clock, cause, occurrence, history=history), definitions
+    )
+    if not decisions:
+        reason = select_recipients(account, survey).reason
         withheld = SurveyWithheld(
             account=account.id, at=account.clock, history=history, name=survey.name, cause=cause, reason=reason
         )
         return account, [withheld]
+    return account, decisions
+
+
+def _invite(account: Account, survey: Survey, due: DueSurvey, definitions: Definitions) -> AccountChange:
+    """Invite whom this due survey may be asked now; whoever must wait stays due."""
+    recipients = select_recipients(account, survey, due.users)
     version = definitions.versions.get(survey.name, "")
-    invitations = [_invitation(account, survey, user, occurrence, cause, version, history) for user in recipients.users]
+    since = due.since if due.since != account.clock else None
+    invitations = [_invitation(account, survey, user, due, version) for user in recipients.users]
+    room = survey.audience.max_recipients - len(invitations)
+    waiting = _waiting(account, survey, due.users)
     for invitation in invitations:
-        account = _record_invitation(account, invitation)
-    return account, list(invitations)
+        account = _record_invitation(account, invitation, since)
+    others = {name: other for name, other in account.due_surveys.items() if name != survey.name}
+    if not invitations or (waiting and room):
+        users = (
+            due.users
+            if not invitations
+            else tuple(sorted(waiting, key=lambda user: (_rank(account.contacts[user], survey), user))[:room])
+        )
+        others[survey.name] = replace(due, users=users, retry_at=min(waiting.values(), default=None))
+    return replace(account, due_surveys=others), list(invitations)
 
 
-def _invitation(
-    account: Account, survey: Survey, user: str, occurrence: str, cause: str, version: str, history: bool
-) -> Invitation:
+def retry_due(account: Account, definitions: Definitions, *, history: bool, changed: str = "") -> AccountChange:
+    """Ask what was withheld and may be asked by now; forget what was due too long ago, or in an import that is over.
+
+    With `changed`, a user of whom something became known, only what this may make a difference to.
+    """
+    decisions: list[Decision] = []
+    for name, due in account.due_surveys.items():
+        survey = definitions.survey(name)
+        if survey is None or account.clock - due.since > stays_due(survey) or (due.history and not account.replaying):
+            kept = {other: each for other, each in account.due_surveys.items() if other != name}
+            account = replace(account, due_surveys=kept)
+        elif _may_be_asked(account, survey, due, changed):
+            account, more = _invite(account, survey, replace(due, history=due.history or history), definitions)
+            decisions += more
+    return account, decisions
+
+
+def _may_be_asked(account: Account, survey: Survey, due: DueSurvey, changed: str) -> bool:
+    """Whether it is worth to look: an account may have many thousands of people."""
+    if changed and not due.users:
+        return changed in account.contacts and not reason_not_to_invite(account, changed, survey)
+    return due.retry_at is None or due.retry_at <= account.clock
+
+
+def stays_due(survey: Survey) -> timedelta:
+    """How long a survey that was withheld stays due: longer than any rest of its own."""
+    return max(survey.cooldown.same_survey, survey.cooldown.any_survey) + _STAYS_DUE
+
+
+_NONE = timedelta()
+_STAYS_DUE = timedelta(days=90)
+_RETRY_AFTER = {
+    "budget": timedelta(days=7),
+    "guard": timedelta(days=7),
+    "no_contact": timedelta(days=7),
+    "urgent_ticket": timedelta(days=1),
+    "quiet_hours": timedelta(days=1),
+    "expired": timedelta(days=1),
+    "crowded": timedelta(days=1),
+}
+"""Notify's reasons not to send that pass, and when it is asked to once more."""
+
+
+def retry_after(status: OutreachStatus, reason: str) -> timedelta | None:
+    """When to ask notify again after this report; None where it was sent, or the reason stays."""
+    return _RETRY_AFTER.get(reason) if status == "skipped" else None
+
+
+def note_report(account: Account, message: OutreachRecorded, definitions: Definitions) -> Account:
+    """What was sent counts from then on, what was not sent does not; what was withheld stays due.
+
+    A report on an invitation that a later one has replaced only says that the survey reached the person. What an import
+    planned is never sent: whether it was previewed in time or not decides nothing.
+    """
+    user = message.user or ""
+    by_survey = account.last_invitations.get(user, {})
+    for survey in (survey for survey in definitions.surveys if survey.play == message.play):
+        last = by_survey.get(survey.name)
+        if last is None or last.history:
+            continue
+        if message.status == "sent":
+            last = replace(last, sent_at=max(message.at, last.sent_at or message.at))
+        if is_about(message, last.id) and last.status != "sent":
+            last = replace(last, status=message.status)
+            account = _keep_due(account, survey, user, last, message)
+        by_survey = {**by_survey, survey.name: last}
+    return replace(account, last_invitations={**account.last_invitations, user: by_survey}) if by_survey else account
+
+
+def _keep_due(account: Account, survey: Survey, user: str, last: LastInvitation, message: OutreachRecorded) -> Account:
+    after = retry_after(message.status, message.reason or "")
+    since = last.due_since or last.at
+    if after is None or message.history or account.clock - since > stays_due(survey):
+        return account
+    retry_at, other = max(message.at, account.clock) + after, account.due_surveys.get(survey.name)
+    users = {user, *(other.users if other else ())}
+    due = DueSurvey(since, f"was withheld: {message.reason}", last.id, tuple(sorted(users)), retry_at)
+    if other is not None and not other.users:
+        return account
+    return replace(account, due_surveys={**account.due_surveys, survey.name: due})
+
+
+def _invitation(account: Account, survey: Survey, user: str, due: DueSurvey, version: str) -> Invitation:
     return Invitation(
-        id=derived("invitation", survey.name, account.id, user, occurrence),
+        id=derived("invitation", survey.name, account.id, user, due.occurrence),
         purpose="survey",
         name=survey.name,
         account=account.id,
@@ -108,16 +221,27 @@ def _invitation(
         outreach_class="survey",
         at=account.clock,
         closes_at=account.clock + survey.open,
-        cause=cause,
+        cause=due.cause,
         definition=version,
-        history=history,
+        history=due.history,
         values={"survey": survey.name, "question": survey.question, "name": account.contacts[user].name},
     )
 
 
-def _record_invitation(account: Account, invitation: Invitation) -> Account:
+def _record_invitation(account: Account, invitation: Invitation, due_since: datetime | None) -> Account:
+    """An import's invitation does not replace one of the living."""
+    if invitation.history and not account.replaying:
+        return account
     by_survey = account.last_invitations.get(invitation.user, {})
-    by_survey = {**by_survey, invitation.name: LastInvitation(invitation.id, invitation.at)}
+    before = by_survey.get(invitation.name)
+    last = LastInvitation(
+        invitation.id,
+        invitation.at,
+        sent_at=before.sent_at if before else None,
+        due_since=due_since,
+        history=invitation.history,
+    )
+    by_survey = {**by_survey, invitation.name: last}
     return replace(account, last_invitations={**account.last_invitations, invitation.user: by_survey})
 
 
@@ -128,11 +252,12 @@ class Recipients(NamedTuple):
     reason: str = ""
 
 
-def select_recipients(account: Account, survey: Survey) -> Recipients:
-    """The first few who may be asked now, in the order of the survey's roles."""
+def select_recipients(account: Account, survey: Survey, among: tuple[str, ...] = ()) -> Recipients:
+    """The first few who may be asked now, in the order of the survey's roles; `among` these, where some are named."""
     if account.stage in survey.never_in:
         return Recipients((), f"not sent in stage {account.stage}")
-    reasons = {user: reason_not_to_invite(account, user, survey) for user in account.contacts}
+    users = [user for user in among if user in account.contacts] if among else account.contacts
+    reasons = {user: reason_not_to_invite(account, user, survey) for user in users}
     eligible = [user for user, reason in reasons.items() if not reason]
     eligible.sort(key=lambda user: (_rank(account.contacts[user], survey), user))
     if eligible:
@@ -142,6 +267,10 @@ def select_recipients(account: Account, survey: Survey) -> Recipients:
 
 def reason_not_to_invite(account: Account, user: str, survey: Survey) -> str:
     """Why this person is not asked; empty when they may be."""
+    return _unfit_reason(account, user, survey) or _cooldown_reason(account, user, survey)
+
+
+def _unfit_reason(account: Account, user: str, survey: Survey) -> str:
     contact = account.contacts[user]
     if not contact.accepts(TOPIC):
         return "left or unsubscribed"
@@ -149,7 +278,7 @@ def reason_not_to_invite(account: Account, user: str, survey: Survey) -> str:
         return "has no e-mail address"
     if survey.audience.roles and contact.role not in survey.audience.roles:
         return "has another role"
-    return _cooldown_reason(account, user, survey)
+    return ""
 
 
 def _cooldown_reason(account: Account, user: str, survey: Survey) -> str:
@@ -161,12 +290,32 @@ def _cooldown_reason(account: Account, user: str, survey: Survey) -> str:
     return ""
 
 
+def _waiting(account: Account, survey: Survey, among: tuple[str, ...]) -> dict[str, datetime]:
+    """Those whom nothing but a rest keeps from being asked now, and when it is over."""
+    found: dict[str, datetime] = {}
+    if account.stage in survey.never_in:
+        return found
+    for user in among or account.contacts:
+        if user in account.contacts and not _unfit_reason(account, user, survey):
+            same, anything = _last_asked(account, user, survey)
+            ends = [same + survey.cooldown.same_survey] if same else []
+            ends += [anything + survey.cooldown.any_survey] if anything else []
+            if ends and max(ends) > account.clock:
+                found[user] = max(ends)
+    return found
+
+
 def _last_asked(account: Account, user: str, survey: Survey) -> tuple[datetime | None, datetime | None]:
     """When this person last had this survey (or answered one of its kind elsewhere), and any survey."""
-    invitations, scores = account.last_invitations.get(user, {}), account.scores.get(user, {})
-    same = [invitations[survey.name].at] if survey.name in invitations else []
+    scores = account.scores.get(user, {})
+    asked = {
+        name: at
+        for name, last in account.last_invitations.get(user, {}).items()
+        if (at := last.asked_at(replaying=account.replaying)) is not None
+    }
+    same = [asked[survey.name]] if survey.name in asked else []
     same += [scores[survey.kind].at] if survey.kind in scores else []
-    anything = [invitation.at for invitation in invitations.values()] + [score.at for score in scores.values()]
+    anything = [*asked.values(), *(score.at for score in scores.values())]
     return max(same, default=None), max(anything, default=None)
 
 

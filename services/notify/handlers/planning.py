@@ -283,6 +283,7 @@ def outreach_recorded(
         status=status,
         user=decision.user,
         reason=reason or None,
+        occurrence=decision.occurrence,
     )
 
 

@@ -62,7 +62,7 @@ def test_a_survey_needs_little_and_has_a_version(tmp_path: Path):
         (
             "- stage:",
             "- {}\n  - stage:",
-            "nps.yaml:6: a trigger names exactly one of stage, flag, signal, milestone, tenure",
+            "nps.yaml:6: a trigger names exactly one of stage, flag, signal, milestone, tenure, every",
         ),
         ("- stage:", "- signal: renewal_120\n    stage:", "nps.yaml:6: a trigger names exactly one of"),
         (
@@ -74,6 +74,8 @@ def test_a_survey_needs_little_and_has_a_version(tmp_path: Path):
         ("play:", "open: 91d\nplay:", "nps.yaml:4: a person could have this survey open twice"),
         ("\non:", "\non:\n  - stage: retention", "nps.yaml:7: this trigger stands here twice"),
         ("\non:", "\non:\n  - tenure: 0d", "nps.yaml:6: '0d' is not between 1 minute and 3650 days"),
+        ("\non:", "\non:\n  - every: 60d", "nps.yaml:6: nobody is asked that often: cooldown.same_survey is 90 days"),
+        ("\non:", "\non:\n  - every: 1d", "nps.yaml:6: '1d' is not between 7 days and 3650 days"),
         ("\non:", "\naudience: {roles: [Admin]}\non:", "nps.yaml:5: Expected `str` matching regex"),
     ],
 )
