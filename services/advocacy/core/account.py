@@ -99,7 +99,10 @@ class LastScore(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """A request to this person to refer others. `resolved_at` is when the status left `open`."""
+    """A request to this person to refer others. `resolved_at` is when the status left `open`.
+
+    `rests_until` is how long nobody is asked again after it, as far as notify has reported; without it, the whole cooldown.
+    """
 
     id: str
     user: str
@@ -108,6 +111,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults
     status: AskStatus = "open"
     resolved_at: datetime | None = None
     history: bool = False
+    rests_until: datetime | None = None
 
 
 class Account(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
@@ -135,7 +139,13 @@ class Account(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """user -> survey kind -> the latest answer"""
     candidate_at: datetime | None = None
     """when lifecycle last called it a candidate for advocacy, until somebody was asked or an ask was withdrawn"""
+    candidate_since: datetime | None = None
+    """when it was first called one, of the signals that led to `candidate_at`"""
+    stage_since: datetime | None = None
+    """when it entered its stage; None where that was before we remembered it"""
     asks: tuple[Ask, ...] = ()
+    favours: dict[str, datetime] = {}
+    """user -> when another play asked them for a favour (a review, a reference), of the last cooldown"""
     codes: dict[str, str] = {}
     """user -> referral code"""
     signup: Signup | None = None
@@ -170,6 +180,7 @@ def apply_snapshot(account: Account, snapshot: Snapshot, definitions: Definition
     return replace(
         account,
         stage=snapshot.stage,
+        stage_since=account.clock if snapshot.stage != account.stage else account.stage_since,
         band=snapshot.band,
         score=snapshot.score,
         flags=tuple(sorted(snapshot.flags)),

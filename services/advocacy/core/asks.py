@@ -14,11 +14,13 @@ from services.advocacy.core.account import ASK, Account, Ask, Contact
 from services.advocacy.core.decisions import AccountChange, Decision, Invitation, InvitationClosed
 from services.advocacy.core.definitions import AskRules, Definitions, Referrals
 from services.advocacy.core.errors import Rejected
+from services.advocacy.core.invitations import is_about, retry_after
 from services.advocacy.core.ledger import format_money
 from services.advocacy.core.referral import Code, company_domains, normalise_email
 from shared.contracts.advocacy import AdvocateOptedIn, AskStatus
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage, SignalRaised
+from shared.contracts.outreach import OutreachRecorded
 from shared.durations import in_words
 from shared.ids import derived
 from shared.machine import IllegalTransition
@@ -30,8 +32,10 @@ SURVEY_KIND = "nps"
 
 def note_candidate(account: Account, message: LifecycleMessage, definitions: Definitions) -> Account:
     """Lifecycle may call the account a candidate for advocacy."""
-    if isinstance(message, SignalRaised) and message.signal == definitions.referrals.ask.signal:
-        return replace(account, candidate_at=account.clock)
+    rules = definitions.referrals.ask
+    if isinstance(message, SignalRaised) and message.signal == rules.signal:
+        since = account.candidate_since if _has_signal(account, rules) else None
+        return replace(account, candidate_at=account.clock, candidate_since=since or account.clock)
     return account
 
 
@@ -40,14 +44,16 @@ def reconsider(account: Account, definitions: Definitions, *, history: bool) -> 
     rules = definitions.referrals
     account, closed = withdraw(account, rules)
     user = best_promoter(account, rules.ask)
-    if not rules.enabled or user is None or reasons_not_to_ask(account, rules.ask):
+    is_late = history and not account.replaying  # an import's message about an account that lives: nobody is asked by it
+    if not rules.enabled or is_late or user is None or reasons_not_to_ask(account, rules.ask):
         return account, closed
     invitation = _invitation(account, user, definitions, history)
     ask = Ask(invitation.id, user, invitation.at, invitation.closes_at, history=history)
     recent = tuple(earlier for earlier in account.asks if not _past_every_cooldown(account, earlier, rules.ask))
     code = issue_code(account, user, invitation.code, rules, account.clock)
     reserved = [] if history else [replace(code, reserved=True)]
-    return replace(account, asks=(*recent, ask), candidate_at=None), [*closed, *reserved, invitation]
+    after = account if history else replace(account, candidate_at=None, candidate_since=None)
+    return replace(after, asks=(*recent, ask)), [*closed, *reserved, invitation]
 
 
 def withdraw(account: Account, rules: Referrals) -> AccountChange:
@@ -56,7 +62,7 @@ def withdraw(account: Account, rules: Referrals) -> AccountChange:
         reason = withdrawal_reason(account, ask, rules.ask) if ask.status == "open" else ""
         if reason:
             after, closed = resolve(account, ask, "withdrawn", reason, account.clock)
-            return replace(after, candidate_at=None), closed
+            return replace(after, candidate_at=None, candidate_since=None), closed
     return account, []
 
 
@@ -78,6 +84,8 @@ def reasons_not_to_ask(account: Account, rules: AskRules) -> list[str]:
 def _unfit(account: Account, rules: AskRules) -> Iterator[str]:
     if not is_candidate(account, rules):
         yield "is no candidate for advocacy"
+    elif (due := _waited_until(account, rules)) is not None and due > account.clock:
+        yield f"has been a candidate for less than {in_words(rules.wait)}: other favours come first"
     if account.band != "green" or (account.score is not None and account.score < rules.min_score):
         yield "is not healthy enough"
     yield from blocking_conditions(account, rules)
@@ -88,7 +96,7 @@ def _unfit(account: Account, rules: AskRules) -> Iterator[str]:
 
 
 def _cooldowns(account: Account, rules: AskRules) -> Iterator[str]:
-    if any(account.clock - ask.at < rules.cooldown for ask in account.asks):
+    if any(account.clock < rests_until(ask, rules) for ask in _counting(account)):
         yield f"was asked within {in_words(rules.cooldown)}"
     if any(account.clock - at < rules.cooldown_after_decline for at in _declined_at(account)):
         yield f"declined within {in_words(rules.cooldown_after_decline)}"
@@ -96,8 +104,74 @@ def _cooldowns(account: Account, rules: AskRules) -> Iterator[str]:
 
 def is_candidate(account: Account, rules: AskRules) -> bool:
     """Lifecycle says so: by the stage it is in, or by a recent signal."""
-    signal = account.candidate_at
-    return account.stage == rules.stage or (signal is not None and account.clock - signal <= rules.candidate_for)
+    return account.stage == rules.stage or _has_signal(account, rules)
+
+
+def _has_signal(account: Account, rules: AskRules) -> bool:
+    return account.candidate_at is not None and account.clock - account.candidate_at <= rules.candidate_for
+
+
+def _waited_until(account: Account, rules: AskRules) -> datetime | None:
+    """Until when the other favours come first: plays that ask for one start with the stage. None: they have had their time."""
+    since = account.stage_since if account.stage == rules.stage else account.candidate_since
+    return since + rules.wait if since is not None else None
+
+
+def rests_until(ask: Ask, rules: AskRules) -> datetime:
+    """How long nobody is asked again after this ask."""
+    return ask.rests_until or ask.at + rules.cooldown
+
+
+def _counting(account: Account) -> Iterator[Ask]:
+    """The asks that count: what an import planned does only within that import."""
+    return (ask for ask in account.asks if account.replaying or not ask.history)
+
+
+def note_favour(account: Account, message: OutreachRecorded, rules: AskRules) -> Account:
+    """Another play asked somebody for a favour: one such mail in a cooldown is enough."""
+    if message.play == rules.play or message.outreach_class != TOPIC or message.status not in {"sent", "unknown"}:
+        return account
+    user, at = message.user or "", message.at
+    recent = {who: when for who, when in account.favours.items() if account.clock - when < rules.cooldown}
+    return replace(account, favours={**recent, user: max(at, recent.get(user, at))})
+
+
+def note_report(account: Account, message: OutreachRecorded, rules: AskRules) -> AccountChange:
+    """The rest begins when the mail was sent. One that was not sent is withdrawn, and asked again where the reason passes."""
+    asked = (ask for ask in reversed(account.asks) if ask.user == message.user and is_about(message, ask.id))
+    ask = next(asked, None) if message.play == rules.play else None
+    if ask is None or ask.history:
+        return account, []
+    match message.status:
+        case "sent" | "unknown":
+            return _with_rest(account, ask, message.at + rules.cooldown), []
+        case "previewed":
+            return _with_rest(_candidate_again(account, ask, rules), ask, ask.at + rules.open), []
+        case "skipped" if ask.status == "open":
+            return _not_sent(account, ask, message, rules)
+        case _:
+            return account, []
+
+
+def _not_sent(account: Account, ask: Ask, message: OutreachRecorded, rules: AskRules) -> AccountChange:
+    at, after = max(message.at, account.clock), retry_after(message.status, message.reason or "")
+    account, closed = resolve(account, ask, "withdrawn", f"was not sent: {message.reason}", at)
+    if after is None:
+        return account, closed
+    withdrawn = next(each for each in account.asks if each.id == ask.id)
+    return _with_rest(_candidate_again(account, ask, rules), withdrawn, at + after), closed
+
+
+def _with_rest(account: Account, ask: Ask, until: datetime) -> Account:
+    rested = replace(ask, rests_until=until)
+    return replace(account, asks=tuple(rested if each.id == ask.id else each for each in account.asks))
+
+
+def _candidate_again(account: Account, ask: Ask, rules: AskRules) -> Account:
+    """The signal that led to the ask is not used up."""
+    if account.candidate_at is not None:
+        return account
+    return replace(account, candidate_at=ask.at, candidate_since=ask.at - rules.wait)
 
 
 def blocking_conditions(account: Account, rules: AskRules) -> Iterator[str]:
@@ -133,6 +207,9 @@ def _promoters(account: Account, rules: AskRules) -> Iterator[tuple[str, int, da
     for user, scores in account.scores.items():
         contact, answer = account.contacts.get(user), scores.get(SURVEY_KIND)
         reachable = contact and contact.email and contact.accepts(TOPIC) and user not in account.codes
+        favour = account.favours.get(user)
+        if favour is not None and account.clock - favour < rules.cooldown:
+            continue
         if reachable and answer and _promotes(account, answer.score, answer.at, rules):
             yield user, answer.score, answer.at
 
@@ -148,13 +225,16 @@ def _declined_at(account: Account) -> list[datetime]:
 def due_times(account: Account, rules: AskRules) -> list[datetime]:
     """The moments at which time alone may remove a reason not to ask."""
     due: list[datetime] = [account.first_seen_at + rules.min_tenure] if account.first_seen_at else []
-    due += [ask.at + rules.cooldown for ask in account.asks]
+    due += [rests_until(ask, rules) for ask in account.asks]
+    due += [at + rules.cooldown for at in account.favours.values()]
+    waited = _waited_until(account, rules)
+    due += [waited] if waited is not None else []
     return due + [at + rules.cooldown_after_decline for at in _declined_at(account)]
 
 
 def _past_every_cooldown(account: Account, ask: Ask, rules: AskRules) -> bool:
     """Older than any rule looks back: it need not be remembered."""
-    return account.clock - ask.at > rules.cooldown + rules.cooldown_after_decline + rules.open
+    return account.clock - (ask.rests_until or ask.at) > rules.cooldown + rules.cooldown_after_decline + rules.open
 
 
 def _invitation(account: Account, user: str, definitions: Definitions, history: bool) -> Invitation:

@@ -97,6 +97,12 @@ class Survey(Strict, frozen=True, kw_only=True):
     """Stages in which it is not sent."""
 
 
+class Wait(Duration):
+    """A duration that may be none: `0d` is at once."""
+
+    shortest = timedelta()
+
+
 class AskRules(Strict, frozen=True, kw_only=True):
     """Who may be asked to refer others, and how often."""
 
@@ -119,6 +125,8 @@ class AskRules(Strict, frozen=True, kw_only=True):
     """The stage that makes an account a candidate."""
     candidate_for: Duration = Duration(days=90)
     """How long an account stays a candidate."""
+    wait: Wait = Wait(days=14)
+    """How long an account is a candidate before it is asked: the review is asked for first."""
     promoter_score: Annotated[int, msgspec.Meta(ge=0, le=10)] = 9
     """The lowest NPS score of a promoter."""
     promoter_within: Duration = Duration(days=90)
@@ -132,7 +140,7 @@ class AskRules(Strict, frozen=True, kw_only=True):
     urgent_metric: str = "open_urgent_tickets"
     """The metric that must be zero or unknown: we owe an answer while it is not."""
     cooldown: Duration = Duration(days=90)
-    """Until the person may be asked again."""
+    """Until the person may be asked again, or for the first time after another favour, such as a review."""
     cooldown_after_decline: Duration = Duration(days=180)
     """Until a person who declined may be asked again."""
     open: Duration = Duration(days=14)
@@ -326,7 +334,24 @@ def _unknown_names(loaded: Loaded[Survey], at: At, trigger: Trigger, vocabulary:
 
 
 def referral_mistakes(loaded: Loaded[Referrals], vocabulary: Vocabulary) -> Iterable[Mistake]:
-    """What the types cannot say about the referral rules. Of names, those are checked that stand in the file."""
+    """What the types cannot say about the referral rules."""
+    ask, facts = loaded.value.ask, loaded.value.facts
+    yield from _unknown_in_referrals(loaded, vocabulary)
+    if ask.exit_score > ask.min_score:
+        yield loaded.mistake(("ask", "exit_score"), "an account would be asked and dropped at the same score")
+    if ask.wait > ask.candidate_for:
+        yield loaded.mistake(("ask", "wait"), "nobody would be a candidate any more by then: make candidate_for longer")
+    if ask.open > ask.cooldown:
+        yield loaded.mistake(("ask", "open"), "two asks could be open at once: make the cooldown longer")
+    if len({facts.signup, facts.paid, facts.refunded, facts.code_issued}) < 4:
+        yield loaded.mistake(("facts",), "one event cannot tell two things")
+    for index, domain in enumerate(loaded.value.free_mail):
+        if domain != domain.strip().lower() or "@" in domain or "." not in domain:
+            yield loaded.mistake(("free_mail", index), f"'{domain}' is not a domain in lower case")
+
+
+def _unknown_in_referrals(loaded: Loaded[Referrals], vocabulary: Vocabulary) -> Iterable[Mistake]:
+    """Names that no other file has, of those that stand in this one: a default that nobody wrote is no mistake of anybody."""
     ask, facts = loaded.value.ask, loaded.value.facts
     written: tuple[tuple[At, str, str, Collection[str] | None], ...] = (
         (("ask", "stage"), "stage", ask.stage, vocabulary.stages),
@@ -343,15 +368,6 @@ def referral_mistakes(loaded: Loaded[Referrals], vocabulary: Vocabulary) -> Iter
     for key, play in (("play", ask.play), ("page_play", ask.page_play)):
         if ("ask", key) in loaded.lines and play:
             yield from _unknown_play(loaded, ("ask", key), play, vocabulary)
-    if ask.exit_score > ask.min_score:
-        yield loaded.mistake(("ask", "exit_score"), "an account would be asked and dropped at the same score")
-    if ask.open > ask.cooldown:
-        yield loaded.mistake(("ask", "open"), "two asks could be open at once: make the cooldown longer")
-    if len({facts.signup, facts.paid, facts.refunded, facts.code_issued}) < 4:
-        yield loaded.mistake(("facts",), "one event cannot tell two things")
-    for index, domain in enumerate(loaded.value.free_mail):
-        if domain != domain.strip().lower() or "@" in domain or "." not in domain:
-            yield loaded.mistake(("free_mail", index), f"'{domain}' is not a domain in lower case")
 
 
 def _unknown(loaded: Loaded[Any], at: At, what: str, name: str, names: Collection[str] | None) -> Iterable[Mistake]:

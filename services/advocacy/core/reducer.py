@@ -127,8 +127,10 @@ def _retried_after(account: Account, message: LifecycleMessage, definitions: Def
 
 def _delivery_reported(account: Account, message: OutreachRecorded, definitions: Definitions) -> AccountChange:
     invitation_id = reported_invitation(account, message, definitions)
+    rules = definitions.referrals.ask
+    account, closed = asks.note_report(asks.note_favour(account, message, rules), message, rules)
     if invitation_id is None:
-        return account, []
+        return account, closed
     report = DeliveryReported(
         account=account.id,
         at=message.at,
@@ -137,7 +139,7 @@ def _delivery_reported(account: Account, message: OutreachRecorded, definitions:
         status=message.status,
         reason=message.reason or "",
     )
-    return surveys.note_report(account, message, definitions), [report]
+    return surveys.note_report(account, message, definitions), [report, *closed]
 
 
 def apply_fact(account: Account, message: FactObserved, definitions: Definitions) -> AccountChange:

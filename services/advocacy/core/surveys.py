@@ -11,7 +11,7 @@ from services.advocacy.core.account import Account, Contact, DueSurvey, LastInvi
 from services.advocacy.core.decisions import AccountChange, Answer, Decision, Invitation, SurveyWithheld
 from services.advocacy.core.definitions import Definitions, Survey, Trigger
 from services.advocacy.core.errors import Rejected
-from services.advocacy.core.invitations import is_about
+from services.advocacy.core.invitations import is_about, retry_after
 from services.advocacy.core.survey_kinds import MAX_COMMENT_LENGTH, Submission, SurveyKind, parse_submission
 from shared.contracts.advocacy import SurveyAnswered
 from shared.contracts.lifecycle import (
@@ -22,7 +22,7 @@ from shared.contracts.lifecycle import (
     SignalRaised,
     StageChanged,
 )
-from shared.contracts.outreach import OutreachRecorded, OutreachStatus
+from shared.contracts.outreach import OutreachRecorded
 from shared.durations import in_words
 from shared.ids import derived
 
@@ -159,21 +159,6 @@ def stays_due(survey: Survey) -> timedelta:
 
 _NONE = timedelta()
 _STAYS_DUE = timedelta(days=90)
-_RETRY_AFTER = {
-    "budget": timedelta(days=7),
-    "guard": timedelta(days=7),
-    "no_contact": timedelta(days=7),
-    "urgent_ticket": timedelta(days=1),
-    "quiet_hours": timedelta(days=1),
-    "expired": timedelta(days=1),
-    "crowded": timedelta(days=1),
-}
-"""Notify's reasons not to send that pass, and when it is asked to once more."""
-
-
-def retry_after(status: OutreachStatus, reason: str) -> timedelta | None:
-    """When to ask notify again after this report; None where it was sent, or the reason stays."""
-    return _RETRY_AFTER.get(reason) if status == "skipped" else None
 
 
 def note_report(account: Account, message: OutreachRecorded, definitions: Definitions) -> Account:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from services.advocacy.core.account import Account
 from services.advocacy.core.decisions import Decision
-from services.advocacy.core.definitions import Definitions
+from services.advocacy.core.definitions import Definitions, Wait
 from services.advocacy.core.reducer import apply
 from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.advocacy.loading import load_definitions
@@ -17,7 +17,10 @@ from tests.make import LifecycleMessages
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 CONFIG = Path(__file__).parents[3] / "config"
-SHIPPED = load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", SURVEY_KINDS)
+LOADED = load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", SURVEY_KINDS)
+_ASK = replace(LOADED.referrals.ask, wait=Wait())
+SHIPPED = LOADED._replace(referrals=replace(LOADED.referrals, ask=_ASK))
+"""As shipped, except that a candidate is asked to refer at once: `LOADED` waits."""
 
 
 def day(number: float) -> datetime:
@@ -107,3 +110,8 @@ def promoter(account: str = "acme", user: str = "ann", *, history: bool = False)
     """A customer of 200 days who would recommend us: the next word makes it an advocate."""
     story = Story(account, history=history).stage(0, "onboarding").contact(1, user, f"{user}@{account}.example")
     return story.fact(170, "nps_answered", user, score=10.0)
+
+
+def candidate(account: str = "acme", user: str = "ann") -> Story:
+    """A promoter whose account has been in advocacy for a fortnight on day 200: as shipped, they are asked then."""
+    return promoter(account, user).stage(186, "advocacy").signal(200, "nothing")

@@ -23,8 +23,8 @@ from services.advocacy.core.reducer import advance, apply, record_answer
 from services.advocacy.core.referral import Code
 from services.advocacy.core.survey_kinds import Submission
 from shared.contracts.advocacy import AdvocateOptedIn
-from shared.contracts.outreach import ConsentChanged
-from tests.core.advocacy.make import SHIPPED, Story, apply_story, day, of_type, promoter
+from shared.contracts.outreach import ConsentChanged, OutreachRecorded
+from tests.core.advocacy.make import LOADED, SHIPPED, Story, apply_story, day, of_type, promoter
 
 RULES = SHIPPED.referrals
 
@@ -213,6 +213,80 @@ def test_an_ask_of_an_imported_past_is_planned_marked_and_cannot_be_taken_up():
     assert ask.history
     with pytest.raises(Rejected):
         opt_in(account, ask.id, RULES, day(201))
+
+
+def report(ask: Invitation, status: str, at: float, reason: str = "", **other: str) -> OutreachRecorded:
+    told = {"play": ask.play, "user": ask.user, "occurrence": ask.id, **other}
+    return OutreachRecorded(
+        id=f"o{at}", account="acme", at=day(at), decided_at=day(at), delivery="d", step="1", channel="email",
+        outreach_class="advocacy", status=status, reason=reason, **told,
+    )  # fmt: skip
+
+
+def kept_promoter(account: Account, at: float) -> Account:
+    """Ann said once more that she would recommend us."""
+    return replace(account, scores={"ann": {"nps": LastScore(10, day(at))}})
+
+
+def test_as_shipped_the_review_is_asked_for_first():
+    account, decisions = apply_story(promoter().stage(200, "advocacy"), LOADED)
+    assert not asks(decisions)
+    assert any("other favours come first" in reason for reason in reasons_not_to_ask(account, LOADED.referrals.ask))
+    assert [ask.at for ask in asks(advance(account, day(300), LOADED)[1])] == [day(214)]
+
+
+def test_the_wait_counts_from_the_first_of_the_signals_and_anew_in_the_stage():
+    weekly = promoter().signal(190, "advocate_candidate").signal(197, "advocate_candidate")
+    account, _ = apply_story(weekly, LOADED)
+    assert [ask.at for ask in asks(advance(account, day(300), LOADED)[1])] == [day(204)]
+    account, _ = apply_story(weekly.stage(200, "advocacy"), LOADED)
+    assert [ask.at for ask in asks(advance(account, day(300), LOADED)[1])] == [day(214)]
+
+
+def test_whoever_was_asked_for_a_review_is_asked_to_refer_a_quarter_later():
+    account, ask = asked()
+    account, _ = apply_story(promoter().stage(200, "retention"))
+    review = report(ask, "sent", 203, play="review_ask", occurrence="x")
+    account, _ = apply(account, review, SHIPPED)
+    account = kept_promoter(replace(account, stage="advocacy"), 250)
+    assert [again.at for again in asks(advance(account, day(400), SHIPPED)[1])] == [day(293)]
+
+
+@pytest.mark.parametrize("status", ["previewed", "skipped", "failed"])
+def test_a_favour_that_was_not_sent_costs_nothing(status: str):
+    account, ask = asked()
+    account, _ = apply(account, report(ask, status, 203, play="review_ask", occurrence="x"), SHIPPED)
+    assert account.favours == {}
+
+
+@pytest.mark.parametrize(("reason", "days"), [("budget", 7), ("urgent_ticket", 1)])
+def test_an_ask_that_was_withheld_is_made_when_the_reason_passes(reason: str, days: int):
+    account, ask = asked()
+    account, decisions = apply(account, report(ask, "skipped", 210, reason), SHIPPED)
+    (closed,) = of_type(decisions, InvitationClosed)
+    assert (closed.id, closed.status, closed.reason) == (ask.id, "withdrawn", f"was not sent: {reason}")
+    account, decisions = advance(account, day(230), SHIPPED)
+    assert [(again.user, again.at, again.code) for again in asks(decisions)] == [("ann", day(210 + days), ask.code)]
+
+
+def test_an_ask_that_is_withheld_for_good_is_not_made_again_soon():
+    account, ask = asked()
+    account, _ = apply(account, report(ask, "skipped", 210, "holdout"), SHIPPED)
+    assert [again.at for again in asks(advance(kept_promoter(account, 260), day(300), SHIPPED)[1])] == [day(290)]
+
+
+def test_a_previewed_ask_costs_a_fortnight_and_one_that_was_sent_a_quarter_from_then():
+    account, ask = asked()
+    previewed, _ = apply(account, report(ask, "previewed", 200), SHIPPED)
+    assert [again.at for again in asks(advance(previewed, day(220), SHIPPED)[1])] == [day(214)]
+    sent, _ = apply(previewed, report(ask, "sent", 205), SHIPPED)
+    assert [again.at for again in asks(advance(kept_promoter(sent, 260), day(300), SHIPPED)[1])] == [day(295)]
+
+
+def test_an_imported_ask_keeps_nobody_from_being_asked():
+    live, decisions = apply_story(promoter(history=True).stage(200, "advocacy").clock(210, live=True))
+    assert [(ask.at, ask.history) for ask in asks(decisions)] == [(day(200), True)]
+    assert reasons_not_to_ask(live, RULES.ask) == []
 
 
 def test_referrals_can_be_switched_off():

@@ -10,7 +10,7 @@ from services.advocacy.core.definitions import Definitions, Vocabulary
 from services.advocacy.core.survey_kinds import SURVEY_KINDS
 from services.advocacy.loading import load_definitions
 from shared.definitions import DefinitionError
-from tests.core.advocacy.make import CONFIG, SHIPPED
+from tests.core.advocacy.make import CONFIG, LOADED, SHIPPED
 
 NPS = """\
 name: nps
@@ -34,7 +34,7 @@ def loaded(folder: Path, survey: str = NPS, referrals: str = REWARDS, name: str 
 def test_the_shipped_definitions_fit_the_shipped_lifecycle():
     lifecycle = yaml.safe_load((CONFIG / "lifecycle.yaml").read_text())
     known = Vocabulary(lifecycle["stages"], lifecycle["signals"])
-    assert load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", SURVEY_KINDS, known) == SHIPPED
+    assert load_definitions(CONFIG / "surveys", CONFIG / "referrals.yaml", SURVEY_KINDS, known) == LOADED
     assert SHIPPED.referrals.ask.urgent_metric in lifecycle["metrics"]
 
 
@@ -92,6 +92,7 @@ def test_a_mistake_in_a_survey_has_its_line(tmp_path: Path, before: str, after: 
         ("ask: {open: 14}", "referrals.yaml:2: '14' is not a duration: write 30m, 12h, 90d or 2w"),
         ("ask: {stage: advocay}", "referrals.yaml:2: lifecycle has no stage 'advocay'; did you mean 'advocacy'?"),
         ("ask: {exit_score: 90}", "referrals.yaml:2: an account would be asked and dropped at the same score"),
+        ("ask: {wait: 91d}", "referrals.yaml:2: nobody would be a candidate any more by then"),
         ("ask: {cooldown: 7d}", "referrals.yaml:2: two asks could be open at once"),
         ("facts: {paid: referred_signup}", "referrals.yaml:2: one event cannot tell two things"),
         ("free_mail: [GMail.com]", "referrals.yaml:2: 'GMail.com' is not a domain in lower case"),

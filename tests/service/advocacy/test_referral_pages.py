@@ -12,7 +12,7 @@ from shared.bus.tables import dead_letter
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, ReferralConverted, RewardBooked
 from shared.keys import credentials
 from tests.conftest import Deployment
-from tests.core.advocacy.make import Story, day, promoter
+from tests.core.advocacy.make import Story, candidate, day
 from tests.make import eventually
 from tests.service.advocacy.make import RunningAdvocacy, running_advocacy
 
@@ -25,7 +25,7 @@ async def advocacy(deployment: Deployment) -> AsyncIterator[RunningAdvocacy]:
 
 async def shared(advocacy: RunningAdvocacy, story: Story | None = None) -> str:
     """The link in the mail in which Ann is asked."""
-    await advocacy.publish_stories((story or promoter()).stage(200, "advocacy"))
+    await advocacy.publish_stories(story or candidate())
     return str(asks(await advocacy.published(OutreachRequested))[-1].link)
 
 
@@ -59,7 +59,7 @@ async def booked(advocacy: RunningAdvocacy) -> list[tuple[str, str]]:
 
 
 async def test_a_healthy_promoter_is_asked_once_in_ninety_days(advocacy: RunningAdvocacy) -> None:
-    story = promoter().stage(200, "advocacy").signal(201, "advocate_candidate").signal(280, "advocate_candidate")
+    story = candidate().signal(201, "advocate_candidate").signal(280, "advocate_candidate")
     await advocacy.publish_stories(story.fact(281, "nps_answered", "ann", score=10.0))
     assert len(asks(await advocacy.published(OutreachRequested))) == 1
     await advocacy.publish_stories(story.signal(291, "advocate_candidate"))
@@ -85,7 +85,7 @@ async def test_opting_in_gives_a_code_once_and_looking_gives_none(advocacy: Runn
 
 
 async def test_who_got_a_code_from_an_earlier_tool_after_we_asked_keeps_that_one(advocacy: RunningAdvocacy) -> None:
-    story = promoter().stage(200, "advocacy")
+    story = candidate()
     link = await asked(advocacy)
     story.messages.clear()
     await advocacy.publish_stories(story.fact(200.5, "referral_code_issued", "ann", referral_code="OLD2345"))
@@ -112,7 +112,7 @@ async def test_declining_rests_for_a_hundred_and_eighty_days(advocacy: RunningAd
     assert "no hard feelings" in (await advocacy.get(link)).text
     (row,) = [row for row in await advocacy.rows(invitation) if row.purpose == "referral"]
     assert row.ask_status == "declined"
-    later = promoter().stage(200, "advocacy")
+    later = candidate()
     later.messages.clear()
     later.fact(379, "nps_answered", "ann", score=10.0).signal(380, "advocate_candidate")
     await advocacy.publish_stories(later)
@@ -160,7 +160,7 @@ async def test_their_own_page_is_mailed_to_the_advocate_once_a_day_whoever_asks(
 
 
 async def test_a_friend_sees_the_first_name_only_while_the_advocate_agrees(advocacy: RunningAdvocacy) -> None:
-    public = await shared(advocacy, promoter().contact(171, "ann", name="Ann Lee"))
+    public = await shared(advocacy, candidate().contact(200, "ann", name="Ann Lee"))
     link = await asked(advocacy)
     await advocacy.post(link, choice="accept")
     assert "Ann" not in (await advocacy.get(public)).text
@@ -192,7 +192,7 @@ async def test_a_reserved_code_that_somebody_else_holds_is_another_one_in_the_ma
 
 async def test_an_ask_is_withdrawn_when_health_falls(advocacy: RunningAdvocacy) -> None:
     link = await asked(advocacy)
-    story = promoter().stage(200, "advocacy")
+    story = candidate()
     story.messages.clear()
     await advocacy.publish_stories(story.health(201, "red", 20.0))
     page = await advocacy.post(link, choice="accept")
