@@ -13,6 +13,8 @@ RENAMED = {"held": "satisfied"}
 """Fields of answers that have another name today: old name, new name."""
 UNCOMPARED = {"definition"}
 """A hash of the definitions, which move with the configuration."""
+DEFINED = ("/notify/v1/plays", "/advocacy/v1/surveys")
+"""Lists of what the configuration defines, by name: a later one defines more."""
 
 
 class Values(NamedTuple):
@@ -114,10 +116,16 @@ def different(old: Any, new: Any, where: str = "") -> Iterator[str]:
                 yield f"{where}.{name} is gone"
             else:
                 yield from different(value, new[today], f"{where}.{name}")
+    elif isinstance(old, list) and isinstance(new, list) and where.endswith(DEFINED):
+        yield from different({one["name"]: one for one in old}, {one["name"]: one for one in new}, f"{where}.by_name")
     elif isinstance(old, list) and isinstance(new, list):
-        if len(old) != len(new):
-            yield f"{where}: {len(old)} items became {len(new)}"
-        for number, (before, after) in enumerate(zip(old, new, strict=False)):
-            yield from different(before, after, f"{where}[{number}]")
+        yield from _different_items(old, new, where)
     elif old != new:
         yield f"{where}: {old!r} became {new!r}"
+
+
+def _different_items(old: list[Any], new: list[Any], where: str) -> Iterator[str]:
+    if len(old) != len(new):
+        yield f"{where}: {len(old)} items became {len(new)}"
+    for number, (before, after) in enumerate(zip(old, new, strict=False)):
+        yield from different(before, after, f"{where}[{number}]")

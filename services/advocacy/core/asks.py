@@ -14,9 +14,9 @@ from services.advocacy.core.account import ASK, Account, Ask, Contact
 from services.advocacy.core.decisions import AccountChange, Decision, Invitation, InvitationClosed
 from services.advocacy.core.definitions import AskRules, Definitions, Referrals
 from services.advocacy.core.errors import Rejected
-from services.advocacy.core.invitations import is_about, retry_after
 from services.advocacy.core.ledger import format_money
 from services.advocacy.core.referral import Code, company_domains, normalise_email
+from services.advocacy.core.reports import is_about, retry_after
 from shared.contracts.advocacy import AdvocateOptedIn, AskStatus
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage, SignalRaised
@@ -44,7 +44,9 @@ def reconsider(account: Account, definitions: Definitions, *, history: bool) -> 
     rules = definitions.referrals
     account, closed = withdraw(account, rules)
     user = best_promoter(account, rules.ask)
-    is_late = history and not account.replaying  # an import's message about an account that lives: nobody is asked by it
+    is_late = (
+        history and not account.replaying
+    )  # an import's message about an account that lives: nobody is asked by it
     if not rules.enabled or is_late or user is None or reasons_not_to_ask(account, rules.ask):
         return account, closed
     invitation = _invitation(account, user, definitions, history)

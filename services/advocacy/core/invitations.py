@@ -5,16 +5,16 @@ To add an ask, write its class, name its purpose in `decisions.Purpose` and give
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar, assert_never, get_args
 
 from services.advocacy.core.account import Account
 from services.advocacy.core.decisions import Invitation, Purpose
 from services.advocacy.core.definitions import Definitions
 from services.advocacy.core.errors import Rejected
+from services.advocacy.core.reports import is_about
 from shared.contracts.advocacy import OutreachRequested
-from shared.contracts.outreach import OutreachRecorded, OutreachStatus
-from shared.ids import derived
+from shared.contracts.outreach import OutreachRecorded
 from shared.links import BadLink, Links
 
 
@@ -83,28 +83,6 @@ def reported_invitation(account: Account, message: OutreachRecorded, definitions
     known = [found for kind in kinds for found in kind.sent_by_play(account, user, message.play, definitions)]
     about = (invitation_id for _, invitation_id in sorted(known, reverse=True) if is_about(message, invitation_id))
     return next(about, message.occurrence) if known else None
-
-
-def is_about(message: OutreachRecorded, invitation_id: str) -> bool:
-    """Whether a report is about this invitation. An earlier version did not say: then it is about the latest one."""
-    return message.occurrence in {"", invitation_id, derived("outreach_requested", invitation_id)}
-
-
-_RETRY_AFTER = {
-    "budget": timedelta(days=7),
-    "guard": timedelta(days=7),
-    "no_contact": timedelta(days=7),
-    "urgent_ticket": timedelta(days=1),
-    "quiet_hours": timedelta(days=1),
-    "expired": timedelta(days=1),
-    "crowded": timedelta(days=1),
-}
-"""Notify's reasons not to send that pass, and when it is asked to once more."""
-
-
-def retry_after(status: OutreachStatus, reason: str) -> timedelta | None:
-    """When to ask notify again after this report; None where it was sent, or the reason stays."""
-    return _RETRY_AFTER.get(reason) if status == "skipped" else None
 
 
 def sign_token(links: Links, purpose: str, invitation_id: str, until: datetime | None) -> str:

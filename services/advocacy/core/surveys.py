@@ -11,7 +11,7 @@ from services.advocacy.core.account import Account, Contact, DueSurvey, LastInvi
 from services.advocacy.core.decisions import AccountChange, Answer, Decision, Invitation, SurveyWithheld
 from services.advocacy.core.definitions import Definitions, Survey, Trigger
 from services.advocacy.core.errors import Rejected
-from services.advocacy.core.invitations import is_about, retry_after
+from services.advocacy.core.reports import is_about, retry_after
 from services.advocacy.core.survey_kinds import MAX_COMMENT_LENGTH, Submission, SurveyKind, parse_submission
 from shared.contracts.advocacy import SurveyAnswered
 from shared.contracts.lifecycle import (
