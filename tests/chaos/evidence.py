@@ -144,6 +144,14 @@ class Age(NamedTuple):
     earliest: datetime
 
 
+class Receipt(NamedTuple):
+    """When an event was posted first, and when the product says that it received it."""
+
+    event: str
+    posted: datetime
+    received: datetime
+
+
 @dataclass
 class Evidence:
     """Everything of one run.
@@ -177,6 +185,7 @@ class Evidence:
     lies: int = 0
     """How many events said a time that may not be believed."""
     ages: list[Age] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     ended: datetime = _NOT_YET
     """When the evidence was collected, by the clock that is furthest ahead."""
     midnights: dict[str, int] = field(default_factory=dict)

@@ -146,8 +146,11 @@ def _twice(sends: list[Send]) -> Iterator[str]:
 
 
 def within_caps(evidence: Evidence) -> Found:
-    """Nobody got more than the contact budget allows, at any moment, from all accounts together: a person is an address."""
-    sends = sorted(_distinct(evidence.sends), key=lambda send: send.at)
+    """Nobody got more mail than the contact budget allows, at any moment, from all accounts together: a person is an address.
+
+    What is shown in the product, by webhook, is no contact.
+    """
+    sends = sorted((send for send in evidence.sends if send.channel == "email"), key=lambda send: send.at)
     return len(sends) * len(evidence.caps), _flooded(evidence, sends)
 
 
@@ -170,13 +173,6 @@ def _counted_for(send: Send, cap: Cap) -> tuple[str, str]:
     if cap.account:
         return send.account, ""
     return ("", send.address) if send.address else (send.account, send.user)
-
-
-def _distinct(sends: list[Send]) -> list[Send]:
-    """A webhook that came again is one contact."""
-    return list(
-        {(send.channel, send.delivery): send for send in reversed(sends) if send.channel != "email"}.values()
-    ) + [send for send in sends if send.channel == "email"]
 
 
 def balanced(evidence: Evidence) -> Found:
@@ -271,7 +267,9 @@ def only_trusted(evidence: Evidence) -> Found:
 
 
 def nobody_waits(evidence: Evidence) -> Found:
-    """Whatever times others send, none makes work for more than a turn, and no account is in the future or born before its time."""
+    """Whatever times others send and servers show, none makes work for more than a while, and no account or receipt is in the
+    future or before its time.
+    """
     return len(evidence.ages) if evidence.lies else 0, _waits(evidence)
 
 
@@ -284,6 +282,10 @@ def _waits(evidence: Evidence) -> Iterator[str]:
             yield f"{age.account}: left in the future, at {age.clock}"
         if age.first_seen < age.earliest:
             yield f"{age.account}: born {age.first_seen}, but nothing of it may have happened before {age.earliest}"
+
+    for receipt in evidence.receipts:
+        if not receipt.posted - AHEAD <= receipt.received <= evidence.ended + AHEAD:
+            yield f"{receipt.event}: posted {receipt.posted}, received {receipt.received}"
 
 
 def _by_account(messages: Iterable[PublishedMessage]) -> dict[str, list[PublishedMessage]]:

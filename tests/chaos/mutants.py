@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import update
 
 from services.advocacy.store import rewards
+from services.ingest import handlers as ingest
 from services.ingest import store as ingest_store
 from services.ingest.core import account_resolution, canonical
 from services.lifecycle import handlers as lifecycle
@@ -28,6 +29,7 @@ from shared.contracts.usage import UsageEvent
 from shared.db.postgres import PostgresDatabase
 from shared.db.sqlite import SqliteDatabase
 from shared.service import consumer, ownership, processor
+from shared.service.clock_watch import WatchedClock
 
 
 class MissingAttributeError(Exception):
@@ -298,6 +300,16 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "times_believed": Mutant(
         "the door's bounds on the times that senders say", _put(canonical, "_time_of", _as_said), ("I12",)
+    ),
+    "stamps_believed": Mutant(
+        "no receipt is later than its reading",
+        _put(ingest.Handlers, "_received_by", lambda _self, _now, events: events),
+        ("I12",),
+    ),
+    "clock_believed": Mutant(
+        "a clock that cannot be right tells no time",
+        _put(WatchedClock, "now", lambda self: self.machine.now()),
+        ("I12",),
     ),
     "midnights_one_by_one": Mutant("a gap is a jump", _put(folding, "_skip_quiet", lambda *_given: False), ("I12",)),
     "browser_moves_users": Mutant(

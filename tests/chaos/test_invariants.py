@@ -15,6 +15,7 @@ from tests.chaos.evidence import (
     Move,
     Partition,
     PublishedMessage,
+    Receipt,
     Replayed,
     Reward,
     Send,
@@ -201,6 +202,14 @@ def a_browsers_word(run: Evidence) -> None:
     run.trusted[0] = TrustedFact("acme mrr", "1", "100")
 
 
+def received_in_the_future(run: Evidence) -> None:
+    run.receipts.append(Receipt("e1", NOW, NOW + 30 * AHEAD))
+
+
+def received_before_it_was_posted(run: Evidence) -> None:
+    run.receipts.append(Receipt("e1", NOW, NOW - 30 * AHEAD))
+
+
 def left_in_the_future(run: Evidence) -> None:
     run.ages[0] = run.ages[0]._replace(clock=NOW + AHEAD + timedelta(seconds=1))
 
@@ -225,7 +234,13 @@ BAD: dict[str, list[Callable[[Evidence], None]]] = {
     "I9": [against_a_no, without_a_last_word],
     "I10": [another_story, sent_again],
     "I11": [parked_by_an_outage],
-    "I12": [left_in_the_future, born_too_early, one_event_of_a_thousand_midnights],
+    "I12": [
+        left_in_the_future,
+        born_too_early,
+        received_in_the_future,
+        received_before_it_was_posted,
+        one_event_of_a_thousand_midnights,
+    ],
     "I13": [against_a_no, against_a_no_from_elsewhere],
     "I14": [a_browsers_word],
 }

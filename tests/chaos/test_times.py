@@ -38,6 +38,11 @@ def test_a_clock_that_is_hours_off_is_corrected_and_one_that_is_days_off_is_not(
     assert believable(said(NOW, NOW - 47 * HOUR), NOW) == NOW
 
 
+def test_where_our_own_clock_was_wrong_it_corrects_nobodys() -> None:
+    assert believable(said(NOW - HOUR, NOW - 3 * HOUR), NOW, corrected=True) == NOW - HOUR
+    assert believable(said(NOW + 30 * HOUR, NOW + 31 * HOUR), NOW, corrected=True) == NOW
+
+
 def test_every_lie_can_be_read_and_most_are_not_believed() -> None:
     claims = [claim(one, "browser") for one in [*lies(NOW), *made_up_history()]]
     unbelieved = [one for one in claims if believable(one, NOW) != one.at]

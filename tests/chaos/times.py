@@ -12,7 +12,7 @@ from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.fold import advance
 from services.lifecycle.core.state import Account
 from shared.contracts.usage import SourceKind, UsageEvent
-from tests.chaos.evidence import Age
+from tests.chaos.evidence import Age, Receipt
 from tests.chaos.invariants import AHEAD
 
 LIAR = "liar"
@@ -46,10 +46,12 @@ def claim(event: Mapping[str, Any], kind: SourceKind) -> Claim:
     )
 
 
-def believable(said: Claim, received_at: datetime) -> datetime:
-    """When it happened, as far as that may be believed; else when it was received."""
+def believable(said: Claim, received_at: datetime, *, corrected: bool = False) -> datetime:
+    """When it happened, as far as that may be believed; else when it was received. Of a corrected receipt nobody's clock is."""
     at, back = said.at, BACK
-    if said.history and said.kind == "server":
+    if corrected and not said.history:
+        pass
+    elif said.history and said.kind == "server":
         back = received_at - _NEVER_SET
     elif said.sent_at is not None and abs(error := received_at - said.sent_at) < _SKEW:
         at += error
@@ -84,7 +86,7 @@ def ages(archive: Iterable[UsageEvent], accounts: Mapping[str, Account], claims:
     times = defaultdict(list)
     for event in archive:
         if event.id in claims:
-            times[event.account].append(believable(claims[event.id], event.received_at))
+            times[event.account].append(_believable(claims[event.id], event))
     return [
         Age(name, account.first_seen, account.clock, min(times[name], default=account.first_seen))
         for name, account in sorted(accounts.items())
@@ -93,8 +95,19 @@ def ages(archive: Iterable[UsageEvent], accounts: Mapping[str, Account], claims:
 
 def told_lies(archive: Iterable[UsageEvent], claims: Mapping[str, Claim]) -> int:
     """How many archived events said a time that may not be believed."""
-    told = ((claims[event.id], event.received_at) for event in archive if event.id in claims)
-    return sum(said.at != believable(said, received_at) for said, received_at in told)
+    told = ((claims[event.id], event) for event in archive if event.id in claims)
+    return sum(said.at != _believable(said, event) for said, event in told)
+
+
+def receipts(archive: Iterable[UsageEvent], first_posted: Mapping[str, datetime]) -> list[Receipt]:
+    """When every archived event was posted first, and when it was received as the product has it."""
+    return [
+        Receipt(event.id, first_posted[event.id], event.received_at) for event in archive if event.id in first_posted
+    ]
+
+
+def _believable(said: Claim, event: UsageEvent) -> datetime:
+    return believable(said, event.received_at, corrected=event.stamped_at is not None)
 
 
 def pass_midnights(account: Account, until: datetime, compiled: CompiledDefinition, decided_at: datetime) -> list[Any]:

@@ -15,12 +15,13 @@ _PATIENCE = 20.0
 
 
 class Client:
-    """`accepted` are the ids of events that were answered with 200; `open` the batches that were not; `told` the key and event of each id."""
+    """`accepted` are the ids of events that were answered with 200; `open` the batches that were not; `told` the key and event of each id, `first_posted` when it was posted first."""
 
     def __init__(self, chance: Chance, trace: Trace) -> None:
         self.accepted: set[str] = set()
         self.open: dict[int, list[dict[str, Any]]] = {}
         self.told: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.first_posted: dict[str, datetime] = {}
         self._number = 0
         self._since: dict[int, datetime] = {}
         self._keys: dict[int, str] = {}
@@ -32,6 +33,8 @@ class Client:
         self._number += 1
         self.open[self._number] = events
         self.told |= {event["messageId"]: (key, event) for event in events}
+        for event in events:
+            self.first_posted.setdefault(event["messageId"], now)
         self._since[self._number] = now
         self._keys[self._number] = key
         await self._try(doors, self._number)

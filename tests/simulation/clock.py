@@ -18,6 +18,10 @@ class Clock:
             return self._held
         return START + self._leapt + timedelta(seconds=asyncio.get_running_loop().time())
 
+    def elapsed(self) -> float:
+        """Seconds that nobody can set."""
+        return (self.now() - START).total_seconds()
+
     def leap(self, hours: float) -> None:
         self._leapt += timedelta(hours=hours)
 
@@ -26,11 +30,15 @@ class Clock:
 
 
 class Skewed:
-    """One machine's clock: a little wrong."""
+    """One machine's clock: a little wrong, and `ahead` where somebody has set it so. Its seconds are right."""
 
     def __init__(self, clock: Clock, off: float) -> None:
+        self.ahead = timedelta()
         self._clock = clock
         self._off = timedelta(seconds=off)
 
     def now(self) -> datetime:
-        return self._clock.now() + self._off
+        return self._clock.now() + self._off + self.ahead
+
+    def elapsed(self) -> float:
+        return self._clock.elapsed()

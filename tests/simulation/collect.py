@@ -32,7 +32,7 @@ from tests.chaos.evidence import (
     Span,
     TopicRecord,
 )
-from tests.chaos.times import ages, claim, told_lies
+from tests.chaos.times import ages, claim, receipts, told_lies
 from tests.chaos.trusted import claimed, trusted_facts
 from tests.simulation.client import Client
 from tests.simulation.deployment import OFF, SERVICES, SimulatedDeployment
@@ -189,6 +189,7 @@ async def _trusted(deployment: SimulatedDeployment, client: Client, found: Evide
         name: claim(event, "browser" if key == BROWSER_KEY else "server") for name, (key, event) in client.told.items()
     }
     found.lies, found.ages = told_lies(archive, claims), ages(archive, states, claims)
+    found.receipts = receipts(archive, client.first_posted)
     found.ended = deployment.clock.now() + timedelta(seconds=OFF)
 
 

@@ -14,6 +14,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from shared.bus.outbox import LogOutbox
+from shared.clock import Clock
 from shared.contracts.topics import KeyedMessage, Topic
 from shared.db.protocol import Emitted, Read, Tx
 from shared.db.sqlite import SqliteDatabase
@@ -52,10 +53,11 @@ def _log() -> LogOutbox:
 
 
 class Server:
-    """One service's database. `sick` is a table that takes no rows for now; `journal` is told of every commit, in order: the process, and what was written for it."""
+    """One service's database. `clock` is the server's own; None where it is a file. `sick` is a table that takes no rows for now; `journal` is told of every commit, in order: the process, and what was written for it."""
 
-    def __init__(self, name: str, file: Path, chance: Chance, trace: Trace) -> None:
+    def __init__(self, name: str, file: Path, chance: Chance, trace: Trace, clock: Clock | None = None) -> None:
         self.name = name
+        self.clock = clock
         self.file = SqliteDatabase(file, _Logs())
         self.down = False
         self.sick = ""
@@ -174,8 +176,10 @@ class FakeDatabase:
         """Nobody else locks it."""
 
     async def server_time(self) -> datetime | None:
-        """The simulation's clocks are not the machine's: nothing is held against them."""
-        return None
+        await self._process.gate()
+        if self._server.down:
+            raise self._server.lost()
+        return self._server.clock.now() if self._server.clock is not None else None
 
     async def close(self) -> None:
         """The server goes on."""

@@ -37,17 +37,19 @@ class SimulatedDeployment:
         self.hosts: dict[str, Host] = {}
         self.past: list[Host] = []
         self.servers = {
-            "+".join(some): Server("+".join(some), templates.copy(some, folder / f"{some[0]}.db"), chance, trace)
-            for some in ([SERVICES] if embedded else [(service,) for service in SERVICES])
+            "+".join(some): Server("+".join(some), templates.copy(some, folder / f"{some[0]}.db"), chance, trace, told)
+            for some, told in ([(SERVICES, None)] if embedded else [((one,), self.clock) for one in SERVICES])
         }
+        self._folder = folder
         self.names = ["all-1"] if embedded else [f"{s}-{n + 1}" for s, many in _SCALED.items() for n in range(many)]
-        self._off = {name: chance.random.uniform(-OFF, OFF) for name in self.names}
+        self.machines = {name: Skewed(self.clock, chance.random.uniform(-OFF, OFF)) for name in self.names}
 
     def start(self, name: str) -> Host:
         """A process comes up."""
         service = name.partition("-")[0]
         self.trace.say("started", name)
-        host = Host(Process(name, service, self.chance, self.trace), Skewed(self.clock, self._off[name]), self.sinks)
+        machine = self.machines[name]
+        host = Host(Process(name, service, self.chance, self.trace), machine, self.sinks, self._folder / name)
         if self.embedded:
             host.embedded(SERVICES, self.server(service))
         else:

@@ -18,12 +18,14 @@ from services.notify.wiring import build, definition
 from shared.bus.embedded import EmbeddedBus
 from shared.bus.outbox import LogOutbox
 from shared.bus.relay import Relay
-from shared.clock import Clock as Told
+from shared.clock import MeasuredClock
 from shared.contracts.topics import Topic
 from shared.keys import Keys
+from shared.service.clock_watch import ClockWatch, WatchedClock
 from shared.service.consumer import DEFAULT_POLL, Consumer, PollSettings
 from shared.service.context import Service, ServiceContext
 from shared.service.processor import Decode, Handler, MessageBatch
+from shared.service.supervisor import SupervisedLoop
 from shared.settings import Settings
 from shared.storage import Storage
 from tests.chaos.mutants import replaced
@@ -89,14 +91,16 @@ class Watched(ServiceContext):
 
 
 class Host:
-    """One running process with its services."""
+    """One running process with its services; `data` is its machine's folder."""
 
-    def __init__(self, process: Process, clock: Told, sinks: Sinks) -> None:
+    def __init__(self, process: Process, machine: MeasuredClock, sinks: Sinks, data: Path) -> None:
         self.process = process
         self.services: dict[str, Service] = {}
         self.contexts: dict[str, Watched] = {}
         self.loops: list[Any] = []
-        self._clock = clock
+        self._clock = WatchedClock(machine)
+        self._watch: ClockWatch | None = None
+        self._data = data
         self._sinks = sinks
 
     def scaled(self, service: str, server: Server, cluster: Cluster) -> None:
@@ -115,15 +119,22 @@ class Host:
             self._start(name, store, SETTINGS.model_copy(update={"bus_url": None}))
 
     def _start(self, name: str, store: Storage, settings: Settings) -> None:
-        context = Watched(
-            settings, self._clock, store.database, store.bus, _KEYS, b"s" * 32, self.process.name, store.access
-        )
+        if self._watch is None:
+            on_machine = settings.model_copy(update={"data": self._data})
+            self._watch = assembly._clock_watch(on_machine, name, self._clock, store)  # noqa: SLF001  likewise
+        given = (settings, self._clock, store.database, store.bus, _KEYS, b"s" * 32, self.process.name, store.access)
+        context = Watched(*given, self._watch)
         service = self.services[name] = self._wired(name, context)
         self.contexts[name] = context
         retention = assembly._retention(service, context)  # noqa: SLF001  what production runs
         for loop in assembly._loops(service, context, store, retention):  # noqa: SLF001  likewise
             self.loops.append(loop)
-            self.process.spawn(loop.run(), loop.name)
+            self.process.spawn(self._after_a_look(loop), loop.name)
+
+    async def _after_a_look(self, loop: SupervisedLoop) -> None:
+        assert self._watch is not None
+        await assembly._first_look(self._watch)  # noqa: SLF001  as production does before it starts its loops
+        await loop.run()
 
     def _wired(self, name: str, context: Watched) -> Service:
         nobody_asks = replaced(APIRouter, "add_api_route", lambda *_given, **_options: None)

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from tests.simulation.deployment import SimulatedDeployment
 from tests.simulation.process import Process
 
 _SESSION = 4.0
 _IDLE_IN_TRANSACTION = 2.0
+_MONTH = timedelta(days=30)
+_WRONG = 30.0
+"""Seconds for which a clock is wrong, at most: on SQLite one that stays so for ten minutes is believed."""
 _TABLES = (
     ("ingest", "ingest_membership"),
     ("lifecycle", "lifecycle_account"),
@@ -29,7 +33,7 @@ class Nemesis:
         deployment.sinks.freeze = self._freeze_now
         here: list[Callable[[], Awaitable[None]]] = [self._kill, self._kill, self._freeze, self._freeze, self._stop]
         there = [] if deployment.embedded else [self._deal, self._deal, self._brokers_down]
-        self._strikes = [*here, self._database_down, self._table_sick, self._table_sick, *there]
+        self._strikes = [*here, self._clock_ahead, self._database_down, self._table_sick, self._table_sick, *there]
 
     async def run(self) -> None:
         while True:
@@ -102,6 +106,22 @@ class Nemesis:
         for member in members or []:
             if victim.alive and not member.closed:
                 self._deployment.cluster.join(member)
+
+    async def _clock_ahead(self) -> None:
+        """A machine's clock is a month ahead, from a start on or in the middle of a life, and is set right with the next start."""
+        victim = self._victim()
+        if victim is None or self._deployment.machines[victim.name].ahead:
+            return
+        self._chance.noted("clock a month ahead", victim.name)
+        self._deployment.machines[victim.name].ahead = _MONTH
+        if self._chance.random.random() < 0.5:
+            victim.kill()
+        await asyncio.sleep(_SESSION + self._chance.up_to(_WRONG))
+        host = self._deployment.hosts.get(victim.name)
+        if host is not None:
+            host.process.kill()
+        self._deployment.machines[victim.name].ahead = timedelta()
+        self._deployment.trace.say("clock set right", victim.name)
 
     async def _deal(self) -> None:
         groups = self._deployment.cluster.groups()
