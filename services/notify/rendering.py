@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -166,7 +167,8 @@ class Templates:
     def __init__(self, sources: Mapping[str, str], design: MailDesign | None = None) -> None:
         self._design = design or plain_design()
         self._env = _environment(right_to_left=self._design.right_to_left)
-        self._parsed = {name: self._parse(name, source) for name, source in sources.items()}
+        to_left = self._design.right_to_left
+        self._parsed = {name: _parse(name, source, right_to_left=to_left) for name, source in sources.items()}
 
     def __contains__(self, name: str) -> bool:
         return name in self._parsed
@@ -200,32 +202,34 @@ class Templates:
             blocks += end if content.Rule() in end else [content.Rule(), *end]
         return Rendered(title, content.plain(text), self._design.page(title, blocks))
 
-    def _parse(self, name: str, source: str) -> _Parsed:
-        if len(source.encode()) > SOURCE_LIMIT:
-            raise TemplateMistake(name, 1, f"longer than {SOURCE_LIMIT // 1024} KB")
-        if content.marked(source):
-            raise TemplateMistake(name, 1, "a control character in the text")
-        head, _, body = source.partition("\n")
-        if not head.startswith(_SUBJECT):
-            raise TemplateMistake(name, 1, f"the first line is '{_SUBJECT} ...'")
-        needs: list[str] = []
-        if body.startswith(_NEEDS):
-            line, _, body = body.partition("\n")
-            needs = [word.strip() for word in line.removeprefix(_NEEDS).split(",")]
-        if wrong := [word for word in needs if not _NAME.fullmatch(word)]:
-            raise TemplateMistake(
-                name, 2, f"'{_NEEDS}' is followed by names, separated by commas: '{wrong[0]}' is none"
-            )
-        try:
-            tree = self._env.parse(source)
-            _harmless(name, tree)
-            subject, text = (self._env.from_string(part) for part in (head.removeprefix(_SUBJECT).strip(), body))
-        except TemplateSyntaxError as error:
-            raise TemplateMistake(name, error.lineno, error.message or "not a template") from None
-        read = meta.find_undeclared_variables(tree)
-        lines = {node.name: node.lineno for node in reversed([*tree.find_all(nodes.Name)])}
-        names = {variable: lines.get(variable, 1) for variable in sorted(read)}
-        return _Parsed(subject, text, names, dict.fromkeys(needs, 2))
+
+@lru_cache(512)
+def _parse(name: str, source: str, *, right_to_left: bool) -> _Parsed:
+    """Compiled once in a process: the check of a folder and what writes with it have the same."""
+    env = _environment(right_to_left=right_to_left)
+    if len(source.encode()) > SOURCE_LIMIT:
+        raise TemplateMistake(name, 1, f"longer than {SOURCE_LIMIT // 1024} KB")
+    if content.marked(source):
+        raise TemplateMistake(name, 1, "a control character in the text")
+    head, _, body = source.partition("\n")
+    if not head.startswith(_SUBJECT):
+        raise TemplateMistake(name, 1, f"the first line is '{_SUBJECT} ...'")
+    needs: list[str] = []
+    if body.startswith(_NEEDS):
+        line, _, body = body.partition("\n")
+        needs = [word.strip() for word in line.removeprefix(_NEEDS).split(",")]
+    if wrong := [word for word in needs if not _NAME.fullmatch(word)]:
+        raise TemplateMistake(name, 2, f"'{_NEEDS}' is followed by names, separated by commas: '{wrong[0]}' is none")
+    try:
+        tree = env.parse(source)
+        _harmless(name, tree)
+        subject, text = (env.from_string(part) for part in (head.removeprefix(_SUBJECT).strip(), body))
+    except TemplateSyntaxError as error:
+        raise TemplateMistake(name, error.lineno, error.message or "not a template") from None
+    read = meta.find_undeclared_variables(tree)
+    lines = {node.name: node.lineno for node in reversed([*tree.find_all(nodes.Name)])}
+    names = {variable: lines.get(variable, 1) for variable in sorted(read)}
+    return _Parsed(subject, text, names, dict.fromkeys(needs, 2))
 
 
 def _clean(name: str, value: Value) -> Value:
@@ -246,6 +250,7 @@ def _own_links(values: Mapping[str, Value]) -> dict[str, str]:
     return {url: "Unsubscribe" if urls[url] == UNSUBSCRIBE_LINK else urlsplit(url).hostname or url for url in ours}
 
 
+@cache
 def _environment(*, right_to_left: bool) -> ImmutableSandboxedEnvironment:
     against = frozenset({"L"}) if right_to_left else frozenset({"R", "AL"})
 
