@@ -59,7 +59,7 @@ async def test_a_device_without_a_clock_has_no_age(product: Product) -> None:
     for account_id in (_HONEST, "d0", "d7"):
         account = await product.account(account_id)
         assert (account["stage"], account["metrics"]["tenure_days"], account["flags"]) == ("onboarding", 0, [])
-    assert await product.get("/ingest/v1/parked", reason="bad_time") == {"items": [], "next": None}
+    assert (await product.get("/ingest/v1/parked", reason="bad_time"))["items"] == []
     assert await _corrected(product) - before == len(times) + 8
 
 

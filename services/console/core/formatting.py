@@ -16,7 +16,13 @@ def value(given: Any) -> str:
         return "yes" if given else "no"
     if isinstance(given, float):
         return f"{round(given, 2):g}" if abs(given) < 10_000 else f"{given:,.0f}"
-    return f"{given:,}" if isinstance(given, int) else str(given)
+    return (
+        f"{given:,}"
+        if isinstance(given, int)
+        else ", ".join(map(str, given))
+        if isinstance(given, list)
+        else str(given)
+    )
 
 
 def number(given: Any) -> str:
@@ -93,6 +99,11 @@ def after(seconds: Any) -> str:
     size, one = (_DAY, "day") if seconds >= _DAY else (_HOUR, "hour") if seconds >= _HOUR else (60, "minute")
     count = round(seconds / size, 1)
     return f"after {count:g} {one}{'' if count == 1 else 's'}"
+
+
+def rule(name: Any) -> str:
+    """A rule's name as it is read: onboarding or adoption \u2192 churned."""
+    return words(name).replace("->", " \u2192 ").replace("|", " or ").replace("*", "anywhere")
 
 
 def day(at: Any) -> str:

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from services.console.core.account_page import caps, measures, nearest_first, stretches
 from services.console.core.answers import fields, rows
 from services.console.core.csv_export import column
+from services.console.core.metric_words import MetricWords
 from services.console.core.portfolio import BANDS, flags_of
 from services.console.effects import Answer, path_segment
 from services.console.http import lists
@@ -118,17 +119,18 @@ def _filters(visit: ConsoleRequest, given: dict[str, str], found: Answer, counts
 async def account(visit: Visit, account: str, cursor: str = "", all: str = "") -> HTMLResponse:  # noqa: A002
     """One account's page. `all` adds to its decisions the facts and contacts that were passed on."""
     there = f"{_RESOURCE}/{path_segment(account)}"
-    seen, moves, history, outbox, tasks, notes = await asyncio.gather(
+    seen, moves, history, outbox, tasks, notes, definition = await asyncio.gather(
         visit.services.get(there),
         visit.services.get(f"{there}/history", kind="stage_changed", limit=200),
         visit.services.get(f"{there}/history", kind=None if all else _DECISIONS, cursor=cursor, limit=40),
         visit.services.get("/notify/v1/outbox", account=account, limit=20),
         visit.services.get("/notify/v1/tasks", account=account),
         visit.services.get(f"{there}/notes", limit=20),
+        visit.services.get("/lifecycle/v1/definition"),
     )
     if seen.status in {400, 404}:
         return visit.notice("No such account", seen.problem, 404, "/console/accounts")
-    values = _account_values(seen, moves)
+    values = _account_values(seen, moves) | {"metrics": MetricWords(definition.fields.get("metrics"))}
     found: dict[str, Any] = {"history": history, "outbox": outbox, "tasks": tasks, "notes": notes}
     return visit.page("account.html", id=account, cursor=cursor, all=all, **found, **values)
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Form
 from starlette.responses import HTMLResponse, Response
 
+from services.console.core.answers import rows
+from services.console.core.diagram import drawing
 from services.console.core.portfolio import Portfolio, portfolio
 from services.console.effects import SERVICES, ServiceClient, path_segment
 from services.console.http import accounts, advocacy, auth, outreach, records
@@ -26,6 +28,13 @@ async def overview(visit: Visit) -> HTMLResponse:
     return visit.page(
         "overview.html", funnel=funnel, surveys=surveys, mode=mode, tasks=tasks, portfolio=found, problem=problem
     )
+
+
+async def stages(visit: Visit) -> HTMLResponse:
+    """The stage machine, drawn."""
+    found = await visit.services.get("/lifecycle/v1/definition")
+    drawn = drawing(rows(found.fields.get("stages")), rows(found.fields.get("edges")))
+    return visit.page("definition.html", found=found, drawing=drawn)
 
 
 async def health(visit: Visit) -> HTMLResponse:
@@ -93,6 +102,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("POST", "/sessions/{session:plain}/end", auth.end_session),
     ("GET", "/", overview),
     ("GET", "/health", health),
+    ("GET", "/stages", stages),
     ("GET", "/accounts", accounts.accounts),
     ("GET", "/accounts.csv", accounts.accounts_csv),
     ("GET", "/accounts/{account:id}", accounts.account),

@@ -65,6 +65,7 @@ _pages.filters.update(
     largest=answers.largest,
     total=answers.total,
     decision=formatting.decision,
+    rule=formatting.rule,
     why_not=formatting.why_not,
     after=formatting.after,
 )

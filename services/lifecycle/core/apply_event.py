@@ -25,6 +25,7 @@ from services.lifecycle.core.evaluation import (
 from services.lifecycle.core.metrics.kind import TypedTrait, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
 from services.lifecycle.core.state import PackedEvent, add_recent, unpack
+from services.lifecycle.core.wording import spoken
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import FactObserved, MilestoneReached
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
@@ -150,9 +151,8 @@ def _reach(
     """The date of a milestone is the earliest ever seen: a late event moves it back, which is announced as a correction."""
     evaluation.write_one(MILESTONES, reach_milestone, Reached(milestone, at))
     first, day = unpack(packed), f"{at:%Y-%m-%d}"
-    reason = (
-        f"A late event moves {milestone} back to {day}." if corrected else f"First {of.name} on {day}: {first.name}."
-    )
+    told = f"First {spoken(of.name)} on {day}: {spoken(first.name)}."
+    reason = f"A late event moves {spoken(milestone)} back to {day}." if corrected else told
     evaluation.record_decision(
         MilestoneReached,
         milestone=milestone,

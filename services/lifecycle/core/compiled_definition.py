@@ -396,6 +396,7 @@ class _Compiler:
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
         self.metrics = compile_metrics(definition)
+        self.wording = definition.wording
         self.bits = {store: 1 << at for at, store in enumerate(_stores(definition, self.metrics.values()))}
 
     def mask(self, stores: Iterable[str]) -> int:
@@ -411,7 +412,15 @@ class _Compiler:
         moved_by = self.mask(store for metric in metrics for store in metric.stores)
         if waits or duration(hold) or any(metric.timed for metric in metrics):
             moved_by |= self.bits[TIME]
-        return Rule(name, condition, ReasonTemplate(reason), duration(hold), moved_by, tuple(classes), condition.holds)
+        return Rule(
+            name,
+            condition,
+            ReasonTemplate(reason, self.wording),
+            duration(hold),
+            moved_by,
+            tuple(classes),
+            condition.holds,
+        )
 
     def milestones(self) -> Iterable[MilestoneRule]:
         for name, milestone in self.definition.milestones.items():

@@ -7,6 +7,7 @@ from msgspec import field
 
 from services.lifecycle.core.metrics.table import Metric
 from services.lifecycle.core.schema_types import Strict, When
+from services.lifecycle.core.wording import Worded, Wording
 
 DESCRIPTIVE_TRAITS = (
     *("name", "description", "industry", "website", "domain", "avatar", "logo", "phone", "address"),
@@ -215,6 +216,11 @@ class Definition(Strict, frozen=True):
     """The event class by which a user leaves the account."""
     browser_traits: list[str] | None = None
     """The account traits that a browser may tell while no server has. Unsaid, descriptive ones (name, industry, country ...) that no metric reads."""
+
+    @property
+    def wording(self) -> Wording:
+        """The words for its metrics."""
+        return Wording({name: Worded(metric.label, metric.unit) for name, metric in self.metrics.items()})
 
     def is_trusted(self, event_class: str) -> bool:
         """Whether a browser may not tell events of this class."""

@@ -1,14 +1,16 @@
 """Explanations: the definition as a diagram, what an account lacks for its next stage, where its health score comes from."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.health import breakdown
-from services.lifecycle.core.rules import EdgeRule
+from services.lifecycle.core.rules import EdgeRule, Test
 from services.lifecycle.core.state import Account, latest_events
+from services.lifecycle.core.wording import Wording
 from shared.contracts.evidence import Clause, EventRef
 from shared.contracts.lifecycle import Band, Snapshot
 
@@ -66,6 +68,38 @@ def health_detail(account: Account, compiled: CompiledDefinition) -> HealthDetai
 def snapshot_of(account: Account, compiled: CompiledDefinition) -> Snapshot:
     """The account with every metric, at its clock: what a page shows and a definition test asks."""
     return Evaluation(account, compiled.metrics, account.clock).snapshot()
+
+
+class Arrow(NamedTuple):
+    """One edge of the stage machine: from a stage to another, by which rule and under which words."""
+
+    source: str
+    to: str
+    rule: str
+    words: str
+
+
+def arrows(compiled: CompiledDefinition) -> list[Arrow]:
+    """Every edge, in the order of the stages they lead out of."""
+    wording = compiled.definition.wording
+    return [
+        Arrow(stage, edge.to, edge.rule.name, _asked(edge, wording))
+        for stage in compiled.definition.stages
+        for edge in compiled.edges_out_of(stage)
+    ]
+
+
+def _asked(edge: EdgeRule, wording: Wording) -> str:
+    """What an edge asks for: all of what stands between semicolons."""
+    groups = [" or ".join(_test_words(test, wording) for test in group) for group in edge.rule.condition.groups]
+    times = [f"for {edge.rule.hold.days} days"] if edge.rule.hold else []
+    times += [f"after {edge.min_dwell.days} days in the stage"] if edge.min_dwell else []
+    return "; ".join([*groups, *times])
+
+
+def _test_words(test: Test, wording: Wording) -> str:
+    words = wording.condition(test.expr.text)
+    return f"not: {words}" if test.negated else words
 
 
 def _standing(evaluation: Evaluation, edge: EdgeRule) -> EdgeStanding:

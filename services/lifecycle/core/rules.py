@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.schema_types import AnyOf, When
 from services.lifecycle.core.state import latest_events
+from services.lifecycle.core.wording import PLAIN, Wording
 from shared.contracts.evidence import Clause, Evidence, Value
 from shared.expr import Expr, compare_values
 
 WHY = "why"
-"""`{why}` in a reason stands for the clauses that are satisfied, with their values."""
+"""`{why}` in a reason stands for the clauses that are satisfied, with their values, in words."""
 
 Holds = Callable[[Evaluation], bool]
 Needs = Callable[[str], int]
@@ -145,10 +146,11 @@ def _general(expr: Expr) -> Holds:
 class ReasonTemplate:
     """`{seats} seats, {seat_utilisation:.0%} in use`: names of metrics, with Python's format after a colon."""
 
-    __slots__ = ("names", "parts")
+    __slots__ = ("names", "parts", "wording")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, wording: Wording = PLAIN) -> None:
         """Raise ValueError for braces that do not match, or a format that is none."""
+        self.wording = wording
         self.parts = [(literal, name, spec or "") for literal, name, spec, _ in Formatter().parse(text)]
         for _, _, spec in self.parts:
             format(0.0, spec)
@@ -161,7 +163,7 @@ class ReasonTemplate:
     def _filled(self, name: str | None, spec: str, evaluation: Evaluation, clauses: list[Clause]) -> str:
         if name is None:
             return ""
-        return _why(clauses) if name == WHY else format_value(evaluation[name], spec)
+        return self.wording.why(clauses) if name == WHY else format_value(evaluation[name], spec)
 
 
 def format_value(value: Value, spec: str = "") -> str:
@@ -171,16 +173,8 @@ def format_value(value: Value, spec: str = "") -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return value
+        return value.replace("_", " ")
     return format(value, spec) if spec else f"{round(value, 2):g}"
-
-
-def _why(clauses: list[Clause]) -> str:
-    return "; ".join(f"{clause.text} ({_values(clause)})" for clause in clauses if clause.satisfied)
-
-
-def _values(clause: Clause) -> str:
-    return ", ".join(f"{name} is {format_value(value)}" for name, value in clause.values.items())
 
 
 @dataclass(frozen=True, slots=True)

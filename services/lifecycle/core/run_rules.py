@@ -20,6 +20,7 @@ from services.lifecycle.core.evaluation import (
 )
 from services.lifecycle.core.rules import EdgeRule, FlagRule, MilestoneRule, SignalRule
 from services.lifecycle.core.state import SignalState, latest_events
+from services.lifecycle.core.wording import spoken
 from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
 
@@ -66,7 +67,7 @@ def _stop(evaluation: Evaluation) -> None:
     account = evaluation.account
     account.next_due = None
     for flag in list(account.flags):
-        reason, events = f"The account is {account.stage}.", latest_events(account, ())
+        reason, events = f"The account is {spoken(account.stage)}.", latest_events(account, ())
         _clear(evaluation, flag, evaluation.evidence(f"{flag} cleared", reason, events))
     account.holding_since.clear()
     for signal in account.signals.values():

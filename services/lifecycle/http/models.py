@@ -41,11 +41,12 @@ class AccountRow(BaseModel):
 class ClauseView(BaseModel):
     """One condition, measure or cap: its text, the values it saw, the threshold of a plain comparison, and whether it is satisfied.
 
-    Of kind measure: `measure` of `dimension` scores `metric`, satisfied when it counted. Of kind cap: satisfied while it
+    `words` is the text as a person reads it. Of kind measure: `measure` of `dimension` scores `metric`, satisfied when it counted. Of kind cap: satisfied while it
     binds the score to `threshold`.
     """
 
     text: str
+    words: str = ""
     values: dict[str, Value]
     satisfied: bool
     threshold: Value = None
@@ -153,11 +154,38 @@ class PlaceCountRow(BaseModel):
     example: str
 
 
+class MetricWords(BaseModel):
+    """What people call a metric, and what its values are counted in (`%`: a share, of which 0.8 is 80%); empty for nothing."""
+
+    label: str
+    unit: str
+
+
+class StageView(BaseModel):
+    """A stage: what it is for, and whether accounts stay where they are in it."""
+
+    stage: str
+    goal: str
+    terminal: bool
+
+
+class EdgeWords(BaseModel):
+    """One edge from a stage to another; `words` is what it asks for, as a person reads it."""
+
+    source: str
+    to: str
+    rule: str
+    words: str
+
+
 class Diagram(BaseModel):
-    """The state machine, as Mermaid text, derived from the definition."""
+    """The state machine, as Mermaid text and as stages and edges, derived from the definition; with the words for its metrics."""
 
     definition: str
     mermaid: str
+    stages: list[StageView]
+    edges: list[EdgeWords]
+    metrics: dict[str, MetricWords]
 
 
 Decision = dict[str, Any]

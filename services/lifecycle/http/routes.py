@@ -14,19 +14,23 @@ from services.lifecycle.core import explain
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.funnel import figures
 from services.lifecycle.core.state import Account, Contact, ContactClaim
+from services.lifecycle.core.wording import Wording
 from services.lifecycle.handlers import Handlers
 from services.lifecycle.http.models import (
     AccountRow,
     AccountView,
     Decision,
     Diagram,
+    EdgeWords,
     Funnel,
+    MetricWords,
     NoteView,
     NoteWanted,
     Person,
     PlaceCountRow,
     Portfolio,
     StageFigures,
+    StageView,
 )
 from services.lifecycle.place_counts import PlaceCounts
 from shared.contracts import evidence
@@ -52,7 +56,7 @@ _SORT_VALUES: Mapping[str, Callable[[Any], Any]] = {
 
 def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Handlers) -> APIRouter:
     """Every route takes a key of kind read."""
-    accounts = handlers.accounts
+    accounts, wording = handlers.accounts, compiled.definition.wording
     routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
 
     @routes.get("/accounts", tags=["accounts"])
@@ -109,7 +113,7 @@ def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Hand
             rows = await store.list_decisions(read, account, kind or [], start[0] if start else None, limit + 1, since)
             if not rows and await accounts.load(read, account) is None:
                 raise _no_account(account)
-        items = [evidence.upcast(msgspec.json.decode(row.body)) for row in rows[:limit]]
+        items = [_in_words(evidence.upcast(msgspec.json.decode(row.body)), wording) for row in rows[:limit]]
         return Page(items=items, next=encode_cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
 
     @routes.get("/accounts/{account:id}", tags=["accounts"])
@@ -133,7 +137,19 @@ def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Hand
     @routes.get("/definition", tags=["definition"])
     async def definition() -> Diagram:
         """The stage machine as it runs now."""
-        return Diagram(definition=compiled.version, mermaid=explain.diagram(compiled))
+        stages = [
+            StageView(stage=name, goal=stage.goal, terminal=stage.terminal)
+            for name, stage in compiled.definition.stages.items()
+        ]
+        return Diagram(
+            definition=compiled.version,
+            mermaid=explain.diagram(compiled),
+            stages=stages,
+            edges=[EdgeWords(**arrow._asdict()) for arrow in explain.arrows(compiled)],
+            metrics={
+                name: MetricWords(label=wording.label(name), unit=wording.unit(name)) for name in compiled.metrics.reads
+            },
+        )
 
     _add_notes(routes, context, handlers)
     _add_place_counts(routes, handlers)
@@ -168,6 +184,15 @@ def _add_notes(routes: APIRouter, context: ServiceContext, handlers: Handlers) -
                 raise _no_account(account)
             await store.write_note(tx, note)
         return _note(note)
+
+
+def _in_words(message: Decision, wording: Wording) -> Decision:
+    """The decision with words beside the text of each condition, in today's names."""
+    why = message.get("evidence")
+    for clause in why.get("clauses", []) if isinstance(why, dict) else ():
+        if clause.get("kind", "condition") == "condition":
+            clause["words"] = wording.condition(str(clause.get("text", "")))
+    return message
 
 
 def _note(note: store.AccountNote) -> NoteView:
@@ -226,6 +251,9 @@ def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
         "people": [_person(user, contact) for user, contact in account.contacts.items()],
         "next": msgspec.to_builtins(explain.standing(account, compiled)),
     }
+    for edge in plain["next"]:
+        for clause in edge["clauses"]:
+            clause["words"] = compiled.definition.wording.condition(clause["text"])
     return AccountView.model_validate(plain)
 
 

@@ -59,7 +59,7 @@ def test_silence_names_the_last_use_before_it():
     scenario = onboarded()
     scenario.until(60)
     raised = scenario.all(FlagChanged, flag="at_risk")[0].evidence
-    assert raised.reason == "At risk: days_since_core_use >= 14 (days_since_core_use is 14)."
+    assert raised.reason == "At risk: time since core use is 14 days (14 days or more)."
     assert raised.events[-1].at == START + timedelta(days=8, hours=12)
 
 

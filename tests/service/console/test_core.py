@@ -6,6 +6,8 @@ import pytest
 
 from services.console.core import formatting
 from services.console.core.account_page import caps, measures, nearest_first, stretches
+from services.console.core.diagram import drawing
+from services.console.core.metric_words import MetricWords
 from services.console.core.plays import play_rows
 from services.console.core.portfolio import portfolio
 from services.console.http.auth import is_same_origin, safe_next
@@ -155,3 +157,34 @@ def test_decisions_and_values_read_as_words():
         "unknown", "yes", "0.83", "3", "x", "12,346"
     ]  # fmt: skip
     assert formatting.money(123456, "EUR") == "1,234.56 EUR"
+
+
+def test_stages_are_drawn_below_each_other_with_steps_back_on_the_left():
+    stages = [{"stage": name} for name in ("a", "b", "c")] + [{"stage": "gone", "terminal": True}]
+    pairs = (("a", "b"), ("a", "c"), ("c", "a"), ("b", "nowhere"))
+    drawn = drawing(stages, [{"source": source, "to": to, "words": "w"} for source, to in pairs])
+    assert [(one.source, one.to, one.back) for one in drawn.arrows] == [
+        ("a", "b", False),
+        ("a", "c", False),
+        ("c", "a", True),
+    ]
+    assert [box.y for box in drawn.boxes] == sorted({box.y for box in drawn.boxes})
+    assert all(0 < box.x < drawn.width for box in drawn.boxes)
+    assert drawing([], []).boxes == []
+
+
+def test_metrics_are_read_with_their_labels_and_units():
+    words = MetricWords(
+        {"quiet": {"label": "time since use", "unit": "days"}, "used": {"label": "in use", "unit": "%"}}
+    )
+    assert (words.label("quiet"), words.value("quiet", 1), words.value("quiet", 21.0)) == (
+        "time since use",
+        "1 day",
+        "21 days",
+    )
+    assert (words.value("used", 0.5), words.value("used", None), words.label("not_known")) == (
+        "50%",
+        "unknown",
+        "not known",
+    )
+    assert MetricWords(None).value("stage", "value_realization") == "value realization"

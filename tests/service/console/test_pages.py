@@ -7,7 +7,7 @@ import pytest
 from tests.service.console.make import BOB, HOSTILE, SLY, Browser, address
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-LISTS = ("", "accounts", "outbox", "tasks", "plays", "surveys", "referrals", "parked", "health", "mode")
+LISTS = ("", "accounts", "outbox", "tasks", "plays", "surveys", "referrals", "parked", "health", "stages", "mode")
 
 
 async def test_every_page_is_there_and_nothing_is_missing_on_it(admin: Browser):
@@ -49,7 +49,14 @@ async def test_a_filter_that_cannot_be_says_what_there_is(admin: Browser):
 
 async def test_an_account_shows_its_stage_its_health_what_is_missing_and_why_it_is_there(admin: Browser):
     text = await admin.page(address(BOB))
-    for part in ("first seen → onboarding", "Its way so far", "→ adoption", "conditions hold", "not yet"):
+    for part in (
+        "first seen → onboarding",
+        "Its way so far",
+        "→ adoption",
+        "conditions hold",
+        "not yet",
+        "time since the last result",
+    ):
         assert part in text
     assert "usage" in text
     assert "definition <code>" in text
@@ -94,3 +101,19 @@ async def test_the_front_door_leads_to_the_console(admin: Browser):
     for path in ("/", "/console"):
         assert (await admin.http.get(path)).headers["location"] == "/console/"
     assert "Nothing here" in await admin.page("/console/nowhere", 404)
+
+
+async def test_no_code_no_snake_case_and_no_none_reaches_a_person(admin: Browser):
+    for page in (*(f"/console/{page}" for page in LISTS), address(BOB)):
+        text = await admin.page(page)
+        shown = re.sub(r"<title>.*?</title>|<code>.*?</code>|<pre>.*?</pre>|<[^>]*>", " ", text, flags=re.DOTALL)
+        assert not re.search(
+            r"&gt;=|&lt;=|==|&amp;&amp;|\|\||\bNone\b|\w+_(28d|core|since|reached|missing)\w*", shown
+        ), page
+
+
+async def test_the_stages_are_drawn_and_told(admin: Browser):
+    text = await admin.page("/console/stages")
+    assert text.count('<rect class="stage') == 7
+    assert text.count("marker-end=") == text.count("<li><b>→")
+    assert "<title>onboarding → adoption: first use reached; " in text

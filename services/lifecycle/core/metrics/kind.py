@@ -15,12 +15,17 @@ Writer = Change[Occurrence]
 """Folds an occurrence into the account. False when nothing that is read from there can have changed."""
 
 
-class MetricKind(Strict, frozen=True, tag_field="kind"):
+class MetricKind(Strict, frozen=True, kw_only=True, tag_field="kind"):
     """A kind of metric. Days are calendar days (UTC) of the account's own clock; "in 7 days" is today and the six before.
 
     A kind has `check(find, at)`, the mistakes the types cannot find, and `compile(name, compiled)`; its line stands in
     `table.py`.
     """
+
+    label: str = ""
+    """What people call it, in reasons and in the console; unsaid, its name without underscores."""
+    unit: str = ""
+    """What its values are counted in (days, seats); `%` for a share, of which 0.8 is 80%."""
 
 
 class StoreWrite(NamedTuple):
