@@ -29,6 +29,8 @@ from tests.journey.processes import Sdk, started
 from tests.make import eventually
 
 ACCOUNTS, BATCH = 5, 20
+_SECONDS = 180.0
+"""For a command on a busy machine."""
 READ_ONLY = ("/lifecycle/v1/accounts", "/advocacy/v1/referrals", "/advocacy/v1/notes")
 NEWER = bytes((0xC1, 99)) + msgspec.msgpack.encode({"anything": "new"})
 
@@ -41,7 +43,7 @@ class Said(NamedTuple):
 
 
 async def waymark(settings: Settings, *command: str) -> Said:
-    """Run a command as an operator does."""
+    """Run a command as an operator does; one that should refuse to start, and goes on, is ended."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WAYMARK_")}
     own = {"DATA": settings.data, "DATABASE_URL": settings.database_url, "BUS_URL": settings.bus_url}
     own |= {"TOPIC_PREFIX": settings.topic_prefix, "CONFIG": ROOT / "config", "PORT": free_port()}
@@ -56,7 +58,13 @@ async def waymark(settings: Settings, *command: str) -> Said:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    told, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(_SECONDS):
+            told, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return Said(process.returncode or 0, told.decode())
 
 

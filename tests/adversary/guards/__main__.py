@@ -71,11 +71,14 @@ def without(guard: Guard) -> Noticed:
         tests = [f"tests/adversary/{test}" for test in guard.tests]
         marked = "servers" if guard.servers else "not servers"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marked, f"--junitxml={report}"]
-        ran = subprocess.run(  # noqa: S603  our own tests
-            [*command, *tests], cwd=tree, env=_environment(tree), capture_output=True, timeout=_SECONDS, check=False
-        )
+        try:
+            ran = subprocess.run(  # noqa: S603  our own tests
+                [*command, *tests], cwd=tree, env=_environment(tree), capture_output=True, timeout=_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return Noticed(0, [f"its tests were not over after {_SECONDS} s"], time.monotonic() - began)
         if not report.exists():
-            return Noticed(0, [ran.stdout.decode()[-2000:] or ran.stderr.decode()[-2000:]], time.monotonic() - began)
+            return Noticed(0, [(ran.stdout + ran.stderr).decode()[-2000:]], time.monotonic() - began)
         wrong = [problem for test in guard.tests if (problem := _wrong_with(test, _outcomes(report, test)))]
     return Noticed(len(guard.tests) - len(wrong), wrong, time.monotonic() - began)
 

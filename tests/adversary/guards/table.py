@@ -266,9 +266,9 @@ _NO = {
     ),
     "a no follows a user id to another address": Guard(
         3,
-        "services/notify/core/person.py",
-        "keys = (self.of_address(address), self.of_user(user) if user else None)",
-        "keys = (self.of_address(address), None)",
+        "services/notify/handlers/consent.py",
+        "    keys[persons.keys.of_user(given.user)] = None\n",
+        "",
         _in("no_is_a_no", "a_no_holds_in_other_accounts_under_other_ids_and_spellings"),
     ),
     "an address is one in every spelling": Guard(
@@ -504,8 +504,14 @@ _CONSOLE = {
         _in(
             "console",
             "every_answer_is_framed_nowhere_guessed_at_by_no_browser_and_runs_nothing_inline",
-            "an_address_with_a_link_in_it_is_told_to_nobody",
         ),
+    ),
+    "a page with a link in its address tells it to nobody": Guard(
+        7,
+        "shared/http/security.py",
+        '        "Referrer-Policy": "no-referrer",\n        **_EVERYWHERE,',
+        '        "Referrer-Policy": "unsafe-url",\n        **_EVERYWHERE,',
+        _in("console", "an_address_with_a_link_in_it_is_told_to_nobody"),
     ),
     "docs and metrics may be closed": Guard(
         7,
