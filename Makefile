@@ -55,6 +55,7 @@ audit: $(VENV)/.run ## known vulnerabilities of what is locked (fetches pip-audi
 verify: ## everything in its long form: a night on a quiet machine
 	$(MAKE) check
 	REQUIRE_SERVERS=1 $(MAKE) test
+	YEAR_ACCOUNTS=2000 $(BIN)/pytest -q tests/journey/test_year.py
 	$(MAKE) coverage
 	$(MAKE) guards
 	$(MAKE) simulate SEEDS=2000

@@ -130,7 +130,8 @@ class ContactChanged(Message, frozen=True, kw_only=True, tag="contact_changed"):
 class FactObserved(Message, frozen=True, kw_only=True, tag="fact_observed"):
     """A usage event that the definition forwards by name (nps_answered, invoice_paid, referred_signup ...).
 
-    `trust` is the kind of source that told it.
+    `trust` is the kind of source that told it. `snapshot` is the account with it, before any rule was asked: that an invoice
+    is paid or a ticket closed makes no rule fire, and still ends what was withheld for it. Older messages have none.
     """
 
     fact: str
@@ -139,6 +140,7 @@ class FactObserved(Message, frozen=True, kw_only=True, tag="fact_observed"):
     user: str | None = None
     properties: dict[str, Value] = {}
     trust: SourceKind = "server"
+    snapshot: Snapshot | None = None
 
 
 class ClockAdvanced(Message, frozen=True, kw_only=True, tag="clock_advanced"):

@@ -113,7 +113,13 @@ def announce(
     if of.is_fact:
         observed = _scalars(occurrence.properties)
         evaluation.record_decision(
-            FactObserved, fact=of.name, event=event.id, user=event.user, properties=observed, trust=event.trust
+            FactObserved,
+            fact=of.name,
+            event=event.id,
+            user=event.user,
+            properties=observed,
+            trust=event.trust,
+            snapshot=evaluation.snapshot(),
         )
     if of.removes_user and (user := _who_left(occurrence)):
         record_departure(evaluation, user)

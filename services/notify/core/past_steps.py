@@ -32,6 +32,7 @@ REASONS: Mapping[str, str] = {
     "guard": "a condition of the play did not hold",
     "budget": "they had heard from us often enough",
     "ceiling": "sending was held back",
+    "approval": "sending waits for somebody to approve it",
     "open_task": "an earlier task was still open",
     "urgent_ticket": "an urgent ticket is open",
     "unhappy": "they have reason to be unhappy with us",

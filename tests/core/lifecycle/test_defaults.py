@@ -208,6 +208,8 @@ SCENARIOS: dict[str, Callable[[Scenario], None]] = {
     "value_realization|expansion|retention|advocacy->adoption": fallen_silent,
     "at_risk raised": silent_and_back,
     "at_risk cleared": silent_and_back,
+    "quiet raised": silent_and_back,
+    "quiet cleared": silent_and_back,
     "dormant raised": silent_and_back,
     "dormant cleared": silent_and_back,
     "stalled raised": never_started,
@@ -267,7 +269,7 @@ def test_a_product_that_sends_usage_alone_leaves_onboarding_and_is_seen_to_fall_
     scenario.use(range(30))
     scenario.until(60)
     assert [one.stage for one in scenario.all(StageChanged)] == ["onboarding", "adoption"]
-    assert [one.flag for one in scenario.all(FlagChanged, raised=True)] == ["at_risk", "dormant"]
+    assert [one.flag for one in scenario.all(FlagChanged, raised=True)] == ["at_risk", "quiet", "dormant"]
 
 
 def test_a_product_with_usage_and_value_goes_as_far_as_retention():

@@ -110,7 +110,13 @@ def _decide(channel: ChannelTraits, firing: Firing, pending: PendingStep) -> Res
     case = Case(account, book, play, step, channel, pending.user, delivery, at, pending.expires_at, run.occurrence)
     verdict = _in_time(judge(case), pending, at)
     if verdict.action == "defer":
-        deferred = replace(pending, due=verdict.until or at, awaiting_contact=verdict.reason == "no_contact")
+        several = play.audience.max_recipients > 1 or run.request is not None
+        deferred = replace(
+            pending,
+            due=verdict.until or at,
+            awaiting_contact=verdict.reason == "no_contact",
+            user=pending.user if several else None,  # whom it is for is asked anew: the admin may have joined meanwhile
+        )
         if verdict.reason == "quiet_hours":  # a night and a weekend end: what comes behind it waits so long
             deferred = replace(deferred, gives_way_at=None)
         return firing.put_off(deferred), []
