@@ -123,18 +123,51 @@ async def test_dead_unwilling_and_listed_addresses_are_written_to_from_no_accoun
     for who, reason in reasons.items():
         assert await _statuses(product, f"{who}-2") == {("skipped", reason)}
         assert product.mails_to(f"{who}@victim.test") == []
-    assert len(product.mails_to("fine@victim.test")) == 1
+    (mail,) = product.mails_to("fine@victim.test")
+
+    for named, became in (("<invented@vendor.test>", "unbelieved"), (str(mail["Message-ID"]), "suppressed")):
+        report = _BOUNCE.format(address="fine@victim.test", named=named)
+        answer = await product.call("POST", "/notify/v1/feedback/mail", "server", content=report.encode())
+        assert answer.json()[became] == 1, answer.text
+    await product.accepted(signed_up("fine-2", "fine2", "fine@victim.test"))
+    await _sent_or_settled(product, "fine-2")
+    assert await _statuses(product, "fine-2") == {("skipped", "bounced")}
 
 
-def _three_an_hour(text: str) -> str:
-    return text.replace("sends: {max: 2000", "sends: {max: 3")
+_BOUNCE = """\
+From: MAILER-DAEMON@mx.test
+Content-Type: multipart/report; report-type=delivery-status; boundary="B"
+
+--B
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.test
+
+Final-Recipient: rfc822; {address}
+Action: failed
+Status: 5.1.1
+
+--B
+Content-Type: text/rfc822-headers
+
+To: {address}
+Message-ID: {named}
+
+--B--
+"""
+
+
+def _few_an_hour(text: str) -> str:
+    return text.replace("sends: {max: 2000", "sends: {max: 3").replace(
+        "new_addresses: {max: 500", "new_addresses: {max: 5"
+    )
 
 
 async def test_no_more_leaves_in_an_hour_than_the_ceiling_and_somebody_may_let_the_rest_go(
     deployment: Deployment,
 ) -> None:
     quiet = {
-        "budget.yaml": lambda text: _three_an_hour(text).replace(
+        "budget.yaml": lambda text: _few_an_hour(text).replace(
             'quiet: {from: "20:00", until: "08:00", weekends: true}', ""
         )
     }
@@ -143,14 +176,24 @@ async def test_no_more_leaves_in_an_hour_than_the_ceiling_and_somebody_may_let_t
         await product.accepted(people)
         await product.settle()
 
-        async def waiting() -> bool:
-            return len([row for row in await product.outbox(status="pending") if row["reason"] == "ceiling"]) == 6
+        async def held(ceiling: str) -> int:
+            rows = [row for row in await product.outbox(status="pending") if row["reason"] == "ceiling"]
+            return len([row for row in rows if row["detail"].startswith(f"{ceiling}:")])
 
-        await eventually(waiting, 120)
+        async def six_wait() -> bool:
+            return await held("sends") == 6
+
+        async def four_are_strangers() -> bool:
+            return await held("new_addresses") == 4
+
+        await eventually(six_wait, 120)
         assert len(product.mailbox.mails) == 3
         ready = await product.call("GET", "/notify/readyz", None)
         assert ready.status_code == 200
         assert "nothing more leaves until" in ready.json()["notices"]["ceiling:sends"]
         assert 'waymark_ceiling_tripped{ceiling="sends"} 1.0' in (await product.call("GET", "/notify/metrics")).text
         assert (await product.call("POST", "/notify/v1/ceilings/sends/release")).json()["counted"] == 0
+        await eventually(four_are_strangers, 120)
+        assert len(product.mailbox.mails) == 5
+        await product.call("POST", "/notify/v1/ceilings/new_addresses/release")
         await _received(product, 6)

@@ -69,6 +69,24 @@ async def test_a_second_demo_removes_nothing_under_the_first_and_neither_touches
         await first.communicate()
 
 
+async def test_a_demo_that_somebody_may_have_worked_in_is_not_removed_without_asking(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "demo.json").write_text('{"seed":1,"day":"2026-01-01","finished":true}', "utf8")
+    (folder / "waymark.db").write_text("somebody's work", "utf8")
+    asked = await demo(tmp_path, "--once", "--seed", "2", PORT=str(free_port()))
+    try:
+        async with asyncio.timeout(120):
+            told, _ = await asked.communicate()
+    finally:
+        if asked.returncode is None:
+            asked.kill()
+            await asked.communicate()
+    assert asked.returncode != 0
+    assert b"perhaps with work in it" in told
+    assert (folder / "waymark.db").read_text("utf8") == "somebody's work"
+
+
 @pytest.mark.parametrize("mode", ["IMMEDIATE", "EXCLUSIVE"])
 async def test_a_database_that_somebody_else_has_locked_is_not_ready(tmp_path: Path, mode: str) -> None:
     async with running(embedded(tmp_path)) as product:

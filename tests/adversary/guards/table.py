@@ -329,6 +329,13 @@ _NO = {
         "if False:",
         _in("flood", "dead_unwilling_and_listed_addresses_are_written_to_from_no_account"),
     ),
+    "a report by mail names a delivery of ours": Guard(
+        3,
+        "services/notify/handlers/feedback.py",
+        "if not report.needs_delivery:",
+        "if report.address:",
+        _in("flood", "dead_unwilling_and_listed_addresses_are_written_to_from_no_account"),
+    ),
     "so many leave in an hour": Guard(
         3,
         "services/notify/core/ceilings.py",
@@ -441,6 +448,13 @@ _TRUTH = {
         "    with sole_user(own):\n",
         "    if own:\n",
         _in("truthful", "a_second_demo_removes_nothing_under_the_first_and_neither_touches_a_real_database"),
+    ),
+    "a demo is not removed without asking": Guard(
+        6,
+        "waymark/demo/folder.py",
+        "if held and not reset and not unfinished and not ask(",
+        "if False and not ask(",
+        _in("truthful", "a_demo_that_somebody_may_have_worked_in_is_not_removed_without_asking"),
     ),
     "a demo has a database of its own": Guard(
         6,
