@@ -40,7 +40,7 @@ from shared.service.processor import MessageBatch
 from shared.service.time_slice import OutOfTime
 
 GROUP = "advocacy"
-_PAGE_MAIL_EXPIRES = timedelta(days=1)
+_PAGE_MAIL_EVERY = timedelta(days=1)
 
 
 class Handlers:
@@ -118,10 +118,14 @@ class Handlers:
     async def mail_page(self, tx: Tx, code: Code) -> None:
         """Somebody says that this code is theirs: its holder gets the link to their own page by mail, once a day at most."""
         now = self._clock.now()
+        code = (await referrals.load_codes_for_update(tx, [code.code]))[code.code] or code
+        if code.page_mailed_at is not None and now - code.page_mailed_at < _PAGE_MAIL_EVERY:
+            return
+        await referrals.save_code(tx, replace(code, page_mailed_at=now))
         account = await self.accounts.load(tx, code.account)
         contact = account.contacts.get(code.user) if account else None
         request = OutreachRequested(
-            id=derived("outreach_requested", "page", code.account, code.user, now.date().isoformat()),
+            id=derived("outreach_requested", "page", code.account, code.user, now.isoformat()),
             account=code.account,
             at=now,
             decided_at=now,
@@ -130,7 +134,7 @@ class Handlers:
             outreach_class="transactional",
             link=self.addresses.advocate(code.code),
             values={"name": contact.name if contact else ""},
-            expires_at=now + _PAGE_MAIL_EXPIRES,
+            expires_at=now + _PAGE_MAIL_EVERY,
         )
         tx.emit(ADVOCACY, [request])
 

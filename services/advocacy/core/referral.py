@@ -46,6 +46,7 @@ class Code(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     history: bool = False
     reserved: bool = False
     shown_name: str = ""
+    page_mailed_at: datetime | None = None
 
     @property
     def at(self) -> datetime:

@@ -14,11 +14,15 @@ def is_about(message: OutreachRecorded, invitation_id: str) -> bool:
 _RETRY_AFTER = {
     "budget": timedelta(days=7),
     "guard": timedelta(days=7),
+    "unhappy": timedelta(days=7),
+    "not_configured": timedelta(days=7),
+    "unwritable": timedelta(days=7),
     "no_contact": timedelta(days=7),
     "urgent_ticket": timedelta(days=1),
     "quiet_hours": timedelta(days=1),
     "expired": timedelta(days=1),
     "crowded": timedelta(days=1),
+    "unverified": timedelta(days=30),
 }
 """Notify's reasons not to send that pass, and when it is asked to once more."""
 

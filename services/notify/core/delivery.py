@@ -201,6 +201,20 @@ def record_contact(account: Account, decision: Decision, at: datetime, channels:
     return replace(account, budget_entries=[*others, decision.budget_entry(at)])
 
 
+def note_preview(account: Account, delivery: str) -> Account:
+    """The account when this delivery is only shown: its contact counts in the preview alone."""
+    entries = [
+        replace(entry, previewed=True) if entry.delivery == delivery else entry for entry in account.budget_entries
+    ]
+    return replace(account, budget_entries=entries)
+
+
+def without_previews(account: Account) -> Account:
+    """The account as what really leaves is judged: a preview has used up nobody's budget."""
+    sent = [entry for entry in account.budget_entries if not entry.previewed]
+    return account if len(sent) == len(account.budget_entries) else replace(account, budget_entries=sent)
+
+
 def forget_contact(account: Account, delivery: str) -> Account:
     """The account when the delivery never went out after all: it costs nothing."""
     entries = [entry for entry in account.budget_entries if entry.delivery != delivery]

@@ -141,7 +141,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
 class BudgetEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A contact that counts against the contact budget.
 
-    `history`: it was only decided in a replay, and is forgotten when the account goes live.
+    `history`: it was only decided in a replay, and is forgotten when the account goes live. `previewed`: it was only shown, and
+    counts for what else is shown; what leaves is not held back by it.
     """
 
     delivery: str
@@ -150,6 +151,7 @@ class BudgetEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     topic: str
     at: datetime
     history: bool = False
+    previewed: bool = False
 
 
 class OpenTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

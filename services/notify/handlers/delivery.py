@@ -23,6 +23,7 @@ from services.notify.core.delivery import (
     forget_contact,
     record_contact,
     settlement,
+    without_previews,
 )
 from services.notify.core.past_steps import with_outcome, with_task_done
 from services.notify.core.person import spend, unspend
@@ -116,7 +117,7 @@ class DeliveryHandlers:
         address = contact.email if contact and self._reaches_customer(record.channel) else None
         person = self._persons.keys.of_address(address)
         account, spent = await self._recipient(tx, account, record, person)
-        verdict = recheck(account, decision, now, self._book, spent=spent.get(person or "", ()))
+        verdict = recheck(without_previews(account), decision, now, self._book, spent=spent.get(person or "", ()))
         if verdict.action == "skip":
             await self._skip(tx, record, decision, account, verdict, now)
             return None

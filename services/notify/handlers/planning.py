@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from services.notify import store
 from services.notify.core.account_view import CSM_VALUES
 from services.notify.core.channels import Channels
-from services.notify.core.delivery import Decision, Verdict, close_task, encode_decision, forget_contact
+from services.notify.core.delivery import (
+    Decision,
+    Verdict,
+    close_task,
+    encode_decision,
+    forget_contact,
+    note_preview,
+    without_previews,
+)
 from services.notify.core.engine import advance, apply
 from services.notify.core.past_steps import in_preview
 from services.notify.core.playbook import Playbook
@@ -120,7 +128,7 @@ class PlanningHandlers:
                 decisions += made
             return accounts, decisions
 
-        accounts = await informed(tx, self._persons, stored, contacts)
+        accounts = await self._as_of_mode(tx, await informed(tx, self._persons, stored, contacts))
         await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide), batch)
         if batch.topic is LIFECYCLE:
             self.handled_until[batch.partition] = batch.messages[-1].decided_at
@@ -137,9 +145,16 @@ class PlanningHandlers:
                 decisions += made
             return accounts, decisions
 
-        accounts = await informed(tx, self._persons, stored)
+        accounts = await self._as_of_mode(tx, await informed(tx, self._persons, stored))
         await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide))
         return len(accounts)
+
+    async def _as_of_mode(self, tx: Tx, accounts: dict[str, Account]) -> dict[str, Account]:
+        """The accounts, without what was only shown of them where outreach is live by now."""
+        clear = {account_id: without_previews(account) for account_id, account in accounts.items()}
+        if all(clear[account_id] is account for account_id, account in accounts.items()):
+            return accounts
+        return clear if (await store.read_mode(tx, self._default_mode)).mode == "live" else accounts
 
     async def _save(
         self, tx: Tx, accounts: dict[str, Account], decisions: Iterable[Decision], batch: MessageBatch | None = None
@@ -152,6 +167,8 @@ class PlanningHandlers:
         for decision, rendered in (self._rendered(_judged(one, put_off.get(one.id)), live=live) for one in fresh):
             account = accounts[decision.account] = _after(accounts[decision.account], decision)
             status = _first_status(decision, self._book.channels, live=live)
+            if status == "previewed" and not decision.history:
+                account = accounts[decision.account] = note_preview(account, decision.id)
             row = new_row(decision, status, rendered, account, now)
             if decision.send and decision.id in put_off:
                 later = put_off[decision.id]

@@ -104,6 +104,16 @@ async def test_a_budget_that_is_spent_defers_the_next_mail(here: Office) -> None
     assert (await here.row(play="nps_invite"))["status"] == "previewed"
 
 
+async def test_what_was_only_shown_holds_back_nothing_that_leaves(here: Office) -> None:
+    await here.welcomed()
+    assert [entry.previewed for entry in (await here.state()).budget_entries] == [True]
+    await here.live()
+    await here.take(asked(), topic=ADVOCACY)
+    await here.time()
+    assert (await here.row(play="nps_invite"))["status"] == "pending"
+    assert [(entry.topic, entry.previewed) for entry in (await here.state()).budget_entries] == [("nps", False)]
+
+
 async def test_a_request_before_the_account_is_known_waits_for_its_person(here: Office) -> None:
     await here.take(asked(), topic=ADVOCACY)
     customer = Customer()
