@@ -72,6 +72,12 @@ check: $(VENV)/.dev ## style, types, import contracts
 simulate: $(VENV)/.dev ## the product through simulated trouble, seed by seed in virtual time (SEEDS=200)
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200)
 
+axe: $(VENV)/.dev ## axe-core over every page of the console, phone and desk, light and dark (fetches it by npm; CHROMIUM=)
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/axe axe-core@4
+	$(PYTHON) -m venv $(VENV)/axe/python
+	$(VENV)/axe/python/bin/pip install -q --disable-pip-version-check "playwright>=1.50,<2"
+	$(BIN)/python -m tests.axe $(VENV)/axe/python/bin/python $(VENV)/axe/node_modules/axe-core/axe.min.js
+
 bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
 
