@@ -136,7 +136,7 @@ async def test_the_mail_server_writes_down_what_it_accepts_before_it_answers(
 async def test_the_webhook_receiver_writes_down_what_it_takes_before_it_answers(
     tmp_path: Path, misbehaviour: str, status: int | None, accepted: int
 ) -> None:
-    async with run_sinks(tmp_path, lambda _: None) as both, httpx2.AsyncClient() as http:
+    async with run_sinks(tmp_path, lambda _: None) as both, httpx2.AsyncClient(timeout=60) as http:
         if misbehaviour:
             await ordered(both, misbehaviour)
         try:

@@ -9,7 +9,7 @@ from tests.journey.count_road import counted
 TOUR = (ROOT / "docs" / "tour.md").read_text("utf8")
 _LINK = re.compile(r"\]\(\.\./([\w/]+\.py)\)")
 _FIGURES = re.compile(r"^\| now \| (\d+) \| (\d+) \| (\d+) files, (\d+) functions \|$", re.MULTILINE)
-_NEAR = 4  # a look at the clock more or less, and another file has run
+_NEAR = 6  # a look at the clock more or less, and another file has run: a slow machine takes more of them
 BESIDE_THE_WAY = {
     "services/advocacy/core/ledger.py": "advocacy books nothing for a first use",
     "shared/bus/kafka.py": "scaled out only",

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 _OURS = ("services/", "shared/", "waymark/")
 _INLINE = {"<module>", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>", "<lambda>"}
 _KEYS = {"write": "w" * 32, "read": "r" * 32, "admin": "a" * 32}
-_RECORDED = 1.5  # seconds from the accepted mail to its row in the outbox, with room
+_RECORDED = 1.5  # seconds from the accepted mail to its row in the outbox, with room: repeated while more code is seen
 _ANN = {"email": "ann@acme.test", "name": "Ann Lee", "role": "admin"}
 _WHO = {"userId": "ann", "context": {"groupId": "acme"}}
 _BATCH = [
@@ -58,9 +58,9 @@ def _figures(counts: Collection[int]) -> str:
 
 
 def serve(tree: Path, result: Path) -> None:
-    """Be `waymark up`, and write down every function entered between SIGUSR1 and SIGUSR2."""
+    """Be `waymark up`, and write down every function entered between SIGUSR1 and the SIGUSR2 since which none was new."""
     seen: set[CodeType] = set()
-    counting = False
+    counting, seen_before = False, 0
 
     def entered(frame: FrameType, event: str, _arg: Any) -> None:
         if counting and event == "call":
@@ -71,7 +71,10 @@ def serve(tree: Path, result: Path) -> None:
         counting = True
 
     def end(*_: Any) -> None:
-        nonlocal counting
+        nonlocal counting, seen_before
+        if len(seen) > seen_before:
+            seen_before = len(seen)
+            return
         counting = False
         result.with_suffix(".new").write_text(json.dumps(_functions(tree, seen)), "utf8")
         result.with_suffix(".new").rename(result)
@@ -117,10 +120,9 @@ async def counted(tree: Path, folder: Path) -> RunningServices:
                 process.send_signal(signal.SIGUSR1)
                 await asyncio.to_thread(_post, port)
                 await accepted.wait()
-                await asyncio.sleep(_RECORDED)
-                process.send_signal(signal.SIGUSR2)
-                while not (folder / "road.json").exists():  # noqa: ASYNC110  another process writes it
-                    await asyncio.sleep(0.05)
+                while not (folder / "road.json").exists():
+                    await asyncio.sleep(_RECORDED)
+                    process.send_signal(signal.SIGUSR2)
         finally:
             if process.returncode is None:
                 process.terminate()

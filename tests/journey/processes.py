@@ -16,7 +16,7 @@ from shared.settings import Settings
 from tests.conftest import ROOT
 from tests.make import eventually
 
-_SET = ("data", "config", "database_url", "bus_url", "topic_prefix", "outreach", "live_despite")
+_SET = ("data", "config", "database_url", "bus_url", "topic_prefix", "outreach", "live_despite", "session_seconds")
 
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
@@ -86,7 +86,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 async def _answers(url: str) -> bool:
     try:
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             return (await http.get(url)).status_code == 200
     except httpx2.TransportError:
         return False

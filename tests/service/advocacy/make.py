@@ -88,11 +88,11 @@ class RunningAdvocacy(NamedTuple):
 
     async def get(self, link: str) -> httpx2.Response:
         """Open a page as anybody would: without a key."""
-        async with httpx2.AsyncClient() as browser:
+        async with httpx2.AsyncClient(timeout=60) as browser:
             return await browser.get(link)
 
     async def post(self, link: str, **fields: Any) -> httpx2.Response:
-        async with httpx2.AsyncClient() as browser:
+        async with httpx2.AsyncClient(timeout=60) as browser:
             return await browser.post(link, data={name: str(value) for name, value in fields.items()})
 
 

@@ -78,7 +78,7 @@ async def seed_accounts(running: RunningServices) -> None:
         event(BOB, "nps_answered", score=9, comment="<b>love</b> it"),
         {**event(BOB, "core_use"), "type": "track", "event": ""},
     ]
-    async with httpx2.AsyncClient(auth=(running.write_key, "")) as http:
+    async with httpx2.AsyncClient(auth=(running.write_key, ""), timeout=60) as http:
         answer = await http.post(f"{running.url}/v1/batch", json={"batch": events})
         assert answer.status_code == 200, answer.text
     await running.wait_until_idle()

@@ -76,7 +76,9 @@ async def test_the_cookie_is_out_of_reach_and_leaves_no_trace_of_the_key_in_a_pa
 async def test_a_changed_cookie_does_not_get_in(admin: Browser):
     cookie = admin.http.cookies["waymark_console"]
     for forged in (cookie[:-1] + ("A" if cookie[-1] != "A" else "B"), cookie.lower(), f"{cookie}x", "x", ""):
-        async with httpx2.AsyncClient(base_url=admin.services.url, cookies={"waymark_console": forged}) as thief:
+        async with httpx2.AsyncClient(
+            base_url=admin.services.url, cookies={"waymark_console": forged}, timeout=60
+        ) as thief:
             assert (await thief.get("/console/")).status_code == 303
 
 
@@ -84,7 +86,9 @@ async def test_signing_out_ends_the_session_wherever_its_cookie_is(admin: Browse
     cookie = admin.http.cookies["waymark_console"]
     await admin.post("/console/sign-out")
     assert (await admin.http.get("/console/")).status_code == 303
-    async with httpx2.AsyncClient(base_url=admin.services.url, cookies={"waymark_console": cookie}) as thief:
+    async with httpx2.AsyncClient(
+        base_url=admin.services.url, cookies={"waymark_console": cookie}, timeout=60
+    ) as thief:
         assert (await thief.get("/console/")).status_code == 303
 
 

@@ -148,7 +148,7 @@ async def test_slow_bodies_without_a_key_hold_no_memory_that_others_need() -> No
 
         await eventually(refused)
         large = {"batch": [ANN | {"properties": {"text": "x" * 900_000}}] * 9, "writeKey": PUBLIC}
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             in_the_head = await client.post("/v1/batch", json=large, auth=(PUBLIC, ""))
             small = await post(client, PUBLIC)
         for task in answered:
