@@ -289,13 +289,10 @@ def hand_in_report(
     _do(waymark_suppressions.hand_in_report(bytes(raw), target))
 
 
-outbox_app = typer.Typer(help="The outbox of a running notify: approve what waits after the first sends.")
+outbox_app = typer.Typer(
+    help="The outbox of a running notify: approve what waits after the first sends, send again what failed."
+)
 app.add_typer(outbox_app, name="outbox")
-
-
-@outbox_app.callback()
-def _outbox() -> None:
-    """Its commands have names, also while there is one."""
 
 
 @outbox_app.command("approve")
@@ -305,6 +302,21 @@ def approve_sends(url: _NotifyUrl = None, key: _AdminKey = None) -> None:
     from waymark import outbox as waymark_outbox
 
     _do(waymark_outbox.approve(notify_client.target_of(_settings(), url, key)))
+
+
+@outbox_app.command("redrive")
+def redrive(
+    delivery: Annotated[str | None, typer.Argument(help="a delivery's id; none: all that failed")] = None,
+    play: Annotated[str | None, typer.Option(help="only those of this play")] = None,
+    channel: Annotated[str | None, typer.Option(help="only those of this channel")] = None,
+    url: _NotifyUrl = None,
+    key: _AdminKey = None,
+) -> None:
+    """Send again what failed. Each is asked again: what is no longer true is left out, nothing in doubt is sent twice."""
+    from waymark import notify_client
+    from waymark import outbox as waymark_outbox
+
+    _do(waymark_outbox.redrive(notify_client.target_of(_settings(), url, key), delivery, play, channel))
 
 
 def main() -> None:

@@ -7,14 +7,16 @@ behind. Whatever goes wrong with one delivery, the others are sent; only where t
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
 
 from services.notify import store
 from services.notify.channels.channel import ConfirmSend, Delivery, Receipt, Sender
+from services.notify.core.circuit import Circuit
 from services.notify.core.state import TRANSACTIONAL
-from services.notify.handlers.delivery import Claim, DeliveryHandlers
+from services.notify.handlers.delivery import AT_ONCE, Claim, DeliveryHandlers
 from services.notify.handlers.planning import MessageWriter
 from services.notify.store import DeliveryRecord
 from shared.clock import Clock
@@ -61,6 +63,7 @@ class DeliverySender:
         self._database = database
         self._clock = clock
         self._patience = patience
+        self._circuits = {name: Circuit() for name in senders}
         self.problems: dict[str, str] = {}
         """Channel -> why its latest attempt has to be repeated; a channel that takes messages has none."""
 
@@ -92,7 +95,9 @@ class DeliverySender:
 
     async def _claim(self, attempts: list[SendAttempt]) -> int:
         async with self._database.snapshot() as read:
-            due = await self._handlers.due(read, self._clock.now())
+            now = self._clock.now()
+            room = {name: circuit.may_try(now, AT_ONCE) for name, circuit in self._circuits.items()}
+            due = await self._handlers.due(read, now, room)
 
         async def claim(tx: Tx, delivery_id: str) -> Claim | None:
             return await self._handlers.claim(tx, delivery_id, self._clock.now())
@@ -161,12 +166,23 @@ class DeliverySender:
 
     async def _record(self, tx: Tx, record: DeliveryRecord, receipt: Receipt) -> None:
         now = self._clock.now()
-        if receipt.outcome in {"retry", "retry_idempotent"}:
-            self.problems[f"channel:{record.channel}"] = f"the latest attempt is repeated: {receipt.detail}"
-        else:
-            self.problems.pop(f"channel:{record.channel}", None)
         if not await self._handlers.record_outcome(tx, record, receipt.outcome, now, receipt.detail, receipt.reference):
             _log.warning("settled_by_another", delivery=record.id, outcome=receipt.outcome)
+        if self._heard(record.channel, receipt, now):
+            await self._handlers.resume(tx, record.channel, now)
+
+    def _heard(self, channel: str, receipt: Receipt, now: datetime) -> bool:
+        """Note how the channel does; True where it answers again."""
+        circuit = self._circuits[channel]
+        if receipt.nobody:
+            circuit.found_nobody(now)
+            self.problems[f"channel:{channel}"] = circuit.words(receipt.detail)
+            return False
+        if receipt.outcome in {"retry", "retry_idempotent"}:
+            self.problems[f"channel:{channel}"] = f"the latest attempt is repeated: {receipt.detail}"
+        else:
+            self.problems.pop(f"channel:{channel}", None)
+        return circuit.answered()
 
     def _confirm(self, attempt: SendAttempt) -> ConfirmSend:
         async def confirm() -> None:

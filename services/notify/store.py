@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, Select, func, select, update
 
 from services.notify.core.channels import AttemptStage
 from services.notify.core.delivery import DELIVERY, Decision, decode_decision
@@ -90,6 +90,8 @@ def listed_traits(state: Account) -> dict[str, str | None]:
 
 _c = delivery.c
 _MODE_ROW = "outreach"
+TRY_AGAIN = "try_again"
+"""The reason of a delivery whose last attempt reached nobody, or was put off by the other side."""
 NOT_SENT: tuple[DeliveryStatus, ...] = ("skipped", "failed", "unknown")
 _UNDER_WAY: frozenset[DeliveryStatus] = frozenset({"pending", "sending", "opened"})
 
@@ -141,6 +143,13 @@ class DeliveryRecord(DeliverySummary):
     def decision(self) -> Decision:
         """What the core decided. Raises NewerDecision, and msgspec.ValidationError where it cannot be read."""
         return decode_decision(self.decision_json)
+
+
+class FailedFilter(NamedTuple):
+    """The failed deliveries to send again: those that match every value given."""
+
+    play: str | None = None
+    channel: str | None = None
 
 
 class OutreachModeRecord(NamedTuple):
@@ -212,10 +221,41 @@ async def load_for_update(tx: Tx, delivery_id: str, *, skip_locked: bool = False
     return _record(await tx.first(_RECORD.where(_c.id == delivery_id).with_for_update(skip_locked=skip_locked)))
 
 
-async def due(read: Read, now: datetime, limit: int) -> list[str]:
-    """Ids of pending ones whose time has come, the longest waiting first."""
+async def due(
+    read: Read, now: datetime, limit: int, *, without: Collection[str] = (), of: str | None = None
+) -> list[str]:
+    """Ids of pending ones whose time has come, the longest waiting first; of one channel, or without some."""
     waiting = select(_c.id).where(_c.status == "pending", _c.not_before <= now)
+    if of is not None:
+        waiting = waiting.where(_c.channel == of)
+    if without:
+        waiting = waiting.where(_c.channel.not_in(sorted(without)))
     return [row.id for row in await read.all(waiting.order_by(_c.not_before, _c.id).limit(limit))]
+
+
+async def retry_now(tx: Tx, channel: str, now: datetime) -> None:
+    """The channel answers again: what was to be tried later is due."""
+    later = update(delivery).where(_c.status == "pending", _c.reason == TRY_AGAIN, _c.not_before > now)
+    await tx.run(later.where(_c.channel == channel).values(not_before=now))
+
+
+async def failed(tx: Tx, wanted: FailedFilter, now: datetime, limit: int) -> list[DeliverySummary]:
+    """Deliveries that failed and may still be sent, locked in id order."""
+    found = _failed(SUMMARY, wanted).where(_c.expires_at > now).order_by(_c.id).limit(limit)
+    return [DeliverySummary(*tuple(row)) for row in await tx.all(found.with_for_update())]
+
+
+async def count_expired_failures(read: Read, wanted: FailedFilter, now: datetime) -> int:
+    """How many failed and may not be sent any more."""
+    counted = _failed(select(func.count()).select_from(delivery), wanted)
+    return int(await read.scalar(counted.where(_c.expires_at <= now)) or 0)
+
+
+def _failed(found: Select[Any], wanted: FailedFilter) -> Select[Any]:
+    """Those that failed, but not because their address is dead."""
+    found = found.where(_c.status == "failed", _c.reason != "bounced", _c.history.is_(False))
+    given = {name: value for name, value in wanted._asdict().items() if value is not None}
+    return found.where(*(_c[name] == value for name, value in given.items()))
 
 
 async def stranded(read: Read, now: datetime, limit: int) -> list[str]:

@@ -136,9 +136,8 @@ class Product:
 
 
 def _sends_to(smtp: int) -> dict[str, str]:
-    """Live, to a mail server on this machine, with all that a real installation would be refused for."""
-    despite = {"WAYMARK_LIVE_DESPITE": "all", "WAYMARK_FIRST_SENDS": "0"}
-    return despite | {"WAYMARK_OUTREACH": "live", "WAYMARK_SMTP_URL": f"smtp://127.0.0.1:{smtp}"}
+    """Live, to a mail server on this machine."""
+    return {"WAYMARK_OUTREACH": "live", "WAYMARK_SMTP_URL": f"smtp://127.0.0.1:{smtp}"}
 
 
 @asynccontextmanager
@@ -205,6 +204,8 @@ def _environment(settings: Settings, config: Path, port: int) -> dict[str, str]:
         "PORT": str(port),
         "KEYS": ",".join(f"{kind}:{kind}-source:{key}" for kind, key in KEYS.items()),
         "MAIL_FROM": "Team <team@vendor.test>",
+        "LIVE_DESPITE": "all",
+        "FIRST_SENDS": "0",
     }
     return clean | {f"WAYMARK_{name}": value for name, value in own.items()}
 

@@ -52,6 +52,7 @@ def words(name: Any) -> str:
 
 _WHY_NOT = {
     "": "no reason given",
+    "approval": "waits until the first sends are approved",
     "bounced": "the address bounced",
     "budget": "had enough mail already",
     "ceiling": "too many at once",
@@ -69,6 +70,7 @@ _WHY_NOT = {
     "other_stage": "in another stage by then",
     "play_changed": "the play was changed",
     "quiet_hours": "no time outside quiet hours",
+    "redriven": "is sent again",
     "refused": "the server refused it",
     "resting": "the same play ran lately",
     "running": "the same play was running",

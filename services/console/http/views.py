@@ -74,6 +74,12 @@ async def release(visit: Visit, delivery: str) -> Response:
     return await visit.change("POST", f"/notify/v1/outbox/{path_segment(delivery)}/release", back)
 
 
+async def redrive(visit: Visit, delivery: str) -> Response:
+    """Send a delivery again that failed."""
+    back = link("/console/outbox", delivery)
+    return await visit.change("POST", f"/notify/v1/outbox/{path_segment(delivery)}/redrive", back)
+
+
 async def confirm_mode(visit: Visit, to: Literal["preview", "live"] = "live") -> HTMLResponse:
     """Asks once more before anything may be sent, and says what is missing for it."""
     mode, readiness = await visit.services.get_all("/notify/v1/mode", "/notify/v1/readiness")
@@ -113,6 +119,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/outbox/{delivery:plain}", delivery),
     ("GET", "/outbox/{delivery:plain}/mail", mail),
     ("POST", "/outbox/{delivery:plain}/release", release),
+    ("POST", "/outbox/{delivery:plain}/redrive", redrive),
     ("GET", "/mode", confirm_mode),
     ("POST", "/mode", switch_mode),
     ("POST", "/approval", approve_sends),

@@ -33,11 +33,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(NamedTuple):
-    """How an attempt ended. `detail` is for the operator, short; `reference` is the other side's id of it."""
+    """How an attempt ended. `detail` is for the operator, short; `reference` is the other side's id of it.
+
+    `nobody`: the channel itself does not answer or lets us not in, which says nothing of this delivery.
+    """
 
     outcome: AttemptOutcome
     detail: str = ""
     reference: str = ""
+    nobody: bool = False
 
 
 ConfirmSend = Callable[[], Awaitable[None]]

@@ -35,6 +35,8 @@ Connect = Callable[[], SMTP]
 """A fresh client, not yet connected: host, TLS and credentials are the shell's."""
 
 _TRANSIENT = range(400, 500)
+_CLOSING = 421
+"""The server says that it is going away: to everybody."""
 _REJECTED = range(400, 600)
 _PERMANENT = range(500, 600)
 _QUIT_TIMEOUT = 2.0
@@ -138,10 +140,10 @@ async def _data(client: SMTP, content: bytes, reference: str) -> Receipt:
 def _unconnected(error: SMTPException | OSError) -> Receipt:
     """There is no conversation: a wrong password or a missing STARTTLS says nothing of this mail, so it waits."""
     if isinstance(error, SMTPResponseException):
-        return Receipt("retry", f"{error.code} {error.message}"[:200])
+        return Receipt("retry", f"{error.code} {error.message}"[:200], nobody=True)
     if _NO_STARTTLS in str(error):
-        return Receipt("retry", _WOULD_BE_CLEAR)
-    return Receipt("retry", f"{type(error).__name__}: {error}"[:200])
+        return Receipt("retry", _WOULD_BE_CLEAR, nobody=True)
+    return Receipt("retry", f"{type(error).__name__}: {error}"[:200], nobody=True)
 
 
 def _recipient_rejected(error: SMTPException | OSError) -> Receipt:
@@ -156,9 +158,9 @@ def _rejected(error: SMTPException | OSError) -> Receipt:
     """The server rejected it, or never answered: a 4yz reply and a lost connection are retried."""
     if isinstance(error, SMTPResponseException):
         detail = f"{error.code} {error.message}"[:200]
-        return Receipt("retry" if error.code in _TRANSIENT else "refused", detail)
+        return Receipt("retry" if error.code in _TRANSIENT else "refused", detail, nobody=error.code == _CLOSING)
     transient = isinstance(error, OSError | SMTPConnectError | SMTPServerDisconnected | SMTPTimeoutError)
-    return Receipt("retry" if transient else "refused", f"{type(error).__name__}: {error}"[:200])
+    return Receipt("retry" if transient else "refused", f"{type(error).__name__}: {error}"[:200], nobody=transient)
 
 
 async def _quit(client: SMTP) -> None:

@@ -35,9 +35,9 @@ class WebhookSender:
         except Forbidden as error:
             return Receipt("refused", str(error))
         except Unresolved as error:
-            return Receipt("retry", str(error))
+            return Receipt("retry", str(error), nobody=True)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            return Receipt("retry", type(error).__name__)
+            return Receipt("retry", type(error).__name__, nobody=True)
         except (TimeoutError, httpx2.HTTPError) as error:
             return Receipt("retry_idempotent", type(error).__name__)
         return _receipt(answer.status, delivery.id)

@@ -145,12 +145,15 @@ DELIVERY: StatusMachine[DeliveryStatus] = StatusMachine(
         "opened": {"done"},
         "sent": (),
         "skipped": (),
-        "failed": (),
+        "failed": {"pending"},
         "unknown": (),
         "done": (),
     },
 )
-"""A pending delivery may be put off; one that is being sent moves through its stages, or back to pending for a retry."""
+"""A pending delivery may be put off; one that is being sent moves through its stages, or back to pending for a retry.
+
+One that failed may be sent again, when somebody says so.
+"""
 
 
 class Settlement(NamedTuple):

@@ -42,10 +42,14 @@ from shared.failures import Refused
 
 LEASE = timedelta(minutes=5)
 RETRY_AFTER = tuple(timedelta(minutes=m) for m in (1, 5, 30, 120))
-"""The wait after each failed attempt; after the one behind the last the delivery has failed."""
+"""The wait after each attempt that reached nobody; the last goes on, as long as the message may be sent."""
+MAX_ATTEMPTS = 100
+"""Some eight days: then a message that expires later than that has failed."""
 AT_ONCE = 4
 """How many conversations may be in doubt after a crash."""
-RELEASED = "released"
+RELEASED, REDRIVEN = "released", "redriven"
+MAX_REDRIVEN = 10_000
+"""How many failed deliveries one request sends again."""
 _UNCONFIGURED = timedelta(minutes=5)
 _PUT_ASIDE = timedelta(minutes=5)
 _MAX_DETAIL = 200
@@ -96,9 +100,22 @@ class DeliveryHandlers:
         """The deliveries to recover: their sender did not come back in time."""
         return await store.stranded(read, now, AT_ONCE)
 
-    async def due(self, read: Read, now: datetime) -> list[str]:
-        """The deliveries to claim now. In preview there are none, nor while this installation is not ready to be live."""
-        return await store.due(read, now, AT_ONCE) if await self._is_live(read) else []
+    async def due(self, read: Read, now: datetime, room: Mapping[str, int] | None = None) -> list[str]:
+        """The deliveries to claim now. In preview there are none, nor while this installation is not ready to be live.
+
+        `room` names the channels of which less than usual is to be tried, and how much.
+        """
+        if not await self._is_live(read):
+            return []
+        less = {channel: most for channel, most in (room or {}).items() if most < AT_ONCE}
+        due = await store.due(read, now, AT_ONCE, without=less.keys())
+        for channel, most in sorted(less.items()):
+            due += await store.due(read, now, most, of=channel) if most else []
+        return due
+
+    async def resume(self, tx: Tx, channel: str, now: datetime) -> None:
+        """The channel answers again: whatever waits for another attempt on it is due now."""
+        await store.retry_now(tx, channel, now)
 
     async def claim(self, tx: Tx, delivery_id: str, now: datetime) -> Claim | None:
         """The delivery with a lease on it, unless something speaks against sending it now: then that is recorded.
@@ -119,10 +136,12 @@ class DeliveryHandlers:
         account, spent = await self._recipient(tx, account, record, person)
         verdict = recheck(without_previews(account), decision, now, self._book, spent=spent.get(person or "", ()))
         if verdict.action == "skip":
+            verdict = _as_tried(record, verdict)
             await self._skip(tx, record, decision, account, verdict, now)
             return None
         verdict = await self._held_back(tx, record, person, verdict, now)
         if verdict.action == "defer":
+            verdict = _as_tried(record, verdict)
             await self._put_off(tx, record, verdict.reason or "not_configured", verdict.detail, verdict.until or now)
             return None
         written = self._text(record, account, now)
@@ -179,9 +198,9 @@ class DeliveryHandlers:
         end = settlement(outcome)
         maybe = record.maybe_delivered or end.maybe_delivered
         values: dict[str, Any] = {"detail": detail, "lease_until": None}
-        if end.retried and record.attempt <= len(RETRY_AFTER):
-            not_before = now + RETRY_AFTER[record.attempt - 1]
-            values |= {"reason": "try_again", "not_before": not_before, "maybe_delivered": maybe}
+        if end.retried and record.attempt < MAX_ATTEMPTS:
+            not_before = now + RETRY_AFTER[min(record.attempt, len(RETRY_AFTER)) - 1]
+            values |= {"reason": store.TRY_AGAIN, "not_before": not_before, "maybe_delivered": maybe}
             if not await store.change(tx, record, "pending", **values):
                 return False
             if end.maybe_delivered:
@@ -374,6 +393,17 @@ class DeliveryHandlers:
         return (await self._accounts.load_for_update(tx, {account_id}))[account_id]
 
 
+def _as_tried(record: DeliveryRecord, verdict: Verdict) -> Verdict:
+    """The verdict on one that was tried in vain before: what its attempts met stays told, and is why it is too late now."""
+    if not record.attempt or verdict.detail:
+        return verdict
+    if verdict.action == "defer":
+        return verdict._replace(detail=record.detail)
+    if verdict.reason not in {"expired", "quiet_hours"}:
+        return verdict
+    return Verdict("skip", "expired", f"the last of {record.attempt} attempts: {record.detail}"[:_MAX_DETAIL])
+
+
 async def release(tx: Tx, delivery_id: str, now: datetime) -> None:
     """Let a previewed delivery go with the next sending. Raises Refused, saying why it cannot."""
     record = _found(await store.load_for_update(tx, delivery_id))
@@ -394,6 +424,26 @@ async def release_play(tx: Tx, play: str, now: datetime) -> int:
     return len(records)
 
 
+async def redrive(tx: Tx, delivery_id: str, now: datetime) -> None:
+    """Send a failed delivery again: it is asked again like any other. Raises Refused, saying why it cannot be."""
+    record = _found(await store.load_for_update(tx, delivery_id))
+    if record.status == "unknown":
+        raise Refused("it may have arrived, and nothing is sent twice", "in_doubt", 409)
+    if record.status != "failed":
+        raise Refused(f"it is {record.status}: only what failed is sent again", "not_failed", 409)
+    if record.expires_at <= now:
+        raise Refused(f"it expired at {record.expires_at.isoformat()}: late help is no help", "expired", 409)
+    await _redrive(tx, record, now)
+
+
+async def redrive_failed(tx: Tx, wanted: store.FailedFilter, now: datetime) -> tuple[int, int]:
+    """Send everything again that failed and matches. How many; and how many were left out, since they have expired."""
+    records = await store.failed(tx, wanted, now, MAX_REDRIVEN)
+    for record in records:
+        await _redrive(tx, record, now)
+    return len(records), await store.count_expired_failures(tx, wanted, now)
+
+
 async def complete_task(
     tx: Tx, delivery_id: str, accounts: Accounts, now: datetime, by: str = "", outcome: str = ""
 ) -> None:
@@ -411,6 +461,10 @@ async def complete_task(
 
 async def _release(tx: Tx, record: DeliverySummary, now: datetime) -> None:
     await store.change(tx, record, "pending", reason=RELEASED, not_before=max(now, record.not_before))
+
+
+async def _redrive(tx: Tx, record: DeliverySummary, now: datetime) -> None:
+    await store.change(tx, record, "pending", reason=REDRIVEN, not_before=now, attempt=0)
 
 
 def _found(record: DeliveryRecord | None) -> DeliveryRecord:

@@ -90,6 +90,21 @@ class Released(BaseModel):
     released: int
 
 
+class RedriveWanted(BaseModel):
+    """Which failed deliveries: those of a play, of a channel, or all."""
+
+    model_config = ConfigDict(extra="forbid")
+    play: Name | None = None
+    channel: Name | None = None
+
+
+class Redriven(BaseModel):
+    """How many are sent again, and how many were left out because they have expired."""
+
+    redriven: int
+    expired: int
+
+
 class StepView(BaseModel):
     """One step of a play; `after` and `expires` in seconds. Channel and template are empty where it sends nothing."""
 

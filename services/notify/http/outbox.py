@@ -1,4 +1,4 @@
-"""Outbox API: deliveries and tasks with their texts and reasons; releasing a preview, completing a task."""
+"""Outbox API: deliveries and tasks with their texts and reasons; releasing a preview, sending again what failed, completing a task."""
 
 from collections.abc import Collection
 from dataclasses import asdict
@@ -10,7 +10,16 @@ from fastapi import APIRouter, Depends, Query
 from services.notify import queries, store
 from services.notify.core.playbook import Playbook
 from services.notify.handlers import delivery as handlers
-from services.notify.http.models import DeliveryRow, DeliveryView, Filter, PlayWanted, Released, TaskDone
+from services.notify.http.models import (
+    DeliveryRow,
+    DeliveryView,
+    Filter,
+    PlayWanted,
+    Redriven,
+    RedriveWanted,
+    Released,
+    TaskDone,
+)
 from services.notify.queries import DeliveryFilter, ListedDelivery
 from services.notify.store import Accounts
 from shared.contracts.outreach import DeliveryStatus
@@ -99,6 +108,24 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accoun
         """Let one previewed delivery go; it leaves while the mode is live."""
         async with act.transaction(delivery) as tx:
             await handlers.release(tx, delivery, context.clock.now())
+        return await view(context, accounts, delivery)
+
+    @routes.post("/outbox/redrive")
+    async def redrive_failed(
+        wanted: RedriveWanted, act: Annotated[Act, administrative(context, "failures_redriven")]
+    ) -> Redriven:
+        """Send again what failed, all of it or of a play or channel, but for addresses that are dead. Each is asked again."""
+        _refuse_unknown("play", wanted.play, book.plays)
+        _refuse_unknown("channel", wanted.channel, book.channels)
+        async with act.transaction(wanted.play or wanted.channel or "everything") as tx:
+            done = await handlers.redrive_failed(tx, store.FailedFilter(**wanted.model_dump()), context.clock.now())
+        return Redriven(redriven=done[0], expired=done[1])
+
+    @routes.post("/outbox/{delivery:id}/redrive")
+    async def redrive(delivery: str, act: Annotated[Act, administrative(context, "delivery_redriven")]) -> DeliveryView:
+        """Send a failed delivery again. It is asked again when it leaves, like everything else; nothing in doubt is sent twice."""
+        async with act.transaction(delivery) as tx:
+            await handlers.redrive(tx, delivery, context.clock.now())
         return await view(context, accounts, delivery)
 
     @routes.post("/tasks/{task:id}/done", tags=["tasks"])
