@@ -11,6 +11,7 @@ import msgspec
 from shared.definitions import At, DefinitionError, Loaded, Mistake, load
 from shared.greeting import greeting_name
 from shared.names import person_name
+from shared.settings import Settings
 
 BRAND_FILE = "brand.yaml"
 HOUSE_FILE = Path("templates") / "house.yaml"
@@ -132,6 +133,13 @@ def load_brand(config: Path) -> Brand:
         raise DefinitionError([Mistake(str(house), 1, moved)])
     old = load(house, HouseFile).value
     return Brand(name=old.product, sender=old.sender, app_url=old.app_url, address=old.address)
+
+
+def with_sender(settings: Settings, brand: Brand) -> Settings:
+    """The settings with the brand's sender, unless they name one themselves."""
+    if not brand.from_ or "mail_from" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"mail_from": brand.from_})
 
 
 def answering(brand: Brand, csm: str, csm_email: str, mail_from: str) -> Answering:

@@ -18,6 +18,7 @@ from services.notify.channels.table import CHANNELS
 from services.notify.readiness import Finding, Readiness
 from services.notify.wiring import definition
 from shared.access import keys as issued
+from shared.brand import with_sender
 from shared.bus.kafka import KafkaBus
 from shared.clock import Clock
 from shared.contracts.topics import TOPICS
@@ -54,6 +55,7 @@ async def examine(settings: Settings, clock: Clock, mail_to: str | None) -> bool
 def _readiness(settings: Settings, clock: Clock) -> Readiness:
     """Raises DefinitionError with every mistake in the company's files."""
     defined = definition(settings)
+    settings = with_sender(settings, defined.brand)
     return Readiness(settings, defined, CHANNELS.build(settings, clock.now).senders.get("email"), clock.now)
 
 

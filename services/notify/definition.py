@@ -101,7 +101,8 @@ def _lacks(play: Play, templates: Templates, brand: Brand) -> str:
     """What brand.yaml would have to say for the play to start; empty where nothing is missing."""
     needed = {name for step in play.steps if step.template for name in templates.needs(step.template)}
     missing = sorted(OPTIONAL_LINKS[name] for name in needed & OPTIONAL_LINKS.keys() - brand.names.keys())
-    return f"{BRAND_FILE} does not say {' and '.join(f'links: {name}' for name in missing)}" if missing else ""
+    named = " and ".join(f"'{name}'" for name in missing)
+    return f"{BRAND_FILE} has no link {named}" if missing else ""
 
 
 def _templates(

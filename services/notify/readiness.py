@@ -21,6 +21,7 @@ from services.notify.channels.table import CHANNELS
 from services.notify.definition import Definition
 from services.notify.first_sends import FirstSends
 from services.notify.rendering import FOOTER
+from shared.brand import BRAND_FILE, HOUSE_FILE
 from shared.db.protocol import Database
 from shared.failures import Refused
 from shared.settings import BUNDLED_CONFIG, Settings
@@ -130,6 +131,7 @@ def findings(settings: Settings, defined: Definition) -> list[Finding]:
         *_links(settings),
         *_channels(settings, defined),
         *_examples(settings.config),
+        *_lacking(defined, _brand_file(settings.config)),
     ]
     judged = [one._replace(blocks=one.blocks and not accepts(settings, one.name)) for one in found]
     return sorted(judged, key=lambda one: not one.blocks)
@@ -173,7 +175,8 @@ def _company(defined: Definition, file: str) -> Iterator[Finding]:
         local = name == "app_url" and bool(value) and is_local(urlsplit(value).hostname or "")
         if not value or is_example(value) or local:
             said = f"'{value}'" if value else "empty"
-            yield Finding(name, f"{what} is {said}", f"{remedy} into '{name}' of {file}")
+            key = "name" if name == "product" and not file.endswith(HOUSE_FILE.name) else name
+            yield Finding(name, f"{what} is {said}", f"{remedy} into '{key}' of {file}")
     yield from _unfilled(defined, {*remedies}, file)
 
 
@@ -192,7 +195,7 @@ def _unfilled(defined: Definition, known: Collection[str], file: str) -> Iterato
 
 
 def _brand_file(config: Path) -> str:
-    file = config / "templates" / "house.yaml"
+    file = next(one for one in (config / HOUSE_FILE, config / BRAND_FILE) if one.exists() or one.name == BRAND_FILE)
     return (
         f"{file}, in a copy of your own: those that come with Waymark are lost with the next version"
         if config == BUNDLED_CONFIG
@@ -236,12 +239,20 @@ def _mail(settings: Settings) -> Iterator[Finding]:
         yield Finding("mail_from", f"mail would come from '{settings.mail_from}', a domain that is nobody's", how)
 
 
+def _lacking(defined: Definition, file: str) -> Iterator[Finding]:
+    """Plays that do not start, since a text of theirs needs what the brand does not say."""
+    for name, play in defined.playbook.plays.items():
+        if play.lacks:
+            how = f"Write it into {file}, or leave the play out"
+            yield Finding("brand", f"the play '{name}' does not start: {play.lacks}", how, blocks=False)
+
+
 def _examples(config: Path) -> Iterator[Finding]:
     """Names and domains of our examples that are left anywhere in the company's files."""
     places = [
         f"{file.relative_to(config)}:{number} ({line.strip()[:60]})"
         for file in sorted(config.rglob("*"))
-        if file.suffix in _TEXTS and "schemas" not in file.parts and file.name not in {"house.yaml", "brand.yaml"}
+        if file.suffix in _TEXTS and "schemas" not in file.parts and file.name not in {HOUSE_FILE.name, BRAND_FILE}
         for number, line in enumerate(file.read_text("utf8").splitlines(), 1)
         if is_example(re.sub(r"(^|\s)#.*", "", line))
     ]

@@ -17,7 +17,7 @@ from services.notify.http import admin, ceilings, feedback, going_live, outbox, 
 from services.notify.persons import Persons
 from services.notify.readiness import Readiness
 from services.notify.store import expired_deliveries, repository
-from shared.brand import Brand
+from shared.brand import with_sender
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.http import parked
@@ -45,7 +45,7 @@ def wire(context: ServiceContext) -> Service:
 
 def build(context: ServiceContext, defined: Definition, channels: Built | None = None) -> Service:
     """The service for this definition, sending on these channels: by default on those that are set up."""
-    settings, book = _with_sender(context.settings, defined.brand), defined.playbook
+    settings, book = with_sender(context.settings, defined.brand), defined.playbook
     accounts = repository(partial(_partition_of, context.bus.partitions(LIFECYCLE.name)))
     persons = Persons(PersonKeys(context.secret))
     links = Links(context.secret)
@@ -97,13 +97,6 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
         return ceilings_reached | sender.problems | await ready.notices(context.database, first_sends)
 
     return Service("notify", app, [consumer], loops, collectors=[watch], retention=expired, notices=notices)
-
-
-def _with_sender(settings: Settings, brand: Brand) -> Settings:
-    """The settings with the brand's sender, unless they name one themselves."""
-    if not brand.from_ or "mail_from" in settings.model_fields_set:
-        return settings
-    return settings.model_copy(update={"mail_from": brand.from_})
 
 
 def _partition_of(partitions: int, account_id: str) -> int:

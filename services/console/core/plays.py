@@ -11,7 +11,7 @@ _NOT_SENT = ("skipped", "failed", "unknown")
 
 
 class PlayRow(NamedTuple):
-    """One play. `reached` are messages sent and tasks opened, `waiting` those that may still go, `not_sent` those that will not."""
+    """One play; `lacks` is what has to be configured before it starts. `reached` are messages sent and tasks opened, `waiting` those that may still go, `not_sent` those that will not."""
 
     name: str
     description: str
@@ -23,6 +23,7 @@ class PlayRow(NamedTuple):
     waiting: int
     not_sent: int
     reasons: Sequence[tuple[str, float]]
+    lacks: str = ""
 
 
 def play_rows(plays: Iterable[Mapping[str, Any]]) -> list[PlayRow]:
@@ -44,6 +45,7 @@ def _play_row(play: Mapping[str, Any]) -> PlayRow:
         waiting=_sum(counts, _WAITING),
         not_sent=_sum(counts, _NOT_SENT),
         reasons=largest(play.get("reasons")),
+        lacks=str(play.get("lacks") or ""),
     )
 
 

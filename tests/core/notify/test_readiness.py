@@ -11,6 +11,7 @@ from services.notify.definition import Definition
 from services.notify.readiness import findings, is_local, refusal
 from services.notify.wiring import definition
 from shared.settings import Settings
+from tests.brand import branded_config
 from tests.conftest import ROOT
 
 GOOD: dict[str, Any] = {
@@ -25,7 +26,7 @@ GOOD: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Definitions of a company that has written its own name everywhere."""
-    config = Path(shutil.copytree(ROOT / "config", tmp_path_factory.mktemp("own") / "config"))
+    config = branded_config(tmp_path_factory.mktemp("own"))
     for file in [*config.glob("*.yaml"), *config.glob("templates/*"), *config.glob("surveys/*")]:
         text = file.read_text("utf8").replace("Our Product", "Acme Board").replace("app.example.com", "app.acme.io")
         text = text.replace("example.com", "acme.io").replace(
@@ -98,6 +99,18 @@ def test_each_thing_alone_is_refused(own: Path, defined: Definition, setting: st
 def test_names_of_our_examples_are_refused(own: Path, defined: Definition, key: str, value: str) -> None:
     theirs = defined._replace(company=defined.company | {key: value})
     assert _blocking(Settings(config=own, **GOOD), theirs) == [key]
+
+
+def test_a_play_that_has_no_link_for_its_text_is_said_but_stops_nobody(own: Path, tmp_path: Path) -> None:
+    config = Path(shutil.copytree(own, tmp_path / "config"))
+    brand = config / "brand.yaml"
+    brand.write_text(brand.read_text("utf8").replace("  reviews: ", "  # reviews: "), "utf8")
+    (one,) = findings(Settings(config=config, **GOOD), definition(Settings(config=config)))
+    assert (one.blocks, one.problem) == (
+        False,
+        "the play 'review_ask' does not start: brand.yaml has no link 'reviews'",
+    )
+    assert str(brand) in one.remedy
 
 
 def test_an_example_left_in_any_file_is_found_with_its_line(own: Path, defined: Definition, tmp_path: Path) -> None:

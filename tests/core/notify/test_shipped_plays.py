@@ -180,15 +180,15 @@ def test_nobody_is_asked_for_a_review_or_told_a_story_without_the_link_to_it():
     defined = load_plays(CONFIG, CHANNELS.traits, lifecycle_names(CONFIG / "lifecycle.yaml"))
     lacking = {name: play.lacks for name, play in defined.playbook.plays.items() if play.lacks}
     assert lacking == {
-        "review_ask": "brand.yaml does not say links: reviews",
-        "case_study_share": "brand.yaml does not say links: case_study",
+        "review_ask": "brand.yaml has no link 'reviews'",
+        "case_study_share": "brand.yaml has no link 'case_study'",
     }
     story = Story(defined.playbook)
     story.person("ann", role="admin")
     story.stage("advocacy", previous="retention", band="green", metrics={"nps": 10.0})
     story.wait(at(30))
     assert [(one.play, one.send, one.reason, one.detail) for one in story.planned] == [
-        ("review_ask", False, "not_configured", "brand.yaml does not say links: reviews")
+        ("review_ask", False, "not_configured", "brand.yaml has no link 'reviews'")
     ]
 
 
