@@ -185,6 +185,10 @@ class Evidence:
     lies: int = 0
     """How many events said a time that may not be believed."""
     ages: list[Age] = field(default_factory=list)
+    waits_alone: list[float] = field(default_factory=list)
+    """Seconds from the 200 to the decision of each honest event while nothing failed, under the honest load alone."""
+    waits_among_others: list[float] = field(default_factory=list)
+    """The same while others sent what they like."""
     receipts: list[Receipt] = field(default_factory=list)
     ended: datetime = _NOT_YET
     """When the evidence was collected, by the clock that is furthest ahead."""

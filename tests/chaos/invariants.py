@@ -38,6 +38,8 @@ MIDNIGHTS = 400
 
 A gap of 56 years costs about ten of them in a jump, and twenty thousand in a loop.
 """
+LATER = 5.0
+"""Seconds by which others may delay a decision."""
 AHEAD = timedelta(minutes=5)
 """As far as anybody is believed ahead of the receipt."""
 
@@ -283,6 +285,9 @@ def _waits(evidence: Evidence) -> Iterator[str]:
         if age.first_seen < age.earliest:
             yield f"{age.account}: born {age.first_seen}, but nothing of it may have happened before {age.earliest}"
 
+    alone, among = (max(found, default=0.0) for found in (evidence.waits_alone, evidence.waits_among_others))
+    if among > alone + LATER:
+        yield f"an honest event was decided after {among:.1f} s, under the honest load alone after {alone:.1f} s"
     for receipt in evidence.receipts:
         if not receipt.posted - AHEAD <= receipt.received <= evidence.ended + AHEAD:
             yield f"{receipt.event}: posted {receipt.posted}, received {receipt.received}"

@@ -210,6 +210,11 @@ def received_before_it_was_posted(run: Evidence) -> None:
     run.receipts.append(Receipt("e1", NOW, NOW - 30 * AHEAD))
 
 
+def decided_late_among_others(run: Evidence) -> None:
+    run.waits_alone.append(1.5)
+    run.waits_among_others += [0.5, 6.6]
+
+
 def left_in_the_future(run: Evidence) -> None:
     run.ages[0] = run.ages[0]._replace(clock=NOW + AHEAD + timedelta(seconds=1))
 
@@ -240,6 +245,7 @@ BAD: dict[str, list[Callable[[Evidence], None]]] = {
         received_in_the_future,
         received_before_it_was_posted,
         one_event_of_a_thousand_midnights,
+        decided_late_among_others,
     ],
     "I13": [against_a_no, against_a_no_from_elsewhere],
     "I14": [a_browsers_word],

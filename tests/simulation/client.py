@@ -15,10 +15,11 @@ _PATIENCE = 20.0
 
 
 class Client:
-    """`accepted` are the ids of events that were answered with 200; `open` the batches that were not; `told` the key and event of each id, `first_posted` when it was posted first."""
+    """`accepted` are the ids of events that were answered with 200, since when `accepted_at`; `open` the batches that were not; `told` the key and event of each id, `first_posted` when it was posted first."""
 
     def __init__(self, chance: Chance, trace: Trace) -> None:
         self.accepted: set[str] = set()
+        self.accepted_at: dict[str, float] = {}
         self.open: dict[int, list[dict[str, Any]]] = {}
         self.told: dict[str, tuple[str, dict[str, Any]]] = {}
         self.first_posted: dict[str, datetime] = {}
@@ -50,7 +51,9 @@ class Client:
 
     async def _try(self, doors: list[Host], number: int) -> None:
         if doors and number in self.open and await self._posted(self._chance.one(doors), number):
-            self.accepted |= {event["messageId"] for event in self.open.pop(number, [])}
+            for event in self.open.pop(number, []):
+                self.accepted.add(event["messageId"])
+                self.accepted_at.setdefault(event["messageId"], asyncio.get_running_loop().time())
 
     async def _posted(self, door: Host, number: int) -> bool:
         events = self.open[number]

@@ -130,7 +130,7 @@ class Session:
         if chance.hits("killed before commit", who):
             self._die()
         await self.end()
-        server.journal.append(self.notes)
+        server.journal.append([*self.notes, ("at", asyncio.get_running_loop().time())])
         server.trace.say("commit", who, f"{server.name} {' '.join(map(_shown, self.notes))}")
         if chance.hits("killed after commit", who):
             self._die()

@@ -23,6 +23,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now
 
+    def work(self, seconds: float) -> None:
+        """Somebody computes, and everybody waits."""
+        self._now += seconds
+
     def select(self, timeout: float | None) -> list[Any]:
         """What the base loop asks for when it has nothing to do: let time pass. It hands over the seconds to its next timer."""
         if timeout is None:

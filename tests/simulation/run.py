@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
+from services.lifecycle.core import fold as folding
 from services.notify.handlers.planning import GROUP as NOTIFY
 from shared.db.errors import is_infrastructure
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Verdict, verdicts
+from tests.chaos.mutants import replaced
 from tests.simulation.browser import Browser
 from tests.simulation.chance import Chance
 from tests.simulation.client import Client
@@ -28,6 +30,7 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.process import owned
 from tests.simulation.trace import Trace
+from tests.simulation.waits import Waits, cost_time, waits
 from tests.simulation.workload import Workload
 
 _DAYS = 9
@@ -63,7 +66,8 @@ def run(seed: int, templates: DatabaseTemplates, *, show: bool = False) -> Repor
     chance = Chance(seed, trace)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=_fastest()) as folder:
         try:
-            return loop.run_until_complete(_run(seed, Path(folder), templates, chance, trace, unhandled))
+            with replaced(folding, "_fire", cost_time(folding._fire)):  # noqa: SLF001  a processor's time is time
+                return loop.run_until_complete(_run(seed, Path(folder), templates, chance, trace, unhandled))
         finally:
             _ended(loop)
 
@@ -81,9 +85,14 @@ async def _run(
     await _trouble(deployment, workload, client, nemesis)
     await nemesis.heal()
     stuck = await wait_until_idle(deployment, client)
+    load = Waits(deployment, workload, client, Dishonest(workload, chance, deployment.clock, "late-"))
+    stuck = stuck or await load.measure()
     deployment.clock.hold()
     stuck = stuck or await wait_until_idle(deployment, client)
     evidence = await collected(deployment, workload, client)
+    journal = deployment.server("lifecycle").journal
+    evidence.waits_alone = waits(load.alone, client, journal)
+    evidence.waits_among_others = waits(load.among_others, client, journal)
     tending.cancel()
     if not stuck:
         stuck = await _reread(deployment, client, evidence)
