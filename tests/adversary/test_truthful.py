@@ -119,9 +119,6 @@ async def test_an_archive_that_somebody_lets_expire_is_not_ready_and_added_parti
         admin = AIOKafkaAdminClient(bootstrap_servers=servers)
         await admin.start()
 
-        async def is_ready() -> bool:
-            return (await product.call("GET", "/lifecycle/readyz")).status_code == 200
-
         async def is_told() -> bool:
             answer = await product.call("GET", "/lifecycle/readyz")
             return answer.status_code == 503 and topic[-8:] in answer.json()["checks"]["log-retention"]
@@ -136,9 +133,8 @@ async def test_an_archive_that_somebody_lets_expire_is_not_ready_and_added_parti
 
         try:
             await let_expire(604_800_000)
-            await eventually(is_told)
-            await let_expire(-1)
             await admin.create_partitions({topic: NewPartitions(settings.partitions + 1)})
-            await asyncio.gather(eventually(is_ready), eventually(has_a_lag, 300))
+            await eventually(has_a_lag, 120)  # while nobody asks readyz
+            await eventually(is_told)
         finally:
             await admin.close()
