@@ -5,7 +5,7 @@ holds what waits where an installation is live already; `WAYMARK_LIVE_DESPITE` n
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,7 +20,6 @@ from services.notify.channels.email import EmailSender, InvalidMail, parse_sende
 from services.notify.channels.table import CHANNELS
 from services.notify.definition import Definition
 from services.notify.first_sends import FirstSends
-from services.notify.rendering import FOOTER
 from shared.brand import BRAND_FILE, HOUSE_FILE
 from shared.db.protocol import Database
 from shared.failures import Refused
@@ -33,6 +32,10 @@ _EXAMPLE_HOST = re.compile(
 )
 _EXAMPLE_WORDS = re.compile(r"\b(Our Product|Example (Ltd|Inc|Street|Town|Company)|1 Example Street)\b")
 _LOCAL_NAMES = ("localhost", ".localhost", ".localdomain", ".local", ".internal", ".lan")
+_COMMENT = re.compile(r"(^|\s)#.*")
+_WHO_WRITES = {BRAND_FILE, HOUSE_FILE.name}
+_ASKED = re.compile(r"(name|product|address|app_url):")
+"""Lines of the brand that have a finding of their own."""
 _SHOWN = 8
 _FRESH = timedelta(seconds=30)
 _TEXTS = (".yaml", ".j2", ".mjml")
@@ -127,6 +130,7 @@ class Readiness:
 def findings(settings: Settings, defined: Definition) -> list[Finding]:
     """All that can be said without asking another machine, what blocks first. What somebody accepted does not block."""
     found = [
+        *_definitions(settings),
         *_company(defined, _brand_file(settings.config)),
         *_links(settings),
         *_channels(settings, defined),
@@ -164,43 +168,34 @@ def is_example(text: str) -> bool:
 
 
 def _company(defined: Definition, file: str) -> Iterator[Finding]:
-    values = defined.company
-    remedies = {
-        "product": ("the product's name", "Write its name"),
-        "address": ("the postal address under each mail", "The law asks for your company's; write it"),
-        "app_url": ("the product's address", "Write where customers sign in"),
+    """Who writes: names that are still those of our examples."""
+    name_key = "name" if file.endswith(BRAND_FILE) else "product"
+    asked = {
+        "product": (name_key, "the product's name", "Write its name"),
+        "address": ("address", "the postal address under each mail", "The law asks for your company's; write it"),
+        "app_url": ("app_url", "the product's address", "Write where customers sign in"),
     }
-    for name, (what, remedy) in remedies.items():
-        value = str(values.get(name) or "").strip()
+    for name, (key, what, remedy) in asked.items():
+        value = str(defined.company.get(name) or "").strip()
         local = name == "app_url" and bool(value) and is_local(urlsplit(value).hostname or "")
         if not value or is_example(value) or local:
             said = f"'{value}'" if value else "empty"
-            key = "name" if name == "product" and not file.endswith(HOUSE_FILE.name) else name
             yield Finding(name, f"{what} is {said}", f"{remedy} into '{key}' of {file}")
-    yield from _unfilled(defined, {*remedies}, file)
-
-
-def _unfilled(defined: Definition, known: Collection[str], file: str) -> Iterator[Finding]:
-    """Values of the company that some text needs, and that are empty or an example."""
-    values = defined.company
-    used = {step.template for play in defined.playbook.plays.values() for step in play.steps if step.template}
-    read: set[str] = set()
-    for template in sorted(used | {FOOTER}):
-        if template in defined.templates:
-            read |= {*defined.templates.names(template)}
-    for name in sorted(read & {*values} - {*known}):
-        value = str(values[name] or "").strip()
-        if value and is_example(value):
-            yield Finding(name, f"'{name}' is '{value}'", f"Write yours into {file}")
 
 
 def _brand_file(config: Path) -> str:
-    file = next(one for one in (config / HOUSE_FILE, config / BRAND_FILE) if one.exists() or one.name == BRAND_FILE)
-    return (
-        f"{file}, in a copy of your own: those that come with Waymark are lost with the next version"
-        if config == BUNDLED_CONFIG
-        else str(file)
-    )
+    return str(config / (HOUSE_FILE if (config / HOUSE_FILE).exists() else BRAND_FILE))
+
+
+def _definitions(settings: Settings) -> Iterator[Finding]:
+    if settings.config == BUNDLED_CONFIG:
+        how = f"Copy {BUNDLED_CONFIG} to a folder of your own, set WAYMARK_CONFIG to it, and write your names there"
+        yield Finding(
+            "config",
+            "the definitions are those that come with Waymark: the next version replaces them",
+            how,
+            blocks=False,
+        )
 
 
 def _links(settings: Settings) -> Iterator[Finding]:
@@ -229,7 +224,10 @@ def _mail(settings: Settings) -> Iterator[Finding]:
     if settings.smtp_url is None:
         how = "Set it to smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587 for STARTTLS"
         yield Finding("smtp_url", "WAYMARK_SMTP_URL is not set: no mail can leave", how)
-    how = "Set WAYMARK_MAIL_FROM to NAME <NAME@HOST>, with a domain whose SPF and DKIM name your mail server"
+    how = (
+        "Set it to NAME <NAME@HOST>, as 'from' of brand.yaml or WAYMARK_MAIL_FROM, with a domain whose SPF and DKIM name "
+        "your mail server"
+    )
     try:
         domain = parse_sender(settings.mail_from).domain
     except (InvalidMail, ValueError) as error:
@@ -252,9 +250,9 @@ def _examples(config: Path) -> Iterator[Finding]:
     places = [
         f"{file.relative_to(config)}:{number} ({line.strip()[:60]})"
         for file in sorted(config.rglob("*"))
-        if file.suffix in _TEXTS and "schemas" not in file.parts and file.name not in {HOUSE_FILE.name, BRAND_FILE}
+        if file.suffix in _TEXTS and "schemas" not in file.parts
         for number, line in enumerate(file.read_text("utf8").splitlines(), 1)
-        if is_example(re.sub(r"(^|\s)#.*", "", line))
+        if is_example(_COMMENT.sub("", line)) and not (file.name in _WHO_WRITES and _ASKED.match(line))
     ]
     if places:
         more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
