@@ -28,7 +28,7 @@ from services.advocacy.core.ledger import due_transitions
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.core.survey_kinds import Submission
 from services.advocacy.store import invitations, referrals, rewards
-from services.advocacy.store.accounts import account_repository
+from services.advocacy.store.accounts import account_repository, wake_sleeping
 from services.advocacy.store.referrals import ReferralProcessor
 from shared.clock import Clock
 from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, SurveyAnswered
@@ -190,6 +190,22 @@ async def _first_free(tx: Tx, wanted: Code) -> str:
             return text
         attempt += 1
         text = asks.derive_code(wanted.account, wanted.user, attempt)
+
+
+class SleepingAccounts:
+    """Wakes accounts for which time had nothing to do when they were stored, where some survey recurs by now."""
+
+    def __init__(self, definitions: Definitions, database: Database, clock: Clock) -> None:
+        self._recurs = any(trigger.every for survey in definitions.surveys for trigger in survey.on)
+        self._database = database
+        self._clock = clock
+
+    async def fire(self) -> int:
+        """Set a day for some of them: how many."""
+        if not self._recurs:
+            return 0
+        async with self._database.transaction() as tx:
+            return await wake_sleeping(tx, self._clock.now())
 
 
 class RewardRelease:

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from services.advocacy.core.definitions import Definitions
 from services.advocacy.core.invitations import Addresses
-from services.advocacy.handlers import GROUP, Handlers, RewardRelease
+from services.advocacy.handlers import GROUP, Handlers, RewardRelease, SleepingAccounts
 from services.advocacy.http import hosted_pages, rest
 from services.advocacy.http.hosted_pages import PageContext
 from services.advocacy.loading import definitions, product
@@ -20,6 +20,7 @@ from shared.service.supervisor import run_periodically
 from shared.service.timers import Timers
 
 _POLL = 5.0
+_HOURLY = 3600.0
 
 
 def wire(context: ServiceContext) -> Service:
@@ -33,9 +34,11 @@ def wire(context: ServiceContext) -> Service:
     consumer = context.consumer(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
     timers = Timers(consumer, LIFECYCLE, handlers.accounts.due, handlers, context.database, context.clock)
     release = RewardRelease(defined.referrals.rewards, context.database, context.clock)
+    sleeping = SleepingAccounts(defined, context.database, context.clock)
     loops: dict[str, Work] = {
         "advocacy-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire)),
         "advocacy-rewards": partial(run_periodically, _POLL, context.by_the_clock(release.fire)),
+        "advocacy-recurring": partial(run_periodically, _HOURLY, context.by_the_clock(sleeping.fire)),
     }
     app = _app(context, defined, handlers, links)
     app.include_router(parked.router(context, GROUP, consumer.redrive))

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from services.advocacy.core.invitations import Addresses
-from services.advocacy.handlers import Handlers
+from services.advocacy.handlers import Handlers, SleepingAccounts
 from services.advocacy.store.referrals import REFERRALS
-from services.advocacy.tables import referral, reward
+from services.advocacy.tables import account, referral, reward
 from shared.contracts.topics import LIFECYCLE
 from shared.db.protocol import Tx
 from shared.links import Links
@@ -120,3 +120,19 @@ async def test_the_cap_of_a_month_holds_when_many_convert_at_once(opened: Storag
         rewards = await read.all(select(reward.c.side))
     sides = [row.side for row in rewards]
     assert (sides.count("referrer"), sides.count("referred")) == (10, 12)
+
+
+async def test_accounts_stored_before_a_survey_recurred_are_woken_over_a_quarter(opened: Storage) -> None:
+    clock, names = FakeClock(), [f"a{number}" for number in range(40)]
+    stories = [one for name in names for one in Story(name).stage(0, "adoption").contact(1, "ann").messages]
+    async with opened.database.transaction() as tx:
+        await handlers().messages(tx, MessageBatch(LIFECYCLE, 0, 0, stories))
+        await tx.run(update(account).values(next_due=None))
+    never = SHIPPED._replace(surveys=())
+    assert await SleepingAccounts(never, opened.database, clock).fire() == 0
+    assert await SleepingAccounts(SHIPPED, opened.database, clock).fire() == 40
+    assert await SleepingAccounts(SHIPPED, opened.database, clock).fire() == 0
+    async with opened.database.snapshot() as read:
+        days = {(row.next_due - clock.now()).days for row in await read.all(select(account.c.next_due))}
+    assert len(days) > 20
+    assert days <= set(range(1, 91))
