@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from bench import accounts, deployments, intake, lifecycle, memory, road
+from bench import accounts, console, deployments, intake, lifecycle, memory, road
 from bench.peers.java import streams
 from bench.peers.runner import Peer, own, python
 from bench.rounds import Figures
@@ -83,13 +83,15 @@ ACCOUNTS = (
     Row("accounts-100k", "accounts", f"{EXACT}, ids deduped before", 8, 12, partial(accounts.known, 1)),
     Row("accounts-1m", "accounts", f"{EXACT}, ids deduped before", 20, 0, partial(accounts.known, 2)),
 )
-ROWS = (*ROAD, *LIFECYCLE, *INTAKE, *ACCOUNTS, *MEMORY)
+CONSOLE = (Row("console-100k", "console", "reads only", 90, 90, partial(console.lists, 1)),)
+ROWS = (*ROAD, *LIFECYCLE, *INTAKE, *ACCOUNTS, *MEMORY, *CONSOLE)
 REFERENCE = {
     "road": "road-scaled",
     "accounts": "accounts-1k",
     "lifecycle": "ours-minimal",
     "intake": "intake-ours",
     "memory": "replay",
+    "console": "console-100k",
 }
 """Our row of each group: the others are told as ratios to it."""
 GROUPS = tuple(dict.fromkeys(row.group for row in ROWS))

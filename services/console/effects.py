@@ -4,16 +4,19 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx2
 
 from services.console.core import answers
+from shared.clock import Clock
 from shared.settings import Settings
 
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy")
 _TIMEOUT = 10.0
+_BELIEVED = timedelta(minutes=1)
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what to call where a server listens on all
 
 
@@ -105,6 +108,27 @@ class Services:
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx2.AsyncClient(headers=headers, verify=self._tls, timeout=_TIMEOUT, trust_env=False) as http:
             yield ServiceClient(http, self.urls)
+
+
+class Choices:
+    """What filters offer (stages, owners, plans, plays), believed for a minute: counting every account for each page of a list
+    would cost more than the list. What a page says of numbers is never taken from here.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, tuple[Answer, datetime]] = {}
+
+    async def get(self, services: ServiceClient, path: str) -> Answer:
+        """The answer of that resource, at most a minute old; one that failed is not kept."""
+        found, until = self._known.get(path, (None, None))
+        now = self._clock.now()
+        if found is not None and until is not None and now < until:
+            return found
+        answer = await services.get(path)
+        if not answer.problem:
+            self._known[path] = answer, now + _BELIEVED
+        return answer
 
 
 def path_segment(name: str) -> str:

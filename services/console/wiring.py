@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from services.console.effects import Services
+from services.console.effects import Choices, Services
 from services.console.http.auth import HEADERS, AuthMiddleware, SignIn
 from services.console.http.views import ROUTES
 from services.console.pages.rendering import rendered
@@ -24,7 +24,7 @@ def wire(context: ServiceContext, services: Services | None = None) -> Service:
     sign_in = SignIn(context)
     app = FastAPI(title="Waymark console", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.sign_in, app.state.host = sign_in, context.settings.host
-    app.state.clock = context.clock
+    app.state.clock, app.state.choices = context.clock, Choices(context.clock)
     app.state.services = services or Services(context.settings)
     for method, path, view in ROUTES:
         app.add_api_route(path, view, methods=[method])

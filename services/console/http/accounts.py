@@ -72,9 +72,9 @@ Given = Annotated[dict[str, str], Depends(_given)]
 
 async def accounts(visit: Visit, given: Given, cursor: str = "") -> HTMLResponse:
     """Accounts that match every filter given, in the order asked for."""
-    found, counts = await asyncio.gather(
+    found, (counts,) = await asyncio.gather(
         visit.services.get(_RESOURCE, **_asked(visit, given), cursor=cursor, limit=lists.PAGE, count="true"),
-        visit.services.get("/lifecycle/v1/portfolio"),
+        visit.offered("/lifecycle/v1/portfolio"),
     )
     filters = _filters(visit, given, found, counts)
     orders = [(value, value == given["sort"], words) for value, words in _SORTS]

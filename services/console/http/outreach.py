@@ -73,9 +73,8 @@ async def outbox(visit: Visit, given: OutboxGiven, cursor: str = "") -> HTMLResp
     found = await visit.services.get(
         "/notify/v1/outbox", **_asked(visit, given), cursor=cursor, limit=lists.PAGE, count="true"
     )
-    mode, plays, counts, approval = await visit.services.get_all(
-        "/notify/v1/mode", "/notify/v1/plays", "/lifecycle/v1/portfolio", "/notify/v1/approval"
-    )
+    mode, approval = await visit.services.get_all("/notify/v1/mode", "/notify/v1/approval")
+    plays, counts = await visit.offered("/notify/v1/plays", "/lifecycle/v1/portfolio")
     channels = {
         str(step.get("channel")) for one in plays.rows for step in rows(one.get("steps")) if step.get("channel")
     }
@@ -100,7 +99,7 @@ async def tasks(visit: Visit, given: TasksGiven, cursor: str = "") -> HTMLRespon
     found = await visit.services.get(
         "/notify/v1/tasks", **_asked(visit, given), cursor=cursor, limit=lists.PAGE, count="true"
     )
-    plays, counts = await visit.services.get_all("/notify/v1/plays", "/lifecycle/v1/portfolio")
+    plays, counts = await visit.offered("/notify/v1/plays", "/lifecycle/v1/portfolio")
     with_tasks = sorted(
         str(one.get("name"))
         for one in plays.rows

@@ -1,5 +1,6 @@
 """Visit: one request of a signed-in operator, with the services to ask, who they are, and ways to answer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date
 from typing import Annotated, Any, NamedTuple
@@ -8,7 +9,7 @@ from urllib.parse import quote, unquote
 from fastapi import Depends, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from services.console.effects import Answer, ServiceClient
+from services.console.effects import Answer, Choices, ServiceClient
 from services.console.http.auth import SignedIn, SignIn
 from services.console.pages.rendering import link, rendered
 
@@ -24,6 +25,7 @@ class ConsoleRequest(NamedTuple):
 
     signed_in: SignedIn
     services: ServiceClient
+    choices: Choices
     path: str
     me: str
     chosen: bool
@@ -37,6 +39,10 @@ class ConsoleRequest(NamedTuple):
     def notice(self, title: str, text: str, status: int, back: str = "/console/") -> HTMLResponse:
         """A page that says one thing."""
         return self.page("notice.html", status, title=title, text=text, back=back)
+
+    async def offered(self, *paths: str) -> list[Answer]:
+        """What filters offer, from these resources: at most a minute old."""
+        return list(await asyncio.gather(*(self.choices.get(self.services, path) for path in paths)))
 
     async def change(self, method: str, path: str, back: str, body: Any = None) -> Response:
         """Change something as an admin, and go back to where it shows; or say why it was not done."""
@@ -54,7 +60,7 @@ async def _console_request(request: Request) -> AsyncIterator[ConsoleRequest]:
     chosen = unquote(request.cookies.get(_ME_COOKIE, ""))[:_MAX_NAME]
     me, path, today = chosen or signed_in.key.name, request.scope["path"], request.app.state.clock.now().date()
     async with request.app.state.services.client(sign_in.token(signed_in)) as services:
-        yield ConsoleRequest(signed_in, services, path, me, bool(chosen), today)
+        yield ConsoleRequest(signed_in, services, request.app.state.choices, path, me, bool(chosen), today)
 
 
 Visit = Annotated[ConsoleRequest, Depends(_console_request)]

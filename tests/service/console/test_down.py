@@ -1,12 +1,16 @@
 """Pages while a service does not answer, or answers with something unexpected."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from deploy.servers.ports import free_port
+from services.console.effects import Choices, ServiceClient, Services
 from tests.conftest import embedded
+from tests.make import FakeClock
 from tests.service.console.make import StubServices, browser, console_alone, site
 
 PAGES = (
@@ -17,7 +21,11 @@ PAGES = (
     "outbox/x",
     "mode",
     "tasks",
+    "plays",
+    "stages",
     "surveys",
+    "surveys/nps",
+    "audit",
     "referrals",
     "parked",
     "health",
@@ -78,3 +86,20 @@ async def test_what_a_service_answers_instead_stands_on_the_page(tmp_path: Path,
             answer = await http.get(f"/console/{page}")
             assert answer.status_code == 200, page
             assert "&lt;not now&gt;" in answer.text, page
+
+
+async def test_what_filters_offer_is_believed_for_a_minute_and_a_failure_is_not_kept(tmp_path: Path):
+    clock = FakeClock()
+    choices, asked = Choices(clock), list[int]()
+
+    def answered(_: httpx2.Request) -> httpx2.Response:
+        asked.append(1)
+        return httpx2.Response(503 if len(asked) == 1 else 200, json={"owners": {"Kim": len(asked)}})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answered)) as http:
+        services = ServiceClient(http, Services(embedded(tmp_path)).urls)
+        assert (await choices.get(services, "/lifecycle/v1/portfolio")).problem
+        for _ in range(2):
+            assert (await choices.get(services, "/lifecycle/v1/portfolio")).fields == {"owners": {"Kim": 2}}
+        clock.move(timedelta(minutes=1))
+        assert (await choices.get(services, "/lifecycle/v1/portfolio")).fields == {"owners": {"Kim": 3}}
