@@ -13,7 +13,8 @@ from deploy.servers.node import Node
 from deploy.servers.ports import HOST
 from deploy.servers.process import find, freeze, launch, send, wait_gone, wait_until
 
-PATIENCE = 60.0
+PATIENCE, START_PATIENCE = 60.0, 180.0
+"""Seconds. Several that start side by side on a busy machine take their time; one that should end is killed sooner."""
 
 
 def start_kafka(
@@ -115,7 +116,7 @@ class Kafka:
         launch(self._node.command(self._heap), pid_file=self._pid_file, log=self.log, cwd=self.home)
 
     def _wait(self) -> None:
-        done = wait_until(lambda: self.answers() or self.pid is None, PATIENCE)
+        done = wait_until(lambda: self.answers() or self.pid is None, START_PATIENCE)
         if self.pid is None:
             self._release()
             raise failed("Kafka ended before it answered", self.log)

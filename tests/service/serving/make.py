@@ -13,7 +13,7 @@ from waymark.connection import Limits
 from waymark.serving import _bound, config
 
 ASKED = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @asynccontextmanager
