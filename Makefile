@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test check fast coverage audit verify chaos guards simulate bench servers servers-down golden lock env reference diagram clean
+.PHONY: help demo up test check fast coverage audit verify chaos guards simulate bench axe servers servers-down golden lock env reference diagram clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16

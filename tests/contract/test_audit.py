@@ -29,6 +29,7 @@ NOT_ADMINISTRATIVE = {
     ("advocacy", "POST", "/s/{token:id}"): "a person answers a survey by their link",
     ("advocacy", "POST", "/r/{token:id}"): "a person agrees to refer others by their link",
     ("advocacy", "POST", "/c/{code:id}"): "somebody follows a referral link",
+    ("advocacy", "POST", "/c/{code:id}/page"): "an advocate has the link to their page mailed to them",
     ("notify", "POST", "/v1/feedback"): "a provider reports bounces and complaints: each row says which key told it",
     ("notify", "POST", "/v1/feedback/mail"): "the same, as it came by mail",
 }
