@@ -10,7 +10,7 @@ from services.notify.core.channels import Channels
 from services.notify.core.conditions import LifecycleNames
 from services.notify.core.play_check import checked_play
 from services.notify.core.play_schema import PlayFile
-from services.notify.core.playbook import Play, Playbook
+from services.notify.core.playbook import Counting, Play, Playbook
 from services.notify.core.steps.kind import Offered
 from services.notify.mail_design import MailDesign
 from services.notify.rendering import TemplateMistake, Templates
@@ -54,6 +54,7 @@ def load_plays(config: Path, channels: Channels, names: LifecycleNames | None = 
     names = names or _names_of(plays)
     compared = compared_metrics(templates, sources)
     book = Playbook(plays, budget, channels, names.flags, names.milestones, compared, _version(config))
+    book = book._replace(counting=Counting(names.counting_up, names.counting_down))
     return Definition(book, templates, dict(brand.names), brand)
 
 
@@ -63,7 +64,14 @@ def lifecycle_names(lifecycle: Path) -> LifecycleNames:
     kinds = ("stages", "flags", "signals", "milestones")
     named = {kind: frozenset(map(str, file.get(kind) or ())) for kind in kinds}
     metrics = frozenset(map(str, file.get("metrics") or ())) | {*SNAPSHOT_METRICS}
-    return LifecycleNames(**named, metrics=metrics, facts=frozenset(map(str, file.get("facts") or ())))
+    facts = frozenset(map(str, file.get("facts") or ()))
+    up, down = (_of_kind(file.get("metrics"), kind) for kind in ("days_since", "days_until"))
+    return LifecycleNames(**named, metrics=metrics, facts=facts, counting_up=up, counting_down=down)
+
+
+def _of_kind(metrics: object, kind: str) -> frozenset[str]:
+    given = metrics.items() if isinstance(metrics, Mapping) else ()
+    return frozenset(str(name) for name, one in given if isinstance(one, Mapping) and one.get("kind") == kind)
 
 
 def _files(config: Path, folder: str, suffix: str) -> list[Path]:

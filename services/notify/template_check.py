@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+from services.notify.core.account_view import DAY_OF
 from services.notify.core.conditions import TRAIT, LifecycleNames
 from services.notify.core.past_steps import MESSAGES_SENT, STEP_VALUES
 from services.notify.core.playbook import Play, Step
@@ -90,6 +91,8 @@ def _unknown_names(
 def _prefixed(variable: str, names: LifecycleNames) -> bool:
     if variable.startswith(BEFORE):
         return variable.removeprefix(BEFORE) in {*names.metrics, "date"}
+    if variable.startswith(DAY_OF):
+        return variable.removeprefix(DAY_OF) in names.counting_up | names.counting_down
     if variable.startswith("reached_"):
         return variable.removeprefix("reached_") in names.milestones
     return variable.startswith(_PREFIXES)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from services.lifecycle.core.compiled_definition import CompiledDefinition, compile_definition
 from services.lifecycle.core.definition import Definition
 from services.notify.channels.table import CHANNELS
-from services.notify.core.playbook import Playbook
+from services.notify.core.playbook import Counting, Playbook
 from services.notify.definition import lifecycle_names, load_plays
 from shared.definitions import load
 from tests.journey.year.customers import KINDS
@@ -25,6 +25,7 @@ from tests.journey.year.rules import (
     nothing_goes_out_after_its_stop,
     nothing_is_asked_while_a_ticket_is_urgent,
     nothing_is_withheld_for_what_is_over,
+    numbers_of_days_are_of_the_day,
     one_cause_is_answered_by_one_play,
     steps_go_in_the_order_of_the_file,
     tasks_claim_what_was_sent,
@@ -89,10 +90,15 @@ def without_stops(book: Playbook) -> Playbook:
     return book._replace(plays={name: play._replace(stops=()) for name, play in book.plays.items()})
 
 
+def without_counting(book: Playbook) -> Playbook:
+    return book._replace(counting=Counting())
+
+
 FAULTS: dict[Fault, tuple[Rule, tuple[str, ...]]] = {
     without_unhappy: (the_unhappy_are_not_congratulated, ("detractor",)),
     without_pause: (nothing_is_asked_while_a_ticket_is_urgent, ("urgent tickets",)),
     without_causes: (one_cause_is_answered_by_one_play, ("silent for good", "loses its champion")),
+    without_counting: (numbers_of_days_are_of_the_day, ("silent for good", "promoter")),
     without_caps: (nobody_hears_too_much, ("never started", "promoter")),
     without_stops: (nothing_goes_out_after_its_stop, ("pays in five days", "silent and back")),
 }

@@ -1,13 +1,13 @@
 """Account view: folds lifecycle messages into the account, and gives conditions and templates the values they read."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
 from services.notify.core.conditions import REACHED, TRAIT
 from services.notify.core.past_steps import MESSAGES_SENT, STEP_VALUES
-from services.notify.core.playbook import Playbook
+from services.notify.core.playbook import Counting, Playbook
 from services.notify.core.state import (
     MAX_CONTACTS,
     MAX_SNAPSHOTS,
@@ -39,6 +39,10 @@ _WORTH_COMPARING = timedelta(days=25)
 _ASK, _LINK = "ask_", "link"
 """The values that a request brings along: their prefix, and its link."""
 _KEPT = (_ASK, *STEP_VALUES)
+_NO_DAYS = Counting()
+_CENTURY = 36_525
+DAY_OF = "day_of_"
+_SINCE_BEGINNING = frozenset({"days_in_stage", "tenure_days"})
 
 
 def fold(account: Account, message: Message, book: Playbook) -> Account:
@@ -63,11 +67,18 @@ def condition_values(view: AccountView, book: Playbook) -> dict[str, Value]:
 
 
 def template_values(
-    account: Account, user: str | None, request: Request | None, at: datetime, *, to_customer: bool = True
+    account: Account,
+    user: str | None,
+    request: Request | None,
+    at: datetime,
+    counting: Counting = _NO_DAYS,
+    *,
+    to_customer: bool = True,
 ) -> dict[str, Value]:
     """What a template may say, unknown values left out.
 
-    Metrics by their names, `trait_`, `reached_` (a date), `before_` (a quarter ago), `ask_` (of a request). Texts that a
+    Metrics by their names, `trait_`, `reached_` (a date), `before_` (a quarter ago), `ask_` (of a request), `day_of_` (the
+    date of what a metric counts days from, or to). The latest message may be days old: what only time moves is as of `at`. Texts that a
     customer chose are cleaned: one that carries a link or a domain is unknown. An account without a name is "your company"
     to a customer, who has no `company_name` then, and its id to our own people.
     """
@@ -75,6 +86,7 @@ def template_values(
     values: dict[str, Value] = {f"trait_{name}": _presentable(value) for name, value in view.traits.items()}
     values |= {f"reached_{name}": when.date().isoformat() for name, when in view.milestones.items()}
     values |= {name: _presentable(value) for name, value in view.metrics.items()} | _a_quarter_ago(view.snapshots, at)
+    values |= _of_days(view, at, counting)
     if request:
         values |= {f"{_ASK}{name}": value for name, value in request.values.items()} | {_LINK: request.link}
         values |= {f"{_ASK}name": person_name(request.values.get("name"))}
@@ -86,14 +98,38 @@ def template_values(
 
 
 def values_when_leaving(
-    account: Account, user: str | None, decided: Mapping[str, Value], at: datetime, *, to_customer: bool
+    account: Account,
+    user: str | None,
+    decided: Mapping[str, Value],
+    at: datetime,
+    counting: Counting = _NO_DAYS,
+    *,
+    to_customer: bool,
 ) -> dict[str, Value]:
     """What a message may say when it leaves: the account's values of then, beside what only its request and its run knew.
 
     `decided` are the values of the decision: what was true then and is unknown now is not said.
     """
     kept = {name: value for name, value in decided.items() if name.startswith(_KEPT) or name in {_LINK, MESSAGES_SENT}}
-    return template_values(account, user, None, at, to_customer=to_customer) | kept
+    return template_values(account, user, None, at, counting, to_customer=to_customer) | kept
+
+
+def _of_days(view: AccountView, at: datetime, counting: Counting) -> dict[str, Value]:
+    """What counts days, as of `at`. Of what happens again and again only its day is: there may have been another since."""
+    if view.at is None:
+        return {}
+    values: dict[str, Value] = {}
+    seen, passed = view.at.astimezone(UTC).date(), (at.astimezone(UTC).date() - view.at.astimezone(UTC).date()).days
+    for name, days in view.metrics.items():
+        if isinstance(days, bool) or not isinstance(days, int | float) or abs(days) > _CENTURY:
+            continue
+        if name in counting.down:
+            values |= {name: days - passed, f"{DAY_OF}{name}": (seen + timedelta(days=days)).isoformat()}
+        elif name in counting.up:
+            values[f"{DAY_OF}{name}"] = (seen - timedelta(days=days)).isoformat()
+        elif name in _SINCE_BEGINNING:
+            values[name] = days + passed
+    return values
 
 
 def _comparable(value: Value) -> Value:
@@ -112,6 +148,7 @@ def _view(view: AccountView, snapshot: Snapshot, at: datetime, book: Playbook) -
         traits=snapshot.traits,
         milestones=snapshot.milestones,
         snapshots=_with_snapshot(view.snapshots, snapshot, at, book),
+        at=at,
     )
 
 

@@ -17,6 +17,8 @@ ReportMistake = Callable[..., None]
 class LifecycleNames(NamedTuple):
     """Every name of a lifecycle definition, by kind. `facts` are the usage events lifecycle forwards.
 
+    Metrics of `counting_up` say how many days ago something was, those of `counting_down` in how many it will be.
+
     An empty kind is not checked.
     """
 
@@ -26,6 +28,8 @@ class LifecycleNames(NamedTuple):
     milestones: frozenset[str]
     metrics: frozenset[str]
     facts: frozenset[str] = frozenset()
+    counting_up: frozenset[str] = frozenset()
+    counting_down: frozenset[str] = frozenset()
 
     def readable(self) -> set[str]:
         """What a condition may read, besides traits."""

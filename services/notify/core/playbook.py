@@ -138,6 +138,13 @@ class Play(NamedTuple):
         return next((step for step in self.steps if step.name == name), None)
 
 
+class Counting(NamedTuple):
+    """The metrics that count days: `up` since something happened, `down` until it will."""
+
+    up: frozenset[str] = frozenset()
+    down: frozenset[str] = frozenset()
+
+
 class Playbook(NamedTuple):
     """Everything the core needs to decide.
 
@@ -152,6 +159,7 @@ class Playbook(NamedTuple):
     milestones: frozenset[str] = frozenset()
     compared_metrics: frozenset[str] = frozenset()
     version: str = ""
+    counting: Counting = Counting()
 
     def triggered_by(self, kind: str, name: str) -> Iterable[Play]:
         """The plays this starts, in the order of their names."""

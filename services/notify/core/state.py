@@ -61,7 +61,7 @@ class MetricSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccountView(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The account as its latest lifecycle message shows it."""
+    """The account as its latest lifecycle message shows it; that was at `at`."""
 
     stage: str = ""
     entered_at: datetime | None = None
@@ -72,6 +72,7 @@ class AccountView(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     traits: dict[str, Value] = {}
     milestones: dict[str, datetime] = {}
     snapshots: list[MetricSnapshot] = []
+    at: datetime | None = None
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

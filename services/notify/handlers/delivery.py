@@ -268,7 +268,9 @@ class DeliveryHandlers:
             return None
         decision = record.decision
         customer = self._reaches_customer(record.channel)
-        values = values_when_leaving(account, record.user, decision.values, now, to_customer=customer)
+        values = values_when_leaving(
+            account, record.user, decision.values, now, self._book.counting, to_customer=customer
+        )
         play = self._book.plays.get(decision.play)
         step = play.step(decision.step) if play else None
         fresh = replace(decision, values=values)

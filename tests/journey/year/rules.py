@@ -126,6 +126,20 @@ def tasks_claim_what_was_sent(ledger: Ledger, book: Playbook) -> Iterator[str]:
         )
 
 
+def numbers_of_days_are_of_the_day(ledger: Ledger, _book: Playbook) -> Iterator[str]:
+    """A text is told how long something is or was as of the moment, not of the latest message, which may be weeks old."""
+    for entry in sends(ledger):
+        values, truth = entry.decision.values, entry.truth
+        assert truth is not None
+        for name in ("days_to_renewal", "days_in_stage", "tenure_days"):
+            if name in values and values[name] != truth.metrics.get(name) and truth.stage != "churned":
+                yield f"{_name(entry)} says {name} {values[name]}, and it is {truth.metrics.get(name)}"
+        if entry.decision.play == "gone_quiet":
+            day = entry.decision.at.date() - timedelta(days=int(float(truth.metrics["days_since_core_use"] or 0)))
+            if values.get("day_of_days_since_core_use") != day.isoformat():
+                yield f"{_name(entry)} says {values.get('day_of_days_since_core_use')}, and it was {day}"
+
+
 def nothing_goes_out_after_its_stop(ledger: Ledger, book: Playbook) -> Iterator[str]:
     """No stop of the play stands in the account as it truly is."""
     for entry in sends(ledger):
@@ -157,6 +171,7 @@ RULES: tuple[Rule, ...] = (
     steps_go_in_the_order_of_the_file,
     nobody_hears_too_much,
     tasks_claim_what_was_sent,
+    numbers_of_days_are_of_the_day,
     nothing_goes_out_after_its_stop,
     no_mail_after_a_no,
 )

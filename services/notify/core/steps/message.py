@@ -122,7 +122,9 @@ def _decide(channel: ChannelTraits, firing: Firing, pending: PendingStep) -> Res
         return firing.put_off(deferred), []
     values: dict[str, Value] = {}
     if verdict.action == "send":
-        values = template_values(account, pending.user, run.request, at, to_customer=channel.reaches_customer)
+        values = template_values(
+            account, pending.user, run.request, at, book.counting, to_customer=channel.reaches_customer
+        )
         values |= step_values(run, account.pending_of(run), _messages(play))
     decision = firing.decision(pending, verdict, values)
     account = with_past_step(_remember(channel, firing, decision), decision)
