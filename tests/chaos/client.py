@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 from deploy.servers.ports import HOST
+from shared.clock import SystemClock
 from shared.contracts.usage import SourceKind
 from tests.chaos.journal import Journal
 
@@ -24,7 +25,7 @@ class Key(NamedTuple):
 
 
 class Posts(NamedTuple):
-    """Journals: the ids that were posted, the kind of key and the times that were said, and the ids that were answered with 200."""
+    """Journals: the ids that were posted, the kind of key, the times that were said and when, and the ids that were answered with 200."""
 
     posted: Journal
     said: Journal
@@ -53,7 +54,8 @@ class Client:
         """Until it is safe."""
         ids = [event["messageId"] for event in batch]
         self._posts.posted.add(ids)
-        self._posts.said.add([self._kind, [{name: event[name] for name in _TIMES if name in event} for event in batch]])
+        times = [{name: event[name] for name in _TIMES if name in event} for event in batch]
+        self._posts.said.add([self._kind, times, SystemClock().now().isoformat()])
         pause = _FIRST
         while not await self._once(batch):
             self.tried_again += 1

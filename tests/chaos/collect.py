@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ from tests.chaos.profile import COMPANY
 from tests.chaos.replay import archive, replayed
 from tests.chaos.run import ACCEPTED, ALLOWED, POSTED, SAID
 from tests.chaos.sinks import HOOKS, MAILS
-from tests.chaos.times import ages, claim, told_lies
+from tests.chaos.times import Claim, ages, claim, receipts, told_lies
 from tests.chaos.trusted import BROWSER, claimed, trusted_facts
 from tests.chaos.witness import CONFIRMED, CONSENT, CURSOR, observations
 from tests.chaos.world import World
@@ -93,7 +94,12 @@ async def _events(world: World, folder: Path, found: Evidence) -> None:
         found.counted[row["id"]] = int(sum(counted.days) if counted else 0) + people
         found.last_seq[row["id"]] = row["seq"]
     await _trusted(world, found, events, accounts)
-    claims = {event["messageId"]: claim(event, kind) for kind, said in lines(folder / SAID) for event in said}
+    claims, posted = dict[str, Claim](), dict[str, datetime]()
+    for kind, said, at in lines(folder / SAID):
+        for event in said:
+            claims[event["messageId"]] = claim(event, kind)
+            posted.setdefault(event["messageId"], datetime.fromisoformat(at))
+    found.receipts = receipts(events, posted)
     found.lies, found.ages = told_lies(events, claims), ages(events, accounts, claims)
 
 

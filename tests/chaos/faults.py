@@ -40,6 +40,7 @@ class FaultCounts:
         return "\n".join([" count  a minute  fault", *rows, last])
 
 
+_MONTH = 30
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy", "lifecycle")
 """Who is hit, in turn: lifecycle more often, it has the most replicas."""
 
@@ -83,6 +84,19 @@ async def _kill(targets: FaultTargets, fault: PlannedFault) -> None:
     victim = _victim(targets, fault)
     if victim and targets.fleet.send(victim, signal.SIGKILL):
         targets.counts.count(fault.kind)
+
+
+async def _clock_ahead(targets: FaultTargets, fault: PlannedFault) -> None:
+    """One start with the wall clock a month ahead, and the next is right again."""
+    victim = _victim(targets, fault)
+    if victim is None or victim.days_ahead:
+        return
+    victim.days_ahead = _MONTH
+    targets.fleet.send(victim, signal.SIGKILL)
+    targets.counts.count(fault.kind)
+    await asyncio.sleep(3 + 3 * fault.force)
+    victim.days_ahead = 0
+    targets.fleet.send(victim, signal.SIGKILL)
 
 
 def _arm(*services: str) -> Do:
@@ -187,6 +201,7 @@ class Kind(NamedTuple):
 
 FAULT_KINDS: dict[str, Kind] = {
     "kill -9": Kind(_kill, 14, 8),
+    "clock a month ahead": Kind(_clock_ahead, 2, 2),
     INSIDE: Kind(_arm(), 9, 8),
     AFTER: Kind(_arm(), 7, 6),
     NO_RETURN: Kind(_arm("notify"), 3, 3),

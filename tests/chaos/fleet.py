@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.crash_points import POINTS
-from tests.chaos.process_pool import ProcessEvent, ProcessPool, StartProcess
+from tests.chaos.process_pool import DAYS_AHEAD, ProcessEvent, ProcessPool, StartProcess
 
 _MOMENT = 0.2
 _MOST_BACKOFF = 4.0
@@ -28,6 +28,8 @@ class Slot:
     pid: int | None = None
     starting: bool = False
     frozen: bool = False
+    days_ahead: int = 0
+    """How far the wall clock of the next process here is ahead."""
     started_at: float = 0.0
     failed: int = 0
     """How often in a row it gave up by itself."""
@@ -74,7 +76,7 @@ class Fleet:
         slot.wanted = True
         if slot.pid is None and not slot.starting and self._pool is not None:
             slot.starting = True
-            own = {"WAYMARK_PORT": str(slot.port)}
+            own = {"WAYMARK_PORT": str(slot.port), DAYS_AHEAD: str(slot.days_ahead)}
             log = str(self._folder / f"{slot.name}.log")
             self._pool.start(StartProcess(slot.name, list(slot.services), {**self._environment, **own}, log))
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -19,12 +20,22 @@ import msgspec
 from shared.clock import SystemClock
 from shared.settings import Settings
 from tests.chaos import crash_points
-from tests.chaos.process_pool import ProcessEvent, StartProcess, exit_with_parent
+from tests.chaos.process_pool import DAYS_AHEAD, ProcessEvent, StartProcess, exit_with_parent
 from waymark.commands import serve
 from waymark.serving import event_loop
 
 _MAX_LOG = 1_000_000
 _FAILED = 1
+
+
+class WrongClock(SystemClock):
+    """The machine's clock as somebody has set it; its seconds are right."""
+
+    def __init__(self, ahead: timedelta) -> None:
+        self._ahead = ahead
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
 
 
 def main(parent: int, mutant: str) -> None:
@@ -95,7 +106,8 @@ def _serve(order: StartProcess, parent: int) -> None:
     _log_to(Path(order.log))
     os.environ.update(order.environment)
     with asyncio.Runner(loop_factory=event_loop) as runner:
-        runner.run(serve(Settings(), order.services, SystemClock()))
+        clock = WrongClock(timedelta(days=int(order.environment.get(DAYS_AHEAD, "0"))))
+        runner.run(serve(Settings(), order.services, clock))
 
 
 def _log_to(file: Path) -> None:

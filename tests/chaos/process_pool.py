@@ -30,6 +30,10 @@ def child_command(module: str, *words: str) -> list[str]:
     return [sys.executable, "-m", module, str(os.getpid()), *words]
 
 
+DAYS_AHEAD = "CHAOS_DAYS_AHEAD"
+"""In the environment of a process: how far its wall clock is ahead."""
+
+
 class StartProcess(msgspec.Struct):
     """Start `services` in a process called `name`."""
 
