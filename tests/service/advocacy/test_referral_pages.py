@@ -1,5 +1,6 @@
 """Referrals over HTTP: requests to refer others, codes, attribution, and rewards in the ledger."""
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -148,6 +149,20 @@ async def test_a_stranger_with_the_link_of_the_mail_learns_nothing_and_can_decid
     assert await advocacy.services.get("/advocacy/v1/asks") == {"open": 1}
     asked_for = await advocacy.post(f"{public}/page")
     assert "/advocacy/r/" not in asked_for.text
+
+
+async def test_every_address_in_the_mail_is_one_for_anybody_but_the_way_out(deployment: Deployment) -> None:
+    async with running_advocacy(deployment.settings, at=201, names=("advocacy", "notify")) as advocacy:
+        await advocacy.publish_stories(candidate())
+
+        async def planned() -> bool:
+            return bool(await advocacy.services.pages("/notify/v1/outbox", play="referral_invite"))
+
+        await eventually(planned)
+        (row,) = await advocacy.services.pages("/notify/v1/outbox", play="referral_invite")
+        mail = await advocacy.services.get(f"/notify/v1/outbox/{row['id']}")
+        ours = re.findall(rf"{advocacy.services.url}(/[a-z]+/[a-z]/)", mail["text"] + (mail["html"] or ""))
+        assert set(ours) == {"/advocacy/c/", "/notify/u/"}
 
 
 async def test_their_own_page_is_mailed_to_the_advocate_once_a_day_whoever_asks(advocacy: RunningAdvocacy) -> None:
