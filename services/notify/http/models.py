@@ -47,7 +47,7 @@ class DeliveryRow(BaseModel):
 
 
 class DeliveryView(DeliveryRow):
-    """One delivery with exactly what would go, or went. `stage` is how far the last attempt got."""
+    """One delivery with what went, or was planned to go. `stage` is how far the last attempt got."""
 
     text: str
     html: str

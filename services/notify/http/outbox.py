@@ -72,7 +72,7 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, account
 
     @routes.get("/outbox/{delivery:id}")
     async def one_delivery(delivery: str) -> DeliveryView:
-        """One delivery, with exactly what would go or went."""
+        """One delivery, with exactly what went; one that has not left, as it was planned: its text is written anew when it leaves."""
         return await view(context, accounts, delivery)
 
     @routes.get("/tasks", tags=["tasks"])

@@ -105,3 +105,12 @@ async def test_the_outbox_says_that_the_rest_waits_and_an_admin_lets_it_go(tmp_p
     assert "The first 50 messages have left, 7 more wait." in shown
     assert "Approve the rest</button>" in shown
     assert approved.headers["location"] == "/console/outbox"
+
+
+async def test_what_failed_can_be_sent_again_and_nothing_else(tmp_path: Path):
+    settings = embedded(tmp_path)
+    for status, offered in (("failed", True), ("unknown", False), ("sent", False)):
+        async with console_alone(settings, StubServices(settings, {"status": status, "history": False})) as http:
+            assert ("Send again</button>" in (await http.get("/console/outbox/d1")).text) is offered
+            again = await http.post("/console/outbox/d1/redrive")
+    assert again.headers["location"] == "/console/outbox/d1"
