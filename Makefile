@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test check fast coverage audit verify chaos guards simulate bench axe servers servers-down golden lock env reference diagram clean
+.PHONY: help demo up test check fast coverage audit verify chaos guards simulate bench axe servers servers-down spam golden lock env reference diagram clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,9 @@ axe: $(VENV)/.dev ## axe-core over every page of the console, phone and desk, li
 
 bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
+
+spam: $(VENV)/.dev ## every shipped mail through SpamAssassin's local rules, each below 1.5 (needs spamassassin)
+	$(BIN)/python -m tests.spam
 
 golden: $(VENV)/.dev ## at a release: keep its databases for the tests of all later versions (tests/golden)
 	$(BIN)/python -m tests.golden.make

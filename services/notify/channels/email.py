@@ -50,6 +50,8 @@ _WIDTH = 76
 _PORTS = {"smtp": 25, "smtps": 465}
 _POLICY = SMTP_POLICY.clone(max_line_length=998, cte_type="7bit")
 """Folding would cut long unsubscribe links into encoded words; 7bit needs no extension of the server."""
+_BODY_POLICY = _POLICY.clone(max_line_length=_WIDTH)
+"""Quoted-printable has no longer lines (RFC 2045); spam filters count those that do."""
 
 
 class InvalidMail(Exception):  # noqa: N818  what it is
@@ -88,7 +90,7 @@ class EmailSender:
 
     async def send(self, delivery: Delivery, confirm: ConfirmSend) -> Receipt:
         try:
-            mail = _message(delivery, self._from, self._now())
+            mail = build_message(delivery, self._from, self._now())
         except (InvalidMail, ValueError) as error:
             return Receipt("refused", str(error))
         client = self._connect()
@@ -177,7 +179,7 @@ def parse_sender(text: str) -> Address:
     return _address(name, address)
 
 
-def _message(delivery: Delivery, source: Address, at: datetime) -> EmailMessage:
+def build_message(delivery: Delivery, source: Address, at: datetime) -> EmailMessage:
     """The mail. Raises InvalidMail."""
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = source
@@ -191,8 +193,10 @@ def _message(delivery: Delivery, source: Address, at: datetime) -> EmailMessage:
     if delivery.unsubscribe:
         mail["List-Unsubscribe"] = f"<{_link(delivery.unsubscribe)}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail.policy = _BODY_POLICY
     mail.set_content(wrapped(delivery.text), cte="quoted-printable")
     mail.add_alternative(delivery.html, subtype="html", cte="quoted-printable")
+    mail.policy = _POLICY
     return mail
 
 

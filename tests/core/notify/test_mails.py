@@ -88,7 +88,12 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Definition:
 
 @pytest.fixture(scope="module", params=DATA)
 def mails(company: Definition, request: pytest.FixtureRequest) -> list[Mail]:
-    return [_mail(company, play, step, DATA[request.param]) for play, step in _mail_steps(company)]
+    return mails_with(company, DATA[request.param])
+
+
+def mails_with(company: Definition, data: Mapping[str, Value]) -> list[Mail]:
+    """Every mail that a play can send, written with these values."""
+    return [_mail(company, play, step, data) for play, step in _mail_steps(company)]
 
 
 def _mail_steps(company: Definition) -> list[tuple[Play, Step]]:

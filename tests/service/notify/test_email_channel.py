@@ -74,12 +74,14 @@ async def test_the_text_is_wrapped_and_its_addresses_stay_whole():
     box = Mailbox()
     text = f"- {'word ' * 40}\n\nOpen it:\n{LINK}\n"
     async with mail_server(box) as port:
-        await channel(port).send(delivery(text=text, html="<p>שלום</p>"), confirmed)
+        await channel(port).send(delivery(text=text, html=f"<p>שלום {'x' * 900}</p>"), confirmed)
     arrived = box.mails[0].get_body(("plain",)).get_content().replace("\r\n", "\n")
     assert arrived.split() == text.split()
     assert max(len(line) for line in arrived.split("\n") if line != LINK) <= 76
     assert LINK in arrived.split("\n")
-    assert box.mails[0].get_body(("html",)).get_content().strip() == "<p>שלום</p>"
+    _, _, body = box.raw[0].partition(b"\r\n\r\n")
+    assert max(map(len, body.split(b"\r\n"))) <= 76
+    assert box.mails[0].get_body(("html",)).get_content().strip() == f"<p>שלום {'x' * 900}</p>"
 
 
 async def test_the_unsubscribe_link_is_on_one_line_as_mailbox_providers_read_it():
