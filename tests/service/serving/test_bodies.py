@@ -19,6 +19,8 @@ from waymark.assembly import WIRES, Assembly, assembled
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
+UNREAD = ("/notify/v1/approval",)
+"""It has nothing to read: what is sent along is left alone."""
 DEEP = [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 990 + b"]" * 990, b'{"ids":' + b"[" * 500_000]
 
 
@@ -58,7 +60,8 @@ async def test_no_depth_of_json_is_our_error(everything: tuple[Assembly, httpx2.
     for method, path in routes(assembly):
         for body in DEEP:
             answer = await http.request(method, path, content=body, headers=JSON)
-            assert 400 <= answer.status_code < 500, (method, path, answer.text)
+            expected = {200} if path in UNREAD else range(400, 500)
+            assert answer.status_code in expected, (method, path, answer.text)
 
 
 async def test_a_body_is_measured_as_it_comes(everything: tuple[Assembly, httpx2.AsyncClient]) -> None:
