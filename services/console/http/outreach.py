@@ -1,5 +1,6 @@
 """Pages of outreach: deliveries, tasks with what came of them, and the plays with whom they reach."""
 
+import asyncio
 from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Form
@@ -70,11 +71,11 @@ TasksGiven = Annotated[dict[str, str], Depends(_tasks_given)]
 
 async def outbox(visit: Visit, given: OutboxGiven, cursor: str = "") -> HTMLResponse:
     """Every delivery that matches, the latest first as notify gives them."""
-    found = await visit.services.get(
-        "/notify/v1/outbox", **_asked(visit, given), cursor=cursor, limit=lists.PAGE, count="true"
+    found, (mode, approval), (plays, counts) = await asyncio.gather(
+        visit.services.get("/notify/v1/outbox", **_asked(visit, given), cursor=cursor, limit=lists.PAGE, count="true"),
+        visit.services.get_all("/notify/v1/mode", "/notify/v1/approval"),
+        visit.offered("/notify/v1/plays", "/lifecycle/v1/portfolio"),
     )
-    mode, approval = await visit.services.get_all("/notify/v1/mode", "/notify/v1/approval")
-    plays, counts = await visit.offered("/notify/v1/plays", "/lifecycle/v1/portfolio")
     channels = {
         str(step.get("channel")) for one in plays.rows for step in rows(one.get("steps")) if step.get("channel")
     }
