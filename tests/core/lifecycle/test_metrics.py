@@ -226,6 +226,21 @@ def test_open_with_key_follows_each_ticket_in_whatever_order_it_arrives(measurin
     assert scenario.metric("it") == 1
 
 
+def test_open_with_an_amount_sums_what_is_open_and_is_unknown_where_one_does_not_say_it(measuring: Make):
+    scenario = measuring("{kind: open, opened: [opened], closed: [closed], key: ticket, amount: owed}")
+    scenario.track(1, "opened", ticket=1, owed=99.5)
+    scenario.track(1, "opened", ticket=1, owed=99.5)
+    scenario.track(2, "opened", ticket=2, owed="1,200.00")
+    assert scenario.metric("it") == 1299.5
+    scenario.track(3, "opened", ticket=3)
+    assert scenario.metric("it") is None
+    scenario.track(4, "closed", ticket=3)
+    scenario.track(4, "closed", ticket=1)
+    assert scenario.metric("it") == 1200
+    scenario.track(5, "closed", ticket=2)
+    assert scenario.metric("it") == 0
+
+
 def test_open_with_key_remembers_no_more_than_its_limit(measuring: Make):
     scenario = measuring("{kind: open, opened: [opened], closed: [closed], key: ticket}")
     scenario.track(0, "opened", ticket="first")

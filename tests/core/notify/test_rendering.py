@@ -109,6 +109,13 @@ def test_a_mail_in_a_language_that_is_written_from_right_to_left_is_laid_out_so(
     assert "<bdi>Ann Lee</bdi>: שלום" in message.html
 
 
+def test_a_logo_says_the_name_to_those_who_do_not_see_it():
+    brand = Brand(name="Ours & Co", sender="-", app_url="https://a.test", address="-", logo="https://a.test/l.png")
+    html = Templates({"t": HEAD + "Hi"}, MailDesign(brand)).render("t", {"name": "x"}).html
+    assert re.findall(r'<img alt="([^"]*)"[^>]*src="([^"]*)"', html) == [("Ours &amp; Co", "https://a.test/l.png")]
+    assert "wordmark" not in html.partition("<body")[2]
+
+
 def test_a_template_is_not_written_without_what_it_needs():
     templates = Templates({"t": "Subject: x\nNeeds: seats, page_url\n\nYou have {{ seats }}.\n"})
     assert templates.needs("t") == {"seats", "page_url"}
