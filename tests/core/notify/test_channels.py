@@ -73,12 +73,12 @@ def test_every_outcome_ends_a_delivery_that_is_being_sent(outcome: AttemptOutcom
 
 
 def test_what_was_sent_or_is_in_doubt_is_never_sent_again():
-    assert DELIVERY.final == {"sent", "skipped", "failed", "unknown", "done"}
+    assert DELIVERY.final == {"sent", "skipped", "unknown", "done"}
     with pytest.raises(IllegalTransition):
         DELIVERY.transition("unknown", "pending")
 
 
-def test_only_a_preview_or_a_retry_waits_for_its_sender():
-    assert DELIVERY.before("pending") == {"previewed", "pending", "sending"}
+def test_only_a_preview_a_retry_or_what_somebody_sends_again_waits_for_its_sender():
+    assert DELIVERY.before("pending") == {"previewed", "pending", "sending", "failed"}
     assert DELIVERY.before("sending") == {"pending", "sending"}
     assert {*get_args(DeliveryStatus)} >= DELIVERY.final
