@@ -49,7 +49,8 @@ class CorrectedTimes(Collector):
         """Count those of these events whose time was not believed."""
         for event in events:
             stamped_at = event.stamped_at.isoformat() if event.stamped_at is not None else None
-            if (claimed_at := event.claimed_at or stamped_at) is not None:
+            claimed_at = stamped_at if event.claimed_at is None else event.claimed_at  # a blank is a claim too
+            if claimed_at is not None:
                 claim = _Claim(event.account_id, claimed_at, event.received_at)
                 self._found.add(event.source[:MAX_LABEL], claim)
 
