@@ -17,6 +17,7 @@ from tests.chaos.collect import collected
 from tests.chaos.profile import Deployment, Profile
 from tests.chaos.progress import say
 from tests.chaos.run import Running, became_idle, inject_faults, reread_log, running
+from tests.chaos.waits import Waits, measured_waits
 
 _SHARES: dict[str, dict[Deployment, float]] = {
     "scaled": {"scaled": 1.0},
@@ -54,8 +55,14 @@ async def one(profile: Profile, folder: Path) -> bool:
         await inject_faults(on, profile)
         _report(on, profile)
         idle = await became_idle(on)
+        waits = await measured_waits(on) if idle else Waits([], [])
+        idle = idle and await became_idle(on)
         stopped = await on.targets.fleet.stop_all()
         evidence = await collected(on.world, folder)
+        evidence.waits_alone, evidence.waits_among_others = waits
+        say(
+            f"waits: alone at most {max(waits.alone, default=0):.2f} s, among others {max(waits.among_others, default=0):.2f} s"
+        )
         if idle:
             evidence.sends_after_reread = await reread_log(on, folder)
         write(evidence, folder)

@@ -35,10 +35,14 @@ class Dishonest:
         account = self._chance.choice(known)
         await self._public.post(self._pages(account, f"{account}-{self._chance.randrange(len(ROLES))}", self._some()))
 
-    async def _begin(self, _known: list[str]) -> None:
+    async def tell_history(self) -> None:
+        """A new account from the first to the last year that anybody writes."""
         self._liars += 1
         name = f"{LIAR}-{self._liars}"
         await self._client.post(self._pages(name, name, made_up_history()))
+
+    async def _begin(self, _known: list[str]) -> None:
+        await self.tell_history()
 
     async def _of_liars(self, _known: list[str]) -> None:
         name = f"{LIAR}-{self._chance.randrange(self._liars + 1)}"

@@ -94,7 +94,7 @@ async def _clock_ahead(targets: FaultTargets, fault: PlannedFault) -> None:
     victim.days_ahead = _MONTH
     targets.fleet.send(victim, signal.SIGKILL)
     targets.counts.count(fault.kind)
-    await asyncio.sleep(3 + 3 * fault.force)
+    await asyncio.sleep(5 + 5 * fault.force)
     victim.days_ahead = 0
     targets.fleet.send(victim, signal.SIGKILL)
 
@@ -201,7 +201,7 @@ class Kind(NamedTuple):
 
 FAULT_KINDS: dict[str, Kind] = {
     "kill -9": Kind(_kill, 14, 8),
-    "clock a month ahead": Kind(_clock_ahead, 2, 2),
+    "clock a month ahead": Kind(_clock_ahead, 2, 3),
     INSIDE: Kind(_arm(), 9, 8),
     AFTER: Kind(_arm(), 7, 6),
     NO_RETURN: Kind(_arm("notify"), 3, 3),
