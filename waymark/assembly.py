@@ -81,7 +81,9 @@ async def assembled(
     async with open_storage(settings, names, clock, owner, shutdown) as stores:
         watch = _clock_watch(settings, names[0], clock, stores[names[0]])
         if watch is not None:
-            await _first_look(watch)
+            await (
+                watch.problem()
+            )  # before anything is stamped: a time written by a wrong clock would be a witness for it
         contexts = {
             name: ServiceContext(settings, clock, store.database, store.bus, keys, secret, owner, store.access, watch)
             for name, store in stores.items()
@@ -156,14 +158,6 @@ def _clock_watch(settings: Settings, service: str, clock: Clock, store: Storage)
         return None
     work = partial(ownership.last_move, store.database) if service in migrations.OWNERS else None
     return ClockWatch(clock, store.access.server_time, settings.data / _LAST_RUN, work)
-
-
-async def _first_look(watch: ClockWatch) -> None:
-    """Before anything is stamped."""
-    try:
-        await watch.problem()
-    except Exception as error:  # noqa: BLE001  whoever needs to know asks again
-        _log.warning("clock_not_checked", error=repr(error))
 
 
 def _notices(service: Service, watch: ClockWatch | None) -> Notices:

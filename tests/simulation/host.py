@@ -132,9 +132,15 @@ class Host:
             self.process.spawn(self._after_a_look(loop), loop.name)
 
     async def _after_a_look(self, loop: SupervisedLoop) -> None:
+        """As in production nothing runs before the clock was looked at: a start without a database is tried again."""
         assert self._watch is not None
-        await assembly._first_look(self._watch)  # noqa: SLF001  as production does before it starts its loops
-        await loop.run()
+        while True:
+            try:
+                await self._watch.problem()
+            except Exception:  # noqa: BLE001  whatever kept it from the database
+                await asyncio.sleep(1.0)
+            else:
+                return await loop.run()
 
     def _wired(self, name: str, context: Watched) -> Service:
         nobody_asks = replaced(APIRouter, "add_api_route", lambda *_given, **_options: None)
