@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, literal, select, tuple_
 from services.lifecycle.core.funnel import StageVisit
 from services.lifecycle.tables import MAX_LISTED, account, account_note, decision, stage_visit
 from shared.contracts.lifecycle import LifecycleMessage
+from shared.db.keyset import in_order
 from shared.db.protocol import Read, Tx
 from shared.service.retention import RetentionPolicy
 
@@ -124,11 +125,7 @@ async def list_accounts(
     """
     of = SORTS[by]
     found = select(_c.id, of.label("sorted_by")).where(*_conditions(wanted))
-    if after is not None:
-        here, last = tuple_(of, _c.id), tuple_(literal(after[0], of.type), literal(after[1]))
-        found = found.where(here < last if descending else here > last)
-    order = (of.desc(), _c.id.desc()) if descending else (of, _c.id)
-    page = await read.all(found.order_by(*order).limit(limit + 1))
+    page = await read.all(in_order(found, of, _c.id, after, descending=descending).limit(limit + 1))
     ids = [row.id for row in page[:limit]]
     rows = {row.id: row for row in await read.among(select(*_LISTED), _c.id, ids)}
     accounts = [ListedAccount._make(rows[of_id])._replace(flags=rows[of_id].flags.split()) for of_id in ids]

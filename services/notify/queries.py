@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, func, select
 
 from services.notify.core.state import Account
 from services.notify.store import NOBODY, SUMMARY, Accounts, DeliverySummary, listed_traits
 from services.notify.tables import account, delivery
+from shared.db.keyset import in_order
 from shared.db.protocol import Read
 
 _a, _c = account.c, delivery.c
@@ -72,11 +73,7 @@ async def list_deliveries(
     """Deliveries in the order of one of SORTS, then of their ids; those behind this value and id."""
     of = SORTS[by]
     found = select(_c.id, of.label("sorted_by")).where(*await _conditions(read, wanted))
-    if after is not None:
-        here, last = tuple_(of, _c.id), tuple_(literal(after[0], of.type), literal(after[1]))
-        found = found.where(here < last if descending else here > last)
-    order = (of.desc(), _c.id.desc()) if descending else (of, _c.id)
-    page = await read.all(found.order_by(*order).limit(limit + 1))
+    page = await read.all(in_order(found, of, _c.id, after, descending=descending).limit(limit + 1))
     ids = [row.id for row in page[:limit]]
     rows = {row.id: DeliverySummary(*tuple(row)) for row in await read.among(SUMMARY, _c.id, ids)}
     shown = await with_names(read, accounts, [rows[of_id] for of_id in ids])

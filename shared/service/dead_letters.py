@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 
 from shared.bus.protocol import Partition, Record
 from shared.bus.tables import dead_letter
+from shared.db.keyset import in_order
 from shared.db.protocol import Read, Tx
 from shared.failures import Failure, Parked
 from shared.ids import derived
@@ -105,12 +106,9 @@ async def list_open(
     descending: bool = False,
 ) -> Sequence[DeadLetter]:
     """Dead letters not yet redriven, in the order of one of SORTS, then of their ids; those behind this value and id."""
-    of, statement = SORTS[by], select(dead_letter).where(*_open(group, wanted))
-    if after is not None:
-        here, last = tuple_(of, _c.id), tuple_(literal(after[0], of.type), literal(after[1]))
-        statement = statement.where(here < last if descending else here > last)
-    order = (of.desc(), _c.id.desc()) if descending else (of, _c.id)
-    return [_dead_letter(row) for row in await read.all(statement.order_by(*order).limit(limit))]
+    found = select(dead_letter).where(*_open(group, wanted))
+    rows = await read.all(in_order(found, SORTS[by], _c.id, after, descending=descending).limit(limit))
+    return [_dead_letter(row) for row in rows]
 
 
 async def count_matching(read: Read, group: str, wanted: DeadLetterFilter) -> int:

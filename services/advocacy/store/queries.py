@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, case, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, case, func, or_, select
 
 from services.advocacy.core.decisions import Answer
 from services.advocacy.core.ledger import Reward
@@ -14,6 +14,7 @@ from services.advocacy.store.referrals import CODES, REFERRALS
 from services.advocacy.store.rewards import REWARDS
 from services.advocacy.tables import answer, code, invitation, ledger_entry, note, referral, reward
 from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
+from shared.db.keyset import in_order
 from shared.db.protocol import Read
 
 _i, _a, _l = invitation.c, answer.c, ledger_entry.c
@@ -122,7 +123,7 @@ async def answers(
 ) -> list[Answer]:
     """One survey's answers, in the order of one of ANSWER_SORTS, then of their ids; those behind this value and id."""
     found = select(answer).where(*_of_answers(wanted))
-    rows = await read.all(_ordered(found, ANSWER_SORTS[by], _a.id, after, descending=descending).limit(limit))
+    rows = await read.all(in_order(found, ANSWER_SORTS[by], _a.id, after, descending=descending).limit(limit))
     return [answer_of(row) for row in rows]
 
 
@@ -144,20 +145,6 @@ def _of_answers(wanted: AnswerFilter) -> list[ColumnElement[bool]]:
 
 def _contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
     return or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in columns))
-
-
-def _ordered(
-    found: Select[Any],
-    of: ColumnElement[Any],
-    id_of: ColumnElement[Any],
-    after: tuple[Any, str] | None,
-    *,
-    descending: bool,
-) -> Select[Any]:
-    if after is not None:
-        here, last = tuple_(of, id_of), tuple_(literal(after[0], of.type), literal(after[1]))
-        found = found.where(here < last if descending else here > last)
-    return found.order_by(of.desc(), id_of.desc()) if descending else found.order_by(of, id_of)
 
 
 async def notes(
@@ -202,7 +189,7 @@ async def referrals(
     """Referrals in the order of one of REFERRAL_SORTS, then of their ids, each with the referrer's account."""
     c = referral.c
     found = select(c.body, c.referrer_id).where(*_of_referrals(wanted))
-    rows = await read.all(_ordered(found, REFERRAL_SORTS[by], c.id, after, descending=descending).limit(limit))
+    rows = await read.all(in_order(found, REFERRAL_SORTS[by], c.id, after, descending=descending).limit(limit))
     return [(REFERRALS.decode(row.body), row.referrer_id) for row in rows]
 
 
