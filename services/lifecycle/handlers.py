@@ -105,7 +105,8 @@ class Handlers:
                     if not begins or (event.name == HISTORY_ENDED and event.is_trusted):
                         continue
                     account = begin(account_id, event.at)
-                if is_behind(account, event.at):
+                due = account.next_due
+                if due is not None and due <= event.at and is_behind(account, event.at):
                     messages += await self._advance(account, event.at, now, time_slice)
                     if _is_due(account, event.at):
                         raise self._far_behind(events, event, partition_of)

@@ -89,20 +89,27 @@ class Evaluation(dict[str, "Value"]):
     """The account's metrics now, each read when first asked for, and what is decided on them.
 
     It is a dict because most of an event's cost is looking up values: one that is there costs no call. `moved` are the bits
-    of the stores that were written since the rules were last asked; `unreadable` and `claims` are values that count nowhere.
+    of the stores that were written since the rules were last asked; `unreadable` and `claims` get the values that count nowhere.
     """
 
     __slots__ = ("account", "claims", "day", "decided_at", "decisions", "metrics", "moved", "unreadable")
 
-    def __init__(self, account: Account, metrics: MetricIndex, decided_at: datetime) -> None:
+    def __init__(
+        self,
+        account: Account,
+        metrics: MetricIndex,
+        decided_at: datetime,
+        unreadable: list[UnreadableValue] | None = None,
+        claims: list[UntrustedClaim] | None = None,
+    ) -> None:
         self.account = account
         self.metrics = metrics
         self.decided_at = decided_at
         self.day = account.clock.toordinal()
         self.moved = 0
         self.decisions: list[LifecycleMessage] = []
-        self.unreadable: list[UnreadableValue] = []
-        self.claims: list[UntrustedClaim] = []
+        self.unreadable = [] if unreadable is None else unreadable
+        self.claims = [] if claims is None else claims
 
     def __missing__(self, name: str) -> Value:
         value = self[name] = self.metrics.reads[name](self)
@@ -116,7 +123,8 @@ class Evaluation(dict[str, "Value"]):
                 moved |= bits
         if moved:
             self.moved |= moved
-            self.clear()
+            if self:
+                self.clear()
 
     def write_one(self, store: str, change: Change[C], cause: C) -> None:
         """One change of one store."""

@@ -60,7 +60,7 @@ def fold(
     An event older than the account's clock corrects what it left behind at its own time; what follows from the
     correction is decided at the account's clock.
     """
-    evaluation = Evaluation(account, compiled.metrics, decided_at)
+    evaluation = Evaluation(account, compiled.metrics, decided_at, unreadable, claims)
     at = event.at
     if at.tzinfo is not UTC:  # as most are: the question costs less than the call
         at = in_utc(at)
@@ -75,10 +75,6 @@ def fold(
         _end_history(evaluation, event)
     else:
         _happen(evaluation, compiled, event, at)
-    if evaluation.unreadable and unreadable is not None:
-        unreadable += evaluation.unreadable
-    if evaluation.claims and claims is not None:
-        claims += evaluation.claims
     return evaluation.decisions
 
 

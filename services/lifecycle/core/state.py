@@ -146,8 +146,9 @@ def add_recent(account: Account, event_class: str, packed: PackedEvent) -> None:
     if recent is None:
         account.recent_events[event_class] = [packed]
         return
+    is_late = recent[-1] > packed
     recent.append(packed)
-    if len(recent) > 1 and recent[-2] > packed:
+    if is_late:
         recent.sort()
     if len(recent) > MAX_EVENTS:
         del recent[0]

@@ -139,7 +139,14 @@ def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWri
     store = f"amount:{of}:{weight or ''}:{otherwise}"
 
     def make(keep_days: int) -> Writer:
-        def write(account: Account, occurrence: Occurrence) -> bool:
+        def count(account: Account, occurrence: Occurrence) -> bool:
+            series, day = account.series.get(store), occurrence.day
+            if series is None or series.last != day:
+                return _add_amount(account, store, day, otherwise, keep_days)
+            series.days[-1] += otherwise  # as most are: the question costs less than the calls
+            return otherwise != 0
+
+        def weigh(account: Account, occurrence: Occurrence) -> bool:
             amount = None
             if weight and (given := occurrence.properties.get(weight)) is not None:
                 amount = read_number(given)
@@ -149,7 +156,7 @@ def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWri
                     amount = min(max(amount, 0), MAX_BROWSER_AMOUNT)
             return _add_amount(account, store, occurrence.day, otherwise if amount is None else amount, keep_days)
 
-        return write
+        return weigh if weight else count
 
     return StoreWrite(of, store, make, days, properties=weight is not None)
 
