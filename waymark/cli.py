@@ -135,7 +135,7 @@ def import_history(
     batch_size: Annotated[int, typer.Option(min=1, max=5000)] = 500,
     live: Annotated[bool | None, typer.Option(help="hand the accounts to the wall clock when the file ends")] = None,
 ) -> None:
-    """Post history through the same road as live events, driven by the events' own time; nothing is sent."""
+    """Post history through the same road as live events, in the order of the events' own times, whatever the file's; nothing is sent."""
     from waymark import commands
 
     _do(commands.import_history(_settings(), file, url, key, batch_size, live))

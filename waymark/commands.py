@@ -23,6 +23,7 @@ from shared.storage import check_database_url, sole_user
 from waymark import compatibility
 from waymark.backup import commands as backups
 from waymark.importing import ImportResult, Target, import_file
+from waymark.importing import Progress as ImportProgress
 from waymark.serving import served
 
 _BATCH_OF_OBJECTS = 50_000
@@ -138,10 +139,15 @@ async def import_history(
             SystemClock().now(),
             live,
             lambda progress, size: bar.update(
-                task, completed=progress.bytes_read, total=size, description=f"{progress.events:,} events"
+                task, completed=progress.bytes_read, total=size, description=_doing(progress)
             ),
         )
     _report(done)
+
+
+def _doing(progress: ImportProgress) -> str:
+    words = {"reading": "reading it through", "sorting": "sorting it by time"}
+    return words.get(progress.doing, f"{progress.events:,} events")
 
 
 def progress_bar(what: str) -> Progress:
@@ -163,9 +169,10 @@ def _report(done: ImportResult) -> None:
     print(f"import id {done.import_id}; {posted.accepted:,} accepted, {done.skipped_count} lines could not be read")
     for number, reason in done.skipped[:10]:
         print(f"  line {number}: {reason}")
-    if done.late:
+    if done.unsorted:
         print(
-            f"  not sorted by time (first at line {done.late}): late events correct metrics, their stages were decided before"
+            f"  the file was not in order of time (first at line {done.unsorted.number:,}; lines that came late: "
+            f"{done.unsorted.lines:,}): it was sorted by time before it was sent"
         )
     if not done.live:
         print("  the accounts' clocks stay where the file ended; --live hands them to the wall clock")

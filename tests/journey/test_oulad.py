@@ -100,7 +100,7 @@ class Told(NamedTuple):
 async def told(settings: Settings, file: Path, batch_size: int = 500, *, twice: bool) -> Told:
     async with run_services(settings) as on:
         done = await on.imported(file, NOON, batch_size)
-        assert (done.skipped_count, done.late) == (0, None)
+        assert (done.skipped_count, done.unsorted) == (0, None)
         assert file.name != SAMPLE or (done.lines, done.accounts) == (EVENTS, ACCOUNTS)
         rows = await on.pages("/lifecycle/v1/accounts", limit=500)
         accounts = {row["id"]: await on.get(f"/lifecycle/v1/accounts/{row['id']}") for row in rows}

@@ -1,4 +1,4 @@
-"""Importing: posts a history file to the server as events, with the same ids for every repeat of the same file."""
+"""Importing: posts a history file to the server as events, in the order of their times, with the same ids for every repeat."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from waymark.importing.errors import GaveUp, ImportStopped, ServerRefused, Unreadable
-from waymark.importing.mapping import HistoryRecord, LateLine, RecordMapper, SkippedLine
+from waymark.importing.mapping import HistoryRecord, RecordMapper, SkippedLine
+from waymark.importing.order import Unsorted, in_order, order_of
 from waymark.importing.poster import Posted, Progress, Target, post
 from waymark.importing.reader import HistoryFile, Line, open_history
 
@@ -16,7 +17,6 @@ __all__ = [
     "HistoryRecord",
     "ImportResult",
     "ImportStopped",
-    "LateLine",
     "Line",
     "Posted",
     "Progress",
@@ -25,14 +25,20 @@ __all__ = [
     "SkippedLine",
     "Target",
     "Unreadable",
+    "Unsorted",
     "import_file",
+    "in_order",
     "open_history",
+    "order_of",
     "post",
 ]
 
 
 class ImportResult(NamedTuple):
-    """What became of the file. `skipped` has the first 1,000 lines left out, `skipped_count` counts all."""
+    """What became of the file. `skipped` has the first 1,000 lines left out, `skipped_count` counts all.
+
+    `unsorted`: it was not in order of time, and was sorted before it was sent.
+    """
 
     import_id: str
     lines: int
@@ -40,7 +46,7 @@ class ImportResult(NamedTuple):
     posted: Posted
     skipped: tuple[SkippedLine, ...]
     skipped_count: int
-    late: LateLine | None
+    unsorted: Unsorted | None
     live: bool
 
 
@@ -53,16 +59,18 @@ async def import_file(
 ) -> ImportResult:
     """Import a file, or standard input for `-`: what `waymark import` calls. `on_progress` also gets the file's size."""
     with open_history(path) as file:
+        order = order_of(file, lambda read: on_progress(Progress(0, read, "reading"), file.size))
         mapper = RecordMapper(file.import_id, now, live)
-        records = mapper.records(file.lines())
+        lines = in_order(file, order, lambda read: on_progress(Progress(0, read, "sorting"), file.size))
+        records = mapper.records(lines)
         posted = await post(records, target, file.import_id, lambda done: on_progress(done, file.size))
     return ImportResult(
         import_id=file.import_id,
         lines=mapper.lines,
         accounts=len(mapper.accounts),
         posted=posted,
-        skipped=tuple(mapper.skipped),
+        skipped=tuple(sorted(mapper.skipped)),
         skipped_count=mapper.skipped_count,
-        late=mapper.late,
+        unsorted=order.unsorted,
         live=mapper.live,
     )

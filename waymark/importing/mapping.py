@@ -6,13 +6,14 @@ with its number and skipped; nothing stops the reading but a damaged file. A mar
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
 import msgspec
 
 from shared.contracts.usage import HISTORY_ENDED, EventType
 from shared.ids import derived
+from waymark.importing.order import moment
 from waymark.importing.reader import MAX_LINE, Line
 
 LIVE_WITHIN = timedelta(days=7)
@@ -46,28 +47,14 @@ class SkippedLine(NamedTuple):
     reason: str
 
 
-class LateLine(NamedTuple):
-    """The first line that came after a later one of its account."""
-
-    number: int
-    account_id: str
-
-    def __str__(self) -> str:
-        return (
-            f"line {self.number}: account {self.account_id} has an earlier time than in a line before it; "
-            "stages are computed as corrections there. Sort the file by time to avoid this"
-        )
-
-
 class RecordMapper:
-    """Maps the lines of one import, once; its attributes are complete when the reading has ended."""
+    """Maps the lines of one import, once, in the order of their times; its attributes are complete when the reading has ended."""
 
     def __init__(self, import_id: str, now: datetime, live: bool | None = None) -> None:
         self.import_id = import_id
         self.lines = 0
         self.skipped: list[SkippedLine] = []
         self.skipped_count = 0
-        self.late: LateLine | None = None
         self.accounts: dict[str, None] = {}
         self.last_at: datetime | None = None
         self._now = now
@@ -97,24 +84,21 @@ class RecordMapper:
     def from_bodies(self, bodies: Iterable[Body]) -> Iterator[HistoryRecord]:
         """The same for bodies that were generated rather than read: the demo."""
         for self.lines, generated in enumerate(bodies, 1):
-            yield self._identified(checked(generated), self.lines, msgspec.json.encode(generated), 0)
+            yield self._identified(checked(generated), msgspec.json.encode(generated), 0)
         yield from self._markers(0)
 
     def _record(self, line: Line) -> HistoryRecord:
         if line.content is None:
             raise InvalidLineError(f"longer than {MAX_LINE} bytes")
-        return self._identified(body_of(line.content), line.number, line.content, line.bytes_read)
+        return self._identified(body_of(line.content), line.content, line.bytes_read)
 
-    def _identified(self, body: Body, number: int, content: bytes, bytes_read: int) -> HistoryRecord:
+    def _identified(self, body: Body, content: bytes, bytes_read: int) -> HistoryRecord:
         at, account_id = time_of(body), account_of(body, self._groups)
         if at > self._now + MAX_AHEAD:
             raise InvalidLineError(f"dated in the future: {at.isoformat()}")
         owner_id = account_id or str(body.get("userId") or body.get("anonymousId") or "")
-        late = self._message_ids.is_late(owner_id, at)
         if not body.get("messageId"):
-            body["messageId"] = self._message_ids.derive(owner_id, content, late=late)
-        if late and self.late is None:
-            self.late = LateLine(number, owner_id)
+            body["messageId"] = self._message_ids.derive(owner_id, at, content)
         if account_id:
             self.accounts[account_id] = None
         self.last_at = max(self.last_at or at, at)
@@ -142,35 +126,24 @@ class RecordMapper:
 
 
 class MessageIds:
-    """Message ids of lines, in the order of the file: from the content, and the number of equal lines before it.
+    """Message ids of lines, in the order of their times: from the content, and the number of equal lines before it.
 
-    Equal lines stay separate events, and a second reading gives every line its id again. Equal lines have equal times,
-    so while an account's lines come in order only the lines of its latest time are remembered. Memory grows with the
-    accounts (about 400 bytes each) and with late lines (about 150 bytes each), not with the file.
+    Equal lines stay separate events, and a second reading gives every line its id again, in whatever order the file has it.
+    Equal lines have equal times, so only the lines of an owner's latest time are remembered: about 400 bytes an owner.
     """
 
     def __init__(self) -> None:
         self._latest: dict[str, tuple[datetime, dict[bytes, int]]] = {}
-        self._late: dict[bytes, int] = {}
 
-    def is_late(self, owner_id: str, at: datetime) -> bool:
-        """Whether it comes after a line of the same owner with a later time. To be asked once a line, before `derive`."""
-        newest, _ = self._latest.get(owner_id, (None, {}))
-        if newest is None or at > newest:
-            self._latest[owner_id] = at, {}
-        return newest is not None and at < newest
-
-    def derive(self, owner_id: str, content: bytes, *, late: bool) -> str:
-        """The line's id. Late lines count apart: the lines of their time are forgotten."""
+    def derive(self, owner_id: str, at: datetime, content: bytes) -> str:
+        """The line's id."""
+        newest, seen = self._latest.get(owner_id, (None, {}))
+        if at != newest:
+            seen = {}
+            self._latest[owner_id] = at, seen
         digest = hashlib.blake2b(content.strip(), digest_size=16).digest()
-        if late:
-            return derived("line", digest.hex(), "late", _count(self._late, digest))
-        return derived("line", digest.hex(), _count(self._latest[owner_id][1], digest))
-
-
-def _count(seen: dict[bytes, int], digest: bytes) -> int:
-    seen[digest] = seen.get(digest, -1) + 1
-    return seen[digest]
+        seen[digest] = seen.get(digest, -1) + 1
+        return derived("line", digest.hex(), seen[digest])
 
 
 def body_of(content: bytes) -> Body:
@@ -197,11 +170,10 @@ def time_of(body: Body) -> datetime:
     text = body.get("timestamp") or body.get("originalTimestamp")
     if not isinstance(text, str):
         raise InvalidLineError("no timestamp: history needs the time at which each thing happened")
-    try:
-        at = datetime.fromisoformat(text)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidLineError(f"timestamp {text!r} is not ISO 8601") from None
+    at = moment(text)
+    if at is None:
+        raise InvalidLineError(f"timestamp {text!r} is not ISO 8601")
+    return at
 
 
 def account_of(body: Body, latest_groups: dict[str, str]) -> str | None:

@@ -9,7 +9,7 @@ import gzip
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import httpx2
 import msgspec
@@ -24,10 +24,11 @@ _MAX_WAIT = 60.0
 
 
 class Progress(NamedTuple):
-    """Events that the server has, and the file's bytes they came from."""
+    """Events that the server has, and the file's bytes they came from; before the first is sent, the bytes read or sorted."""
 
     events: int
     bytes_read: int
+    doing: Literal["reading", "sorting", "sending"] = "sending"
 
 
 class Posted(NamedTuple):

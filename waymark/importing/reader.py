@@ -1,7 +1,7 @@
 """Reader of a history file: lines of a plain or gzipped NDJSON file or of standard input, its size, and its import id.
 
 The import id is derived from the content, so the same file imported again is the same import wherever it lies.
-That costs one reading ahead. Standard input is copied to a temporary file for it.
+That costs one reading ahead, and its order another. Standard input is copied to a temporary file for them.
 """
 
 import gzip
@@ -41,7 +41,8 @@ class HistoryFile(NamedTuple):
     import_id: str
 
     def lines(self) -> Iterator[Line]:
-        """Every line that is not blank. Raises Unreadable where a gzip file is damaged or cut off."""
+        """Every line that is not blank, from the beginning. Raises Unreadable where a gzip file is damaged or cut off."""
+        self.file.seek(0)
         is_gzip = self.file.peek(2)[:2] == b"\x1f\x8b"
         # Closing it is left to the file under it.
         plain: _Readable = gzip.GzipFile(fileobj=self.file) if is_gzip else self.file
@@ -62,7 +63,6 @@ def open_history(path: Path | str, stdin: IO[bytes] | None = None) -> Iterator[H
     with _copied(stdin or sys.stdin.buffer) if str(path) == "-" else _opened(Path(path)) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
-        file.seek(0)
         yield HistoryFile(file, size, derived("import", digest))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from shared.contracts.usage import HISTORY_ENDED
 from waymark.demo import company
-from waymark.importing import HistoryRecord, RecordMapper, SkippedLine, Unreadable, open_history
+from waymark.importing import HistoryRecord, RecordMapper, SkippedLine, Unreadable, in_order, open_history, order_of
 
 Write = Callable[..., Path]
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ def segment(day: int = 1, **more: Any) -> dict[str, Any]:
 def read(path: Path, live: bool | None = None, now: datetime = NOW) -> tuple[RecordMapper, list[HistoryRecord]]:
     with open_history(path) as file:
         mapper = RecordMapper(file.import_id, now, live)
-        return mapper, list(mapper.records(file.lines()))
+        return mapper, list(mapper.records(in_order(file, order_of(file))))
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -209,28 +209,16 @@ def test_whether_it_goes_live_can_be_said(write: Write, live: bool):
     assert markers(write(event()), live)[0]["properties"] == {"live": live}
 
 
-def test_a_sorted_file_has_nothing_late_even_if_accounts_interleave(write: Write):
-    assert read(write(event("a", 5), event("b", 1), event("a", 6), event("b", 2)))[0].late is None
-
-
-def test_the_first_late_line_is_named_once(write: Write):
-    late = read(write(event("a", 5), event("b", 1), event("b", 2), event("a", 4), event("a", 3)))[0].late
-    assert late
-    assert (late.number, late.account_id) == (4, "a")
-    assert "line 4: account a" in str(late)
-
-
 def test_the_demo_company_can_be_imported_as_it_is_told():
     told = company(7, NOW.date())
     mapper = RecordMapper("demo", NOW)
     records = list(mapper.from_bodies(next(told) for _ in range(5000)))
     assert len(records) == 5000 + len(mapper.accounts)
-    assert mapper.late is None
     assert mapper.skipped == []
 
 
 def test_the_real_sample_is_101_288_records_of_383_accounts_with_unique_ids(oulad: Path):
     mapper, records = read(oulad)
-    assert (mapper.lines, len(mapper.accounts), mapper.skipped, mapper.late) == (101_288, 383, [], None)
+    assert (mapper.lines, len(mapper.accounts), mapper.skipped) == (101_288, 383, [])
     assert len({record.body["messageId"] for record in records}) == len(records) == 101_288 + 383
     assert not mapper.live

@@ -193,7 +193,7 @@ async def test_a_file_is_imported_and_accounted_for(write: Write):
         done = await import_file(
             path, Target(server.url, "key", 10), NOW, None, lambda at, size: told.append((at, size))
         )
-    assert (done.lines, done.accounts, done.skipped_count, done.live, done.late) == (21, 2, 1, False, None)
+    assert (done.lines, done.accounts, done.skipped_count, done.live, done.unsorted) == (21, 2, 1, False, None)
     assert done.posted.events == 22
     assert [body["history"] for body in server.bodies] == [done.import_id] * 3
     assert told[-1] == (Progress(22, path.stat().st_size), path.stat().st_size)
