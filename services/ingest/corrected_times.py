@@ -2,7 +2,8 @@
 
 The sender's, or that of the server that received it, whose clock was ahead.
 
-Counted in memory, since the process began: a transaction that is tried twice counts twice, and a restart begins anew.
+The list is saved, over all processes; the metric is this process's own, since it began. A transaction that is tried twice
+counts twice.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from shared.counts import MAX_LABEL, OTHER, LatestCounts
 from shared.http.auth import require_key
 from shared.http.paging import Page
 from shared.service.context import ServiceContext
+from shared.service.saved_counts import Kind, SavedCounts
 
 
 class CorrectedTime(BaseModel):
@@ -31,7 +33,7 @@ class CorrectedTime(BaseModel):
     received_at: datetime
 
 
-class _Claim(NamedTuple):
+class Claim(NamedTuple):
     """Of an event what the list shows: a whole one, with its raw record, would be kept for each source."""
 
     account: str
@@ -39,11 +41,15 @@ class _Claim(NamedTuple):
     received_at: datetime
 
 
+KIND = Kind("corrected_time", str, Claim)
+"""As they are saved: by source, with the latest."""
+
+
 class CorrectedTimes(Collector):
     """The counts, as a collector of Prometheus."""
 
     def __init__(self) -> None:
-        self._found = LatestCounts[str, _Claim](OTHER)
+        self.counts = LatestCounts[str, Claim](OTHER)
 
     def count(self, events: Iterable[CanonicalEvent]) -> None:
         """Count those of these events whose time was not believed."""
@@ -51,15 +57,8 @@ class CorrectedTimes(Collector):
             stamped_at = event.stamped_at.isoformat() if event.stamped_at is not None else None
             claimed_at = stamped_at if event.claimed_at is None else event.claimed_at  # a blank is a claim too
             if claimed_at is not None:
-                claim = _Claim(event.account_id, claimed_at, event.received_at)
-                self._found.add(event.source[:MAX_LABEL], claim)
-
-    def listed(self) -> list[CorrectedTime]:
-        """Every source, the most frequent first."""
-        return [
-            CorrectedTime(source=source, count=times, **claim._asdict())
-            for source, times, claim in self._found.listed()
-        ]
+                claim = Claim(event.account_id, claimed_at, event.received_at)
+                self.counts.add(event.source[:MAX_LABEL], claim)
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus: the counts."""
@@ -68,18 +67,22 @@ class CorrectedTimes(Collector):
             "Events whose time was not believed, and is that of their receipt",
             labels=["source"],
         )
-        for row in self.listed():
-            family.add_metric([row.source], row.count)
+        for source, times, _ in self.counts.listed():
+            family.add_metric([source], times)
         yield family
 
 
-def router(context: ServiceContext, corrected_times: CorrectedTimes) -> APIRouter:
+def router(context: ServiceContext, corrected_times: SavedCounts[str, Claim]) -> APIRouter:
     """The route that lists them."""
     routes = APIRouter(prefix="/v1", tags=["times"])
 
     @routes.get("/corrected-times", dependencies=[Depends(require_key(context.keys, "read"))])
     async def list_corrected_times() -> Page[CorrectedTime]:
-        """Events whose time this process did not believe since it began, by source; their time is that of their receipt."""
-        return Page(items=corrected_times.listed(), next=None)
+        """Events whose time was not believed, by source; their time is that of their receipt."""
+        items = [
+            CorrectedTime(source=source, count=times, **claim._asdict())
+            for source, times, claim in await corrected_times.listed()
+        ]
+        return Page(items=items, next=None)
 
     return routes

@@ -1,4 +1,4 @@
-"""Tables of ingest: the keys of the dedupe window, and the account that each user belongs to."""
+"""Tables of ingest: the keys of the dedupe window, the account that each user belongs to, and times that were corrected."""
 
 from typing import Any
 
@@ -20,6 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from shared.db.columns import Utc
+from shared.service.saved_counts import counts_table
 
 metadata = MetaData()
 
@@ -57,6 +58,9 @@ membership = Table(
 
 `trusted`: a source other than a browser said so.
 """
+
+corrected_time = counts_table("ingest_corrected_time", metadata)
+"""How many times were not believed, by source (`services/ingest/corrected_times.py`)."""
 
 
 class JsonPairs(FunctionElement[Any]):

@@ -9,12 +9,14 @@ from services.ingest.admission import Newcomers, SourceRates, default_rates
 from services.ingest.core.canonical import TimeBounds
 from services.ingest.handlers import GROUP, Handlers, redrive
 from services.ingest.http import CaptureApi
+from services.ingest.tables import corrected_time
 from shared.access.key_refresh import KeyRefresh
 from shared.contracts.topics import USAGE_RAW
 from shared.http import audit, keys, parked
 from shared.http.app import service_app
 from shared.service.consumer import PollSettings
 from shared.service.context import Service, ServiceContext
+from shared.service.saved_counts import SavedCounts, expired_counts, saving
 from shared.settings import Settings
 
 _POLL = PollSettings(linger=0.3)
@@ -28,7 +30,8 @@ def wire(context: ServiceContext) -> Service:
     app.include_router(keys.router(context))
     app.include_router(audit.router(context))
     app.include_router(parked.router(context, GROUP, partial(_redrive, context, bounds)))
-    app.include_router(corrected_times.router(context, handlers.corrected_times))
+    counted = SavedCounts(context.database, corrected_time, corrected_times.KIND, handlers.corrected_times.counts)
+    app.include_router(corrected_times.router(context, counted))
     rates = SourceRates(default_rates(context.settings))
     return Service(
         "ingest",
@@ -42,7 +45,9 @@ def wire(context: ServiceContext) -> Service:
             rates=rates,
             newcomers=Newcomers(partial(_known, context)),
         ).routes(),
+        loops={"ingest-counts": saving([counted], context.clock)},
         collectors=[handlers.corrected_times, rates],
+        retention=[expired_counts(corrected_time, context.settings.keep_parked_days)],
     )
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from services.lifecycle.accounts import Decided, change, repository
@@ -42,12 +43,14 @@ class Handlers:
         self._slice_seconds = slice_seconds
         self.unreadable = PlaceCounts("waymark_unreadable_values", "Values that could not be read")
         self.untrusted = PlaceCounts("waymark_untrusted_claims", "What a browser said and may not say")
+        self.unmatched = PlaceCounts("waymark_unmatched_events", "Events whose name no event class matches")
         self.handled_until: dict[int, datetime] = {}
         """For each partition of `usage.v1` when its latest handled event was received."""
 
     async def usage(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `usage.v1`."""
         await self._fold(tx, batch.messages, lambda _: batch.partition, batch.time_slice, begins=True)
+        self._count_unmatched(batch.messages)
         self.handled_until[batch.partition] = batch.messages[-1].received_at
 
     async def feedback(self, tx: Tx, batch: MessageBatch) -> None:
@@ -121,6 +124,15 @@ class Handlers:
             return Decided(account, messages) if account is not None else None
 
         tx.emit(LIFECYCLE, await change(tx, self.accounts, by_id, partition_of, folded))
+
+    def _count_unmatched(self, events: Iterable[UsageEvent]) -> None:
+        """Names that lifecycle.yaml does not have: often ones that their sender spells in another way."""
+        route = self._compiled.router.route
+        unmatched = [event for event in events if event.type == "track" and not route(event).matches]
+        met = Counter((event.source, event.name) for event in unmatched if event.name != HISTORY_ENDED)
+        latest = {(event.source, event.name): event.account for event in unmatched}
+        for (source, name), times in met.items():
+            self.unmatched.count(source, [(name, "", latest[source, name])], times)
 
     def _far_behind(self, events: Sequence[UsageEvent], event: UsageEvent, partition_of: PartitionOf) -> OutOfTime:
         """The account's time until this event takes time slices of its own, once all before it is committed."""

@@ -1,8 +1,9 @@
-"""Tables of lifecycle: accounts, decisions, and visits of accounts to stages."""
+"""Tables of lifecycle: accounts, decisions, visits of accounts to stages, notes, and what was passed over."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
 
 from shared.db.columns import Utc
+from shared.service.saved_counts import counts_table
 
 metadata = MetaData()
 MAX_LISTED = 80
@@ -77,3 +78,6 @@ account_note = Table(
     Column("text", Text, nullable=False),
 )
 """What a person wrote about an account, by the wall clock; `author` is the name of the key that they used. Append only."""
+
+passed_over = counts_table("lifecycle_passed_over", metadata)
+"""How many values could not be read or believed, by place (`services/lifecycle/place_counts.py`)."""

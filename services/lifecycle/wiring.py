@@ -6,7 +6,9 @@ from services.lifecycle.core.compiled_definition import CompiledDefinition, comp
 from services.lifecycle.core.definition import Definition
 from services.lifecycle.handlers import FEEDBACK_GROUP, GROUP, Handlers
 from services.lifecycle.http.routes import router
+from services.lifecycle.place_counts import UNMATCHED, UNREADABLE, UNTRUSTED, SavedPlaceCounts
 from services.lifecycle.store import expired_decisions
+from services.lifecycle.tables import passed_over
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, OUTREACH, USAGE
 from shared.definitions import load
@@ -14,6 +16,7 @@ from shared.http import parked
 from shared.http.app import service_app
 from shared.service.consumer import PollSettings
 from shared.service.context import Service, ServiceContext, Work
+from shared.service.saved_counts import SavedCounts, expired_counts, saving
 from shared.service.supervisor import run_periodically
 from shared.service.timers import Timers
 from shared.settings import Settings
@@ -42,14 +45,25 @@ def wire(context: ServiceContext) -> Service:
     feedback = context.consumer(FEEDBACK_GROUP, [OUTREACH, ADVOCACY], handlers.feedback)
     timers = Timers(usage, USAGE, handlers.accounts.due, handlers, context.database, context.clock)
     app = service_app(title="Waymark lifecycle", summary="Where every account is, and why.")
-    app.include_router(router(context, compiled, handlers))
+    counted = SavedPlaceCounts(
+        SavedCounts(context.database, passed_over, UNREADABLE, handlers.unreadable.counts),
+        SavedCounts(context.database, passed_over, UNTRUSTED, handlers.untrusted.counts),
+        SavedCounts(context.database, passed_over, UNMATCHED, handlers.unmatched.counts),
+    )
+    app.include_router(router(context, compiled, handlers, counted))
     app.include_router(parked.router(context, GROUP, usage.redrive))
-    loops: dict[str, Work] = {"lifecycle-timers": partial(run_periodically, _TIMERS, context.by_the_clock(timers.fire))}
+    loops: dict[str, Work] = {
+        "lifecycle-timers": partial(run_periodically, _TIMERS, context.by_the_clock(timers.fire)),
+        "lifecycle-counts": saving(counted, context.clock),
+    }
     return Service(
         "lifecycle",
         app,
         [usage, feedback],
         loops,
-        collectors=[handlers.unreadable, handlers.untrusted],
-        retention=expired_decisions(context.settings.keep_decisions_days),
+        collectors=[handlers.unreadable, handlers.untrusted, handlers.unmatched],
+        retention=[
+            *expired_decisions(context.settings.keep_decisions_days),
+            expired_counts(passed_over, context.settings.keep_parked_days),
+        ],
     )

@@ -141,6 +141,15 @@ class Funnel(BaseModel):
     stages: list[StageFigures]
 
 
+class UnmatchedRow(BaseModel):
+    """Tracked events of one name from one source that no event class matches. `account` is that of the latest one."""
+
+    source: str
+    event: str
+    count: int
+    account: str
+
+
 class PlaceCountRow(BaseModel):
     """Values of one property of one event class (or `$group`, `identify`) from one source that count nowhere.
 

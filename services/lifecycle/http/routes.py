@@ -32,8 +32,9 @@ from services.lifecycle.http.models import (
     Portfolio,
     StageFigures,
     StageView,
+    UnmatchedRow,
 )
-from services.lifecycle.place_counts import PlaceCounts
+from services.lifecycle.place_counts import Place, SavedPlaceCounts
 from shared.contracts import evidence
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
@@ -41,6 +42,7 @@ from shared.http.auth import require_key
 from shared.http.paging import MAX_PAGE, Count, CountedPage, Page, Since, decode_cursor, encode_cursor
 from shared.ids import derived
 from shared.service.context import ServiceContext
+from shared.service.saved_counts import SavedCounts
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
@@ -59,7 +61,9 @@ _SORT_VALUES: Mapping[str, Callable[[Any], Any]] = {
 """How the value in a cursor is read; text where nothing is said."""
 
 
-def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Handlers) -> APIRouter:
+def router(
+    context: ServiceContext, compiled: CompiledDefinition, handlers: Handlers, passed_over: SavedPlaceCounts
+) -> APIRouter:
     """Every route takes a key of kind read."""
     accounts, wording = handlers.accounts, compiled.definition.wording
     computed = FunnelFigures(context, compiled)
@@ -157,7 +161,7 @@ def router(context: ServiceContext, compiled: CompiledDefinition, handlers: Hand
         )
 
     _add_notes(routes, context, handlers)
-    _add_place_counts(routes, handlers)
+    _add_place_counts(routes, passed_over)
     return routes
 
 
@@ -234,23 +238,36 @@ def _note(note: store.AccountNote) -> NoteView:
     return NoteView(id=note.id, at=note.at, author=note.author, text=note.text)
 
 
-def _add_place_counts(routes: APIRouter, handlers: Handlers) -> None:
+def _add_place_counts(routes: APIRouter, passed_over: SavedPlaceCounts) -> None:
     @routes.get("/unreadable", tags=["definition"])
     async def unreadable_values() -> Page[PlaceCountRow]:
-        """Values that this process could not read since it began, by source, event and property; the most frequent first."""
-        return _page_of(handlers.unreadable)
+        """Values that could not be read, by source, event and property; the most frequent first."""
+        return await _page_of(passed_over.unreadable)
 
     @routes.get("/untrusted", tags=["definition"])
     async def untrusted_claims() -> Page[PlaceCountRow]:
-        """What browsers said to this process since it began and may not say, by source, event and property; the most frequent first.
+        """What browsers said and may not say, by source, event and property; the most frequent first.
 
         It moved nothing. A trusted event or trait of your own that stands here is sent with a browser's key: send it from your server.
         """
-        return _page_of(handlers.untrusted)
+        return await _page_of(passed_over.untrusted)
+
+    @routes.get("/unmatched", tags=["definition"])
+    async def unmatched_events() -> Page[UnmatchedRow]:
+        """Tracked events whose name no event class of lifecycle.yaml matches, by source and name; the most frequent first.
+
+        They moved nothing but when their account was last seen. One that should count stands here in another spelling: add it to `match`.
+        """
+        found = await passed_over.unmatched.listed()
+        items = [
+            UnmatchedRow(source=place.source, event=place.event, count=n, account=account)
+            for place, n, account in found
+        ]
+        return Page(items=items, next=None)
 
 
-def _page_of(counts: PlaceCounts) -> Page[PlaceCountRow]:
-    items = [PlaceCountRow(**place._asdict(), count=n, example=text) for place, n, text in counts.listed()]
+async def _page_of(counts: SavedCounts[Place, str]) -> Page[PlaceCountRow]:
+    items = [PlaceCountRow(**place._asdict(), count=n, example=text) for place, n, text in await counts.listed()]
     return Page(items=items, next=None)
 
 

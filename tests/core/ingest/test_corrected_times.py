@@ -10,7 +10,7 @@ def test_times_that_were_not_believed_are_counted_by_source() -> None:
     times.count(
         [event_of(), event_of({"source": "app"}, timestamp=0), event_of(timestamp=0), event_of(timestamp="2199-01-01")]
     )
-    assert [(row.source, row.count, row.claimed_at) for row in times.listed()] == [
+    assert [(row.key, row.times, row.latest.claimed_at) for row in times.counts.listed()] == [
         ("web", 2, "2199-01-01"),
         ("app", 1, "0"),
     ]
@@ -21,4 +21,4 @@ def test_times_that_were_not_believed_are_counted_by_source() -> None:
 def test_sources_beyond_the_most_are_counted_together() -> None:
     times = CorrectedTimes()
     times.count(event_of({"source": f"s{number}"}, timestamp=0) for number in range(MAX_KEYS + 3))
-    assert {row.source: row.count for row in times.listed()}[OTHER] == 3
+    assert {row.key: row.times for row in times.counts.listed()}[OTHER] == 3

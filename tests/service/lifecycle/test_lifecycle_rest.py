@@ -205,3 +205,15 @@ async def test_values_that_cannot_be_read_are_listed_and_counted(on: RunningServ
     metrics = (await on.http.get("/lifecycle/metrics")).text
     labels = f'event="nps_answered",property="score",source="{row["source"]}"'
     assert f"waymark_unreadable_values_total{{{labels}}} 2.0" in metrics
+
+
+async def test_an_event_that_no_class_matches_is_listed_by_its_name(on: RunningServices, clock: FakeClock) -> None:
+    names = ["Feature used", "Feature used", "Feature Used"]
+    batch = [
+        track(name, "ann", "acme", messageId=str(number), at=clock.now(), properties={"feature": "reports"})
+        for number, name in enumerate(names)
+    ]
+    assert (await on.http.post("/v1/batch", json={"batch": batch}, auth=(on.write_key, ""))).status_code == 200
+    await on.wait_until_idle()
+    (row,) = await on.pages("/lifecycle/v1/unmatched")
+    assert (row["event"], row["count"], row["account"]) == ("Feature used", 2, "acme")

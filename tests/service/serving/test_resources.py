@@ -83,6 +83,26 @@ async def test_probes_and_hosted_pages_take_what_others_append(on: RunningServic
     assert (await on.http.get("/console/sign-in?utm_source=mail")).status_code == 200
 
 
+async def test_an_address_that_is_nobodys_says_where_things_are(on: RunningServices) -> None:
+    for path in ("/metrics", "/healthz", "/batch/", "/ingest"):
+        told = (await on.http.get(path)).json()
+        assert (told["status"], told["code"]) == (404, "not_found"), path
+        assert told["message"] == told["detail"]
+        assert "POST /v1/batch" in told["detail"]
+        assert "/lifecycle/" in told["detail"]
+    assert "/lifecycle/docs" in (await on.http.get("/lifecycle/v1/acounts")).json()["detail"]
+    refused = (await on.http.post("/notify/v1/mode")).json()
+    assert (refused["status"], refused["code"]) == (405, "method_not_allowed")
+    assert "POST is not for /notify/v1/mode; it takes " in refused["detail"]
+
+
+async def test_one_address_says_whether_every_service_of_the_process_is_ready(on: RunningServices) -> None:
+    answer = await on.http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ready"
+    assert {name: one["status"] for name, one in answer.json()["services"].items()} == dict.fromkeys(WIRES, "ready")
+
+
 async def test_no_sub_resource_shadows_an_id(on: RunningServices) -> None:
     await use(on, "acme", "acme/history")
     account = await on.get("/lifecycle/v1/accounts/acme%2Fhistory")
@@ -147,6 +167,7 @@ async def test_what_only_grows_is_a_counter_named_total_and_what_moves_is_a_gaug
         "waymark_handled_total": "counter",
         "waymark_rate_limited_total": "counter",
         "waymark_times_corrected_total": "counter",
+        "waymark_unmatched_events_total": "counter",
         "waymark_unreadable_values_total": "counter",
         "waymark_untrusted_claims_total": "counter",
     }

@@ -1,0 +1,26 @@
+"""corrected times: how many times were not believed, over restarts"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from shared.db.columns import Utc
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "ingest_corrected_time",
+        sa.Column("kind", sa.Text(), primary_key=True),
+        sa.Column("key", sa.Text(), primary_key=True),
+        sa.Column("times", sa.BigInteger(), nullable=False),
+        sa.Column("latest", sa.Text(), nullable=False),
+        sa.Column("counted_at", Utc(), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("ingest_corrected_time")
