@@ -20,6 +20,39 @@ _AUDIT_COLUMNS = tuple(
     column(name, name) for name in ("at", "actor", "address", "session", "action", "subject", "details")
 )
 
+_NOT_COUNTED = (
+    (
+        "Names that no event class has",
+        "Events of your product that lifecycle.yaml does not match: add those that should count to an event class.",
+        (("event", "event"), ("source", "source"), ("latest account", "account")),
+        "/lifecycle/v1/unmatched",
+    ),
+    (
+        "Values that could not be read",
+        "A property or trait that stands for a number, a time or the like, and is none.",
+        (("event", "event"), ("property", "property"), ("latest value", "example"), ("source", "source")),
+        "/lifecycle/v1/unreadable",
+    ),
+    (
+        "What a browser may not say",
+        "Told with a public key: send it from your server, with a key of kind server.",
+        (("event", "event"), ("property", "property"), ("latest value", "example"), ("source", "source")),
+        "/lifecycle/v1/untrusted",
+    ),
+    (
+        "Times that were not believed",
+        "Too long ago, or ahead: the time of the receipt was taken in their place.",
+        (
+            ("source", "source"),
+            ("latest account", "account"),
+            ("latest time as sent", "claimed_at"),
+            ("received", "received_at"),
+        ),
+        "/ingest/v1/corrected-times",
+    ),
+)
+"""Title, explanation, columns (heading, field) and address of each list of what was taken and not counted."""
+
 
 def _parked_given(service: str = "", reason: str = "", q: str = "", sort: str = "") -> dict[str, str]:
     return {"service": service if service in SERVICES else "", "reason": reason, "q": q, "sort": sort}
@@ -47,6 +80,13 @@ async def parked(visit: Visit, given: ParkedGiven, cursor: str = "") -> HTMLResp
     orders = lists.orders(given["sort"], _PARKED_SORTS)
     values: dict[str, Any] = {"filters": filters, "orders": orders, "given": given, "cursor": cursor}
     return visit.page("parked.html", found=list(zip(shown, found, strict=True)), **values)
+
+
+async def not_counted(visit: Visit) -> HTMLResponse:
+    """What was taken and moved nothing: where a product's events are when nothing comes of them."""
+    answers = await visit.services.get_all(*(path for *_, path in _NOT_COUNTED))
+    lists_of = [(*told, answer) for (*told, _), answer in zip(_NOT_COUNTED, answers, strict=True)]
+    return visit.page("not_counted.html", lists=lists_of)
 
 
 async def parked_csv(visit: Visit, given: ParkedGiven) -> Response:

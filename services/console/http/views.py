@@ -137,5 +137,6 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/parked", records.parked),
     ("GET", "/parked.csv", records.parked_csv),
     ("POST", "/parked/redrive", records.redrive),
+    ("GET", "/not-counted", records.not_counted),
 )
 """Method, path under /console, and who answers."""

@@ -28,6 +28,7 @@ PAGES = (
     "audit",
     "referrals",
     "parked",
+    "not-counted",
     "health",
 )
 ODD: tuple[Any, ...] = (
@@ -103,3 +104,10 @@ async def test_what_filters_offer_is_believed_for_a_minute_and_a_failure_is_not_
             assert (await choices.get(services, "/lifecycle/v1/portfolio")).fields == {"owners": {"Kim": 2}}
         clock.move(timedelta(minutes=1))
         assert (await choices.get(services, "/lifecycle/v1/portfolio")).fields == {"owners": {"Kim": 3}}
+
+
+async def test_what_somebody_should_look_at_stands_on_the_health_page(tmp_path: Path):
+    settings = embedded(tmp_path)
+    told = {"status": "ready", "checks": {"database": "ok"}, "notices": {"approval": "12 messages wait"}}
+    async with console_alone(settings, StubServices(settings, told)) as http:
+        assert "12 messages wait" in (await http.get("/console/health")).text

@@ -4,10 +4,24 @@ import re
 
 import pytest
 
+from tests.make import track
 from tests.service.console.make import BOB, HOSTILE, SLY, Browser, address
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-LISTS = ("", "accounts", "outbox", "tasks", "plays", "surveys", "referrals", "parked", "health", "stages", "mode")
+LISTS = (
+    "",
+    "accounts",
+    "outbox",
+    "tasks",
+    "plays",
+    "surveys",
+    "referrals",
+    "parked",
+    "not-counted",
+    "health",
+    "stages",
+    "mode",
+)
 
 
 async def test_every_page_is_there_and_nothing_is_missing_on_it(admin: Browser):
@@ -117,3 +131,15 @@ async def test_the_stages_are_drawn_and_told(admin: Browser):
     assert text.count('<rect class="stage') == 7
     assert text.count("marker-end=") == text.count("<li><b>→")
     assert "<title>onboarding → adoption: first use reached; " in text
+
+
+async def test_what_was_taken_and_not_counted_has_a_page(admin: Browser):
+    batch = [track("Feature usd", "ann", BOB, messageId="misspelt")]
+    assert (
+        await admin.services.http.post("/v1/batch", json={"batch": batch}, auth=(admin.keys.write, ""))
+    ).status_code == 200
+    await admin.services.wait_until_idle()
+    text = await admin.page("/console/not-counted")
+    assert "<td>Feature usd</td>" in text
+    assert address(BOB) in text
+    assert text.count("Nothing of the kind was met.") >= 2
