@@ -146,10 +146,31 @@ def load_keys(settings: Settings) -> tuple[Keys, bytes]:
     return Keys([*given, *cast("list[tuple[Kind, str, str]]", generated)]), secret.encode()
 
 
+def own_key(settings: Settings, *kinds: Kind) -> str:
+    """The text of a key of this installation, of one of these kinds: from WAYMARK_KEYS, else a generated one.
+
+    Raises Refused where it has none.
+    """
+    given = [text for kind, _, text in _given(settings) if kind in kinds]
+    if given:
+        return given[0]
+    if generates_keys(settings):
+        generated = {"server": "write", "read": "read", "admin": "admin"}
+        for kind in kinds:
+            if kind in generated:
+                return str(getattr(credentials(settings.data), generated[kind]))
+    raise Refused(f"WAYMARK_KEYS has no key of kind {' or '.join(kinds)}: give one with --key")
+
+
+def generates_keys(settings: Settings) -> bool:
+    """Whether the keys of `credentials.json` are accepted: not where both keys and secret are in the settings."""
+    return settings.secret is None or not _entries(settings)
+
+
 def names_given_as_write(settings: Settings) -> list[str]:
     """The names of the keys of kind `write`, which means `server`: whoever reads that word may think of a public key."""
     given = [entry.split(":")[:2] for entry in _entries(settings)]
-    generated = ["default"] if settings.secret is None or not given else []
+    generated = ["default"] if generates_keys(settings) else []
     return [name for kind, name in given if kind == "write"] + generated
 
 
@@ -164,7 +185,13 @@ def credentials(folder: Path) -> Credentials:
         _write(file, json.dumps(drawn._asdict(), indent=2))
     private_folder(folder)
     tighten(file)
-    return Credentials(**json.loads(file.read_text("utf8")))
+    try:
+        return Credentials(**json.loads(file.read_text("utf8")))
+    except (ValueError, TypeError):
+        what = (
+            "put back the one of your backup: links in mails that were sent, and who refused mail, hang on its secret"
+        )
+        raise Refused(f"{file} is damaged: {what}. Remove it to draw everything anew") from None
 
 
 def _write(file: Path, text: str) -> None:

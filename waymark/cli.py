@@ -196,7 +196,8 @@ def keys(context: typer.Context) -> None:
     from waymark import commands
 
     if context.invoked_subcommand is None:
-        commands.show_keys(_settings())
+        settings = _settings()
+        _guarded(lambda: commands.show_keys(settings))
 
 
 @keys_app.command("create")

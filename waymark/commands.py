@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from services.lifecycle.core.explain import diagram
 from services.lifecycle.wiring import load_definition
 from shared.clock import Clock, SystemClock
-from shared.keys import credentials, names_given_as_write
+from shared.failures import Refused
+from shared.keys import credentials, generates_keys, names_given_as_write, own_key
 from shared.settings import BUNDLED_CONFIG, Settings
 from shared.shutdown import BUDGET
 from shared.storage import check_database_url, sole_user
@@ -130,7 +131,7 @@ async def import_history(
 ) -> None:
     """Post a history file, with a progress bar and the rate, and say what became of it."""
     where = url or settings.ingest_url or f"http://{settings.host}:{settings.port}"
-    target = Target(where, key or credentials(settings.data).write, batch_size)
+    target = Target(where, key or own_key(settings, "server", "import"), batch_size)
     with progress_bar("importing") as bar:
         task = bar.add_task("importing", total=None)
         done = await import_file(
@@ -184,7 +185,9 @@ def stage_diagram(settings: Settings) -> str:
 
 
 def show_keys(settings: Settings) -> None:
-    """Print the generated keys."""
+    """Print the generated keys. Raises Refused where none of them would be accepted."""
+    if not generates_keys(settings):
+        raise Refused("the keys are those of WAYMARK_KEYS, none were generated; `waymark keys list` names them")
     for name, value in credentials(settings.data)._asdict().items():
         if name != "secret":
             print(f"{name:6} {value}")

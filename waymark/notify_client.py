@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 from shared.failures import Refused, Retry
-from shared.keys import credentials
+from shared.keys import own_key
 from shared.settings import Settings
 
 
@@ -17,9 +17,9 @@ class Target(NamedTuple):
 
 
 def target_of(settings: Settings, url: str | None, key: str | None) -> Target:
-    """By default this installation's own notify and its generated admin key."""
+    """By default this installation's own notify and an admin key of its own."""
     where = url or settings.notify_url or f"http://{settings.host}:{settings.port}"
-    return Target(where.rstrip("/"), key or credentials(settings.data).admin)
+    return Target(where.rstrip("/"), key or own_key(settings, "admin"))
 
 
 def client(target: Target) -> httpx2.AsyncClient:
