@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from services.advocacy.wiring import wire as wire_advocacy
 from services.console.wiring import wire as wire_console
@@ -26,7 +27,7 @@ from shared.clock import Clock, MeasuredClock
 from shared.http import api_docs, health, problem
 from shared.http.app import ServiceMount
 from shared.http.bodies import BodyBuffer, BodyMemoryLimit
-from shared.http.health import Health
+from shared.http.health import READY_WORDS, Health
 from shared.http.security import SecurityHeaders
 from shared.keys import load_keys
 from shared.service import ownership
@@ -94,8 +95,9 @@ async def assembled(
             name: _loops(service, contexts[name], stores[name], retention[name]) for name, service in services.items()
         }
         loops[names[0]].append(await _key_refresh(contexts[names[0]]))
+        healths: dict[str, Health] = {}
         for name, service in services.items():
-            health_of = Health(
+            health_of = healths[name] = Health(
                 stores[name].database,
                 stores[name].bus,
                 service.consumers,
@@ -112,7 +114,7 @@ async def assembled(
         together = [loop for some in loops.values() for loop in some]
         supervisor = Supervisor(together, shutdown)
         try:
-            yield Assembly(_root(list(services.values())), services, contexts, together, supervisor)
+            yield Assembly(_root(list(services.values()), healths), services, contexts, together, supervisor)
         finally:
             await supervisor.stop()
             await _release_leases(stores, shutdown)
@@ -194,7 +196,7 @@ async def _release_leases(stores: dict[str, Storage], shutdown: Shutdown) -> Non
     await asyncio.gather(*releasing)
 
 
-def _root(services: Sequence[Service]) -> Starlette:
+def _root(services: Sequence[Service], healths: Mapping[str, Health]) -> Starlette:
     """Each service under its name; what SDKs and load balancers expect at the root stands at the root.
 
     What stands at the root looks after its bodies itself; together all of them may hold only so much.
@@ -203,8 +205,24 @@ def _root(services: Sequence[Service]) -> Starlette:
     async def livez(_request: Request) -> Response:
         return JSONResponse({"status": "alive", "services": [service.name for service in services]})
 
+    async def readyz(_request: Request) -> Response:
+        found = dict(zip(healths, await asyncio.gather(*(one.ready() for one in healths.values())), strict=True))
+        ready = all(well for well, _ in found.values())
+        words = {name: {"status": READY_WORDS[well], **what} for name, (well, what) in found.items()}
+        return JSONResponse({"status": READY_WORDS[ready], "services": words}, 200 if ready else 503)
+
     routes = [route for service in services for route in service.root]
     mounts = [ServiceMount(f"/{service.name}", app=SecurityHeaders(BodyBuffer(service.app))) for service in services]
-    app = Starlette(routes=[Route("/livez", livez), *routes, *mounts], middleware=[Middleware(BodyMemoryLimit)])
+    health_routes = [Route("/livez", livez), Route("/readyz", readyz)]
+    app = Starlette(routes=[*health_routes, *routes, *mounts], middleware=[Middleware(BodyMemoryLimit)])
     app.router.redirect_slashes = False
+    app.router.default = _nothing_here([service.name for service in services])
     return app
+
+
+def _nothing_here(names: Sequence[str]) -> ASGIApp:
+    """The answer at an address that is nobody's: where things are."""
+    each = f"{'each service answers' if len(names) > 1 else 'the service answers'} under its name: "
+    where = each + ", ".join(f"/{name}/" for name in names)
+    detail = f"there is nothing at this address; events go to POST /v1/batch (ingest), {where} (readyz and metrics too)"
+    return problem.problem(404, "not_found", detail)

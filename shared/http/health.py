@@ -25,6 +25,7 @@ from shared.service.supervisor import SupervisedLoop
 
 Check = Callable[[], Awaitable[str]]
 """Gives an empty text when well, else what is wrong and what to do."""
+READY_WORDS = {True: "ready", False: "not ready"}
 _FRESH, _LONGEST_FRESH, _COST = 1.0, 5.0, 0.05
 """Seconds for which the log's ends and the parked records are believed: the longer it took to ask (in all a twentieth of
 the time), the longer, for Kafka asks its brokers and an embedded log a table.
@@ -191,7 +192,7 @@ def install(app: FastAPI, health: Health, keys: Keys | None = None) -> None:
     async def readyz(_request: Request) -> Response:
         """Whether the service can do its work: each check with its problem, and the lag of each partition. 503 when not."""
         ready, found = await health.ready()
-        return JSONResponse({"status": "ready" if ready else "not ready", **found}, 200 if ready else 503)
+        return JSONResponse({"status": READY_WORDS[ready], **found}, 200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
         refusal = None if keys is None else page_refusal(keys, request)

@@ -46,6 +46,14 @@ def from_error(error: Exception) -> JSONResponse:
     return problem(500, "internal", "something went wrong on our side; the log has the details")
 
 
+def _where_to_look(request: Request, status: int, headers: dict[str, str]) -> str:
+    """What is wrong with an address that no route has, and where those there are can be seen."""
+    path, docs = ascii(request.url.path)[1:-1][:120], f"{request.scope.get('root_path', '')}/docs"
+    if status == 405 and "Allow" in headers:
+        return f"{request.method} is not for {path}; it takes {headers['Allow']}: see {docs}"
+    return f"there is nothing at {path}; what there is: {docs}" if status == 404 else HTTPStatus(status).phrase
+
+
 def install(app: FastAPI) -> None:
     """Make every error of this application a problem."""
 
@@ -58,10 +66,12 @@ def install(app: FastAPI) -> None:
         detail = "; ".join(f"{place['where']}: {place['what']}" for place in places)
         return problem(422, "invalid", detail, errors=places)
 
-    async def http(_request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         status, detail, headers = 500, str(error), None
         if isinstance(error, HTTPException):
             status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
+            if detail == HTTPStatus(status).phrase:  # Starlette's own: no route, or not by this method
+                detail = _where_to_look(request, status, headers)
         return problem(status, HTTPStatus(status).phrase.lower().replace(" ", "_"), detail, headers)
 
     app.add_exception_handler(RequestValidationError, invalid)
