@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo up test check fast coverage audit verify chaos guards simulate bench axe servers servers-down spam golden lock env reference diagram clean
+.PHONY: help demo up test check fast coverage audit verify chaos guards simulate bench axe screenshots servers servers-down spam golden lock env reference diagram clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,11 @@ axe: $(VENV)/.dev ## axe-core over every page of the console, phone and desk, li
 	$(PYTHON) -m venv $(VENV)/axe/python
 	$(VENV)/axe/python/bin/pip install -q --disable-pip-version-check "playwright>=1.50,<2"
 	$(BIN)/python -m tests.axe $(VENV)/axe/python/bin/python $(VENV)/axe/node_modules/axe-core/axe.min.js
+
+screenshots: $(VENV)/.dev ## the README's pictures anew, from a fresh demo (CHROMIUM=; smaller where ImageMagick is)
+	$(PYTHON) -m venv $(VENV)/axe/python
+	$(VENV)/axe/python/bin/pip install -q --disable-pip-version-check "playwright>=1.50,<2"
+	$(BIN)/python -m tests.screenshots $(VENV)/axe/python/bin/python
 
 bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TINY),--tiny) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))

@@ -9,7 +9,7 @@ from tests.contract.house.files import ROOT, tracked
 
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
-_LINK = re.compile(r"(?<!\!)\[[^\]\n]*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 _PATH = re.compile(r"(?:[\w.*-]+/)+(?:[\w*-]+\.\w+)?|[\w-]+\.(?:py|md|ya?ml|toml|lock|txt|j2|html|css|sql|sh)")
 _NEW = re.compile(r"^Write `[^`]+`:$", re.MULTILINE)  # a how-to says what to write
 _HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
