@@ -14,5 +14,10 @@ def _recognise_anew(plain: list[Any]) -> list[Any]:
     return plain
 
 
-LAYOUTS = Layouts(Account, 2, {1: _recognise_anew}, compress_from=1_501)
+def _as_it_is(plain: list[Any]) -> list[Any]:
+    """Layout 2 to 3: what decides between events of one instant, and who was removed, is remembered from now on."""
+    return plain
+
+
+LAYOUTS = Layouts(Account, 3, {1: _recognise_anew, 2: _as_it_is}, compress_from=1_501)
 """Compressed from where PostgreSQL would begin to do it by itself."""

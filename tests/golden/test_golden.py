@@ -49,6 +49,10 @@ STILL = MOMENT - timedelta(days=1)
 """A day before the data were taken: a clock at which nothing in them is due and no lease has run out."""
 
 FEEDBACK: dict[str, Any] = {"outreach.v1": OutreachMessage, "advocacy.v1": AdvocacyMessage}
+TIED = "birchfen-insurance"
+"""Of two surveys answered at one instant the release took the one that arrived last, and raised a signal with it; today the
+answers themselves decide which counts.
+"""
 UNFINISHED = "hollowell-pharma"
 """The account whose import has not ended."""
 
@@ -299,10 +303,29 @@ def replays(
             for younger in stores.keys() - kept:
                 del stores[younger]
         rules.recognise(replayed)
+        as_of_release(replayed, state)
+        as_of_release(state, replayed)
         assert stages(decided) == stages(stored[name]), name
         if LAYOUTS.encode(replayed) != LAYOUTS.encode(state):
             differing.append(name)
     return differing
+
+
+def as_of_release(account: Account, other: Account) -> None:
+    """Without what decides between events of one instant, and who was removed when: the release did not remember that."""
+    keyed = [each for values in account.open_items.values() for each in values.values()]
+    for value in (*account.traits.values(), *account.latest.values(), *keyed):
+        value.tie = 0
+    for contact in account.contacts.values():
+        for of in filter(None, (contact, contact.claim)):
+            of.tie, of.moments, of.consent_at = 0, None, None
+    for active in account.active_members.values():
+        active.gone.clear()
+        for seen in active.members.values():
+            seen.second = 0
+    account.departed.clear()
+    for name in [name for name, trait in account.traits.items() if trait.value is None and name not in other.traits]:
+        del account.traits[name]
 
 
 YOUNGER = {"quiet", "ticket_closed"}
@@ -352,7 +375,7 @@ async def test_the_archive_tells_the_same_story_again(golden: Settings) -> None:
         blocks = [Kept(*row) for row in read.execute(str(BLOCKS))]
         live, stored = dict(read.execute(str(STATES))), by_account(read.execute(str(DECISIONS)))
 
-    assert replays(live, stored, blocks, definition_of_release(golden)) == []
+    assert replays(live, stored, blocks, definition_of_release(golden)) == [TIED]
     assert {kept.topic for kept in blocks} == {topic.name for topic in TOPICS}
 
 

@@ -6,6 +6,7 @@ and late events land where they belong.
 
 A member has a 64-bit bitmap: bit i of `bits` is: seen i days before `last`. `newest` counts members by the last day they
 were seen, so members active in a window are a sum over days, not over members; `pairs` counts (member, day) pairs by day.
+Who was removed is in `gone`, not in `members`, until they are seen after their removal, in whatever order that is told.
 """
 
 import msgspec
@@ -15,6 +16,8 @@ MAX_SERIES_DAYS = 366
 MAX_MEMBER_DAYS = 64
 """The longest window over members: a bitmap has so many bits."""
 _MASK = (1 << MAX_MEMBER_DAYS) - 1
+_DECIMALS = 6
+"""Amounts are summed as so many decimals, which makes the sum the same in whatever order they come."""
 
 
 class Series(msgspec.Struct, array_like=True):
@@ -28,17 +31,22 @@ def add(series: Series, day: int, amount: float, keep_days: int) -> None:
     """Count an amount on a day, be it late."""
     days, gap = series.days, day - series.last
     if gap == 0:
-        days[-1] += amount
+        days[-1] = _sum(days[-1], amount)
     elif gap > 0:
         days.extend([0] * (min(gap, keep_days) - 1))
-        days.append(amount)
+        days.append(_sum(0, amount))
         del days[:-keep_days]
         series.last = day
     elif -gap < keep_days:
         missing = 1 - gap - len(days)
         if missing > 0:
             days[:0] = [0] * missing
-        days[gap - 1] += amount
+        days[gap - 1] = _sum(days[gap - 1], amount)
+
+
+def _sum(before: float, amount: float) -> float:
+    total = before + amount
+    return total if total.__class__ is int else round(total, _DECIMALS)
 
 
 def take_back(series: Series, day: int) -> None:
@@ -81,10 +89,18 @@ def has(series: Series, day: int) -> bool:
 
 
 class Seen(msgspec.Struct, array_like=True, gc=False):
-    """One member's bitmap, anchored at the last day seen: nobody needs to shift it while it is silent."""
+    """One member's bitmap, anchored at the last day seen: nobody needs to shift it while it is silent.
+
+    `second` of that day is when they were last there, which a removal on the same day is held against.
+    """
 
     last: int
     bits: int
+    second: int = 0
+
+
+Instant = tuple[int, int]
+"""A day (proleptic ordinal) and a second of it."""
 
 
 class ActiveMembers(msgspec.Struct, array_like=True):
@@ -93,6 +109,7 @@ class ActiveMembers(msgspec.Struct, array_like=True):
     newest: Series
     pairs: Series
     members: dict[str, Seen] = {}
+    gone: dict[str, Seen] = {}
 
 
 def nobody(day: int) -> ActiveMembers:
@@ -100,33 +117,63 @@ def nobody(day: int) -> ActiveMembers:
     return ActiveMembers(Series(day, [0]), Series(day, [0]))
 
 
-def see(active: ActiveMembers, member: str, day: int, max_members: int) -> bool:
-    """A member was there on that day. False when that was known, or when there are too many."""
+def see(
+    active: ActiveMembers, member: str, day: int, max_members: int, second: int = 0, left: Instant | None = None
+) -> bool:
+    """A member was there on that day. False when that was known, or when there are too many. `left`: when they were removed."""
     seen = active.members.get(member)
     if seen is None:
+        if left is not None or member in active.gone:
+            return _see_departed(active, member, (day, second), max_members, left)
         if len(active.members) >= max_members:
             return False
-        active.members[member] = Seen(day, 1)
+        active.members[member] = Seen(day, 1, second)
         add(active.newest, day, 1, MAX_MEMBER_DAYS)
-    elif not _mark(active, seen, day):
-        return False
+    else:
+        before = seen.last
+        if not _mark(seen, day, second):
+            return False
+        if seen.last != before:
+            take_back(active.newest, before)
+            add(active.newest, day, 1, MAX_MEMBER_DAYS)
     add(active.pairs, day, 1, MAX_MEMBER_DAYS)
     return True
 
 
-def _mark(active: ActiveMembers, seen: Seen, day: int) -> bool:
+def _mark(seen: Seen, day: int, second: int) -> bool:
+    """Note the day. False when it was noted, or is too long ago."""
     gap = day - seen.last
+    if gap == 0:
+        seen.second = max(seen.second, second)
+        return False
     if gap > 0:
-        take_back(active.newest, seen.last)
-        add(active.newest, day, 1, MAX_MEMBER_DAYS)
         seen.bits = (seen.bits << gap | 1) & _MASK if gap < MAX_MEMBER_DAYS else 1
-        seen.last = day
+        seen.last, seen.second = day, second
         return True
     bit = 1 << -gap if -gap < MAX_MEMBER_DAYS else 0
     if not bit or seen.bits & bit:
         return False
     seen.bits |= bit
     return True
+
+
+def _see_departed(active: ActiveMembers, member: str, at: Instant, max_members: int, left: Instant | None) -> bool:
+    """Somebody who was removed: back, if that is after their removal; else only the day is counted, as it would have been."""
+    seen, is_back = active.gone.get(member), left is None or at > left
+    is_new = _mark(seen, *at) if seen is not None else True
+    if seen is None:
+        seen = Seen(at[0], 1, at[1])
+        if not is_back:
+            active.gone[member] = seen
+    if is_back:
+        if len(active.members) >= max_members:
+            return False
+        active.gone.pop(member, None)
+        active.members[member] = seen
+        add(active.newest, seen.last, 1, MAX_MEMBER_DAYS)
+    if is_new:
+        add(active.pairs, at[0], 1, MAX_MEMBER_DAYS)
+    return is_new or is_back
 
 
 def count_members(active: ActiveMembers | None, day: int, days: int) -> int | float:
@@ -139,17 +186,21 @@ def count_member_days(active: ActiveMembers | None, day: int, days: int) -> int 
     return sum(window(active.pairs, day, days)) if active else 0
 
 
-def remove(active: ActiveMembers, member: str) -> bool:
-    """A member left: no window counts it among the active any more. Its past days stay counted. False where it was none."""
-    seen = active.members.pop(member, None)
-    if seen is None:
+def remove(active: ActiveMembers, member: str, left: Instant) -> bool:
+    """A member left then: no window counts it among the active any more, unless it was seen later. Its past days stay counted.
+
+    False where nothing changes.
+    """
+    seen = active.members.get(member)
+    if seen is None or (seen.last, seen.second) > left:
         return False
+    active.gone[member] = active.members.pop(member)
     take_back(active.newest, seen.last)
     return True
 
 
 def drop_inactive(active: ActiveMembers, day: int) -> None:
     """Drop the members whose bitmap is empty by now."""
-    gone = [member for member, seen in active.members.items() if day - seen.last >= MAX_MEMBER_DAYS]
-    for member in gone:
-        del active.members[member]
+    for members in (active.members, active.gone):
+        for member in [member for member, seen in members.items() if day - seen.last >= MAX_MEMBER_DAYS]:
+            del members[member]

@@ -17,6 +17,7 @@ from services.lifecycle.core.evaluation import (
     Evaluation,
     Occurrence,
     Reached,
+    Removed,
     UntrustedClaim,
     forget_user,
     note_unreadable,
@@ -24,7 +25,7 @@ from services.lifecycle.core.evaluation import (
 )
 from services.lifecycle.core.metrics.kind import TypedTrait, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
-from services.lifecycle.core.state import PackedEvent, add_recent, unpack
+from services.lifecycle.core.state import Moment, PackedEvent, add_recent, tie_of, unpack
 from services.lifecycle.core.wording import spoken
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import FactObserved, MilestoneReached
@@ -62,7 +63,7 @@ def apply_occurrence(
             announcing.append(of)
     for of in announcing:
         if of.removes_user and (user := _who_left(occurrence)):
-            evaluation.write(((compiled.user_stores, forget_user),), user)
+            evaluation.write(((compiled.user_stores, forget_user),), Removed(user, occurrence.at))
     return announcing
 
 
@@ -72,24 +73,25 @@ def apply_traits(
     """A group call: the account's traits."""
     traits = properties(event)
     if not event.is_trusted:
-        claim_traits(evaluation, compiled, GROUP, traits, at)
+        claim_traits(evaluation, compiled, GROUP, traits, (at, tie_of(event.id)))
         return
     _check_traits(evaluation, GROUP, compiled.typed_traits.values(), traits)
+    tie = tie_of(event.id)
     for name, value in traits.items():
-        _give(evaluation, GivenTrait(name[:100], at, value))
+        _give(evaluation, GivenTrait(name[:100], at, value, tie))
     add_recent(evaluation.account, GROUP, packed)
 
 
 def claim_traits(
-    evaluation: Evaluation, compiled: CompiledDefinition, event_class: str, traits: dict[str, Any], at: datetime
+    evaluation: Evaluation, compiled: CompiledDefinition, event_class: str, traits: dict[str, Any], when: Moment
 ) -> None:
     """A browser tells traits: it fills those that it may, where no trusted source told them; anything else is noted."""
-    account = evaluation.account
+    account, (at, tie) = evaluation.account, when
     for long_name, value in traits.items():
         name = long_name[:100]
         known = account.traits.get(name) if name not in account.browser_traits else None
         if known is None and name in compiled.browser_traits:
-            _give(evaluation, GivenTrait(name, at, value, trusted=False))
+            _give(evaluation, GivenTrait(name, at, value, tie, trusted=False))
         elif known is None or known.value != scalar(value):
             evaluation.claims.append(UntrustedClaim(event_class, name, value))
 
@@ -122,7 +124,7 @@ def announce(
             snapshot=evaluation.snapshot(),
         )
     if of.removes_user and (user := _who_left(occurrence)):
-        record_departure(evaluation, user)
+        record_departure(evaluation, user, occurrence.at)
 
 
 def properties(event: UsageEvent) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def _claim_properties(
 ) -> None:
     given = occurrence.properties
     traits = {trait: given[source] for trait, source in of.sets if source in given}
-    claim_traits(evaluation, compiled, of.name, traits, occurrence.at)
+    claim_traits(evaluation, compiled, of.name, traits, (occurrence.at, tie_of(occurrence.id)))
 
 
 def _give(evaluation: Evaluation, given: GivenTrait) -> None:

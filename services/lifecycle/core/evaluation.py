@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from services.lifecycle.core.activity import remove
-from services.lifecycle.core.state import Account
+from services.lifecycle.core.activity import Instant, remove
+from services.lifecycle.core.state import Account, Departure
 from shared.contracts.evidence import Clause, EventRef, Evidence, Value
 from shared.contracts.lifecycle import Band, LifecycleMessage, Snapshot
 from shared.ids import derived
@@ -30,6 +30,8 @@ TIME = "time"
 """The store that midnight moves."""
 STAGE, FLAGS, MILESTONES, HEALTH, FIRST_SEEN = "stage", "flags", "milestones", "health", "first_seen"
 """The stores that decisions write, and the time of the account's earliest event."""
+MAX_DEPARTED = 2000
+"""People of whom an account remembers when they were removed; the longest gone are forgotten first."""
 USERS = "users:"
 """How the names of stores of users begin; the event class follows."""
 
@@ -74,7 +76,7 @@ def note_unreadable(noted: list[UnreadableValue], event_class: str, name: str, v
 
 
 class Occurrence(msgspec.Struct, gc=False):
-    """One event as one of its classes sees it. `day` is the proleptic ordinal of `at`, `unreadable` the evaluation's."""
+    """One event as one of its classes sees it. `day` is the proleptic ordinal of `at`, `unreadable` the evaluation's, `id` the event's."""
 
     at: datetime
     day: int
@@ -83,6 +85,7 @@ class Occurrence(msgspec.Struct, gc=False):
     properties: dict[str, object]
     unreadable: list[UnreadableValue]
     trusted: bool = True
+    id: str = ""
 
 
 class Evaluation(dict[str, "Value"]):
@@ -182,7 +185,7 @@ class Evaluation(dict[str, "Value"]):
             band=account.health.band,
             score=account.health.score,
             metrics={name: self[name] for name in self.metrics.in_snapshot},
-            traits={name: trait.value for name, trait in account.traits.items()},
+            traits={name: trait.value for name, trait in account.traits.items() if trait.value is not None},
             milestones=dict(account.milestones),
         )
 
@@ -248,8 +251,28 @@ def set_band(account: Account, band: Band) -> bool:
     return before != band
 
 
-def forget_user(account: Account, user: str) -> bool:
-    """Take this person out of the state; also what erasing a person asks of the core."""
-    account.contacts.pop(user, None)
+class Removed(NamedTuple):
+    """Who was removed, and when."""
+
+    user: str
+    at: datetime
+
+
+def instant(at: datetime) -> Instant:
+    """The day and the second of it."""
+    return at.toordinal(), at.hour * 3600 + at.minute * 60 + at.second
+
+
+def forget_user(account: Account, removed: Removed) -> bool:
+    """Count this person among the active no more, unless they were there after that."""
+    user, known = removed.user, account.departed.get(removed.user)
+    if known is None:
+        if len(account.departed) >= MAX_DEPARTED:
+            del account.departed[min(account.departed, key=lambda each: account.departed[each].at)]
+        account.departed[user] = Departure(removed.at)
+    elif known.at < removed.at:
+        known.at = removed.at
+    else:
+        return False
     users = [members for store, members in account.active_members.items() if store.startswith(USERS)]
-    return sum(remove(members, user) for members in users) > 0
+    return sum(remove(members, user, instant(removed.at)) for members in users) > 0

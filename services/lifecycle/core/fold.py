@@ -163,7 +163,9 @@ def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEv
     if at < account.first_seen:
         evaluation.write_one(FIRST_SEEN, see_earlier, at)
     packed = pack(event, at)
-    occurrence = Occurrence(at, at.toordinal(), event.user or "", "", {}, evaluation.unreadable, event.is_trusted)
+    occurrence = Occurrence(
+        at, at.toordinal(), event.user or "", "", {}, evaluation.unreadable, event.is_trusted, event.id
+    )
     announcing: list[CompiledEventClass] = []
     if event.claims or event.name == HISTORY_ENDED:
         note_claims(evaluation, event)

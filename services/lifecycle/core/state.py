@@ -9,6 +9,7 @@ and id. Forty structs in an account cost more to read and write than all the res
 """
 
 from datetime import UTC, datetime, timedelta
+from zlib import crc32
 
 import msgspec
 
@@ -34,10 +35,14 @@ class Span(msgspec.Struct, array_like=True, gc=False):
 
 
 class TimestampedValue(msgspec.Struct, array_like=True, gc=False):
-    """A value and the time of the event that gave it: the later one wins, in whatever order they arrive."""
+    """A value and the time of the event that gave it: the later one wins, in whatever order they arrive.
+
+    Of two at one instant it is the one with the greater `tie`, which comes from the event too.
+    """
 
     at: datetime
     value: Value
+    tie: int = 0
 
 
 class SignalState(msgspec.Struct, array_like=True, gc=False):
@@ -51,8 +56,16 @@ NEVER = _EPOCH
 """When a trusted source last told of a person of whom none did."""
 
 
+Moment = tuple[datetime, int]
+"""When an event says that it happened, and its tie: no two events share both."""
+
+
 class ContactClaim(msgspec.Struct, array_like=True, gc=False):
-    """What browsers say of a person, as far as no trusted source told it. `unsubscribed` is a no, which anybody may say."""
+    """What browsers say of a person, as far as no trusted source told it. `unsubscribed` is a no, which anybody may say.
+
+    `at` and `tie` are those of the latest such call, `moments` of the fields that an earlier one told, `consent_at` of the
+    latest no.
+    """
 
     at: datetime
     email: str | None = None
@@ -60,12 +73,16 @@ class ContactClaim(msgspec.Struct, array_like=True, gc=False):
     role: str | None = None
     timezone: str | None = None
     unsubscribed: bool = False
+    tie: int = 0
+    moments: dict[str, Moment] | None = None
+    consent_at: Moment | None = None
 
 
 class Contact(msgspec.Struct, array_like=True, gc=False):
     """A person as identify calls of trusted sources describe them, field by field; what a browser says stands apart.
 
-    `at` is the time of the latest such call.
+    `at` and `tie` are those of the latest such call, `moments` of the fields that an earlier one told, `consent_at` of the
+    latest word on mail, which `unsubscribed` is.
     """
 
     at: datetime
@@ -75,6 +92,16 @@ class Contact(msgspec.Struct, array_like=True, gc=False):
     timezone: str | None = None
     unsubscribed: bool = False
     claim: ContactClaim | None = None
+    tie: int = 0
+    moments: dict[str, Moment] | None = None
+    consent_at: Moment | None = None
+
+
+class Departure(msgspec.Struct, array_like=True, gc=False):
+    """When a person was last removed: what is told of them from before counts no more, but for their word on mail (`contact`)."""
+
+    at: datetime
+    contact: Contact | None = None
 
 
 class HealthState(msgspec.Struct, array_like=True, gc=False):
@@ -119,6 +146,12 @@ class Account(msgspec.Struct, array_like=True):
     definition_version: str = ""
     known_stores: int = 0
     browser_traits: set[str] = set()
+    departed: dict[str, Departure] = {}
+
+
+def tie_of(event_id: str) -> int:
+    """What decides between two events of one instant, in whatever order they arrive."""
+    return crc32(event_id.encode())
 
 
 def begin(account_id: str, at: datetime) -> Account:

@@ -39,9 +39,9 @@ def test_an_account_of_layout_1_forgets_what_it_knew_by_number_and_goes_on_the_s
 def test_the_current_layout_is_numbered_whether_compressed_or_not() -> None:
     scenario = lived()
     scenario.use(range(20), *(f"user {number}" for number in range(60)))
-    assert LAYOUTS.encode(scenario.here)[:3] == b"\xc1\x02\0"
+    assert LAYOUTS.encode(scenario.here)[:3] == b"\xc1\x03\0"
     assert LAYOUTS.decode(LAYOUTS.encode(scenario.here)) == scenario.here
     short = Scenario(DEFINITION)
     short.use(range(1))
-    assert LAYOUTS.encode(short.here)[:2] == b"\xc1\x02"
+    assert LAYOUTS.encode(short.here)[:2] == b"\xc1\x03"
     assert LAYOUTS.decode(LAYOUTS.encode(short.here)) == short.here

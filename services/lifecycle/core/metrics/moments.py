@@ -4,7 +4,6 @@ Each answers the same in whatever order events arrive.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 
 from services.lifecycle.core.evaluation import MILESTONES, Evaluation, Occurrence, note_unreadable
 from services.lifecycle.core.findings import Findings
@@ -19,12 +18,14 @@ from services.lifecycle.core.metrics.kind import (
     scalar,
 )
 from services.lifecycle.core.schema_types import duration
-from services.lifecycle.core.state import Account, Span, TimestampedValue
+from services.lifecycle.core.state import Account, Span, TimestampedValue, tie_of
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
 from shared.values import read_number, read_score
 
 MAX_KEYS = 500
+_OUTRANKS = 1 << 32
+"""More than any event's tie."""
 
 
 class DaysSince(MetricKind, frozen=True, tag="days_since"):
@@ -97,7 +98,7 @@ class Latest(MetricKind, frozen=True, tag="latest"):
                 if given is not None:
                     note_unreadable(occurrence.unreadable, of, property_, given)
                 return False
-            return _set_later(account.latest, store, occurrence.at, value)
+            return _set_later(account.latest, store, TimestampedValue(occurrence.at, value, tie_of(occurrence.id)))
 
         def read(evaluation: Evaluation) -> Value:
             latest = evaluation.account.latest.get(store)
@@ -117,6 +118,9 @@ class Latest(MetricKind, frozen=True, tag="latest"):
 
 class Open(MetricKind, frozen=True, tag="open"):
     """Opened and not closed. With `key` (a ticket's id) each is counted by its latest event, else opened minus closed.
+
+    Of an opening and a closing at one instant the closing counts, as in data that know days only; where the key is missing, the
+    opening: then one thing may have taken another's place.
 
     With `amount` too it is the sum of that property of the open ones: unknown while one of them does not say it.
     """
@@ -207,7 +211,8 @@ def _keyed(store: str, key: str, opens: bool, amount: str | None) -> Writer:
         item = str(occurrence.properties.get(key, ""))[:100]
         if item not in items and len(items) >= MAX_KEYS:
             del items[next((old for old, state in items.items() if state.value == 0), next(iter(items)))]
-        return _set_later(items, item, occurrence.at, value(occurrence))
+        tie = tie_of(occurrence.id) + (_OUTRANKS if opens is not bool(item) else 0)
+        return _set_later(items, item, TimestampedValue(occurrence.at, value(occurrence), tie))
 
     return write
 
@@ -221,10 +226,10 @@ def _netted(store: str, opens: bool) -> Writer:
     return write
 
 
-def _set_later(values: dict[str, TimestampedValue], key: str, at: datetime, value: Value) -> bool:
-    """The later value wins; of two at the same instant, the one that arrived last."""
+def _set_later(values: dict[str, TimestampedValue], key: str, given: TimestampedValue) -> bool:
+    """The later value wins; of two at the same instant, the one with the greater tie."""
     before = values.get(key)
-    if before and before.at > at:
+    if before and (before.at > given.at or (before.at == given.at and before.tie >= given.tie)):
         return False
-    values[key] = TimestampedValue(at, value)
-    return not before or before.value != value or before.at != at
+    values[key] = given
+    return not before or before.value != given.value or before.at != given.at

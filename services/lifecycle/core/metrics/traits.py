@@ -17,7 +17,7 @@ from services.lifecycle.core.metrics.kind import (
     counts_days,
     scalar,
 )
-from services.lifecycle.core.state import Account, TimestampedValue
+from services.lifecycle.core.state import Account, TimestampedValue, tie_of
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
 from shared.values import read_number, read_time
@@ -104,6 +104,7 @@ class GivenTrait(NamedTuple):
     name: str
     at: datetime
     value: object
+    tie: int
     trusted: bool = True
 
 
@@ -115,31 +116,34 @@ def trait_store(name: str) -> str:
 def set_trait(account: Account, given: GivenTrait) -> bool:
     """Remember a trait, unless a later one is known. True when its value changed.
 
-    What a trusted source told no browser changes; what a browser told gives way to it, whichever is later.
+    What a trusted source told no browser changes; what a browser told gives way to it, whichever is later. That there is
+    none any more (null) is remembered too: an older value may come after it.
     """
-    name, value, before = given.name, scalar(given.value), account.traits.get(given.name)
-    if before is None and (value is None or not _has_room(account, given)):
-        return False
-    if name in account.browser_traits:
-        if given.trusted:
-            account.browser_traits.discard(name)
-        elif before and before.at > given.at:
+    name, before = given.name, account.traits.get(given.name)
+    told = TimestampedValue(given.at, scalar(given.value), given.tie)
+    if before is None:
+        if not _has_room(account, given, told.value):
             return False
-    elif before and (before.at > given.at or not given.trusted):
+        if not given.trusted:
+            account.browser_traits.add(name)
+    elif name in account.browser_traits and given.trusted:
+        account.browser_traits.discard(name)
+    elif (before.at, before.tie) >= (told.at, told.tie) or (not given.trusted and name not in account.browser_traits):
         return False
-    elif not given.trusted:
-        account.browser_traits.add(name)
-    account.traits[name] = TimestampedValue(given.at, value)
-    return before is None or before.value != value
+    account.traits[name] = told
+    return (before.value if before else None) != told.value
 
 
-def _has_room(account: Account, given: GivenTrait) -> bool:
-    """Whether one more trait fits; what a browser told makes room for what a trusted source tells."""
+def _has_room(account: Account, given: GivenTrait, value: Value) -> bool:
+    """Whether one more trait fits; what is null, or a browser told, makes room for what a trusted source tells."""
     if len(account.traits) < MAX_TRAITS:
         return True
-    if not given.trusted or not account.browser_traits:
+    if not given.trusted or value is None:
         return False
-    forgotten = min(account.browser_traits)
+    empty = [name for name, trait in account.traits.items() if trait.value is None]
+    forgotten = min(empty or account.browser_traits, default=None)
+    if forgotten is None:
+        return False
     account.browser_traits.discard(forgotten)
     del account.traits[forgotten]
     return True
@@ -150,6 +154,8 @@ def trait_setter(trait: str, source: str) -> Writer:
 
     def write(account: Account, occurrence: Occurrence) -> bool:
         properties = occurrence.properties
-        return source in properties and set_trait(account, GivenTrait(trait, occurrence.at, properties[source]))
+        if source not in properties:
+            return False
+        return set_trait(account, GivenTrait(trait, occurrence.at, properties[source], tie_of(occurrence.id)))
 
     return write

@@ -16,7 +16,7 @@ from services.lifecycle.core.activity import (
     see,
     window,
 )
-from services.lifecycle.core.evaluation import USERS, Evaluation, Occurrence, note_unreadable
+from services.lifecycle.core.evaluation import USERS, Evaluation, Occurrence, instant, note_unreadable
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import (
     CompiledByName,
@@ -224,7 +224,9 @@ class Features(MetricKind, frozen=True, tag="features"):
 
         def write(account: Account, occurrence: Occurrence) -> bool:
             feature = occurrence.feature[:200]
-            return bool(feature) and _see(account, store, feature, occurrence.day, MAX_FEATURES)
+            return bool(feature) and see(
+                _seen_in(account, store, occurrence.day), feature, occurrence.day, MAX_FEATURES
+            )
 
         return _members(StoreWrite(self.of, store, lambda _keep: write), self.days, count_members)
 
@@ -250,13 +252,16 @@ def _users(of: str) -> StoreWrite:
     store = f"{USERS}{of}"
 
     def write(account: Account, occurrence: Occurrence) -> bool:
-        return _see(account, store, occurrence.user, occurrence.day, MAX_USERS)
+        user, (day, second) = occurrence.user, instant(occurrence.at)
+        departure = account.departed.get(user) if account.departed else None
+        left = instant(departure.at) if departure is not None else None
+        return see(_seen_in(account, store, day), user, day, MAX_USERS, second, left)
 
     return StoreWrite(of, store, lambda _keep: write)
 
 
-def _see(account: Account, store: str, member: str, day: int, max_members: int) -> bool:
+def _seen_in(account: Account, store: str, day: int) -> ActiveMembers:
     active = account.active_members.get(store)
     if active is None:
         active = account.active_members[store] = nobody(day)
-    return see(active, member, day, max_members)
+    return active
