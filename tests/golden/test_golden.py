@@ -317,8 +317,9 @@ def as_of_release(account: Account, other: Account) -> None:
     for value in (*account.traits.values(), *account.latest.values(), *keyed):
         value.tie = 0
     for contact in account.contacts.values():
-        for of in filter(None, (contact, contact.claim)):
-            of.tie, of.moments, of.consent_at = 0, None, None
+        contact.tie, contact.moments, contact.consent_at = 0, None, None
+        if contact.claim is not None:
+            contact.claim.tie, contact.claim.moments, contact.claim.consent_at = 0, None, None
     for active in account.active_members.values():
         active.gone.clear()
         for seen in active.members.values():
