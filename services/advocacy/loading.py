@@ -13,7 +13,6 @@ from services.advocacy.core.definitions import (
     survey_mistakes,
 )
 from services.advocacy.core.survey_kinds import SURVEY_KINDS, SurveyKind
-from shared.brand import load_brand
 from shared.contracts.lifecycle import SNAPSHOT_METRICS
 from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plain
 from shared.settings import Settings
@@ -72,11 +71,6 @@ def load_definitions(
         raise DefinitionError(mistakes)
     versions = {survey.value.name: survey.version for survey in loaded} | {"referrals": rules.version}
     return Definitions(tuple(survey.value for survey in loaded), rules.value, kinds, versions)
-
-
-def product(settings: Settings) -> str:
-    """The company's name for its product. Raises DefinitionError."""
-    return load_brand(settings.config).name
 
 
 def _read(path: Path, model: type[T], mistakes: list[Mistake]) -> Loaded[T] | None:

@@ -9,9 +9,11 @@ from services.advocacy.core.invitations import Addresses
 from services.advocacy.handlers import GROUP, Handlers, RewardRelease, SleepingAccounts
 from services.advocacy.http import hosted_pages, rest
 from services.advocacy.http.hosted_pages import PageContext
-from services.advocacy.loading import definitions, product
+from services.advocacy.loading import definitions
+from shared.brand import load_brand
 from shared.bus.producer import partition_of
 from shared.contracts.topics import LIFECYCLE, OUTREACH
+from shared.hosted import hosted_brand
 from shared.http import parked
 from shared.http.app import service_app
 from shared.links import Links
@@ -47,7 +49,7 @@ def wire(context: ServiceContext) -> Service:
 
 def _app(context: ServiceContext, defined: Definitions, handlers: Handlers, links: Links) -> FastAPI:
     app = service_app(title="Waymark advocacy", summary="What customers say, whom they refer, and what that is worth.")
-    pages = PageContext(product(context.settings), defined, handlers, links, context)
+    pages = PageContext(hosted_brand(load_brand(context.settings.config)), defined, handlers, links, context)
     for router in (hosted_pages.router(pages), rest.router(context, defined)):
         app.include_router(router)
     return app

@@ -16,6 +16,7 @@ from markupsafe import escape
 
 from services.notify.content import END_ISOLATE, ISOLATE, Block, Bullets, Button, Line, Paragraph, Rule, Scale, Span
 from shared.brand import Brand
+from shared.colour import readable, text_on
 
 _SOURCE = Path(__file__).parent / "design" / "mail.mjml"
 _PIECE = re.compile(r"<!--piece:(\w+)-->(.*?)<!--end-->", re.DOTALL)
@@ -23,11 +24,8 @@ _SCORE = re.compile(r"<td[^>]*><a .*?</a></td>", re.DOTALL)
 _NO_SCORE = re.compile(r"<td[^>]*>@@scores@@</td>")
 _WORD = re.compile(r"@@(\w+)@@")
 _CONTENT, _SMALL_PRINT = "<!--content-->", "<!--small print-->"
-_READABLE = 4.5
-"""The contrast that WCAG asks of text."""
 _LIGHT_PAGE, _DARK_PAGE = "#ffffff", "#1b2026"
 _MUTED = "color:#59636e"
-_STEPS = 20
 
 
 class MailDesign:
@@ -100,39 +98,12 @@ def _compiled(brand: Brand) -> str:
         start=start,
         end=end,
         colour=brand.colour,
-        on_colour=max("#ffffff", "#101418", key=lambda on: contrast(on, brand.colour)),
+        on_colour=text_on(brand.colour),
         link=readable(brand.colour, _LIGHT_PAGE),
         link_dark=readable(brand.colour, _DARK_PAGE),
     )
     html = mrml.to_html(source).content
     return css_inline.inline(html, keep_at_rules=True, load_remote_stylesheets=False, minify_css=True)
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast of two colours `#rrggbb` as WCAG measures it, from 1 to 21."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def readable(colour: str, page: str) -> str:
-    """The colour, moved away from the page's until text in it can be read there."""
-    towards = 0 if _luminance(page) > 0.5 else 255
-    channels = _channels(colour)
-    moved = (
-        "#" + "".join(f"{round(value + (towards - value) * step / _STEPS):02x}" for value in channels)
-        for step in range(_STEPS + 1)
-    )
-    return next((one for one in moved if contrast(one, page) >= _READABLE), "#000000" if towards == 0 else "#ffffff")
-
-
-def _channels(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def _luminance(colour: str) -> float:
-    shares = (value / 255 for value in _channels(colour))
-    red, green, blue = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _filled(piece: str, words: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from services.notify.store import expired_deliveries, repository
 from shared.brand import with_sender
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
+from shared.hosted import hosted_brand
 from shared.http import parked
 from shared.http.app import service_app
 from shared.links import Links
@@ -76,10 +77,10 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
         return await sender.send()
 
     app = service_app(title="Waymark notify", summary="Messages to customers: what was sent, what was not, and why.")
-    app.include_router(outbox.router(context, book, accounts))
+    app.include_router(outbox.router(context, book, accounts, writer))
     app.include_router(admin.router(context, book, accounts, persons, ready))
     app.include_router(going_live.router(context, ready, first_sends))
-    app.include_router(unsubscribe.router(context, links, accounts, persons, defined.company))
+    app.include_router(unsubscribe.router(context, links, accounts, persons, hosted_brand(defined.brand)))
     limits = Ceilings(book.budget.ceilings)
     watch = CeilingWatch(limits)
     app.include_router(ceilings.router(context, limits))

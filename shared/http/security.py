@@ -28,11 +28,15 @@ FRAMED_MAIL_POLICY = "sandbox; " + content_policy(style_src="'unsafe-inline'", i
 """A mail's HTML in a frame of the console: mails are styled inline. No script, nothing loaded, no way out."""
 
 
-def hosted_page_headers(style: str) -> dict[str, str]:
-    """The headers of a page with a signed link in its address: the address goes to nobody, the style is allowed by its hash."""
+def hosted_page_headers(style: str, images: str = "") -> dict[str, str]:
+    """The headers of a page with a signed link in its address: the address goes to nobody, the style is allowed by its hash.
+
+    `images` is the one origin that pictures come from; empty: there are none.
+    """
     digest = b64encode(sha256(style.encode()).digest()).decode()
+    pictures = {"img_src": images} if images else {}
     return {
-        "Content-Security-Policy": content_policy(style_src=f"'sha256-{digest}'", form_action=_SELF),
+        "Content-Security-Policy": content_policy(style_src=f"'sha256-{digest}'", form_action=_SELF, **pictures),
         "Referrer-Policy": "no-referrer",
         **_EVERYWHERE,
     }

@@ -221,7 +221,8 @@ def apply_consent_change(account: Account, message: ConsentChanged) -> Account:
         topics.clear()
     else:
         topics.discard(message.topic)
-    contact = replace(before, unsubscribed_topics=tuple(sorted(topics)))
+    unsubscribed = before.unsubscribed and not (message.granted and message.topic == "*")
+    contact = replace(before, unsubscribed_topics=tuple(sorted(topics)), unsubscribed=unsubscribed)
     return replace(account, contacts={**account.contacts, message.user: contact})
 
 

@@ -22,6 +22,7 @@ from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage, SignalRaised
 from shared.contracts.outreach import OutreachRecorded
 from shared.durations import in_words
+from shared.greeting import greeting_name
 from shared.ids import derived
 from shared.machine import IllegalTransition
 
@@ -363,17 +364,14 @@ def _with_code(account: Account, user: str, code: str) -> Account:
     return replace(account, codes={**account.codes, user: code})
 
 
-_TITLES = frozenset({"dr", "mr", "mrs", "ms", "miss", "mx", "prof", "sir", "dame", "herr", "frau", "mag", "ing", "rev"})
 _LONGEST_NAME = 30
 
 
 def first_name(full: str) -> str:
-    """What strangers may call somebody of this name: `Dr. SMITH, Ann` is Ann. Empty where it is no name."""
-    last, comma, first = full.partition(",")
-    words = [word.strip(".,;\"'()") for word in (first if comma and first.strip() else last).split()]
-    name = next((word for word in words if word and word.lower() not in _TITLES), "")
+    """What strangers may call somebody of this name: `SMITH, Ann` is Ann. Empty where no first name is known: `Dr. Smith`, `Admin`."""
+    name = greeting_name(full) or ""
     is_name = len(name) <= _LONGEST_NAME and all(letter.isalpha() or letter in "-'\u2019" for letter in name)
-    return (name.capitalize() if len(name) > 1 and name.isupper() else name) if is_name else ""
+    return name if is_name else ""
 
 
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"

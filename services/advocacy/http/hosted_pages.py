@@ -28,6 +28,7 @@ from services.advocacy.pages import rendering
 from services.advocacy.store import invitations, referrals
 from shared.db.protocol import Read, Tx
 from shared.failures import Refused
+from shared.hosted import HostedBrand
 from shared.links import Links
 from shared.service.context import ServiceContext
 
@@ -36,9 +37,9 @@ _FORM_SECONDS = 15.0
 
 
 class PageContext(NamedTuple):
-    """What the pages are made with. `product` is the company's name for it."""
+    """What the pages are made with."""
 
-    product: str
+    brand: HostedBrand
     definitions: Definitions
     handlers: Handlers
     links: Links
@@ -102,7 +103,7 @@ async def _answer_survey(context: PageContext, token: str, form: dict[str, str])
             chosen = preselected_score(kind, form.get("score"))
             return _survey_page(context, invitation, survey, chosen, comment, error.reason, 422)
         await context.handlers.answer(tx, invitation, submission)
-    return _response(rendering.thanks(context.product, submission.score, invitation.closes_at))
+    return _response(context, rendering.thanks(context.brand, submission.score, invitation.closes_at))
 
 
 def _open_survey(context: PageContext, invitation: Invitation) -> Survey:
@@ -119,8 +120,8 @@ def _survey_page(
     status: int = 200,
 ) -> Response:
     kind = context.definitions.kinds[survey.kind]
-    page = rendering.survey(context.product, survey, kind, invitation.closes_at, chosen, comment, error)
-    return _response(page, status)
+    page = rendering.survey(context.brand, survey, kind, invitation.closes_at, chosen, comment, error)
+    return _response(context, page, status)
 
 
 class Advocate(NamedTuple):
@@ -158,7 +159,7 @@ async def _answer_advocate(context: PageContext, token: str, form: dict[str, str
         advocate = await _advocate(context, tx, token)
         held = await referrals.load_code(tx, advocate.code) if advocate.code else None
     if choice == "never":
-        return _response(rendering.opted_out(context.product))
+        return _response(context, rendering.opted_out(context.brand))
     return _advocate_page(context, advocate, held, 200 if known else 422)
 
 
@@ -183,20 +184,20 @@ async def _act(handlers: Handlers, tx: Tx, advocate: Advocate, form: dict[str, s
 
 def _advocate_page(context: PageContext, advocate: Advocate, held: Code | None, status: int = 200) -> Response:
     """Their page as things stand. Raises Rejected where the ask is withdrawn: accepting it, without storing that, tells."""
-    rules, product = context.definitions.referrals, context.product
+    rules, brand = context.definitions.referrals, context.brand
     if advocate.code:
         link = context.handlers.addresses.share(advocate.code)
         named = bool(held and held.shown_name)
         return _response(
-            rendering.code(product, advocate.code, link, rules.rewards, advocate.first_name, named=named), status
+            context, rendering.code(brand, advocate.code, link, rules.rewards, advocate.first_name, named=named), status
         )
     if advocate.ask is None:
         raise Rejected("unknown", "We do not know this invitation.")
     opt_in(advocate.account, advocate.ask.id, rules, context.service.clock.now())
     ask = advocate.account.find_ask(advocate.ask.id)
     if ask is not None and ask.status == "declined":
-        return _response(rendering.declined(product, rules.ask.cooldown_after_decline), status)
-    return _response(rendering.referral(product, rules.rewards, advocate.first_name), status)
+        return _response(context, rendering.declined(brand, rules.ask.cooldown_after_decline), status)
+    return _response(context, rendering.referral(brand, rules.rewards, advocate.first_name), status)
 
 
 async def _advocate(context: PageContext, read: Read, token: str) -> Advocate:
@@ -233,7 +234,7 @@ async def _click_code(context: PageContext, text: str) -> Response:
     onward = signup_address(context.definitions.referrals.signup_url, code.code)
     if not onward:
         return _landing_page(context, code)
-    return Response(status_code=303, headers={**rendering.HEADERS, "Location": onward})
+    return Response(status_code=303, headers={**context.brand.headers, "Location": onward})
 
 
 async def _mail_page(context: PageContext, text: str) -> Response:
@@ -244,14 +245,14 @@ async def _mail_page(context: PageContext, text: str) -> Response:
         if not context.definitions.referrals.ask.page_play:
             raise Rejected("unknown", "There is no such page here.")
         await context.handlers.mail_page(tx, code)
-    return _response(rendering.page_mailed(context.product))
+    return _response(context, rendering.page_mailed(context.brand))
 
 
 def _landing_page(context: PageContext, code: Code) -> Response:
     rules = context.definitions.referrals
     onward = signup_address(rules.signup_url, code.code)
     own_page = f"/advocacy/c/{code.code}/page" if rules.ask.page_play else ""
-    return _response(rendering.landing(context.product, code, rules, onward, own_page))
+    return _response(context, rendering.landing(context.brand, code, rules, onward, own_page))
 
 
 def _known(code: Code | None) -> Code:
@@ -273,11 +274,11 @@ async def _page(context: PageContext, page: Awaitable[Response]) -> Response:
         return await page
     except Rejected as error:
         text = (
-            rendering.ended(context.product, signup)
+            rendering.ended(context.brand, signup)
             if error.kind == "ended"
-            else rendering.closed(context.product, error.reason, known=error.kind != "unknown")
+            else rendering.closed(context.brand, error.reason, known=error.kind != "unknown")
         )
-        return _response(text, _http_status(error.kind))
+        return _response(context, text, _http_status(error.kind))
 
 
 def _http_status(kind: RejectionKind) -> int:
@@ -294,9 +295,9 @@ def _http_status(kind: RejectionKind) -> int:
             assert_never(kind)
 
 
-def _response(text: str, status: int = 200) -> Response:
+def _response(context: PageContext, text: str, status: int = 200) -> Response:
     """A page with its headers."""
-    return Response(text, status, dict(rendering.HEADERS))
+    return Response(text, status, dict(context.brand.headers))
 
 
 async def _invitation(context: PageContext, read: Read, purpose: Purpose, token: str) -> Invitation:

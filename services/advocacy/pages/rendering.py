@@ -1,39 +1,25 @@
-"""Rendering of the hosted pages: every page is one of these functions, sent with `HEADERS`.
+"""Rendering of the hosted pages: every page is one of these functions, sent with the headers of its brand.
 
 Only the POST of a page's own form counts; it goes to the page's own address, whose signed link is the permission.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.advocacy.core.definitions import Referrals, Rewards, Survey
 from services.advocacy.core.ledger import format_money
 from services.advocacy.core.referral import Code
 from services.advocacy.core.survey_kinds import MAX_COMMENT_LENGTH, SurveyKind
 from shared.durations import in_words
-from shared.http.security import hosted_page_headers
+from shared.hosted import HostedBrand, page_templates
 
-_HERE = Path(__file__).parent
-_STYLE = (_HERE / "style.css").read_text("utf8")
-
-HEADERS: Mapping[str, str] = MappingProxyType(
-    {"Content-Type": "text/html; charset=utf-8", **hosted_page_headers(_STYLE)}
-)
-"""What every hosted page is sent with. The style is allowed by its hash, and nothing else is."""
-
-_pages = Environment(
-    loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-)
+_pages = page_templates(Path(__file__).parent)
 
 
 def survey(
-    company: str,
+    brand: HostedBrand,
     defined: Survey,
     kind: SurveyKind,
     closes_at: datetime,
@@ -43,25 +29,25 @@ def survey(
 ) -> str:
     """The question. `chosen` is shown as selected: from the link, from the answer so far, or from a refused post."""
     page = {"survey": defined, "kind": kind, "closes_at": closes_at, "chosen": chosen}
-    return _rendered("survey.html", company, **page, comment=comment, error=error, limit=MAX_COMMENT_LENGTH)
+    return _rendered("survey.html", brand, **page, comment=comment, error=error, limit=MAX_COMMENT_LENGTH)
 
 
-def thanks(company: str, score: int, closes_at: datetime) -> str:
+def thanks(brand: HostedBrand, score: int, closes_at: datetime) -> str:
     """The answer was taken."""
-    return _rendered("thanks.html", company, score=score, closes_at=closes_at)
+    return _rendered("thanks.html", brand, score=score, closes_at=closes_at)
 
 
-def closed(company: str, reason: str, *, known: bool) -> str:
+def closed(brand: HostedBrand, reason: str, *, known: bool) -> str:
     """The page is expired or withdrawn, or (not `known`) its address is none of ours: `reason` says which."""
-    return _rendered("closed.html", company, reason=reason, known=known)
+    return _rendered("closed.html", brand, reason=reason, known=known)
 
 
-def ended(company: str, signup_url: str) -> str:
+def ended(brand: HostedBrand, signup_url: str) -> str:
     """The company has ended its referral programme: said to friends and advocates alike."""
-    return _rendered("ended.html", company, signup_url=signup_url)
+    return _rendered("ended.html", brand, signup_url=signup_url)
 
 
-def landing(company: str, held: Code, rules: Referrals, onward: str, own_page: str) -> str:
+def landing(brand: HostedBrand, held: Code, rules: Referrals, onward: str, own_page: str) -> str:
     """What a friend sees: who sent them (where they agreed to that), what they get, and one button to sign up.
 
     `onward` is empty where the company names no address: the page shows the code instead. `own_page` is where the holder of
@@ -69,38 +55,38 @@ def landing(company: str, held: Code, rules: Referrals, onward: str, own_page: s
     """
     worth = {**_worth(rules.rewards), "hold": in_words(rules.rewards.hold)}
     page = {"name": held.shown_name, "code": held.code, "about": rules.about, "onward": onward, "own_page": own_page}
-    return _rendered("landing.html", company, **page, **worth)
+    return _rendered("landing.html", brand, **page, **worth)
 
 
-def page_mailed(company: str) -> str:
+def page_mailed(brand: HostedBrand) -> str:
     """The holder of the code, and nobody else, gets the link to their own page by mail."""
-    return _rendered("page_mailed.html", company)
+    return _rendered("page_mailed.html", brand)
 
 
-def referral(company: str, rewards: Rewards, first_name: str) -> str:
+def referral(brand: HostedBrand, rewards: Rewards, first_name: str) -> str:
     """What we ask, what both get, and the buttons: they post `choice` as `accept`, `decline` or `never`.
 
     `first_name` is what friends would see, if the person says so; empty where no name is known.
     """
-    return _rendered("referral.html", company, **_worth(rewards), hold=in_words(rewards.hold), first_name=first_name)
+    return _rendered("referral.html", brand, **_worth(rewards), hold=in_words(rewards.hold), first_name=first_name)
 
 
-def code(company: str, code: str, share_link: str, rewards: Rewards, first_name: str, *, named: bool) -> str:
+def code(brand: HostedBrand, code: str, share_link: str, rewards: Rewards, first_name: str, *, named: bool) -> str:
     """The advocate's code and the link to pass on, and whether friends see their first name."""
-    subject = quote(f"Try {company}")
-    body = quote(f"I use {company} and think you would like it: {share_link}")
+    subject = quote(f"Try {brand.name}")
+    body = quote(f"I use {brand.name} and think you would like it: {share_link}")
     page = {"code": code, "share_link": share_link, "mail": f"mailto:?subject={subject}&body={body}"}
-    return _rendered("code.html", company, **page, **_worth(rewards), first_name=first_name, named=named)
+    return _rendered("code.html", brand, **page, **_worth(rewards), first_name=first_name, named=named)
 
 
-def declined(company: str, cooldown: timedelta) -> str:
+def declined(brand: HostedBrand, cooldown: timedelta) -> str:
     """The person said no, and is not asked for a while."""
-    return _rendered("declined.html", company, cooldown=in_words(cooldown))
+    return _rendered("declined.html", brand, cooldown=in_words(cooldown))
 
 
-def opted_out(company: str) -> str:
+def opted_out(brand: HostedBrand) -> str:
     """The person is asked no more."""
-    return _rendered("opted_out.html", company)
+    return _rendered("opted_out.html", brand)
 
 
 def _worth(rewards: Rewards) -> dict[str, str]:
@@ -110,5 +96,5 @@ def _worth(rewards: Rewards) -> dict[str, str]:
     }
 
 
-def _rendered(page: str, company: str, **values: Any) -> str:
-    return _pages.get_template(page).render(company=company, style=_STYLE, **values)
+def _rendered(page: str, brand: HostedBrand, **values: Any) -> str:
+    return _pages.get_template(page).render(brand=brand, company=brand.name, **values)

@@ -17,6 +17,8 @@ from shared.contracts.usage import UsageEvent
 from shared.values import read_boolean, read_consent_traits
 
 MAX_CONTACTS = 2000
+OWN_SOURCE = "waymark"
+"""The source of what notify and advocacy tell."""
 _OPT_OUT = "unsubscribed"
 _FIELDS = ("email", "name", "role", "timezone")
 Described = TypeVar("Described", Contact, ContactClaim)
@@ -53,7 +55,8 @@ def identify(evaluation: Evaluation, event: UsageEvent, traits: dict[str, Any]) 
             evaluation.record_decision(ContactChanged, user=user, unsubscribed=True, gone=True)
         return
     if shown != earlier:
-        back = earlier[_OPT_OUT] and not shown[_OPT_OUT]  # only a trusted source gets there, in so many words
+        # only a trusted source gets there, in so many words; what a person told notify, notify knows, and what they said since
+        back = earlier[_OPT_OUT] and not shown[_OPT_OUT] and event.source != OWN_SOURCE
         evaluation.record_decision(ContactChanged, user=user, **shown, resubscribed=back)
     contacts[user] = contact
 

@@ -2,13 +2,14 @@
 
 import msgspec
 
+from services.lifecycle.core.contacts import OWN_SOURCE
 from shared.contracts.advocacy import AdvocacyMessage, ReferralConverted, SurveyAnswered
 from shared.contracts.evidence import Value
-from shared.contracts.outreach import OutreachMessage, OutreachRecorded
-from shared.contracts.usage import UsageEvent
+from shared.contracts.outreach import ConsentChanged, OutreachMessage, OutreachRecorded
+from shared.contracts.usage import EventType, UsageEvent
 
 Feedback = AdvocacyMessage | OutreachMessage
-SOURCE = "waymark"
+_EVERYTHING = "*"
 
 
 def as_event(message: Feedback) -> UsageEvent | None:
@@ -18,25 +19,30 @@ def as_event(message: Feedback) -> UsageEvent | None:
             "score": message.score,
             "survey": message.survey,
             "comment": message.comment,
-            "via": SOURCE,
+            "via": OWN_SOURCE,
         }
         return _event(message, f"{message.survey_kind}_answered", message.user, properties)
     if isinstance(message, ReferralConverted):
         return _event(message, "referral_converted", message.user, {"referred": message.referred_account})
     if isinstance(message, OutreachRecorded) and message.status == "sent":
         return _event(message, "outreach_sent", message.user, {"play": message.play, "channel": message.channel})
+    if isinstance(message, ConsentChanged) and message.granted and message.topic == _EVERYTHING:
+        # what an identify call said before is over: else the next change of the contact would tell the old no again
+        return _event(message, "", message.user, {"unsubscribed": False}, "identify")
     return None
 
 
-def _event(message: Feedback, name: str, user: str | None, properties: dict[str, Value]) -> UsageEvent:
+def _event(
+    message: Feedback, name: str, user: str | None, properties: dict[str, Value], type_: EventType = "track"
+) -> UsageEvent:
     return UsageEvent(
         id=message.id,
         account=message.account,
-        type="track",
+        type=type_,
         name=name,
         at=message.at,
         received_at=message.decided_at,
-        source=SOURCE,
+        source=OWN_SOURCE,
         user=user,
         properties=msgspec.Raw(msgspec.json.encode(properties)),
         history="history" if message.history else None,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from services.notify import store
@@ -30,7 +31,7 @@ from services.notify.definition import Definition
 from services.notify.handlers.refusals import Decided, decided, heed_contacts, informed
 from services.notify.persons import Persons
 from services.notify.rendering import CSM_NAME, UNSUBSCRIBE_LINK, Rendered, RenderError
-from services.notify.store import Accounts
+from services.notify.store import Accounts, DeliveryRecord
 from shared.brand import answering
 from shared.clock import Clock
 from shared.contracts.advocacy import OutreachRequested
@@ -39,6 +40,7 @@ from shared.contracts.lifecycle import ContactChanged, LifecycleMessage
 from shared.contracts.outreach import DeliveryStatus, OutreachMode, OutreachRecorded, OutreachStatus
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.db.protocol import Tx, Values
+from shared.failures import Halted
 from shared.ids import derived
 from shared.links import Links
 from shared.names import visible
@@ -75,6 +77,14 @@ class MessageWriter:
         """Where an answer to a message of this account goes: its CSM, else the brand's; empty for the sender."""
         csm, email = (visible(account.view.traits.get(trait)) for trait in CSM_VALUES)
         return answering(self._definition.brand, csm or "", email or "", self._mail_from).address
+
+    def as_planned(self, record: DeliveryRecord) -> Rendered | None:
+        """A message that has not left, with what was known when it was decided on; None where its text is gone since."""
+        try:
+            decision = record.decision
+            return self.render(decision) if decision.send and decision.template in self._definition.templates else None
+        except (RenderError, Halted, msgspec.ValidationError):  # of another text by now, or of a newer version
+            return None
 
     def render(self, decision: Decision) -> Rendered:
         """The message. Raises RenderError where a value it needs is unknown."""
@@ -268,7 +278,9 @@ def new_row(
         "not_before": decision.at,
         "expires_at": decision.expires_at,
         "history": decision.history,
-        **rendered._asdict(),
+        "subject": rendered.subject,
+        "text": rendered.text,
+        "html": "",  # written when it leaves, or is looked at: it is ten times the size of all the rest
         "decision": encode_decision(decision),
         "attempt": 0,
         "lease_epoch": 0,

@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
 from fastapi import APIRouter, Depends, Query
 
 from services.notify import queries, store
 from services.notify.core.playbook import Playbook
 from services.notify.handlers import delivery as handlers
+from services.notify.handlers.planning import MessageWriter
 from services.notify.http.models import (
     DeliveryRow,
     DeliveryView,
@@ -40,15 +41,34 @@ _Text = Annotated[
 _Sort = Annotated[str, Query(description=f"{', '.join(queries.SORTS)}; from the end with - before it")]
 
 
-def router(context: ServiceContext, book: Playbook, accounts: Accounts) -> APIRouter:
+def router(context: ServiceContext, book: Playbook, accounts: Accounts, writer: MessageWriter) -> APIRouter:
     """Reading takes a key of kind read, changing one of kind admin."""
     routes = APIRouter(prefix="/v1", tags=["outbox"], dependencies=[Depends(require_key(context.keys, "read"))])
-    _reading(routes, context, book, accounts)
-    _changing(routes, context, book, accounts)
+    shown = Shown(context, accounts, writer)
+    _reading(routes, context, book, shown)
+    _changing(routes, context, book, shown)
     return routes
 
 
-def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, accounts: Accounts) -> None:
+class Shown(NamedTuple):
+    """What one delivery is shown with."""
+
+    context: ServiceContext
+    accounts: Accounts
+    writer: MessageWriter
+
+    async def view(self, delivery: str) -> DeliveryView:
+        """One delivery; the page of one that has not left is written for whoever looks. Raises Refused where there is none."""
+        async with self.context.database.snapshot() as read:
+            record = await store.load(read, delivery)
+            if record is None:
+                raise Refused("no such delivery", "no_delivery", 404)
+            [named] = await queries.with_names(read, self.accounts, [record])
+        written = None if record.html else self.writer.as_planned(record)
+        return DeliveryView(**_values(named) | (written._asdict() if written else {}))
+
+
+def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, shown: Shown) -> None:
     @routes.get("/outbox")
     async def list_outbox(
         status: Filter = None,
@@ -68,12 +88,12 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, account
         _refuse_unknown("status", status, get_args(DeliveryStatus))
         _refuse_unknown("channel", channel, book.channels)
         wanted = DeliveryFilter(status, account, play, channel, history, owner, q, since)
-        return await _page(context, accounts, wanted, sort, at, limit, count=count)
+        return await _page(context, shown.accounts, wanted, sort, at, limit, count=count)
 
     @routes.get("/outbox/{delivery:id}")
     async def one_delivery(delivery: str) -> DeliveryView:
         """One delivery, with exactly what went; one that has not left, as it was planned: its text is written anew when it leaves."""
-        return await view(context, accounts, delivery)
+        return await shown.view(delivery)
 
     @routes.get("/tasks", tags=["tasks"])
     async def list_tasks(
@@ -90,10 +110,10 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, account
     ) -> CountedPage[DeliveryRow]:
         """Tasks for your own people that nobody closed yet, the newest first."""
         wanted = DeliveryFilter("done" if done else "opened", account, play, None, None, owner, q, since)
-        return await _page(context, accounts, wanted, sort, at, limit, count=count)
+        return await _page(context, shown.accounts, wanted, sort, at, limit, count=count)
 
 
-def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accounts: Accounts) -> None:
+def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, shown: Shown) -> None:
     @routes.post("/outbox/release")
     async def release_play(
         wanted: PlayWanted, act: Annotated[Act, administrative(context, "play_released")]
@@ -108,7 +128,7 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accoun
         """Let one previewed delivery go; it leaves while the mode is live."""
         async with act.transaction(delivery) as tx:
             await handlers.release(tx, delivery, context.clock.now())
-        return await view(context, accounts, delivery)
+        return await shown.view(delivery)
 
     @routes.post("/outbox/redrive")
     async def redrive_failed(
@@ -126,7 +146,7 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accoun
         """Send a failed delivery again. It is asked again when it leaves, like everything else; nothing in doubt is sent twice."""
         async with act.transaction(delivery) as tx:
             await handlers.redrive(tx, delivery, context.clock.now())
-        return await view(context, accounts, delivery)
+        return await shown.view(delivery)
 
     @routes.post("/tasks/{task:id}/done", tags=["tasks"])
     async def task_done(
@@ -135,18 +155,8 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, accoun
         """Close a task, with what came of it: its play may open another. Closing it twice changes nothing."""
         outcome = said.outcome if said is not None else ""
         async with act.transaction(task, **({"outcome": outcome} if outcome else {})) as tx:
-            await handlers.complete_task(tx, task, accounts, context.clock.now(), act.actor.name, outcome)
-        return await view(context, accounts, task)
-
-
-async def view(context: ServiceContext, accounts: Accounts, delivery: str) -> DeliveryView:
-    """One delivery. Raises Refused where there is none."""
-    async with context.database.snapshot() as read:
-        record = await store.load(read, delivery)
-        if record is None:
-            raise Refused("no such delivery", "no_delivery", 404)
-        [named] = await queries.with_names(read, accounts, [record])
-    return DeliveryView(**_values(named))
+            await handlers.complete_task(tx, task, shown.accounts, context.clock.now(), act.actor.name, outcome)
+        return await shown.view(task)
 
 
 def _values(listed: ListedDelivery) -> dict[str, Any]:

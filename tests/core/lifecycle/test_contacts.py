@@ -1,9 +1,13 @@
 """Contacts: who can be written to, and who has left."""
 
+from datetime import timedelta
+
 import pytest
 
+from services.lifecycle.core.feedback import as_event
 from shared.contracts.lifecycle import ContactChanged
-from tests.core.lifecycle.make import Scenario, default_definition
+from shared.contracts.outreach import ConsentChanged
+from tests.core.lifecycle.make import START, Scenario, default_definition
 
 
 def test_a_person_is_told_when_known_and_again_only_when_something_changed() -> None:
@@ -54,3 +58,16 @@ def test_only_a_clear_word_takes_a_no_to_mail_back(said: object) -> None:
     scenario.identify(0, "ann", email="ann@acme.example", unsubscribed=True)
     scenario.identify(1, "ann", unsubscribed=said)
     assert not scenario.here.contacts["ann"].unsubscribed
+
+
+def test_who_told_our_page_yes_is_not_said_no_for_when_something_else_of_them_changes_and_may_say_no_again() -> None:
+    scenario = Scenario(default_definition())
+    scenario.identify(0, "ann", email="ann@acme.example", unsubscribed=True)
+    at = START + timedelta(days=1)
+    said = as_event(ConsentChanged(id="yes", account="acme", at=at, decided_at=at, user="ann", topic="*", granted=True))
+    assert said is not None
+    scenario.fold(said)
+    scenario.identify(2, "ann", role="admin")
+    scenario.identify(3, "ann", unsubscribed=True)
+    told = [(one.unsubscribed, one.resubscribed) for one in scenario.all(ContactChanged)]
+    assert told == [(True, False), (False, False), (False, False), (True, False)]

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from services.notify.mail_design import MailDesign, contrast, readable
+from services.notify.mail_design import MailDesign
 from services.notify.rendering import OUTPUT_LIMIT, SOURCE_LIMIT, RenderError, TemplateMistake, Templates
 from shared.brand import Brand
+from shared.colour import contrast, readable
 
 HEAD = "Subject: Hello {{ name }}\n\n"
 FOOTER = "Subject: -\n\nStop: {{ unsubscribe_link }}\n"

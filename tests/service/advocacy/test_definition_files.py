@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from services.advocacy.loading import definitions, product
+from services.advocacy.loading import definitions
+from shared.brand import load_brand
 from shared.definitions import DefinitionError
+from shared.hosted import hosted_brand
 from shared.settings import Settings
 from tests.conftest import ROOT, Deployment
 from tests.core.advocacy.make import Story
@@ -139,9 +141,9 @@ def test_what_is_not_at_hand_is_not_checked_nor_is_a_default_that_nobody_wrote(c
 
 
 def test_pages_name_the_product_wherever_it_is_said(config: Path) -> None:
-    assert product(Settings(config=config)) == "Our Product"
+    assert hosted_brand(load_brand(config)).name == "Our Product"
     (config / "brand.yaml").unlink()
     (config / "templates" / "house.yaml").write_text(
         "product: Old\nsender: We\napp_url: https://a.test\naddress: Here\n", "utf8"
     )
-    assert product(Settings(config=config)) == "Old"
+    assert hosted_brand(load_brand(config)).name == "Old"

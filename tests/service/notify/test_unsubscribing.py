@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.notify.persons import NewRefusal
 from shared.contracts.outreach import ConsentChanged
 from tests.conftest import Deployment
 from tests.service.notify.doors import Mailbox, mail_server
-from tests.service.notify.make import DAY, Office, office
+from tests.service.notify.make import DAY, MONDAY, Customer, Office, office
 
 
 @pytest.fixture
@@ -89,3 +90,66 @@ async def test_a_link_of_another_purpose_is_not_ours(here: Office) -> None:
     row = await here.welcomed()
     token = here.links.sign("survey", {"delivery": row["id"]})
     assert (await here.http.post(f"/u/{token}")).status_code == 404
+
+
+async def test_who_left_comes_back_by_the_same_link(here: Office, box: Mailbox) -> None:
+    row = await here.welcomed()
+    path = here.path(row["id"])
+    assert 'href=""' in (await here.http.post(path)).text
+    assert "Write to me again" in (await here.http.get(path)).text
+    back = await here.http.post(path, data={"wish": "return", "scope": "everything"})
+    assert "Good to have you back" in back.text
+    assert "No more mail from us?" in (await here.http.get(path)).text
+    await here.sends().send()
+    assert len(box.mails) == 1
+    told = [(one.granted, one.topic) for one in await here.told() if isinstance(one, ConsentChanged)]
+    assert told == [(False, "*"), (True, "*")]
+    (said,) = (await here.http.get("/v1/consents", params={"user": "ann"})).json()
+    assert (said["granted"], said["source"]) == (True, "link")
+
+
+async def test_one_kind_of_mail_is_stopped_and_comes_back_and_is_called_by_its_name(here: Office) -> None:
+    row = await here.welcomed()
+    path = here.path(row["id"])
+    shown = (await here.http.get(path)).text
+    assert "help with getting started" in shown
+    assert "onboarding" not in shown
+    assert "You get no more mail of this kind" in (await here.http.post(path, data={"scope": "topic"})).text
+    assert "Send me these again" in (await here.http.get(path)).text
+    await here.http.post(path, data={"wish": "return", "scope": "topic"})
+    assert not (await here.state()).declined_topics
+
+
+async def test_nobody_comes_back_by_one_click_or_by_looking_and_a_no_to_all_stays_one(here: Office) -> None:
+    row = await here.welcomed()
+    path = here.path(row["id"])
+    for _ in range(2):
+        await here.http.post(path, data={"List-Unsubscribe": "One-Click"})
+        await here.http.get(f"{path}?wish=return&scope=everything")
+        await here.http.post(path, data={"wish": "return", "scope": "topic"})
+    assert (await here.state()).declined_topics == {"ann": ["*"]}
+
+
+async def test_a_link_to_an_address_we_no_longer_write_to_brings_nobody_back_but_stops_mail(here: Office) -> None:
+    row = await here.welcomed()
+    path = here.path(row["id"])
+    customer = Customer()
+    customer.begin()
+    moved = customer.build.contact(MONDAY + DAY, "ann", email="ann@new.test", name="Ann Lee", role="admin")
+    await here.take(moved)
+    assert (await here.http.post(path)).status_code == 200
+    shown = await here.http.post(path, data={"wish": "return", "scope": "everything"})
+    assert "an address that we no longer write to" in shown.text
+    assert (await here.state()).declined_topics == {"ann": ["*"]}
+
+
+async def test_a_dead_address_is_not_brought_back_by_a_button(here: Office) -> None:
+    row = await here.welcomed()
+    path = here.path(row["id"])
+    async with here.database.transaction() as tx:
+        await here.persons.suppress(tx, "ann@acme.test", None, NewRefusal("*", "bounced", "email", MONDAY))
+    await here.http.post(path)
+    for answer in (await here.http.get(path), await here.http.post(path, data={"wish": "return"})):
+        assert "Mail to your address came back" in answer.text
+        assert "Write to me again" not in answer.text
+    assert (await here.state()).declined_topics == {"ann": ["*"]}
