@@ -123,8 +123,10 @@ def _of_days(view: AccountView, at: datetime, counting: Counting) -> dict[str, V
     for name, days in view.metrics.items():
         if isinstance(days, bool) or not isinstance(days, int | float) or abs(days) > _CENTURY:
             continue
-        if name in counting.down:
-            values |= {name: days - passed, f"{DAY_OF}{name}": (seen + timedelta(days=days)).isoformat()}
+        if name in counting.down:  # what lies behind is not to come in so many days
+            to_come = days - passed
+            values |= {name: to_come if to_come >= 0 else None}
+            values[f"{DAY_OF}{name}"] = (seen + timedelta(days=days)).isoformat()
         elif name in counting.up:
             values[f"{DAY_OF}{name}"] = (seen - timedelta(days=days)).isoformat()
         elif name in _SINCE_BEGINNING:

@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
+
+from services.notify.core.account_view import template_values
 from services.notify.core.delivery import close_task
 from services.notify.core.engine import next_due
-from services.notify.core.playbook import Audience, Stop, Trigger
+from services.notify.core.playbook import Audience, Counting, Stop, Trigger
 from services.notify.store import LAYOUTS
 from tests.core.notify.make import Story, at, book, play, reasons, sent, step
 
@@ -192,6 +195,16 @@ def test_what_changed_is_measured_from_about_a_quarter_ago():
     assert planned.values["users"] == 99.0
     assert planned.values["before_users"] == 10.0
     assert planned.values["before_date"] == at(30).date().isoformat()
+
+
+@pytest.mark.parametrize(("later", "said"), [(1, 1.0), (2, 0.0), (3, None)])
+def test_a_day_that_has_passed_is_not_to_come_in_less_than_no_days(later: float, said: float | None):
+    story = Story(book(play())._replace(counting=Counting(down=frozenset({"days_to_renewal"}))))
+    story.person()
+    story.signal("other", metrics={"days_to_renewal": 2})
+    values = template_values(story.account, "ann", None, at(later), story.book.counting)
+    assert values.get("days_to_renewal") == said
+    assert values["day_of_days_to_renewal"] == at(2).date().isoformat()
 
 
 def test_a_name_that_is_a_trick_is_not_greeted():

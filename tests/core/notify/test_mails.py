@@ -261,6 +261,39 @@ def test_seats_run_out_only_where_they_do(company: Definition):
     assert "running out" not in free.subject + free.text
 
 
+def test_whoever_left_is_not_told_that_they_work_with_it(company: Definition):
+    assert (
+        "You get this because you worked with Our Product" in text_of(company, "winback_mail_30", stage="churned").text
+    )
+    assert "You get this because you work with Our Product" in text_of(company, "welcome_hello").text
+
+
+def test_a_year_without_use_is_not_announced_as_what_it_brought(company: Definition):
+    unused = text_of(company, "renewal_75_mail", active_users_28d=0.0, value_events_28d=0.0)
+    assert unused.subject == "Your next year with Our Product"
+    used = text_of(company, "renewal_75_mail", active_users_28d=3.0)
+    assert used.subject == "What Our Product has brought your company"
+
+
+def test_nobody_is_told_that_they_finished_a_set_up_of_which_steps_are_missing(company: Definition):
+    told = text_of(company, "adoption_checkin_mail", active_users_28d=8.0, required_milestones_missing=2.0)
+    assert "finished" not in told.text + told.subject
+
+
+def test_what_has_been_achieved_is_numbers_that_are_some_beside_those_of_before(company: Definition):
+    report = text_of(
+        company,
+        "roi_report_mail",
+        value_events_28d=0.0,
+        active_users_28d=8.0,
+        before_active_users_28d=9.0,
+        before_date="2026-08-12",
+    ).text
+    assert "as of 28 November 2026 and, for comparison, of 12 August 2026:" in report
+    assert "- People who worked with it in that time: 8 (before: 9)" in report
+    assert "Results" not in report
+
+
 def test_a_limit_that_is_passed_is_not_announced_as_one_to_come(company: Definition):
     assert "before it becomes urgent" in text_of(company, "limit_approach_mail", limit_used=0.9).text
     assert "before it becomes urgent" not in text_of(company, "limit_approach_mail", limit_used=1.2).text
