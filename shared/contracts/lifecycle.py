@@ -2,7 +2,8 @@
 
 `seq` counts an account's messages from 1 without a gap. `at` is the account's own clock; `decided_at` the wall
 clock. `history` is true while an import, not the wall clock, drives the account: consumers plan as they
-would have, and send nothing.
+would have, and send nothing. `imported` is true where an import told of the past of an account that lives already: consumers
+learn what it says, and plan nothing because of it.
 """
 
 from datetime import datetime
@@ -43,6 +44,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_
     at: datetime
     decided_at: datetime
     history: bool = False
+    imported: bool = False
+
+    @property
+    def is_past(self) -> bool:
+        """Whether an import told of it: nobody hears of it now."""
+        return self.history or self.imported
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -34,7 +34,7 @@ SURVEY_KIND = "nps"
 def note_candidate(account: Account, message: LifecycleMessage, definitions: Definitions) -> Account:
     """Lifecycle may call the account a candidate for advocacy."""
     rules = definitions.referrals.ask
-    if isinstance(message, SignalRaised) and message.signal == rules.signal:
+    if isinstance(message, SignalRaised) and message.signal == rules.signal and not message.imported:
         since = account.candidate_since if _has_signal(account, rules) else None
         return replace(account, candidate_at=account.clock, candidate_since=since or account.clock)
     return account

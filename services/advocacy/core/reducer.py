@@ -62,7 +62,7 @@ def apply(account: Account, message: LifecycleMessage | OutreachMessage, definit
     account, invited = surveys.start_surveys(account, message, definitions)
     account, retried = _retried_after(account, message, definitions)
     account = asks.note_candidate(account, message, definitions)
-    account, asked = asks.reconsider(account, definitions, history=message.history)
+    account, asked = asks.reconsider(account, definitions, history=message.is_past)
     return account, [*due, *decided, *invited, *retried, *asked]
 
 
@@ -120,7 +120,7 @@ def record_answer(
 def _retried_after(account: Account, message: LifecycleMessage, definitions: Definitions) -> AccountChange:
     """Surveys that were withheld, where the message may have removed the reason: a stage, or a person, is another one."""
     changed = message.user if isinstance(message, ContactChanged) else ""
-    if not account.due_surveys or not (changed or isinstance(message, StageChanged)):
+    if not account.due_surveys or message.imported or not (changed or isinstance(message, StageChanged)):
         return account, []
     return surveys.retry_due(account, definitions, history=message.history, changed=changed)
 
@@ -150,7 +150,7 @@ def apply_fact(account: Account, message: FactObserved, definitions: Definitions
         rejected = FactRejected(
             account=message.account,
             at=message.at,
-            history=message.history,
+            history=message.is_past,
             fact=message.fact,
             event=message.event,
             reason=error.reason,
@@ -188,7 +188,7 @@ def _signed_up(account: Account, message: FactObserved, _definitions: Definition
         event=message.event,
         emails=_emails(account, message),
         users=_users(account, message),
-        history=message.history,
+        history=message.is_past,
     )
     return _with_referral(replace(account, signup=signup))
 
@@ -203,7 +203,7 @@ def _paid(account: Account, message: FactObserved, definitions: Definitions) -> 
         FactRejected(
             account=account.id,
             at=refund.at,
-            history=message.history,
+            history=message.is_past,
             fact=definitions.referrals.facts.refunded,
             event=refund.event,
             reason=_in_another_currency(refund, payment),
@@ -239,7 +239,7 @@ def _payment_in(account: Account, message: FactObserved, rules: Referrals) -> Pa
         emails=_emails(account if account.signup else None, message),
         users=_users(account if account.signup else None, message),
         needs_review=least is None,
-        history=message.history,
+        history=message.is_past,
     )
 
 
@@ -291,7 +291,7 @@ def _code_issued(account: Account, message: FactObserved, definitions: Definitio
     if message.user in account.codes:
         return account, []
     code, rules = _code_in(message), definitions.referrals
-    return asks.import_code(account, message.user, code, rules, message.at, history=message.history)
+    return asks.import_code(account, message.user, code, rules, message.at, history=message.is_past)
 
 
 def _with_referral(account: Account) -> AccountChange:

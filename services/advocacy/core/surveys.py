@@ -32,7 +32,7 @@ TOPIC = "survey"
 def start_surveys(account: Account, message: LifecycleMessage, definitions: Definitions) -> AccountChange:
     """The surveys that this message starts."""
     decisions: list[Decision] = []
-    for survey in definitions.surveys:
+    for survey in definitions.surveys if not message.imported else ():
         cause = next((words for trigger in survey.on if (words := _cause(trigger, message))), "")
         if cause:
             account, more = invite(account, survey, message.id, cause, definitions, history=message.history)
@@ -375,7 +375,7 @@ def import_answer(account: Account, message: FactObserved, kind: SurveyKind) -> 
         id=derived("answer", message.event),
         account=account.id,
         at=message.at,
-        history=message.history,
+        history=message.is_past,
         user=message.user or "",
         survey=str(message.properties.get("survey") or kind.name),
         survey_kind=kind.name,

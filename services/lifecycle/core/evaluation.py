@@ -92,10 +92,10 @@ class Evaluation(dict[str, "Value"]):
     """The account's metrics now, each read when first asked for, and what is decided on them.
 
     It is a dict because most of an event's cost is looking up values: one that is there costs no call. `moved` are the bits
-    of the stores that were written since the rules were last asked; `unreadable` and `claims` get the values that count nowhere.
+    of the stores that were written since the rules were last asked; `imported`: an import tells an account that lives of its past. `unreadable` and `claims` get the values that count nowhere.
     """
 
-    __slots__ = ("account", "claims", "day", "decided_at", "decisions", "metrics", "moved", "unreadable")
+    __slots__ = ("account", "claims", "day", "decided_at", "decisions", "imported", "metrics", "moved", "unreadable")
 
     def __init__(
         self,
@@ -110,6 +110,7 @@ class Evaluation(dict[str, "Value"]):
         self.decided_at = decided_at
         self.day = account.clock.toordinal()
         self.moved = 0
+        self.imported = False
         self.decisions: list[LifecycleMessage] = []
         self.unreadable = [] if unreadable is None else unreadable
         self.claims = [] if claims is None else claims
@@ -153,6 +154,7 @@ class Evaluation(dict[str, "Value"]):
             at=account.clock,
             decided_at=self.decided_at,
             history=account.replaying,
+            imported=self.imported,
             **fields,
         )
         self.decisions.append(message)

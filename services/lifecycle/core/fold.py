@@ -57,6 +57,9 @@ def fold(
     What a browser says leaves what it did (use, views, when it was last there). Of a trusted class, or against what a
     trusted source told, it is an untrusted claim.
 
+    An import drives the clock of the accounts that it began, until its end or the first live event. To one that lived before,
+    it tells of the past.
+
     An event older than the account's clock corrects what it left behind at its own time; what follows from the
     correction is decided at the account's clock.
     """
@@ -159,7 +162,8 @@ def _drop_inactive(account: Account, day: int) -> None:
 
 def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, at: datetime) -> None:
     account = evaluation.account
-    account.replaying = event.history is not None
+    if event.history is not None or account.replaying:
+        _note_driver(evaluation, event)
     if at < account.first_seen:
         evaluation.write_one(FIRST_SEEN, see_earlier, at)
     packed = pack(event, at)
@@ -184,6 +188,19 @@ def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEv
         run_rules(evaluation, compiled)
 
 
+def _note_driver(evaluation: Evaluation, event: UsageEvent) -> None:
+    """Whether an import or the wall clock drives the account from this event on."""
+    account = evaluation.account
+    if not account.stage:
+        account.replaying = True
+    elif event.history is not None:
+        evaluation.imported = not account.replaying
+    else:
+        account.replaying = False
+        if event.is_trusted:  # a browser hands no account over to others
+            evaluation.record_decision(ClockAdvanced, live=True)
+
+
 def _start(evaluation: Evaluation, compiled: CompiledDefinition, packed: PackedEvent) -> None:
     """The account's first event: it begins where the definition's stages begin."""
     account = evaluation.account
@@ -194,9 +211,10 @@ def _start(evaluation: Evaluation, compiled: CompiledDefinition, packed: PackedE
 
 
 def _end_history(evaluation: Evaluation, event: UsageEvent) -> None:
-    """The import is over: with `live`, the wall clock drives the account from here."""
-    if not evaluation.account.stage:
+    """The import is over: with `live`, the wall clock drives the account from here. One that lived before was not the import's."""
+    account = evaluation.account
+    if not account.stage or not account.replaying:
         return
     live = properties(event).get("live") is True
-    evaluation.account.replaying = not live
+    account.replaying = not live
     evaluation.record_decision(ClockAdvanced, live=live)

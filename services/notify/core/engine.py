@@ -111,6 +111,8 @@ def _start_runs(account: Account, message: Message, book: Playbook) -> Result:
 
 
 def _triggered(message: Message, book: Playbook) -> Iterable[Play]:
+    if isinstance(message, FromLifecycle) and message.imported:
+        return ()
     match message:
         case StageChanged():
             entered = book.triggered_by("stage", message.stage)

@@ -49,6 +49,15 @@ def test_the_candidate_signal_asks_too():
     assert len(asks(decisions)) == 1
 
 
+def test_nobody_is_asked_because_of_what_an_import_tells_of_an_account_that_lives():
+    story = promoter()
+    account, _ = apply_story(story)
+    imported = [replace(one, imported=True) for one in promoter().signal(200, "advocate_candidate").messages[-1:]]
+    account, decisions = apply(account, imported[0], SHIPPED)
+    assert asks(decisions) == []
+    assert asks(advance(account, day(230), SHIPPED)[1]) == []
+
+
 @pytest.mark.parametrize(
     ("story", "reason"),
     [

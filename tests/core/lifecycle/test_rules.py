@@ -337,6 +337,35 @@ def test_history_holds_the_account_until_its_marker_or_a_live_event(scenario: Sc
     assert not scenario.decisions[-1].history
 
 
+def test_the_first_live_event_hands_the_account_to_the_wall_clock(scenario: Scenario):
+    scenario.send(0, "use", history="import")
+    scenario.track(4, "go")
+    (live,) = scenario.all(ClockAdvanced)
+    assert (live.live, live.history) == (True, False)
+    scenario.send(5, "use", history="import")
+    assert not scenario.here.replaying
+
+
+@pytest.mark.parametrize("day", [-30, 5])
+def test_an_import_onto_a_live_account_tells_of_its_past_and_holds_nothing(with_rules: Make, day: float):
+    scenario = with_rules(FLAG)
+    scenario.track(0, "use")
+    scenario.decisions.clear()
+    scenario.send(day, "use", history="import")
+    ended = scenario.send(6, HISTORY_ENDED, history="import", properties={"live": False})
+    assert not scenario.here.replaying
+    assert scenario.here.next_due
+    assert not any(isinstance(one, ClockAdvanced) for one in ended)
+    assert not any(one.history for one in scenario.decisions)
+
+
+def test_what_an_import_decides_about_a_live_account_says_so_and_what_time_decides_does_not(scenario: Scenario):
+    scenario.track(0, "use")
+    decided = scenario.send(2, "go", history="import")
+    assert [one.imported for one in decided if isinstance(one, StageChanged)] == [True]
+    assert not any(one.imported for one in scenario.track(3, "stop"))
+
+
 def test_the_end_of_history_may_hand_the_account_to_the_wall_clock(scenario: Scenario):
     scenario.send(0, "use", history="import")
     scenario.send(3, HISTORY_ENDED, history="import", properties={"live": True})

@@ -177,6 +177,16 @@ def test_a_corrected_milestone_starts_nothing():
     assert story.account.runs == []
 
 
+def test_what_an_import_tells_of_an_account_that_lives_starts_nothing_and_holds_nothing():
+    story = Story(book(play("hello", Trigger(signal="hello"))))
+    story.person()
+    story.signal(when=1, imported=True)
+    assert story.account.runs == []
+    assert not story.account.replaying
+    story.signal(when=2)
+    assert len(story.account.runs) == 1
+
+
 def test_an_account_comes_back_from_bytes_as_it_was():
     story = Story(book(play("welcome", Trigger(stage="onboarding"), SERIES)))
     story.person(timezone="Europe/Berlin")
