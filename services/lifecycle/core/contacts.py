@@ -45,7 +45,7 @@ def identify(evaluation: Evaluation, event: UsageEvent, traits: dict[str, Any]) 
     when, said = (at, tie_of(event.id)), {} if is_past else given
     contact = replace(before) if before is not None else Contact(NEVER)
     if trusted:
-        _tell(contact, when, said, opted_out, is_past=is_past)
+        _record_trusted(contact, when, said, opted_out, is_past=is_past)
     else:
         _claim(evaluation, contact, when, said, opted_out)
     shown, earlier = _shown(contact), _shown(before or Contact(NEVER))
@@ -85,7 +85,9 @@ def _least_known(contacts: dict[str, Contact]) -> str:
     return next((user for user, contact in contacts.items() if contact.at == NEVER), next(iter(contacts)))
 
 
-def _tell(contact: Contact, when: Moment, given: dict[str, Any], opted_out: bool | None, *, is_past: bool) -> None:
+def _record_trusted(
+    contact: Contact, when: Moment, given: dict[str, Any], opted_out: bool | None, *, is_past: bool
+) -> None:
     """A trusted source's call; with it a later "not unsubscribed" takes a browser's no back."""
     if not is_past:
         _describe(contact, when, given)

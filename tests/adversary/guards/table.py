@@ -104,8 +104,8 @@ _TRUST = {
     "a browser replaces nothing of a person": Guard(
         2,
         "services/lifecycle/core/contacts.py",
-        "    if trusted:\n        _tell(",
-        "    if True:\n        _tell(",
+        "    if trusted:\n        _record_trusted(",
+        "    if True:\n        _record_trusted(",
         _in("trust", "it_replaces_neither_the_name_of_an_account_nor_an_administrators_address_and_role")
         + _in("no_is_a_no", "only_a_trusted_source_that_takes_a_no_back_brings_somebody_back"),
     ),
