@@ -139,6 +139,12 @@ class Settings(BaseSettings):
         le=3600,
         description="seconds after which a delivery whose sender was lost is taken over by another: tried again, or marked as in doubt",
     )
+    advocacy_patience: int = Field(
+        900,
+        ge=0,
+        le=86_400,
+        description="seconds of advocacy's silence after which notify takes an imported history without waiting for its requests; 0: it never waits, as where advocacy is not run",
+    )
     keep_parked_days: int = Field(
         400,
         ge=1,

@@ -59,12 +59,20 @@ class Handlers:
         ids = {message.account for message in batch.messages}
         states = await self.accounts.load_or_create_for_update(tx, ids)
         decisions: list[Decision] = []
+        followed: dict[str, Account] = {}
         for place, message in enumerate(batch.messages):
             if place and batch.time_slice.is_over:
                 raise OutOfTime(place // 2)
-            states[message.account], more = reducer.apply(states[message.account], message, self._definitions)
+            account_id = message.account
+            before = states[account_id]
+            after, more = reducer.apply(before, message, self._definitions)
+            if reducer.is_followed(before, message, after):
+                followed[account_id] = after
+            states[account_id] = after
             decisions += more
         await self._save(tx, states.values(), decisions)
+        now = self._clock.now()
+        tx.emit(ADVOCACY, [reducer.history_followed(account, now) for account in followed.values()])
         if batch.topic is LIFECYCLE:
             self.handled_until[batch.partition] = batch.messages[-1].decided_at
 
@@ -135,6 +143,7 @@ class Handlers:
             link=self.addresses.advocate(code.code),
             values={"name": contact.name if contact else ""},
             expires_at=now + _PAGE_MAIL_EVERY,
+            behind=account.seq if account else 0,
         )
         tx.emit(ADVOCACY, [request])
 

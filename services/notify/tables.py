@@ -1,4 +1,4 @@
-"""Tables of notify: account, delivery (the outbox), consent, persons and what they refused, ceilings, the outreach mode."""
+"""Tables of notify: account, what waits for its turn, delivery (the outbox), consent, persons and what they refused, ceilings, the outreach mode."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
@@ -22,6 +22,23 @@ account = Table(
 )
 """One row an account: `state` is all the core remembers. `owner` and `search` (the name without case) are for lists. `next_due` is when time alone has something to do, `replaying`
 that an import, not the wall clock, drives the account.
+"""
+
+waiting = Table(
+    "notify_waiting",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("request", Boolean, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("notify_waiting_account", "account", "seq"),
+)
+"""Messages that an account cannot take yet (`core/order.py`): of lifecycle, and requests of advocacy.
+
+`id` is the message's, `seq` its own, or that of the message which the request stands behind. `body` is the message, as its
+topic has it. Rows go when they are taken.
 """
 
 _FILTERED = ("status", "play", "channel", "history", "account")

@@ -13,10 +13,12 @@ from services.notify.first_sends import FirstSends
 from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
+from services.notify.handlers.waiting import WaitsInVain
 from services.notify.http import admin, ceilings, feedback, going_live, outbox, suppressions, unsubscribe
 from services.notify.persons import Persons
 from services.notify.readiness import Readiness
 from services.notify.store import expired_deliveries, repository
+from services.notify.waiting import Patience
 from shared.brand import with_sender
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
@@ -51,9 +53,12 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     persons = Persons(PersonKeys(context.secret))
     links = Links(context.secret)
     writer = MessageWriter(defined, links, settings.public, settings.mail_from)
-    planning = PlanningHandlers(book, writer, accounts, persons, context.clock, settings.outreach)
+    patience = Patience(settings.advocacy_patience)
+    planning = PlanningHandlers(book, writer, accounts, persons, context.clock, settings.outreach, patience)
     consumer = context.consumer(GROUP, [LIFECYCLE, ADVOCACY], planning.handle)
     timers = Timers(consumer, LIFECYCLE, accounts.due, planning, context.database, context.clock)
+    in_vain = WaitsInVain(planning, patience)
+    in_vain_timers = Timers(consumer, LIFECYCLE, in_vain.due, in_vain, context.database, context.clock)
     senders, missing = channels or CHANNELS.build(settings, context.clock.now)
     lease = timedelta(seconds=settings.send_lease)
     ready = Readiness(settings, defined, senders.get("email"), context.clock.now)
@@ -89,6 +94,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     app.include_router(parked.router(context, GROUP, consumer.redrive))
     loops: dict[str, Work] = {
         "notify-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire)),
+        "notify-waits": partial(run_periodically, _POLL, context.by_the_clock(in_vain_timers.fire)),
         "notify-sends": partial(run_periodically, _SEND, context.by_the_clock(send)),
     }
     expired = expired_deliveries(context.settings.keep_deliveries_days)

@@ -1,4 +1,4 @@
-"""`advocacy.v1`: answers, opt-ins, referrals and rewards. Published by advocacy, keyed by account."""
+"""`advocacy.v1`: requests to notify, answers, opt-ins, referrals and rewards. Published by advocacy, keyed by account."""
 
 from datetime import datetime
 from typing import Literal
@@ -23,7 +23,8 @@ class OutreachRequested(Message, frozen=True, kw_only=True, tag="outreach_reques
     """Please write to this person: notify owns consent, budget and channels, and reports back on `outreach.v1`.
 
     `play` names a play of notify with `on: request`; `values` fill its template, `link` is the signed page.
-    After `expires_at` it must not be sent any more.
+    After `expires_at` it must not be sent any more. `behind` is the `seq` of the latest lifecycle message of the account that
+    advocacy had read when it decided this: notify takes the request behind that one. 0: an earlier version did not say.
     """
 
     user: str
@@ -32,6 +33,16 @@ class OutreachRequested(Message, frozen=True, kw_only=True, tag="outreach_reques
     link: str
     values: dict[str, Value] = {}
     expires_at: datetime | None = None
+    behind: int = 0
+
+
+class HistoryFollowed(Message, frozen=True, kw_only=True, tag="history_followed"):
+    """Of an account that replays a history: everything that its lifecycle messages up to `seq` lead to is decided and published.
+
+    Notify takes no further message of the account before. At most one an account and batch, and none where the wall clock drives.
+    """
+
+    seq: int
 
 
 class SurveyAnswered(Message, frozen=True, kw_only=True, tag="survey_answered"):
@@ -68,7 +79,9 @@ class RewardBooked(Message, frozen=True, kw_only=True, tag="reward_booked"):
     currency: str
 
 
-AdvocacyMessage = OutreachRequested | SurveyAnswered | AdvocateOptedIn | ReferralConverted | RewardBooked
+AdvocacyMessage = (
+    OutreachRequested | HistoryFollowed | SurveyAnswered | AdvocateOptedIn | ReferralConverted | RewardBooked
+)
 
 AskStatus = Literal["open", "accepted", "declined", "withdrawn"]
 """Of a request to refer others: withdrawn when the account's health or the person's score fell."""

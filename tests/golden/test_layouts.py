@@ -43,6 +43,7 @@ NUMBERED: dict[Column[Any], Layouts[Any]] = {
 NEWER = bytes((0xC1, 99)) + msgspec.msgpack.encode({"anything": "new"})
 OTHERS = {
     "notify_delivery": "JSON that names its layout: the test below",
+    "notify_waiting": "JSON as it was published: a message of its topic",
     "lifecycle_decision": "JSON as it was published: a message of lifecycle.v1",
     "log_block": "messages of the topics: their contracts",
     "dead_letter": "a record as it arrived",

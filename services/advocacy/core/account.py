@@ -117,7 +117,8 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults
 class Account(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
     """The state of an account. `clock` is its own time, `seq` the last lifecycle message it has seen.
 
-    `first_seen_at` is its first message, or earlier. `replaying`: an import and not the wall clock drives it.
+    `first_seen_at` is its first message, or earlier. `replaying`: an import and not the wall clock drives it. `followed`: notify
+    waits for us, from a message of history to the one with which the wall clock takes over.
     """
 
     id: str
@@ -125,6 +126,7 @@ class Account(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     clock: datetime = EPOCH
     first_seen_at: datetime | None = None
     replaying: bool = True
+    followed: bool = False
     stage: Stage = ""
     band: Band = "unknown"
     score: float | None = None
@@ -172,6 +174,7 @@ def advance_clock(account: Account, message: LifecycleMessage) -> Account:
         clock=max(account.clock, message.at),
         first_seen_at=account.first_seen_at or message.at,
         replaying=account.replaying and message.history,
+        followed=account.followed or message.history,
     )
 
 

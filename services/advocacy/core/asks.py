@@ -257,6 +257,7 @@ def _invitation(account: Account, user: str, definitions: Definitions, history: 
         history=history,
         values=_template_values(account, user, rules),
         code=derive_code(account.id, user),
+        behind=account.seq,
     )
 
 

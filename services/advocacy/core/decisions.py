@@ -30,7 +30,7 @@ class Invitation(DecisionBase, frozen=True, kw_only=True):
 
     `name` is the survey's, or `referral`. `cause` says in words what started it, `definition` is the version of its file.
     With a `code` the mail is one to pass on: its link is the code's, which anybody may open. Else the link is the signed
-    page of this person alone.
+    page of this person alone. `behind` is the `seq` of the lifecycle message that it was decided after.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Invitation(DecisionBase, frozen=True, kw_only=True):
     definition: str
     values: dict[str, Value] = {}
     code: str = ""
+    behind: int = 0
 
 
 class SurveyWithheld(DecisionBase, frozen=True, kw_only=True):

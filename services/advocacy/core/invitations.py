@@ -146,4 +146,5 @@ def outreach_request(invitation: Invitation, link: str, decided_at: datetime) ->
         link=link,
         values=invitation.values,
         expires_at=invitation.closes_at,
+        behind=invitation.behind,
     )

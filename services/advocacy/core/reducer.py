@@ -1,7 +1,8 @@
 """Reducer: an account and a message (or the passing of time) give the new account and the decisions.
 
 `apply` first lets the time until the message pass, then takes the message in. So whether a timer or the next message
-drives the clock, each due moment is decided at its own time, and how the log is cut into batches decides nothing.
+drives the clock, each due moment is decided at its own time, and how the log is cut into batches decides nothing. What fell
+due before the wall clock took over belongs to the history.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from services.advocacy.core.errors import Rejected
 from services.advocacy.core.invitations import reported_invitation
 from services.advocacy.core.referral import Payment, Referral, Refund, Signup, remember_refund
 from services.advocacy.core.survey_kinds import Submission
+from shared.contracts.advocacy import HistoryFollowed
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import (
     ClockAdvanced,
@@ -57,13 +59,31 @@ def apply(account: Account, message: LifecycleMessage | OutreachMessage, definit
             return account, [*invited, *closed]
         case _ if message.seq <= account.seq:
             return account, []
-    account, due = advance(account, message.at, definitions, history=message.history)
+    account, due = advance(account, message.at, definitions, history=message.history or account.followed)
     account, decided = _apply_lifecycle(advance_clock(account, message), message, definitions)
     account, invited = surveys.start_surveys(account, message, definitions)
     account, retried = _retried_after(account, message, definitions)
     account = asks.note_candidate(account, message, definitions)
     account, asked = asks.reconsider(account, definitions, history=message.is_past)
     return account, [*due, *decided, *invited, *retried, *asked]
+
+
+def is_followed(before: Account, message: LifecycleMessage | OutreachMessage, after: Account) -> bool:
+    """Whether notify waits until it is told that this message was read (`HistoryFollowed`)."""
+    told = before.followed or after.followed or isinstance(message, ClockAdvanced)
+    return told and after.seq > before.seq
+
+
+def history_followed(account: Account, decided_at: datetime) -> HistoryFollowed:
+    """What notify is told when everything that this account's messages so far lead to was decided."""
+    return HistoryFollowed(
+        id=derived("history_followed", account.id, account.seq),
+        account=account.id,
+        at=account.clock,
+        decided_at=decided_at,
+        history=True,
+        seq=account.seq,
+    )
 
 
 def _apply_lifecycle(account: Account, message: LifecycleMessage, definitions: Definitions) -> AccountChange:
@@ -75,7 +95,7 @@ def _apply_lifecycle(account: Account, message: LifecycleMessage, definitions: D
         case FactObserved():
             return apply_fact(account, message, definitions)
         case ClockAdvanced():
-            return replace(account, replaying=not message.live), []
+            return replace(account, replaying=not message.live, followed=not message.live), []
         case _:
             assert_never(message)
 

@@ -210,6 +210,7 @@ def _invitation(account: Account, survey: Survey, user: str, due: DueSurvey, ver
         definition=version,
         history=due.history,
         values={"survey": survey.name, "question": survey.question, "name": account.contacts[user].name},
+        behind=account.seq,
     )
 
 

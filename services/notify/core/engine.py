@@ -56,14 +56,18 @@ def apply(account: Account, message: Message, book: Playbook) -> Result:
 
 
 def advance(account: Account, until: datetime, book: Playbook) -> Result:
-    """The account when the wall clock says `until`: what is due by then is fired. A replaying account waits."""
-    return (account, []) if account.replaying else _advance(account, until, book, inclusive=True)
+    """The account when the wall clock says `until`: what is due by then is fired.
+
+    A replaying account waits, and so does one for which something waits that comes before (`order.py`).
+    """
+    return (account, []) if account.replaying or account.waits else _advance(account, until, book, inclusive=True)
 
 
 def next_due(account: Account) -> datetime | None:
-    """When `advance` has something to do next; None while there is nothing, or an import drives the account."""
-    dues = (step.next_look for run in account.runs for step in run.next_steps)
-    return None if account.replaying else min(dues, default=None)
+    """When `advance` has something to do next; None while there is nothing, or it would not."""
+    if account.replaying or account.waits:
+        return None
+    return min((step.next_look for run in account.runs for step in run.next_steps), default=None)
 
 
 def _repeated(account: Account, message: Message) -> bool:

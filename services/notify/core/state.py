@@ -189,11 +189,19 @@ class PlannedSend(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
 
 
 class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """All that is remembered of an account. `replaying` while an import and not the wall clock drives it."""
+    """All that is remembered of an account. `replaying` while an import and not the wall clock drives it.
+
+    `seq` is the latest lifecycle message taken, `heard_seq` the latest that waits (0: none does); `advocacy_seq` is how far
+    advocacy says that it has followed (`order.py`).
+    """
 
     id: str
     clock: datetime | None = None
     seq: int = 0
+    heard_seq: int = 0
+    advocacy_seq: int = 0
+    waiting_requests: list[str] = []
+    """Ids of the requests that wait for a message of lifecycle, in the order in which they came."""
     replaying: bool = False
     view: AccountView = AccountView()
     contacts: dict[str, Contact] = {}
@@ -211,6 +219,11 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """Ids of the latest requests, oldest first: a relay may repeat itself."""
     planned_sends: list[PlannedSend] = []
     """Messages to send, whether or not they have left, until they expire."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether something that has come is not taken yet: time does not pass for the account before."""
+        return self.heard_seq > 0 or bool(self.waiting_requests)
 
     def pending_of(self, run: Run) -> list[PendingStep]:
         """The steps of the run that are still to come, as the account has them now."""
@@ -268,7 +281,12 @@ def has_declined(account: Account, user: str, class_: str, topic: str) -> bool:
 
 
 def refused_elsewhere(account: Account, user: str, class_: str, topic: str) -> Refusal | None:
-    """What the person refused in other accounts that speaks against such a message, as far as the account knows."""
+    """What the person refused in other accounts that speaks against such a message, as far as the account knows.
+
+    An account that replays a history does not ask: nothing leaves, and what others said by now was not said then.
+    """
+    if account.replaying:
+        return None
     theirs = account.refused_elsewhere.get(user, ())
     return next((refusal for refusal in theirs if refusal.forbids(class_, topic)), None)
 

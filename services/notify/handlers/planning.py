@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from services.notify import store
+from services.notify import store, waiting
 from services.notify.core.account_view import CSM_VALUES
 from services.notify.core.channels import Channels
 from services.notify.core.delivery import (
@@ -22,19 +22,21 @@ from services.notify.core.delivery import (
     note_preview,
     without_previews,
 )
-from services.notify.core.engine import advance, apply
+from services.notify.core.engine import advance
+from services.notify.core.order import EMPTY, Line, Ordered, Turns, is_new, loaded_until
 from services.notify.core.past_steps import in_preview
-from services.notify.core.playbook import Playbook
+from services.notify.core.playbook import Playbook, Result
 from services.notify.core.policy import PERSON_CHECKS, recheck
 from services.notify.core.state import TRANSACTIONAL, Account
 from services.notify.definition import Definition
-from services.notify.handlers.refusals import Decided, decided, heed_contacts, informed
+from services.notify.handlers.refusals import Decide, Decided, decided, heed_contacts, informed
 from services.notify.persons import Persons
 from services.notify.rendering import CSM_NAME, UNSUBSCRIBE_LINK, Rendered, RenderError
 from services.notify.store import Accounts, DeliveryRecord
+from services.notify.waiting import Patience
 from shared.brand import answering
 from shared.clock import Clock
-from shared.contracts.advocacy import OutreachRequested
+from shared.contracts.advocacy import HistoryFollowed, OutreachRequested
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import ContactChanged, LifecycleMessage
 from shared.contracts.outreach import DeliveryStatus, OutreachMode, OutreachRecorded, OutreachStatus
@@ -51,7 +53,7 @@ GROUP = "notify"
 UNSUBSCRIBE = "unsubscribe"
 """The purpose that unsubscribe links are signed for."""
 _NOTHING = Rendered("", "", "")
-_Planned = LifecycleMessage | OutreachRequested
+_Planned = LifecycleMessage | OutreachRequested | HistoryFollowed
 _PUBLISHED: dict[DeliveryStatus, OutreachStatus] = {
     "previewed": "previewed",
     "skipped": "skipped",
@@ -100,7 +102,7 @@ class MessageWriter:
 
 
 class PlanningHandlers:
-    """Applies one playbook. `default_mode` is the mode before anybody set one."""
+    """Applies one playbook. `default_mode` is the mode before anybody set one. Without `patience` nobody waits for advocacy."""
 
     def __init__(
         self,
@@ -110,6 +112,7 @@ class PlanningHandlers:
         persons: Persons,
         clock: Clock,
         default_mode: OutreachMode = "preview",
+        patience: Patience | None = None,
     ) -> None:
         self._book = book
         self._writer = writer
@@ -117,6 +120,7 @@ class PlanningHandlers:
         self._persons = persons
         self._clock = clock
         self._default_mode: OutreachMode = default_mode
+        self._patience = patience or Patience(0)
         self.handled_until: dict[int, datetime] = {}
         """For each partition of `lifecycle.v1` when its latest handled message was decided."""
 
@@ -126,57 +130,97 @@ class PlanningHandlers:
         await self._persons.verify(tx, self._clock.now())
         ids = {message.account for message in messages}
         stored = await self._accounts.load_or_create_for_update(tx, ids)
-        contacts = [one for one in messages if isinstance(one, ContactChanged) and one.seq > stored[one.account].seq]
+        contacts = [one for one in messages if isinstance(one, ContactChanged) and is_new(stored[one.account], one)]
         await heed_contacts(tx, self._persons, contacts)
+        waited = await waiting.load(tx, _loaded_until(stored, messages), stored)
+        lines, texts = dict[str, Line](), self._texts(live=await self._is_live(tx))
+        turns = Turns(self._book, texts.settle, self._is_paced(messages))
 
         def decide(accounts: dict[str, Account]) -> Decided:
             decisions: list[Decision] = []
+            lines.update({account_id: waited.get(account_id, EMPTY) for account_id in ids})
             for place, message in enumerate(messages):
                 if place and batch.time_slice.is_over:
                     raise OutOfTime(place // 2)
-                accounts[message.account], made = apply(accounts[message.account], message, self._book)
+                of = message.account
+                accounts[of], lines[of], made = turns.take(accounts[of], lines[of], message)
                 decisions += made
             return accounts, decisions
 
-        accounts = await self._as_of_mode(tx, await informed(tx, self._persons, stored, contacts))
-        await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide), batch)
+        await self._decide(tx, texts, stored, decide, contacts)
+        await waiting.save(tx, waited, lines, self._clock.now())
         if batch.topic is LIFECYCLE:
             self.handled_until[batch.partition] = batch.messages[-1].decided_at
+
+    async def take_waiting(self, tx: Tx, ids: Sequence[str]) -> int:
+        """What waits in vain for these accounts is taken as it stands. How many there were."""
+        await self._persons.verify(tx, self._clock.now())
+        stored = await self._accounts.load_for_update(tx, ids)
+        waited = await waiting.load(tx, dict.fromkeys(stored, waiting.EVERY), stored)
+        texts = self._texts(live=await self._is_live(tx))
+        turns = Turns(self._book, texts.settle, paced=False)
+
+        def decide(accounts: dict[str, Account]) -> Decided:
+            decisions: list[Decision] = []
+            for account_id, account in accounts.items():
+                accounts[account_id], _, made = turns.take_all(account, waited.get(account_id, EMPTY))
+                decisions += made
+            return accounts, decisions
+
+        await self._decide(tx, texts, stored, decide)
+        await waiting.save(tx, waited, {}, self._clock.now())
+        return len(stored)
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts. How many there were."""
         await self._persons.verify(tx, self._clock.now())
         stored = await self._accounts.load_for_update(tx, ids)
+        texts = self._texts(live=await self._is_live(tx))
 
         def decide(accounts: dict[str, Account]) -> Decided:
             decisions: list[Decision] = []
             for account_id, account in accounts.items():
-                accounts[account_id], made = advance(account, until, self._book)
+                accounts[account_id], made = texts.settle(*advance(account, until, self._book))
                 decisions += made
             return accounts, decisions
 
-        accounts = await self._as_of_mode(tx, await informed(tx, self._persons, stored))
-        await self._save(tx, *await decided(tx, self._persons, self._book, accounts, decide))
-        return len(accounts)
+        await self._decide(tx, texts, stored, decide)
+        return len(stored)
 
-    async def _as_of_mode(self, tx: Tx, accounts: dict[str, Account]) -> dict[str, Account]:
-        """The accounts, without what was only shown of them where outreach is live by now."""
-        clear = {account_id: without_previews(account) for account_id, account in accounts.items()}
-        if all(clear[account_id] is account for account_id, account in accounts.items()):
-            return accounts
-        return clear if (await store.read_mode(tx, self._default_mode)).mode == "live" else accounts
+    def _is_paced(self, messages: Iterable[Ordered]) -> bool:
+        """Whether what replays a history waits for advocacy, of which any message that knows our order is a sign of life."""
+        if any(
+            isinstance(one, HistoryFollowed) or (isinstance(one, OutreachRequested) and one.behind) for one in messages
+        ):
+            self._patience.heard()
+        return not self._patience.is_over
 
-    async def _save(
-        self, tx: Tx, accounts: dict[str, Account], decisions: Iterable[Decision], batch: MessageBatch | None = None
+    async def _is_live(self, tx: Tx) -> bool:
+        return (await store.read_mode(tx, self._default_mode)).mode == "live"
+
+    def _texts(self, *, live: bool) -> "_Texts":
+        return _Texts(self._writer, live=live)
+
+    async def _decide(
+        self,
+        tx: Tx,
+        texts: "_Texts",
+        stored: dict[str, Account],
+        decide: Decide,
+        contacts: Iterable[ContactChanged] = (),
     ) -> None:
+        """Decide with what is known of everybody's refusals by now, and write what came of it."""
+        accounts = texts.as_of_mode(await informed(tx, self._persons, stored, contacts))
+        await self._save(tx, texts, *await decided(tx, self._persons, self._book, accounts, decide))
+
+    async def _save(self, tx: Tx, texts: "_Texts", accounts: dict[str, Account], decisions: Iterable[Decision]) -> None:
         fresh = await self._fresh(tx, decisions)
-        live = bool(fresh) and (await store.read_mode(tx, self._default_mode)).mode == "live"
         now, rows = self._clock.now(), list[Values]()
         published: list[OutreachRecorded] = []
         put_off = await self._put_off(tx, accounts, fresh)
-        for decision, rendered in (self._rendered(_judged(one, put_off.get(one.id)), live=live) for one in fresh):
+        for decision, rendered in (texts.of(_judged(one, put_off.get(one.id))) for one in fresh):
             account = accounts[decision.account] = _after(accounts[decision.account], decision)
-            status = _first_status(decision, self._book.channels, live=live)
+            status = _first_status(decision, self._book.channels, live=texts.live)
             if status == "previewed" and not decision.history:
                 account = accounts[decision.account] = note_preview(account, decision.id)
             row = new_row(decision, status, rendered, account, now)
@@ -184,8 +228,6 @@ class PlanningHandlers:
                 later = put_off[decision.id]
                 row |= {"reason": later.reason, "detail": later.detail, "not_before": later.until}
             rows.append(row)
-            if batch is not None and len(batch.messages) > 1 and batch.time_slice.is_over:
-                raise OutOfTime(len(batch.messages) * len(rows) // len(fresh) // 2)
             if status in _PUBLISHED:
                 published.append(outreach_recorded(decision, _PUBLISHED[status], decision.at, now, decision.reason))
         await store.add(tx, rows)
@@ -220,14 +262,54 @@ class PlanningHandlers:
         existing = await store.existing(tx, by_id.keys()) if by_id else set()
         return [decision for delivery_id, decision in by_id.items() if delivery_id not in existing]
 
-    def _rendered(self, decision: Decision, *, live: bool) -> tuple[Decision, Rendered]:
-        if not live and decision.values:
+
+class _Texts:
+    """What the decisions of one transaction say. A decision is written as soon as it is made, and once."""
+
+    def __init__(self, writer: MessageWriter, *, live: bool) -> None:
+        self.live = live
+        self._writer = writer
+        self._written: dict[str, tuple[Decision, Decision, Rendered]] = {}
+
+    def settle(self, account: Account, decisions: list[Decision]) -> Result:
+        """The decisions as they stand when they are written: one that cannot be is not sent, and costs nothing."""
+        settled: list[Decision] = []
+        for decision in decisions:
+            after, _ = self.of(decision)
+            if decision.send and not after.send:
+                account = _after(account, after)
+            settled.append(after)
+        return account, settled
+
+    def of(self, decision: Decision) -> tuple[Decision, Rendered]:
+        """The decision, as it stands, and its text."""
+        known = self._written.get(decision.id)
+        if known is None or decision not in known[:2]:
+            known = self._written[decision.id] = (decision, *self._write(decision))
+        return known[1:]
+
+    def as_of_mode(self, accounts: dict[str, Account]) -> dict[str, Account]:
+        """The accounts, without what was only shown of them where outreach is live by now."""
+        return {name: without_previews(one) for name, one in accounts.items()} if self.live else accounts
+
+    def _write(self, decision: Decision) -> tuple[Decision, Rendered]:
+        if not self.live and decision.values:
             decision = replace(decision, values=in_preview(decision.values))
         try:
             return decision, self._writer.render(decision)
         except RenderError as error:
             failed = replace(decision, send=False, reason="unwritable", detail=str(error))
             return failed, self._writer.render(failed)
+
+
+def _loaded_until(accounts: Mapping[str, Account], messages: Iterable[Ordered]) -> dict[str, int]:
+    """The accounts of which something that waits may be taken with these messages, and up to which sequence number."""
+    until: dict[str, int] = {}
+    for message in messages:
+        seq = loaded_until(accounts[message.account], message)
+        if seq > until.get(message.account, 0):
+            until[message.account] = seq
+    return until
 
 
 def _judged(decision: Decision, verdict: Verdict | None) -> Decision:

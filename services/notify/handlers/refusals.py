@@ -62,9 +62,17 @@ async def _follow(tx: Tx, persons: Persons, change: ContactChanged, found: Mappi
 async def informed(
     read: Read, persons: Persons, accounts: Mapping[str, Account], changes: Iterable[ContactChanged] = ()
 ) -> dict[str, Account]:
-    """The accounts with what their people refused elsewhere: those who are new, and those known to have refused."""
-    recipients = {_Recipient(change.account, change.user, change.email) for change in changes}
-    for account in accounts.values():
+    """The accounts with what their people refused elsewhere: those who are new, and those known to have refused.
+
+    What an import drives is told nothing of it (`core/state.py`, `refused_elsewhere`).
+    """
+    live = {account_id: account for account_id, account in accounts.items() if not account.replaying}
+    recipients = {
+        _Recipient(change.account, change.user, change.email)
+        for change in changes
+        if change.account in live and not change.history
+    }
+    for account in live.values():
         recipients |= {_recipient(account, user) for user in account.refused_elsewhere}
     return await _informed(read, persons, accounts, recipients)
 
@@ -78,7 +86,10 @@ async def decided(
         recipients = {
             _recipient(after[decision.account], decision.user)
             for decision in decisions
-            if decision.send and decision.user is not None and book.channels[decision.channel].reaches_customer
+            if decision.send
+            and not decision.history
+            and decision.user is not None
+            and book.channels[decision.channel].reaches_customer
         }
         known = await _informed(read, persons, accounts, recipients)
         if known == accounts:

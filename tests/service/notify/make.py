@@ -22,6 +22,7 @@ from services.notify.handlers.planning import MessageWriter, PlanningHandlers
 from services.notify.persons import Persons
 from services.notify.store import repository
 from services.notify.tables import account, delivery
+from services.notify.waiting import Patience
 from services.notify.wiring import build, definition
 from shared.bus.outbox import decode_block
 from shared.bus.producer import partition_of
@@ -67,14 +68,24 @@ class Customer:
 class Office:
     """Notify without its loops: each step is taken when a test says so."""
 
-    def __init__(self, context: ServiceContext, clock: FakeClock, defined: Definition, channels: ChannelTable) -> None:
+    def __init__(
+        self,
+        context: ServiceContext,
+        clock: FakeClock,
+        defined: Definition,
+        channels: ChannelTable,
+        patience: float = 0.0,
+    ) -> None:
         self.context, self.clock, self.database, self.channels = context, clock, context.database, channels
         self.partition_of = partial(_partition, context.bus.partitions(LIFECYCLE.name))
         self.book, self.accounts = defined.playbook, repository(self.partition_of)
         self.persons = Persons(PersonKeys(context.secret))
         self.links = Links(context.secret)
         self.writer = MessageWriter(defined, self.links, context.settings.public)
-        self.handlers = PlanningHandlers(self.book, self.writer, self.accounts, self.persons, clock)
+        self.patience = Patience(patience)
+        self.handlers = PlanningHandlers(
+            self.book, self.writer, self.accounts, self.persons, clock, patience=self.patience
+        )
         self.http = _client(context, defined)
 
     async def take(self, *messages: Any, topic: Any = LIFECYCLE) -> None:
@@ -136,12 +147,14 @@ async def office(
     owner: str = "test",
     defined: Definition | None = None,
     channels: ChannelTable = CHANNELS,
+    patience: float = 0.0,
 ) -> AsyncIterator[Office]:
+    """`patience`: so many seconds of advocacy's silence are borne; 0: nothing waits for it."""
     if smtp is not None:
         settings = settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{smtp}")})
     async with migrated_storage(settings, "notify", owner) as opened:
         context = context_of(settings, opened, clock := FakeClock(MONDAY))
-        made = Office(context, clock, defined or defined_in(settings.config), channels)
+        made = Office(context, clock, defined or defined_in(settings.config), channels, patience)
         async with made.http:
             yield made
 
