@@ -4,7 +4,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import cel
 
@@ -14,6 +14,7 @@ from shared.values import read_number
 _LIMIT = 1000
 _FUNCTIONS = frozenset({"size", "startsWith", "endsWith", "contains", "double"})
 _PLAIN = re.compile(r"^\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?|true|false|\"[^\"\\]*\"|'[^'\\]*')\s*$")
+_NAME = re.compile(r"\s*[A-Za-z_]\w*\s*")
 _NOT = re.compile(r"!(?!=)")
 _LOGIC = re.compile(r"\|\||&&|\?")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -24,8 +25,28 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_SIGNS: dict[type[ast.cmpop], str] = {
+    ast.GtE: ">=",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.Lt: "<",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
 _WORDS: dict[str, Value] = {"true": True, "false": False}
 _INTEGER = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.])(\d+)(?![\w.])""")
+
+
+class Comparison(NamedTuple):
+    """A name against a literal: `seats >= 5`. A name alone is compared with true."""
+
+    name: str
+    sign: str
+    literal: Value
+
+    def holds(self, value: Value) -> bool:
+        """Whether it is certainly true of this value."""
+        return compare_values(_COMPARE[self.sign], value, self.literal) is True
 
 
 class ExprError(ValueError):
@@ -195,6 +216,35 @@ def _is_literal(*comparators: ast.expr) -> bool:
 def _number_of(literal: ast.expr) -> frozenset[float]:
     value = None if isinstance(literal, ast.Name) else ast.literal_eval(literal)
     return frozenset({float(value)} if isinstance(value, int | float) else ())
+
+
+def comparisons(text: str) -> list[Comparison]:
+    """Every comparison of a name with a literal in an expression, wherever it stands; of what Python reads otherwise, none."""
+    plain = _NOT.sub(" not ", text.strip()).replace("&&", " and ").replace("||", " or ").strip()
+    try:
+        nodes = list(ast.walk(ast.parse(plain, mode="eval")))
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    compared = [node for node in nodes if isinstance(node, ast.Compare) and _is_literal(*node.comparators)]
+    return [
+        Comparison(node.left.id, _SIGNS[type(node.ops[0])], _value_of(node.comparators[0]))
+        for node in compared
+        if isinstance(node.left, ast.Name) and type(node.ops[0]) in _SIGNS
+    ]
+
+
+def only_comparison(text: str) -> Comparison | None:
+    """The comparison that is the whole expression; None where it is anything else."""
+    if match := _PLAIN.match(text):
+        return Comparison(match.group(1), match.group(2), _plain(text)[1])
+    return Comparison(text.strip(), "==", True) if _NAME.fullmatch(text) else None
+
+
+def _value_of(literal: ast.expr) -> Value:
+    if isinstance(literal, ast.Name):
+        return _WORDS[literal.id]
+    value = ast.literal_eval(literal)
+    return value if isinstance(value, str) else float(value)
 
 
 def _number(result: Any) -> Value:

@@ -1,14 +1,17 @@
 """Checks of a definition: every mistake at once, each with its line."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import get_args
 
 from services.lifecycle.core.definition import Definition, Dimension, Edge, Flag, Health, Signal
 from services.lifecycle.core.findings import DeclaredNames, Findings
 from services.lifecycle.core.metrics.moments import Open
 from services.lifecycle.core.metrics.table import Formula
-from shared.contracts.lifecycle import BuiltInMetric
+from services.lifecycle.core.possible_values import COUNT, FLAG, Values, can_hold_together, demand
+from services.lifecycle.core.schema_types import AnyOf, When
+from shared.contracts.lifecycle import Band, BuiltInMetric
 from shared.definitions import At, DefinitionError, Loaded, Mistake
 from shared.expr import Expr, ExprError
 
@@ -27,6 +30,23 @@ def built_in_names(definition: Definition) -> set[str]:
     return {*get_args(BuiltInMetric), *(f"{name}_reached" for name in definition.milestones)}
 
 
+def _values(definition: Definition) -> dict[str, Values]:
+    """What each name of a condition can be."""
+    built_in: Mapping[BuiltInMetric, Values] = {
+        "stage": Values(words=frozenset(definition.stages)),
+        "days_in_stage": COUNT,
+        "tenure_days": COUNT,
+        "days_since_progress": COUNT,
+        "required_milestones_missing": COUNT,
+        "health_score": Values(0, _MAX_POINTS),
+        "health_band": Values(words=frozenset(get_args(Band))),
+        "health_coverage": Values(0, 1),
+    }
+    flags = [*definition.flags, *(f"{name}_reached" for name in definition.milestones)]
+    metrics = {name: metric.values() for name, metric in definition.metrics.items()}
+    return dict(built_in) | dict.fromkeys(flags, FLAG) | metrics
+
+
 def _mistakes(loaded: Loaded[Definition]) -> Iterator[Mistake]:
     definition = loaded.value
     built_in = built_in_names(definition)
@@ -35,7 +55,7 @@ def _mistakes(loaded: Loaded[Definition]) -> Iterator[Mistake]:
         with_feature=[name for name, of in definition.events.items() if of.feature is not None],
         stages=definition.stages,
         milestones=definition.milestones,
-        metrics={*built_in, *definition.metrics, *definition.flags},
+        values=_values(definition),
     )
     find = Findings(loaded, names)
     yield from _events(find, definition)
@@ -145,11 +165,13 @@ def _rules(find: Findings, definition: Definition) -> Iterator[Mistake]:
         yield from _flag(find, ("flags", name), flag)
     for name, signal in definition.signals.items():
         yield from _signal(find, ("signals", name), signal)
+    yield from _undone(find, definition)
 
 
 def _edge_rule(find: Findings, at: At, edge: Edge) -> Iterator[Mistake]:
     yield from find.when((*at, "when"), edge.when)
     yield from find.unless((*at, "unless"), edge.unless)
+    yield from find.holds_ever((*at, "when"), edge.when, edge.unless)
     yield from find.duration((*at, "hold"), edge.hold)
     yield from find.duration((*at, "min_dwell"), edge.min_dwell)
     yield from find.reason((*at, "reason"), edge.reason)
@@ -158,9 +180,11 @@ def _edge_rule(find: Findings, at: At, edge: Edge) -> Iterator[Mistake]:
 def _flag(find: Findings, at: At, flag: Flag) -> Iterator[Mistake]:
     yield from find.when((*at, "raise_when"), flag.raise_when)
     yield from find.unless((*at, "raise_unless"), flag.raise_unless)
+    yield from find.holds_ever((*at, "raise_when"), flag.raise_when, flag.raise_unless)
     yield from find.duration((*at, "hold"), flag.hold)
     yield from find.when((*at, "clear_when"), flag.clear_when)
     yield from find.unless((*at, "clear_unless"), flag.clear_unless)
+    yield from find.holds_ever((*at, "clear_when"), flag.clear_when, flag.clear_unless)
     yield from find.duration((*at, "clear_hold"), flag.clear_hold)
     yield from find.reason((*at, "reason"), flag.reason)
 
@@ -168,9 +192,39 @@ def _flag(find: Findings, at: At, flag: Flag) -> Iterator[Mistake]:
 def _signal(find: Findings, at: At, signal: Signal) -> Iterator[Mistake]:
     yield from find.when((*at, "when"), signal.when)
     yield from find.unless((*at, "unless"), signal.unless)
+    yield from find.holds_ever((*at, "when"), signal.when, signal.unless)
     yield from find.duration((*at, "hold"), signal.hold)
     yield from find.duration((*at, "cooldown"), signal.cooldown)
     yield from find.reason((*at, "reason"), signal.reason)
+
+
+def _undone(find: Findings, definition: Definition) -> Iterator[Mistake]:
+    """Two rules that undo each other at the same values would go on for ever."""
+    values = find.names.values
+    for name, flag in definition.flags.items():
+        raised, cleared = demand(flag.raise_when, flag.raise_unless), demand(flag.clear_when, flag.clear_unless)
+        if shared := can_hold_together(raised, cleared, values):
+            problem = f"'{name}' would be raised and cleared at the same values of {', '.join(shared)}: leave a gap"
+            yield find.at(("flags", name, "clear_when"), problem)
+    undamped = [(index, edge) for index, edge in enumerate(definition.edges) if not _is_damped(edge)]
+    for (_, there), (index, back) in combinations(undamped, 2):
+        if there.to not in back.sources(definition.stages) or back.to not in there.sources(definition.stages):
+            continue
+        if shared := can_hold_together(demand(there.when, there.unless), demand(back.when, back.unless), values):
+            problem = (
+                f"it undoes '{there.rule_name}' at the same values of {', '.join(shared)}: leave a gap, or a 'hold'"
+            )
+            yield find.at(("edges", index, "when"), problem)
+
+
+def _is_damped(edge: Edge) -> bool:
+    """Whether time must pass before it fires."""
+    return (edge.hold, edge.min_dwell) != ("0d", "0d") or any("days_in_stage" in text for text in _texts(edge.when))
+
+
+def _texts(when: When) -> Iterator[str]:
+    for item in when:
+        yield from item.any if isinstance(item, AnyOf) else (item,)
 
 
 def _stages(find: Findings, definition: Definition) -> Iterator[Mistake]:
@@ -247,7 +301,7 @@ def _dimension(find: Findings, at: At, each: Dimension) -> Iterator[Mistake]:
         yield from find.when((*at, "stale_when"), each.stale_when)
     for name, measure in each.measures.items():
         here = (*at, "measures", name)
-        yield from find.metric((*here, "metric"), measure.metric)
+        yield from find.number((*here, "metric"), measure.metric)
         if measure.weight <= 0:
             yield find.at((*here, "weight"), f"weight {measure.weight:g} is not positive")
         if not measure.points:

@@ -1,12 +1,15 @@
 """Findings: what is wrong with a definition, each with the line it stands on and what was probably meant."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from services.lifecycle.core.possible_values import Values, can_hold, demand
 from services.lifecycle.core.rules import WHY, ReasonTemplate
 from services.lifecycle.core.schema_types import AnyOf, When, duration
 from shared.definitions import At, Loaded, Mistake, named, nearest
-from shared.expr import Expr, ExprError
+from shared.expr import Comparison, Expr, ExprError, comparisons
+
+_EQUALITY = frozenset({"==", "!="})
 
 
 class DeclaredNames(NamedTuple):
@@ -16,8 +19,13 @@ class DeclaredNames(NamedTuple):
     with_feature: Collection[str]
     stages: Collection[str]
     milestones: Collection[str]
-    metrics: set[str]
-    """Every name that may stand in a condition: declared metrics, flags, built-in ones."""
+    values: Mapping[str, Values]
+    """Every name that may stand in a condition (declared metrics, flags, built-in ones), and what it can be."""
+
+    @property
+    def metrics(self) -> set[str]:
+        """Every name that may stand in a condition."""
+        return {*self.values}
 
 
 class Findings:
@@ -48,6 +56,13 @@ class Findings:
     def metric(self, where: At, word: str) -> Iterator[Mistake]:
         return self.declared(where, word, "metric", self.names.metrics)
 
+    def number(self, where: At, word: str) -> Iterator[Mistake]:
+        """A metric that can be counted."""
+        yield from self.metric(where, word)
+        values = self.names.values.get(word)
+        if values is not None and (values.words is not None or values.is_flag):
+            yield self.at(where, f"points need a number, and {word} is none")
+
     def duration(self, where: At, text: str) -> Iterator[Mistake]:
         try:
             duration(text)
@@ -70,8 +85,30 @@ class Findings:
             yield self.at(where, f"unknown metric '{name}' in '{text}'", nearest(name, declared or ()))
 
     def condition(self, where: At, text: str) -> Iterator[Mistake]:
-        """A CEL expression over metrics."""
-        return self.expression(where, text, self.names.metrics)
+        """A CEL expression over metrics, which compares each with what it can be."""
+        yield from self.expression(where, text, self.names.metrics)
+        for compared in comparisons(text):
+            if compared.name in self.names.values:
+                yield from self._compared(where, text, compared)
+
+    def _compared(self, where: At, text: str, compared: Comparison) -> Iterator[Mistake]:
+        name, sign, literal = compared
+        values = self.names.values[name]
+        if values.words is not None and not isinstance(literal, str):
+            yield self.at(where, f"'{text}' never holds: {name} is a word ({', '.join(sorted(values.words))})")
+        elif values.words is not None and sign not in _EQUALITY:
+            yield self.at(where, f"'{text}': the words of {name} have no order, use == or !=")
+        elif values.words is not None and literal not in values.words:
+            yield self.at(where, *named(f"'{text}': {name} is never '{literal}'", str(literal), values.words))
+        elif values.is_flag and not isinstance(literal, bool):
+            yield self.at(where, f"'{text}' never holds: {name} is true or false")
+        elif values.is_number and not isinstance(literal, float):
+            yield self.at(where, f"'{text}' never holds: {name} is a number")
+
+    def holds_ever(self, where: At, when: When, unless: Iterable[str] = ()) -> Iterator[Mistake]:
+        """Conditions that some values satisfy."""
+        if when and not can_hold(demand(when, unless), self.names.values):
+            yield self.at(where, "these conditions never hold together")
 
     def when(self, where: At, when: When) -> Iterator[Mistake]:
         """Conditions, at least one."""

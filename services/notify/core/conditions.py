@@ -1,10 +1,12 @@
 """Conditions of plays and budget: CEL texts compiled and checked against the names the lifecycle definition offers."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from shared.definitions import At, nearest
-from shared.expr import Expr, ExprError
+from shared.contracts.evidence import Value
+from shared.contracts.lifecycle import Band
+from shared.definitions import At, named, nearest
+from shared.expr import Expr, ExprError, comparisons
 
 ALWAYS_READABLE = frozenset({"stage", "band", "score"})
 TRAIT = "trait_"
@@ -52,4 +54,22 @@ def _condition(text: str, at: At, report: ReportMistake, names: LifecycleNames |
     for name in condition.names:
         if name not in readable and not name.startswith(TRAIT):
             report(at, f"unknown name '{name}'", nearest(name, readable))
+    if names is not None:
+        _compared(text, at, report, names)
     return condition
+
+
+def _compared(text: str, at: At, report: ReportMistake, names: LifecycleNames) -> None:
+    """Report what is compared with a word that it never is."""
+    words = {"stage": names.stages, "band": frozenset(get_args(Band))}
+    are_true_or_false = {*names.flags, *(f"{name}{REACHED}" for name in names.milestones)}
+    for name, _, literal in comparisons(text):
+        known = words.get(name)
+        if known and literal not in known:
+            report(at, *named(f"'{text}': {name} is never {_shown(literal)}", str(literal), known))
+        elif name in are_true_or_false and not isinstance(literal, bool):
+            report(at, f"'{text}' never holds: {name} is true or false")
+
+
+def _shown(literal: Value) -> str:
+    return f"'{literal}'" if isinstance(literal, str) else f"{literal:g}" if isinstance(literal, float) else "that"

@@ -116,6 +116,42 @@ MISTAKES = [
         "active_users",
     ),
     ("clear_when: [uses >= 1], ", "", 26, "'clear_when' is missing", ""),
+    ("when: [uses >= 3]", "when: ['stage == \"godd\"']", 18, "stage is never 'godd'", "good"),
+    ("when: [uses >= 3]", "when: ['uses > 3 && stage != \"godd\"']", 18, "stage is never 'godd'", "good"),
+    ("when: [uses >= 3]", "when: ['!(stage == \"godd\")']", 18, "stage is never 'godd'", "good"),
+    (
+        "when: [uses >= 3]",
+        "when: ['health_band == \"rot\"']",
+        18,
+        "is never 'rot' (there are: green, red, unknown,",
+        "",
+    ),
+    ("when: [uses >= 3]", "when: [stage > 3]", 18, "'stage > 3' never holds: stage is a word (good, over, start)", ""),
+    ("when: [uses >= 3]", "when: ['stage >= \"good\"']", 18, "the words of stage have no order", ""),
+    ("when: [uses >= 3]", "when: ['uses == \"3\"']", 18, "never holds: uses is a number", ""),
+    ("when: [uses >= 3]", "when: [uses == true]", 18, "never holds: uses is a number", ""),
+    ("when: [uses >= 3]", "when: [quiet == 1]", 18, "'quiet == 1' never holds: quiet is true or false", ""),
+    ("when: [uses >= 3]", "when: [first_use_reached > 0]", 18, "first_use_reached is true or false", ""),
+    ("when: [uses >= 3]", "when: [uses >= 5, uses < 3]", 18, "these conditions never hold together", ""),
+    ("when: [uses >= 3]", "when: [uses < 0]", 18, "these conditions never hold together", ""),
+    ("when: [uses >= 3]", "when: [health_score > 100]", 18, "these conditions never hold together", ""),
+    ("when: [uses >= 3]", "when: [quiet, quiet == false]", 18, "these conditions never hold together", ""),
+    ("when: [uses >= 3]", "when: [uses >= 5, {any: [uses < 3, uses == 4]}]", 18, "never hold together", ""),
+    ("when: [uses >= 3]", "when: [uses >= 5]\n    unless: [uses > 2]", 18, "never hold together", ""),
+    ("when: [users >= 5]", "when: [users > 5, users < 6]", 29, "never hold together", ""),
+    ("when: [users >= 5]", "when: [share > 5, share < 5.1, users > 4, users < 6]", 0, "", ""),
+    ("when: [users >= 5]", "when: ['share > 5 || users > 3', users < 2]", 0, "", ""),
+    ("raise_when: [uses < 1]", "raise_when: [uses < 1, uses > 1]", 26, "never hold together", ""),
+    (
+        "clear_when: [uses >= 1]",
+        "clear_when: [uses < 1]",
+        26,
+        "'quiet' would be raised and cleared at the same values of uses: leave a gap",
+        "",
+    ),
+    ("clear_when: [uses >= 1]", "clear_when: [uses < 2]", 26, "raised and cleared at the same values of uses", ""),
+    ("metric: uses, weight", "metric: stage, weight", 37, "points need a number, and stage is none", ""),
+    ("metric: uses, weight", "metric: quiet, weight", 37, "points need a number, and quiet is none", ""),
 ]
 
 
@@ -129,6 +165,42 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, good: str, bad: str, li
         definition_from(tmp_path, SOUND.replace(good, bad))
     told = [(one.line, one.meant) for one in caught.value.mistakes if problem in one.problem]
     assert told[:1] == [(line, meant)], str(caught.value)
+
+
+BACK = """    reason: "Used {uses} times."
+  - from: good
+    to: start
+    when: [CONDITION]
+    reason: Less.
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "more", "undone"),
+    [
+        ("uses < 5", "", "it undoes 'start->good' at the same values of uses: leave a gap, or a 'hold'"),
+        ("uses < 3", "", ""),
+        ("uses < 3.5", "", "it undoes"),
+        ("uses < 5", "    hold: 1d\n", ""),
+        ("uses < 5", "    min_dwell: 1w\n", ""),
+        ("uses < 5, days_in_stage > 3", "", ""),
+        ("uses < 5", "    unless: [uses >= 3]\n", ""),
+        ("{any: [uses < 2, uses == 4]}", "", "it undoes"),
+        ("users < 5", "", ""),  # of other metrics nobody can tell
+    ],
+)
+def test_two_edges_that_undo_each_other_need_a_gap_or_time(tmp_path: Path, condition: str, more: str, undone: str):
+    text = SOUND.replace("    hold: 7d\n", "").replace(
+        '    reason: "Used {uses} times."\n', BACK.replace("CONDITION", condition) + more
+    )
+    if not undone:
+        definition_from(tmp_path, text)
+        return
+    with pytest.raises(DefinitionError) as caught:
+        definition_from(tmp_path, text)
+    (mistake,) = caught.value.mistakes
+    assert undone in mistake.problem
+    assert mistake.line == 22
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path):

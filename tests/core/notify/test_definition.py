@@ -95,6 +95,22 @@ def test_a_mistake_is_told_with_its_line_and_what_was_meant(config: Path, right:
     assert any(told in mistake for mistake in mistakes(config)), mistakes(config)
 
 
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ('stage == "onbording"', "stage is never 'onbording'; did you mean 'onboarding'?"),
+        ('stage != "onboarding" && band == "rot"', "band is never 'rot'"),
+        ("stage == 3", "stage is never 3"),
+        ("first_use_reached == 1", "'first_use_reached == 1' never holds: first_use_reached is true or false"),
+    ],
+)
+def test_a_condition_that_compares_with_what_can_never_be_is_a_mistake(config: Path, condition: str, told: str):
+    file = config / "plays/welcome.yaml"
+    written = file.read_text("utf8").replace("unless: [first_use_reached]", f"unless: ['{condition}']")
+    file.write_text(written, "utf8")
+    assert any(told in mistake for mistake in mistakes(config)), mistakes(config)
+
+
 RENAMED = {
     "plays/welcome.yaml": [
         ("cooldown: never", "again: never", "plays/welcome.yaml:6: 'again' is now 'cooldown'"),

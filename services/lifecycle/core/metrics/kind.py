@@ -6,6 +6,7 @@ from math import ceil
 from typing import NamedTuple
 
 from services.lifecycle.core.evaluation import Change, Evaluation, Occurrence, ReadMetric
+from services.lifecycle.core.possible_values import NUMBER, Values
 from services.lifecycle.core.schema_types import Strict
 from shared.contracts.evidence import Value
 from shared.expr import Expr
@@ -26,6 +27,10 @@ class MetricKind(Strict, frozen=True, kw_only=True, tag_field="kind"):
     """What people call it, in reasons and in the console; unsaid, its name without underscores."""
     unit: str = ""
     """What its values are counted in (days, seats); `%` for a share, of which 0.8 is 80%."""
+
+    def values(self) -> Values:
+        """What it can be: conditions that ask for anything else are refused."""
+        return NUMBER
 
 
 class StoreWrite(NamedTuple):

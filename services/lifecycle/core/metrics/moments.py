@@ -17,6 +17,7 @@ from services.lifecycle.core.metrics.kind import (
     days_between,
     scalar,
 )
+from services.lifecycle.core.possible_values import AMOUNT, ANYTHING, COUNT, Values
 from services.lifecycle.core.schema_types import duration
 from services.lifecycle.core.state import Account, Span, TimestampedValue, tie_of
 from shared.contracts.evidence import Value
@@ -33,6 +34,9 @@ class DaysSince(MetricKind, frozen=True, tag="days_since"):
 
     of: str
     first: bool = False
+
+    def values(self) -> Values:
+        return COUNT
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
@@ -52,6 +56,9 @@ class DaysSinceMilestone(MetricKind, frozen=True, tag="days_since_milestone"):
     """Calendar days since a milestone was reached."""
 
     of: str
+
+    def values(self) -> Values:
+        return COUNT
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.milestone((*at, "of"), self.of)
@@ -77,6 +84,9 @@ class Latest(MetricKind, frozen=True, tag="latest"):
     property: str
     scale: tuple[int, int] | None = None
     expires: str | None = None
+
+    def values(self) -> Values:
+        return Values(*self.scale, is_whole=True) if self.scale else ANYTHING
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
@@ -129,6 +139,9 @@ class Open(MetricKind, frozen=True, tag="open"):
     closed: list[str]
     key: str | None = None
     amount: str | None = None
+
+    def values(self) -> Values:
+        return AMOUNT if self.amount else COUNT
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         for key, names in (("opened", self.opened), ("closed", self.closed)):

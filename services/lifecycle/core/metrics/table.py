@@ -14,6 +14,7 @@ from services.lifecycle.core.metrics.kind import CompiledByName, CompiledMetric,
 from services.lifecycle.core.metrics.moments import DaysSince, DaysSinceMilestone, Latest, Open
 from services.lifecycle.core.metrics.traits import DaysUntil, Trait
 from services.lifecycle.core.metrics.windows import ActiveDays, ActiveUsers, Count, Features, Sum, Trend, UserDays
+from services.lifecycle.core.possible_values import ANYTHING, Values
 from shared import kinds as kind_table
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
@@ -24,6 +25,9 @@ class Formula(MetricKind, frozen=True, tag="formula"):
     """CEL over other metrics; unknown where one it needs is unknown. Whatever moves those moves it."""
 
     cel: str
+
+    def values(self) -> Values:
+        return ANYTHING
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.condition((*at, "cel"), self.cel)

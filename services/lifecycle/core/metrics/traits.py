@@ -17,6 +17,7 @@ from services.lifecycle.core.metrics.kind import (
     counts_days,
     scalar,
 )
+from services.lifecycle.core.possible_values import ANYTHING, NUMBER, Values
 from services.lifecycle.core.state import Account, TimestampedValue, tie_of
 from shared.contracts.evidence import Value
 from shared.definitions import At, Mistake
@@ -36,6 +37,9 @@ class Trait(MetricKind, frozen=True, tag="trait"):
 
     of: str
     as_: Literal["number"] | None = field(default=None, name="as")
+
+    def values(self) -> Values:
+        return NUMBER if self.as_ else ANYTHING
 
     def check(self, _find: Findings, _at: At) -> Iterator[Mistake]:
         """Any trait may come."""

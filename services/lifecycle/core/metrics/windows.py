@@ -26,6 +26,7 @@ from services.lifecycle.core.metrics.kind import (
     Writer,
 )
 from services.lifecycle.core.metrics.moments import span_store
+from services.lifecycle.core.possible_values import COUNT, NUMBER, Values
 from services.lifecycle.core.state import Account
 from shared.definitions import At, Mistake
 from shared.values import read_number
@@ -42,6 +43,9 @@ class Count(MetricKind, frozen=True, tag="count"):
     of: str
     days: int
     weight: str | None = None
+
+    def values(self) -> Values:
+        return NUMBER if self.weight else COUNT
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
@@ -71,6 +75,9 @@ class ActiveDays(MetricKind, frozen=True, tag="active_days"):
 
     of: str
     days: int
+
+    def values(self) -> Values:
+        return COUNT
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
@@ -185,6 +192,9 @@ class ActiveUsers(MetricKind, frozen=True, tag="active_users"):
     of: str
     days: int
 
+    def values(self) -> Values:
+        return COUNT
+
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
         yield from find.window(at, self.days, MAX_MEMBER_DAYS)
@@ -199,6 +209,9 @@ class UserDays(MetricKind, frozen=True, tag="user_days"):
     of: str
     days: int
 
+    def values(self) -> Values:
+        return COUNT
+
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
         yield from find.window(at, self.days, MAX_MEMBER_DAYS)
@@ -212,6 +225,9 @@ class Features(MetricKind, frozen=True, tag="features"):
 
     of: str
     days: int
+
+    def values(self) -> Values:
+        return COUNT
 
     def check(self, find: Findings, at: At) -> Iterator[Mistake]:
         yield from find.event_class((*at, "of"), self.of)
