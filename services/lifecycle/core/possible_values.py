@@ -32,7 +32,7 @@ class Values(NamedTuple):
         """Whether it is a number and nothing else."""
         return self.words is None and not self.is_flag and not self.is_anything
 
-    def telling(self, compared: Iterable[Comparison]) -> list[Value]:
+    def to_try(self, compared: Iterable[Comparison]) -> list[Value]:
         """One value of each range that these comparisons tell apart."""
         if self.words is not None:
             return list(self.words)
@@ -102,7 +102,7 @@ def _agree(compared: Sequence[Comparison], refused: Sequence[Comparison | None],
     for name in {one.name for one in compared}:
         wanted = [one for one in compared if one.name == name]
         unwanted = [one for one in refused if one is not None and one.name == name]
-        tried = values.get(name, ANYTHING).telling([*wanted, *unwanted])
+        tried = values.get(name, ANYTHING).to_try([*wanted, *unwanted])
         if not any(
             all(one.holds(value) for one in wanted) and not any(one.holds(value) for one in unwanted) for value in tried
         ):
