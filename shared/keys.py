@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
 
-from shared.contracts.usage import Source, SourceKind
+from shared.contracts.usage import Source, SourceKind, Times
 from shared.failures import Refused
 from shared.files import private_folder, tighten
 from shared.settings import Settings
@@ -54,6 +54,7 @@ class Key(NamedTuple):
     origins: tuple[str, ...] = ()
     rates: Rates = Rates()
     acting: Acting | None = None
+    times: Times = Times()
 
     def admits(self, origin: str) -> bool:
         """Whether a page of this origin (`https://app.example.com`) may use it; `https://*.example.com` names all below."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy", "console")
 KEY_KINDS = ("browser", "server", "import", "read", "admin")
 RATES = ("events_per_minute", "bytes_per_minute", "accounts_per_hour", "contacts_per_hour")
+TIMES = ("days_back", "minutes_ahead", "import_days_back")
 """As the help names them; a test holds these to what is there."""
 _WRITE_KEY = "WAYMARK_WRITE_KEY"
 _ADMIN_KEY = "WAYMARK_ADMIN_KEY"
@@ -100,7 +101,7 @@ def migrate(
         _guarded(lambda: drift.extend(migrations.drift(settings, services)))
         typer.echo("\n".join(drift) or "tables and code agree")
         raise typer.Exit(bool(drift))
-    _guarded(lambda: commands.migrate(settings, services))
+    _do(commands.migrate(settings, services, SystemClock()))
     typer.echo("tables are up to date")
 
 
@@ -185,7 +186,7 @@ def doctor(
 
 
 keys_app = typer.Typer(
-    help="Show this installation's own keys (they are secrets); or create, list, rotate, revoke others."
+    help="Show this installation's own keys (they are secrets); or create, change, list, rotate, revoke others."
 )
 app.add_typer(keys_app, name="keys")
 
@@ -210,12 +211,39 @@ def create_key(
     rate: Annotated[
         list[str] | None, typer.Option(help=f"RATE=NUMBER, other than the settings: {', '.join(RATES)}")
     ] = None,
+    time: Annotated[
+        list[str] | None,
+        typer.Option(help=f"BOUND=NUMBER, how far an event's time is believed: {', '.join(TIMES)}"),
+    ] = None,
     valid_for: Annotated[str | None, typer.Option(help="as 90d; unset: until it is revoked")] = None,
 ) -> None:
     """Issue a key and print it, once: a browser's (public), a server's, or one to import, read or administer with."""
     from waymark import keys as waymark_keys
 
-    _do(waymark_keys.create(_settings(), kind, name, origin or [], rate or [], valid_for))
+    _do(waymark_keys.create(_settings(), kind, name, origin or [], rate or [], time or [], valid_for))
+
+
+@keys_app.command("set")
+def change_key(
+    key: Annotated[str, typer.Argument(help="the key's id, as `waymark keys list` shows it")],
+    origin: Annotated[
+        list[str] | None, typer.Option(help="a page that may use it, in place of those before; repeat it for more")
+    ] = None,
+    any_origin: Annotated[bool, typer.Option("--any-origin", help="any page may use it")] = False,
+    rate: Annotated[
+        list[str] | None, typer.Option(help=f"RATE=NUMBER, or RATE=default for the settings': {', '.join(RATES)}")
+    ] = None,
+    time: Annotated[
+        list[str] | None, typer.Option(help=f"BOUND=NUMBER, or BOUND=default, likewise: {', '.join(TIMES)}")
+    ] = None,
+) -> None:
+    """Change the origins, rates and times of a source: of this key and of every live key of its name."""
+    from waymark import keys as waymark_keys
+
+    if origin and any_origin:
+        raise typer.BadParameter("--origin and --any-origin exclude each other")
+    origins = [] if any_origin else origin
+    _do(waymark_keys.change(_settings(), key, origins, rate or [], time or []))
 
 
 @keys_app.command("list")
@@ -231,7 +259,7 @@ def rotate_key(
     key: Annotated[str, typer.Argument(help="the key's id, as `waymark keys list` shows it")],
     old_valid_for: Annotated[str, typer.Option(help="how long the old key stays valid; 0m ends it at once")] = "7d",
 ) -> None:
-    """Issue a key's successor and print it, once: the same name, kind, origins and rates."""
+    """Issue a key's successor and print it, once: the same name, kind, origins, rates and times."""
     from waymark import keys as waymark_keys
 
     _do(waymark_keys.rotate(_settings(), key, old_valid_for))

@@ -21,7 +21,7 @@ from shared.keys import credentials, generates_keys, names_given_as_write, own_k
 from shared.settings import BUNDLED_CONFIG, Settings
 from shared.shutdown import BUDGET
 from shared.storage import check_database_url, sole_user
-from waymark import compatibility
+from waymark import command_audit, compatibility, migrations
 from waymark.backup import commands as backups
 from waymark.importing import ImportResult, Target, import_file
 from waymark.importing import Progress as ImportProgress
@@ -101,28 +101,40 @@ def _start_exit_timer(loop: asyncio.AbstractEventLoop) -> None:
     last_resort.start()
 
 
-def migrate(settings: Settings, services: list[str]) -> None:
+async def migrate(settings: Settings, services: list[str], clock: Clock) -> None:
     """Bring the tables to the newest revision. Raises Refused while another process uses the SQLite file, and for a newer one."""
     with sole_user(settings) if check_database_url(settings) == "sqlite" else nullcontext():
-        compatibility.migrate(settings, services)
+        pending = await asyncio.to_thread(migrations.pending, settings, services)
+        await asyncio.to_thread(compatibility.migrate, settings, services)
+    if pending:
+        await command_audit.record(settings, clock.now(), "tables_migrated", ", ".join(dict.fromkeys(pending)))
 
 
 async def backup(settings: Settings, to: Path, clock: Clock) -> None:
     """Write a backup, and say where it is."""
-    print(f"backup: {await backups.backup(settings, to, clock.now())}")
+    file = await backups.backup(settings, to, clock.now())
+    await command_audit.record(settings, clock.now(), "backup_made", command_audit.whole_path(file))
+    print(f"backup: {file}")
 
 
 async def restore(settings: Settings, file: Path, clock: Clock, *, replace: bool) -> None:
     """Restore a backup, and say how much it is."""
     tables = await backups.restore(settings, file, clock.now(), replace=replace)
-    print(
-        f"restored: {sum(digest.rows for digest in tables.values()):,} rows of {len(tables)} tables, as they were written"
+    rows = sum(digest.rows for digest in tables.values())
+    await command_audit.record(
+        settings, clock.now(), "backup_restored", command_audit.whole_path(file), rows=rows, replaced=replace
     )
+    print(f"restored: {rows:,} rows of {len(tables)} tables, as they were written")
 
 
 async def move(settings: Settings, source: str, target: str, clock: Clock) -> None:
     """Move a database to another, and say what was moved."""
-    for name, digest in sorted((await backups.move(settings, source, target, clock.now())).items()):
+    moved = await backups.move(settings, source, target, clock.now())
+    there = settings.model_copy(update={"database_url": target})
+    await command_audit.record(
+        there, clock.now(), "database_moved", command_audit.shown(target), source=command_audit.shown(source)
+    )
+    for name, digest in sorted(moved.items()):
         print(f"{name:28} {digest.rows:>12,} rows  {digest.hash}  equal in both")
 
 

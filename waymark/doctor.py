@@ -28,7 +28,7 @@ from shared.ids import derived
 from shared.keys import load_keys
 from shared.settings import Settings
 from shared.storage import check_urls, open_access
-from waymark import migrations
+from waymark import command_audit, migrations
 
 _LEAST_FREE, _LITTLE_FREE = 200 * 2**20, 2 * 2**30
 _PRIVATE = 0o077
@@ -48,7 +48,7 @@ async def examine(settings: Settings, clock: Clock, mail_to: str | None) -> bool
     }
     for name, found in sections.items():
         _print(name, found)
-    sent = mail_to is None or await _test_mail(ready, mail_to, clock)
+    sent = mail_to is None or await _test_mail(settings, ready, mail_to, clock)
     return sent and not any(one.blocks for found in sections.values() for one in found)
 
 
@@ -66,12 +66,13 @@ def _print(section: str, found: Sequence[Finding]) -> None:
         print(f"           {one.remedy}")
 
 
-async def _test_mail(ready: Readiness, to: str, clock: Clock) -> bool:
+async def _test_mail(settings: Settings, ready: Readiness, to: str, clock: Clock) -> bool:
     try:
         receipt = await ready.send_test_mail(to, derived("test-mail", to, clock.now().isoformat()))
     except Refused as error:
         print(f"test mail: not sent, {error}")
         return False
+    await command_audit.record(settings, clock.now(), "test_mail_sent", to, outcome=receipt.outcome)
     print(f"test mail to {to}: {receipt.outcome}, {receipt.detail}")
     return receipt.outcome == "accepted"
 

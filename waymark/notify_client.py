@@ -7,6 +7,7 @@ import httpx2
 from shared.failures import Refused, Retry
 from shared.keys import own_key
 from shared.settings import Settings
+from waymark import command_audit
 
 
 class Target(NamedTuple):
@@ -24,7 +25,7 @@ def target_of(settings: Settings, url: str | None, key: str | None) -> Target:
 
 def client(target: Target) -> httpx2.AsyncClient:
     """A client that speaks to it."""
-    headers = {"Authorization": f"Bearer {target.key}"}
+    headers = {"Authorization": f"Bearer {target.key}", **command_audit.headers()}
     return httpx2.AsyncClient(base_url=target.url, headers=headers, timeout=60)
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from services.console.core.csv_export import cell
 from shared.failures import Refused
 from waymark.notify_client import Target, call, client
 
@@ -45,7 +46,7 @@ def _rows(text: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
     lines = csv.reader(text)
     columns: Sequence[str] | None = None
     for row in lines:
-        cells = [cell.strip() for cell in row]
+        cells = [_text(text.strip()) for text in row]
         if not any(cells):
             continue
         if columns is None:
@@ -58,7 +59,7 @@ def _rows(text: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _columns(first: Sequence[str]) -> list[str]:
-    names = [cell.lower() for cell in first]
+    names = [name.lower() for name in first]
     address = next((name for name in _ADDRESS_COLUMNS if name in names), None)
     if address is not None:
         return ["address" if name == address else name for name in names]
@@ -76,10 +77,20 @@ async def export(target: Target) -> None:
         while True:
             query = {"limit": _BATCH, **({"cursor": cursor} if cursor else {})}
             found = await call(http, "GET", "/notify/v1/suppressions", params=query)
-            written.writerows([one[name] for name in _FIELDS] for one in found["items"] if one["address"])
+            written.writerows([_cell(one[name]) for name in _FIELDS] for one in found["items"] if one["address"])
             cursor = found["next"]
             if cursor is None:
                 return
+
+
+def _cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: what a mail server or a provider wrote stands in some. `import` reads it back."""
+    return cell(value) if isinstance(value, str) else value
+
+
+def _text(value: str) -> str:
+    """What stood in a cell before `_cell`."""
+    return value[1:] if value.startswith("'") and cell(value[1:]) == value else value
 
 
 async def hand_in_report(raw: bytes, target: Target) -> None:

@@ -239,7 +239,8 @@ class CaptureApi:
         if sender is None:
             sender = await self._sender(request, envelope.writeKey or head.bearer)
         now = self._clock.now()
-        raw = list(raw_records(envelope, body, source_of(sender.key), _PATHS[path], now, sender.text))
+        key = sender.key
+        raw = list(raw_records(envelope, body, source_of(key), _PATHS[path], now, sender.text, key.times))
         self._rates.take(sender.key, events=len(raw))
         return sender, raw
 

@@ -15,6 +15,7 @@ Action = Literal[
     "session_started",
     "session_ended",
     "key_created",
+    "key_changed",
     "key_rotated",
     "key_revoked",
     "mode_set",
@@ -32,6 +33,10 @@ Action = Literal[
     "suppression_removed",
     "reward_moved",
     "parked_redriven",
+    "tables_migrated",
+    "backup_made",
+    "backup_restored",
+    "database_moved",
 ]
 """Every act that leaves a record. A new resource that changes something adds its own."""
 

@@ -1,4 +1,4 @@
-"""Issued keys: created, rotated, revoked and listed. A key's text is told once, to whoever creates it; its SHA-256 is kept.
+"""Issued keys: created, changed, rotated, revoked and listed. A key's text is told once, to whoever creates it; its SHA-256 is kept.
 
 A key reads `wm_KIND_ID_SECRETCHECK`: the id is public, CHECK is the CRC-32 of what stands before it, so that a scanner of
 leaked secrets, or a person, can tell a key from anything else.
@@ -7,7 +7,7 @@ leaked secrets, or a person, can tell a key from anything else.
 import re
 import secrets
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Literal, NamedTuple
@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import Row, select, update
 
 from shared.access.tables import access_key, access_key_use
+from shared.contracts.usage import Times
 from shared.db.protocol import Read, Tx
 from shared.failures import Refused
 from shared.keys import SOURCE_KINDS, Key, Kind, Rates, digest
@@ -44,6 +45,7 @@ class IssuedKey(NamedTuple):
     rotates: str | None = None
     valid_until: datetime | None = None
     revoked_at: datetime | None = None
+    times: Times = Times()
 
     def state(self, now: datetime) -> State:
         """Whether it is accepted, and why not."""
@@ -67,6 +69,36 @@ class WantedKey(NamedTuple):
     origins: tuple[str, ...] = ()
     rates: Rates = Rates()
     valid_until: datetime | None = None
+    times: Times = Times()
+
+
+class KeyChanges(NamedTuple):
+    """What of a source is to be changed, and nothing else of it. A rate or a bound of None: as the settings say."""
+
+    origins: tuple[str, ...] | None = None
+    rates: Mapping[str, int | None] = {}
+    times: Mapping[str, int | None] = {}
+
+
+class ChangedKey(NamedTuple):
+    """A key as it was and as it is now."""
+
+    before: IssuedKey
+    after: IssuedKey
+
+    @property
+    def differences(self) -> dict[str, list[object]]:
+        """What is another value now: name -> before and after."""
+        before, after = (_changeable(key) for key in self)
+        return {name: [before[name], value] for name, value in after.items() if before[name] != value}
+
+
+_BOUNDS: Mapping[str, tuple[int, int]] = {
+    "days_back": (1, 3650),
+    "minutes_ahead": (0, 1440),
+    "import_days_back": (1, 36_500),
+}
+"""The least and the most of each bound, as in the settings."""
 
 
 async def create(tx: Tx, wanted: WantedKey, of_settings: Iterable[Key], now: datetime, by: str) -> NewKey:
@@ -79,19 +111,38 @@ async def create(tx: Tx, wanted: WantedKey, of_settings: Iterable[Key], now: dat
             "bad_name",
             422,
         )
-    if wanted.origins and wanted.kind != "browser":
-        raise Refused("origins are for keys of kind browser: no page may hold another", "bad_origin", 422)
-    if len(wanted.origins) > MAX_ORIGINS:
-        raise Refused(f"a key has at most {MAX_ORIGINS} origins", "bad_origin", 422)
+    origins = _checked_origins(wanted.kind, wanted.origins)
+    _check_times(wanted.kind, wanted.times)
     if wanted.valid_until is not None and wanted.valid_until <= now:
         raise Refused("the time until which it is valid is over", "bad_time", 422)
     await _check_name(tx, wanted, of_settings, now)
-    origins = tuple(dict.fromkeys(map(normal_origin, wanted.origins)))
     return await _issue(tx, wanted._replace(origins=origins), now, by)
 
 
+async def change(tx: Tx, key_id: str, wanted: KeyChanges, now: datetime) -> ChangedKey:
+    """Change a live key, and with it every live key of its name: they are one source. Raises Refused for what cannot be."""
+    key = await _locked(tx, key_id)
+    if key.state(now) != "live":
+        raise Refused(f"key {key.id} is {key.state(now)}: create a new one", "not_live", 409)
+    if wanted == KeyChanges():
+        raise Refused("say what is to be changed: origins, rates or times", "nothing_to_change", 422)
+    if key.kind not in SOURCE_KINDS:
+        raise Refused(
+            f"a key of kind {key.kind} posts no events: it has no origins, rates and times", "wrong_kind", 422
+        )
+    changed = key._replace(
+        origins=key.origins if wanted.origins is None else _checked_origins(key.kind, wanted.origins),
+        rates=key.rates._replace(**wanted.rates),
+        times=key.times._replace(**wanted.times),
+    )
+    _check_times(key.kind, changed.times)
+    live = [one.id for one in await _of_name(tx, key.name) if one.state(now) == "live" and one.kind == key.kind]
+    await tx.update(access_key, [{"id": one, **_stored(changed)} for one in sorted(live)])
+    return ChangedKey(key, changed)
+
+
 async def rotate(tx: Tx, key_id: str, until: datetime, now: datetime, by: str) -> NewKey:
-    """Issue its successor (same name, kind, origins and rates); the old key is valid until then.
+    """Issue its successor (same name, kind, origins, rates and times); the old key is valid until then.
 
     Raises Refused for a key that is not live, or where two of the name are: a third would be one that nobody watches.
     """
@@ -106,7 +157,7 @@ async def rotate(tx: Tx, key_id: str, until: datetime, now: datetime, by: str) -
         raise Refused(f"two keys named {key.name} are live ({ids}): revoke one first", "two_live", 409)
     ends = until if key.valid_until is None else min(until, key.valid_until)
     await tx.run(update(access_key).where(access_key.c.id == key.id).values(valid_until=ends))
-    return await _issue(tx, WantedKey(key.kind, key.name, key.origins, key.rates), now, by, key.id)
+    return await _issue(tx, WantedKey(key.kind, key.name, key.origins, key.rates, times=key.times), now, by, key.id)
 
 
 async def revoke(tx: Tx, key_id: str, now: datetime) -> IssuedKey:
@@ -129,7 +180,7 @@ async def live_keys(read: Read, now: datetime) -> dict[bytes, Key]:
     rows = await read.all(select(access_key).where(access_key.c.revoked_at.is_(None)))
     found = [(row.digest, _key(row)) for row in rows]
     return {
-        bytes(sha): Key(key.name, key.kind, key.id, key.origins, key.rates)
+        bytes(sha): Key(key.name, key.kind, key.id, key.origins, key.rates, times=key.times)
         for sha, key in found
         if key.state(now) == "live"
     }
@@ -158,6 +209,46 @@ def normal_origin(text: str) -> str:
             422,
         )
     return origin.removesuffix(_PORTS_LEFT_OUT.get(origin.partition("://")[0], "/"))
+
+
+def _checked_origins(kind: Kind, origins: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(map(normal_origin, origins)))
+    if found and kind != "browser":
+        raise Refused("origins are for keys of kind browser: no page may hold another", "bad_origin", 422)
+    if len(found) > MAX_ORIGINS:
+        raise Refused(f"a key has at most {MAX_ORIGINS} origins", "bad_origin", 422)
+    return found
+
+
+def _check_times(kind: Kind, times: Times) -> None:
+    for name, value in times._asdict().items():
+        least, most = _BOUNDS[name]
+        if value is not None and not least <= value <= most:
+            raise Refused(f"{name} is {least} to {most}, not {value}", "bad_time", 422)
+    if times.import_days_back is not None and kind not in {"server", "import"}:
+        raise Refused(f"a key of kind {kind} imports nothing: import_days_back is not for it", "bad_time", 422)
+    if times.days_back is not None and kind == "import":
+        raise Refused("what comes with an import key is history: import_days_back bounds it", "bad_time", 422)
+    if times != Times() and kind not in SOURCE_KINDS:
+        raise Refused(f"a key of kind {kind} posts no events: it has no times", "bad_time", 422)
+
+
+def _changeable(key: IssuedKey) -> dict[str, object]:
+    return {"origins": list(key.origins), **key.rates._asdict(), **key.times._asdict()}
+
+
+def _stored(key: IssuedKey) -> dict[str, str]:
+    """The columns that can be changed, as they are stored."""
+    return {
+        "origins": msgspec.json.encode(key.origins).decode(),
+        "rates": _given(key.rates),
+        "times": _given(key.times),
+    }
+
+
+def _given(values: Rates | Times) -> str:
+    """What differs from the settings, as JSON."""
+    return msgspec.json.encode({name: value for name, value in values._asdict().items() if value is not None}).decode()
 
 
 def looks_issued(text: str) -> bool:
@@ -193,17 +284,11 @@ async def _issue(tx: Tx, wanted: WantedKey, now: datetime, by: str, rotates: str
     key_id = secrets.token_hex(6)
     body = f"wm_{wanted.kind}_{key_id}_{secrets.token_urlsafe(32)}"
     key = IssuedKey(
-        key_id, wanted.name, wanted.kind, wanted.origins, wanted.rates, now, by, rotates, wanted.valid_until
+        *(key_id, wanted.name, wanted.kind, wanted.origins, wanted.rates, now, by, rotates, wanted.valid_until),
+        times=wanted.times,
     )
     text = body + _check(body)
-    row = key._asdict() | {
-        "digest": digest(text),
-        "origins": msgspec.json.encode(key.origins).decode(),
-        "rates": msgspec.json.encode(
-            {name: rate for name, rate in key.rates._asdict().items() if rate is not None}
-        ).decode(),
-    }
-    await tx.insert(access_key, [row])
+    await tx.insert(access_key, [key._asdict() | {"digest": digest(text), **_stored(key)}])
     return NewKey(key, text)
 
 
@@ -236,4 +321,5 @@ def _key(row: Row[Any]) -> IssuedKey:
         row.rotates,
         row.valid_until,
         row.revoked_at,
+        Times(**msgspec.json.decode(row.times)),
     )

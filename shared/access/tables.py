@@ -1,9 +1,9 @@
-"""Tables of access: issued keys and their last use, sessions of the console, and the audit log.
+"""Tables of access: issued keys and their last use, sessions of the console, attempts at signing in, and the audit log.
 
 On PostgreSQL they stand in a schema of their own, `access`; on SQLite beside those of the services.
 """
 
-from sqlalchemy import Column, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Column, Float, LargeBinary, MetaData, Table, Text, text
 
 from shared.db.columns import Utc
 
@@ -23,11 +23,12 @@ access_key = Table(
     Column("rotates", Text),
     Column("valid_until", Utc),
     Column("revoked_at", Utc),
+    Column("times", Text, nullable=False, server_default=text("'{}'")),
 )
 """An issued key. `digest` is the SHA-256 of its text, which nobody keeps; `id` is public, and part of that text.
 
 `name` is the source that its events are told by: two keys of one name are one source. `origins` (a JSON list) are those
-that browsers may use it from, none meaning any; `rates` (a JSON object) what differs from the settings' rates. `rotates`
+that browsers may use it from, none meaning any; `rates` and `times` (JSON objects) what differs from the settings. `rotates`
 is the key that it replaces.
 """
 
@@ -56,6 +57,18 @@ access_session = Table(
 
 It is one of the key `key_id`, whose text `key_check` recognises (a keyed hash). `last_seen_at` is kept to the minute; `agent` is
 what the browser calls itself.
+"""
+
+access_attempt = Table(
+    "access_attempt",
+    metadata,
+    Column("network", Text, primary_key=True),
+    Column("attempts", Float, nullable=False),
+    Column("at", Utc, nullable=False),
+)
+"""The attempts at a key of the console that were left to a network at a time; the empty one stands for all together.
+
+A row of a network that has not tried for an hour is removed.
 """
 
 access_audit = Table(

@@ -26,6 +26,18 @@ class Source(NamedTuple):
     kind: SourceKind
 
 
+class Times(NamedTuple):
+    """How far from its receipt the time of a source's event is believed. None: as the settings say; of imports: since 1970."""
+
+    days_back: int | None = None
+    minutes_ahead: int | None = None
+    import_days_back: int | None = None
+
+
+OF_SETTINGS = Times()
+"""A source without bounds of its own."""
+
+
 HISTORY_ENDED = "$waymark.history_ended"
 """Event name of the marker an import posts for each account when its file ends.
 

@@ -24,12 +24,18 @@ from shared.service.context import ServiceContext
 _Text = Annotated[str | None, Query(max_length=400)]
 
 
-class Act:
-    """One administrative act, while it is done."""
+OPERATOR = "X-Waymark-Operator"
+"""The header in which a command says for whom it uses an admin key. Believed as far as the key is, and kept beside the key's name."""
+_MAX_OPERATOR = 200
 
-    def __init__(self, context: ServiceContext, action: Action, actor: Actor) -> None:
+
+class Act:
+    """One administrative act, while it is done. `operator` is who the caller says uses the key."""
+
+    def __init__(self, context: ServiceContext, action: Action, actor: Actor, operator: str = "") -> None:
         self._context = context
         self._action = action
+        self._by = {"operator": operator} if operator else {}
         self.actor = actor
         self.recorded = False
 
@@ -47,7 +53,8 @@ class Act:
 
     async def record(self, tx: Tx, subject: str = "", **details: Any) -> None:
         """Record it in this transaction."""
-        await audit.record(tx, AuditEntry(self._context.clock.now(), self.actor, self._action, subject, details))
+        entry = AuditEntry(self._context.clock.now(), self.actor, self._action, subject, {**details, **self._by})
+        await audit.record(tx, entry)
         self.recorded = True
 
 
@@ -61,7 +68,8 @@ class Administrative:
 
     async def __call__(self, request: Request) -> AsyncIterator[Act]:
         """Give the act. Raises RuntimeError when the route ends well and has recorded nothing."""
-        act = Act(self._context, self.action, _actor(self._check(request), request))
+        key = self._check(request)
+        act = Act(self._context, self.action, _actor(key, request), _operator(key, request))
         yield act
         if not act.recorded:
             raise RuntimeError(f"{request.method} {request.url.path} left no record of {self.action}")
@@ -79,8 +87,16 @@ def _actor(key: Key, request: Request) -> Actor:
     return Actor(key.name, key.id, "", address)
 
 
+def _operator(key: Key, request: Request) -> str:
+    """Who the caller says it acts for, on one line; empty in a session of the console, which says it itself."""
+    told = "" if key.acting is not None else request.headers.get(OPERATOR, "")
+    return "".join(sign for sign in told if sign.isascii() and sign.isprintable())[:_MAX_OPERATOR]
+
+
 class AuditView(BaseModel):
-    """One act. `actor` is the key's name; `session` the console's, empty outside it; `subject` what was changed, `details` how."""
+    """One act. `actor` is the key's name; `session` the console's, empty outside it; `subject` what was changed, `details` how,
+    with the `operator` where a command said who ran it.
+    """
 
     at: datetime
     id: str

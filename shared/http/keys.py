@@ -1,4 +1,4 @@
-"""REST resource of keys: what there is, and creating, rotating and revoking issued ones. It takes an admin key."""
+"""REST resource of keys: what there is, and creating, changing, rotating and revoking issued ones. It takes an admin key."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,7 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.access import keys as issued
 from shared.access.key_refresh import KeyRefresh
-from shared.access.keys import IssuedKey, State, WantedKey
+from shared.access.keys import IssuedKey, KeyChanges, State, WantedKey
+from shared.contracts.usage import Times
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import Page
@@ -31,6 +32,17 @@ class KeyRates(BaseModel):
     contacts_per_hour: _Rate = None
 
 
+class KeyTimes(BaseModel):
+    """How far from its receipt the time of an event is believed: days before it, minutes after it, and days before it of an
+    import. null: as the settings say, of imports since 1970.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    days_back: int | None = None
+    minutes_ahead: int | None = None
+    import_days_back: int | None = None
+
+
 class KeyView(BaseModel):
     """A key. `told_by` is `issued`, or `settings` for one of WAYMARK_KEYS or credentials.json, which is changed there."""
 
@@ -41,6 +53,7 @@ class KeyView(BaseModel):
     state: State
     origins: list[str] = []
     rates: KeyRates = KeyRates()
+    times: KeyTimes = KeyTimes()
     created_at: datetime | None = None
     created_by: str | None = None
     rotates: str | None = None
@@ -63,7 +76,17 @@ class KeyWanted(BaseModel):
     name: Annotated[str, Field(max_length=63)] = ""
     origins: Annotated[list[str], Field(max_length=issued.MAX_ORIGINS)] = []
     rates: KeyRates = KeyRates()
+    times: KeyTimes = KeyTimes()
     valid_until: AwareDatetime | None = None
+
+
+class KeyChangesWanted(BaseModel):
+    """What is to be changed: a member that is left out stays as it is, also inside `rates` and `times`. Origins of `[]` admit any page."""
+
+    model_config = ConfigDict(extra="forbid")
+    origins: Annotated[list[str] | None, Field(max_length=issued.MAX_ORIGINS)] = None
+    rates: KeyRates = KeyRates()
+    times: KeyTimes = KeyTimes()
 
 
 class Rotation(BaseModel):
@@ -91,9 +114,8 @@ def router(context: ServiceContext) -> APIRouter:
         wanted: KeyWanted, act: Annotated[Act, administrative(context, "key_created")], response: Response
     ) -> NewKeyView:
         """Issue a key. The answer has its text, which nobody can be told again."""
-        new = WantedKey(
-            wanted.kind, wanted.name, tuple(wanted.origins), Rates(**wanted.rates.model_dump()), wanted.valid_until
-        )
+        rates, times = Rates(**wanted.rates.model_dump()), Times(**wanted.times.model_dump())
+        new = WantedKey(wanted.kind, wanted.name, tuple(wanted.origins), rates, wanted.valid_until, times)
         now = context.clock.now()
         async with context.access.transaction() as tx:
             made = await issued.create(tx, new, context.keys.of_settings, now, act.actor.name)
@@ -101,6 +123,20 @@ def router(context: ServiceContext) -> APIRouter:
         await refresh.refresh()
         response.headers["Cache-Control"] = "no-store"
         return NewKeyView(key=made.text, **view(made.key, now).model_dump())
+
+    @routes.patch("/{key:id}")
+    async def change_key(
+        key: str, wanted: KeyChangesWanted, act: Annotated[Act, administrative(context, "key_changed")]
+    ) -> KeyView:
+        """Change the origins, rates and times of a key, and of every other live key of its name: they are one source."""
+        rates, times = (one.model_dump(exclude_unset=True) for one in (wanted.rates, wanted.times))
+        changes = KeyChanges(None if wanted.origins is None else tuple(wanted.origins), rates, times)
+        now = context.clock.now()
+        async with context.access.transaction() as tx:
+            changed = await issued.change(tx, key, changes, now)
+            await act.record(tx, key, name=changed.after.name, kind=changed.after.kind, **changed.differences)
+        await refresh.refresh()
+        return view(changed.after, now)
 
     @routes.post("/{key:id}/rotate", status_code=201)
     async def rotate_key(
@@ -145,5 +181,8 @@ def views(
 
 def view(key: IssuedKey, now: datetime, last_used_at: datetime | None = None) -> KeyView:
     """An issued key as it is shown."""
-    fields = key._asdict() | {"rates": KeyRates(**key.rates._asdict())}
+    fields = key._asdict() | {
+        "rates": KeyRates(**key.rates._asdict()),
+        "times": KeyTimes(**key.times._asdict()),
+    }
     return KeyView(told_by="issued", state=key.state(now), last_used_at=last_used_at, **fields)

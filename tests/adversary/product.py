@@ -96,6 +96,19 @@ class Product:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def waymark(self, *arguments: str) -> str:
+        """Run the command on this deployment, beside the running process; what it printed."""
+        environment = _environment(self.settings, self.config, int(self.url.rpartition(":")[2]))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "waymark", *arguments),
+            cwd=ROOT,
+            env=environment | {"WAYMARK_ADMIN_KEY": self.keys["admin"]},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0, said
+        return said.decode().strip()
+
     async def account(self, account_id: str) -> Any:
         """The account as lifecycle shows it, or None."""
         answer = await self.call("GET", f"/lifecycle/v1/accounts/{account_id}")

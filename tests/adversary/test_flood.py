@@ -1,8 +1,5 @@
 """From outside: nobody floods people through it, speaks to them in our name, or has it write to dead and unwilling addresses."""
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.adversary.product import Event, Product, group, identify, running, track
-from tests.conftest import ROOT, Deployment
+from tests.conftest import Deployment
 from tests.make import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,19 +51,6 @@ async def _statuses(product: Product, account: str) -> set[tuple[str, str]]:
     return {(row["status"], row["reason"]) for row in rows}
 
 
-async def _waymark(product: Product, *arguments: str) -> str:
-    environment = {**os.environ, "WAYMARK_ADMIN_KEY": product.keys["admin"]}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "waymark", *arguments, "--url", product.url),
-        cwd=ROOT,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0
-    return said.decode()
-
-
 async def test_one_post_reaches_a_stranger_once_and_carries_nothing_of_the_attackers(product: Product) -> None:
     trick = "free-money.example visit http://free-money.example/now \u202e"
     public = [event for number in range(60) for event in signed_up(f"b{number}", f"b{number}", "b@victim.test")]
@@ -76,6 +60,8 @@ async def test_one_post_reaches_a_stranger_once_and_carries_nothing_of_the_attac
         account = f"a{number}"
         flood.append(group(account, f"u{number}", name=f"Claim your prize: {trick}"))
         flood += signed_up(account, f"u{number}", STRANGER, trick)
+    tagged = [f"stranger+{number}@victim.test" for number in range(20)]
+    flood += [event for number, to in enumerate(tagged) for event in signed_up(f"t{number}", f"t{number}", to, trick)]
     flood += signed_up("turned", "turned", "turned@victim.test", "Ann\u202eeeL")
     flood += [event for number in range(60) for event in signed_up("one", f"w{number}", STRANGER, trick)]
     await product.accepted(flood)
@@ -86,7 +72,7 @@ async def test_one_post_reaches_a_stranger_once_and_carries_nothing_of_the_attac
 
     await eventually(decided, 120)
     await _received(product, 1)
-    (mail,) = product.mails_to(STRANGER)
+    (mail,) = [mail for address in (STRANGER, *tagged) for mail in product.mails_to(address)]
     text = "\n".join(part.get_content() for part in mail.walk() if part.get_content_maintype() == "text")
     for seen in (mail["Subject"], mail["To"], text):
         assert "free-money" not in seen
@@ -111,8 +97,8 @@ async def test_dead_unwilling_and_listed_addresses_are_written_to_from_no_accoun
     assert (await product.call("POST", "/notify/v1/feedback", "server", json=complaint)).json()["suppressed"] == 1
     old = tmp_path / "old.csv"
     old.write_text("email,reason\nlisted@victim.test,unsubscribed\nnobody,\n", "utf8")
-    assert (await _waymark(product, "suppressions", "import", str(old))).startswith("1 added, 0 were known, 1 could")
-    assert "listed@victim.test,unsubscribed,*" in await _waymark(product, "suppressions", "export")
+    assert (await product.waymark("suppressions", "import", str(old))).startswith("1 added, 0 were known, 1 could")
+    assert "listed@victim.test,unsubscribed,*" in await product.waymark("suppressions", "export")
 
     reasons = {"dead": "bounced", "angry": "complained", "listed": "unsubscribed"}
     for who in reasons:

@@ -2,9 +2,8 @@
 
 import asyncio
 import gzip
-import os
-import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from tests.adversary.product import KEYS, Product, running, track
-from tests.conftest import ROOT, Deployment
+from shared.clock import SystemClock
+from tests.adversary.product import Product, running, track
+from tests.conftest import Deployment
 from tests.make import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,24 +40,6 @@ async def statuses(product: Product, *keys: str, **headers: str) -> list[int]:
     return [(await product.post([track("acme", "ann", "X")], key, headers=headers)).status_code for key in keys]
 
 
-async def waymark(product: Product, *arguments: str) -> str:
-    """Run the command on this deployment, beside the running process; what it printed."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("WAYMARK_")}
-    settings = product.settings
-    given = {"DATA": str(settings.data), "DATABASE_URL": settings.database_url, "BUS_URL": settings.bus_url}
-    given["KEYS"] = ",".join(f"{kind}:{kind}-source:{key}" for kind, key in KEYS.items())
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "waymark", *arguments),
-        cwd=ROOT,
-        env=clean | {f"WAYMARK_{name}": value for name, value in given.items() if value},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said
-    return said.decode().strip()
-
-
 async def test_a_leaked_key_is_replaced_and_withdrawn_while_events_flow(product: Product) -> None:
     old = await issued(product, "website")
     answer = await product.call("POST", f"/ingest/v1/keys/{old['id']}/rotate", json={})
@@ -80,10 +62,10 @@ async def test_a_leaked_key_is_replaced_and_withdrawn_while_events_flow(product:
 
 
 async def test_a_key_made_or_withdrawn_on_the_command_line_counts_within_seconds(product: Product) -> None:
-    product.keys["shop"] = await waymark(product, "keys", "create", "--kind", "browser", "--name", "shop")
+    product.keys["shop"] = await product.waymark("keys", "create", "--kind", "browser", "--name", "shop")
     assert await statuses(product, "shop") == [200], "known at once: it is looked for when it is shown"
-    [row] = [line for line in (await waymark(product, "keys", "list")).splitlines() if " shop " in line]
-    await waymark(product, "keys", "revoke", row.split()[0])
+    [row] = [line for line in (await product.waymark("keys", "list")).splitlines() if " shop " in line]
+    await product.waymark("keys", "revoke", row.split()[0])
 
     async def withdrawn() -> bool:
         return await statuses(product, "shop") == [401]
@@ -132,6 +114,32 @@ async def test_a_source_that_posts_more_than_its_rate_is_told_when_to_come_again
     assert posts[2].status_code == 429
     assert 0 < int(posts[2].headers["retry-after"]) <= 120
     assert await statuses(product, "server", "browser") == [200, 200]
+
+
+async def test_rates_and_times_of_a_live_key_are_changed_on_the_command_line_and_count_within_seconds(
+    product: Product,
+) -> None:
+    made = await issued(product, "tightened")
+    id_, late = made["id"], (SystemClock().now() - timedelta(days=40)).isoformat()
+    await product.accepted([track("offline-before", "ann", "X", at=late)], "tightened")
+
+    given = ("--rate", "events_per_minute=20", "--time", "days_back=60", "--origin", PAGES)
+    await product.waymark("keys", "set", id_, *given)
+    [row] = [line for line in (await product.waymark("keys", "list")).splitlines() if line.startswith(id_)]
+    assert row.endswith(f"{PAGES}  events_per_minute=20 days_back=60")
+
+    async def known() -> bool:
+        return await statuses(product, "tightened", Origin="https://evil.example") == [403]
+
+    await eventually(known)
+    await product.accepted([track("offline-after", "ann", "X", at=late)], "tightened")
+    posts = [await product.post([track("acme", "ann", "X") for _ in range(20)], "tightened") for _ in range(3)]
+    assert posts[-1].status_code == 429
+    await product.appears("offline-after")
+    [row] = [one for one in (await product.get("/ingest/v1/corrected-times"))["items"] if one["source"] == "tightened"]
+    assert (row["account"], row["count"]) == ("offline-before", 1), "once its key says so its late times are believed"
+    [act] = (await product.get("/ingest/v1/audit", action="key_changed", subject=id_))["items"]
+    assert act["details"]["events_per_minute"] == [None, 20]
 
 
 async def test_what_stands_in_the_data_folder_is_its_owners_alone(product: Product) -> None:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
+from shared.contracts.usage import Times
 from shared.keys import KINDS, Rates
 from waymark import cli
 from waymark.assembly import WIRES
@@ -50,3 +51,4 @@ def test_the_help_names_what_is_there() -> None:
     assert list(cli.SERVICES) == list(WIRES)
     assert KINDS == cli.KEY_KINDS
     assert Rates._fields == cli.RATES
+    assert Times._fields == cli.TIMES

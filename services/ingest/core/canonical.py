@@ -14,7 +14,7 @@ from services.ingest.core import decoding
 from services.ingest.core.decoding import Request
 from services.ingest.core.segment import MAX_ID_LENGTH, MAX_NAME_LENGTH, RecordMeta, SegmentEvent, id_text
 from shared.bus.protocol import Record
-from shared.contracts.usage import BrowserClaim, EventType, SourceKind
+from shared.contracts.usage import BrowserClaim, EventType, SourceKind, Times
 from shared.failures import Parked
 
 _TYPES: dict[str, EventType] = {
@@ -29,10 +29,21 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TimeBounds(NamedTuple):
-    """How far the time of a live event may lie before its receipt (a phone that was offline), and of any event after it."""
+    """How far the time of a live event may lie before its receipt (a phone that was offline), and of any event after it.
+
+    `import_back`: of an imported event before it; None: since 1970.
+    """
 
     back: timedelta = timedelta(days=30)
     ahead: timedelta = timedelta(minutes=5)
+    import_back: timedelta | None = None
+
+    def of_source(self, times: Times) -> "TimeBounds":
+        """These bounds, with what a source has of its own in their place."""
+        back = self.back if times.days_back is None else timedelta(days=times.days_back)
+        ahead = self.ahead if times.minutes_ahead is None else timedelta(minutes=times.minutes_ahead)
+        import_back = self.import_back if times.import_days_back is None else timedelta(days=times.import_days_back)
+        return TimeBounds(back, ahead, import_back)
 
 
 BOUNDS = TimeBounds()
@@ -165,16 +176,18 @@ def _time_of(
 ) -> tuple[datetime, str | None]:
     """When it happened; where the time as sent is not believed, when it was received, and the time as sent.
 
-    Nobody is believed ahead, and an import alone as far back as it says. A number, a date or a blank out of bounds is a
+    Nobody is believed ahead, and an import alone as far back as it says, unless its key is bounded. A number, a date or a blank out of bounds is a
     device whose clock was never set; only a text that is no time at all parks the event.
     """
     timestamp = event.timestamp if event.timestamp is not None else event.original_timestamp
     received_at = request.received_at
     if timestamp is None:
         return received_at, None
+    if request.times is not None:
+        bounds = bounds.of_source(request.times)
     if trust == "import":
         at = decoding.parse_past(timestamp)
-        earliest = at
+        earliest = at if bounds.import_back is None else received_at - bounds.import_back
     else:
         sent_at = _sent_at(event, request)
         at = _corrected(decoding.parse_claimed(timestamp), sent_at, received_at)
@@ -202,11 +215,20 @@ def _corrected(at: datetime, sent_at: datetime | None, received_at: datetime) ->
 
 
 def _properties(event: SegmentEvent, event_type: EventType) -> msgspec.Raw:
-    """Properties; of identify and group the traits, which RudderStack sends inside the context."""
+    """Properties; of identify and group the traits, which RudderStack sends inside the context.
+
+    Where an identify call has both, both are what it says of the person: a no to mail may stand in either.
+    """
     if event_type not in {"identify", "group"}:
         return decoding.checked_properties(event.properties)
     traits = decoding.checked_properties(event.traits)
-    return decoding.checked_properties(event.context.traits) if bytes(traits) == b"{}" and event.context else traits
+    if event.context is None:
+        return traits
+    if bytes(traits) == b"{}":
+        return decoding.checked_properties(event.context.traits)
+    if event_type == "identify" and event.context.traits:
+        return decoding.merged_objects(decoding.checked_properties(event.context.traits), traits)
+    return traits
 
 
 def _content_id(record: Record, event: SegmentEvent) -> str:

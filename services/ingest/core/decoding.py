@@ -12,12 +12,15 @@ from typing import NamedTuple
 import msgspec
 
 from services.ingest.core.segment import MAX_DEPTH, MAX_EVENT_BYTES, Id, RecordMeta, SegmentEvent, mend
+from shared.contracts.usage import Times
 from shared.failures import Parked
 from shared.values import read_number, read_time
 
 _decode_event = msgspec.json.Decoder(SegmentEvent).decode
 _decode_meta = msgspec.json.Decoder(RecordMeta).decode
 _decode_any = msgspec.json.Decoder().decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -32,13 +35,14 @@ _LAST_TIME = datetime(2200, 1, 1, tzinfo=UTC)
 class Request(NamedTuple):
     """The request that brought an event: its meta, when it was received, and the sender's clock when it was sent.
 
-    `stamped_at`: what the receiving server's clock said, where that could not be.
+    `stamped_at`: what the receiving server's clock said, where that could not be. `times`: the source's own bounds, if any.
     """
 
     meta: RecordMeta
     received_at: datetime
     sent_at: datetime | None
     stamped_at: datetime | None = None
+    times: Times | None = None
 
 
 def decode_request(meta: bytes, timestamp: int) -> Request:
@@ -68,7 +72,9 @@ def _decode_request(encoded: bytes) -> Request:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Parked(f"its meta cannot be read: {error}", "bad_meta") from None
     stamped_at = parse_time(meta.stamped_at) if meta.stamped_at is not None else None
-    return Request(meta, parse_time(meta.received_at), parse_time_or_none(meta.sent_at), stamped_at)
+    times = Times(meta.days_back, meta.minutes_ahead, meta.import_days_back)
+    own = None if times == Times() else times
+    return Request(meta, parse_time(meta.received_at), parse_time_or_none(meta.sent_at), stamped_at, own)
 
 
 def decode_event(value: bytes) -> SegmentEvent:
@@ -101,6 +107,13 @@ def checked_properties(raw: msgspec.Raw) -> msgspec.Raw:
     except msgspec.DecodeError:
         return _mended_properties(content)
     return raw
+
+
+def merged_objects(under: msgspec.Raw, over: msgspec.Raw) -> msgspec.Raw:
+    """Both objects in one: what the second says stands before what the first does."""
+    if bytes(under) == b"{}":
+        return over
+    return msgspec.Raw(_encode({**_decode_members(under), **_decode_members(over)}))
 
 
 def _event_in(value: bytes) -> tuple[SegmentEvent, bytes]:

@@ -13,7 +13,7 @@ import msgspec
 
 from services.ingest.core.write_keys import stands_in_events, without_write_keys
 from shared.bus.protocol import ProducerRecord
-from shared.contracts.usage import Source, SourceKind
+from shared.contracts.usage import OF_SETTINGS, Source, SourceKind, Times
 from shared.failures import Refused
 from shared.ids import derived
 
@@ -97,6 +97,7 @@ class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
     `source` names the write key, `trust` is its kind, `type` comes from the path, `group` from the batch's context. `id` is generated for an
     event that has neither id nor timestamp; `size` is that of an event too large to travel, of which only the start did.
     `stamped_at` is what the receiving server's clock said, where that could not be and `received_at` was put in its place.
+    The last three are the key's own bounds of time, as they were when it was received: so a replay believes what was believed.
     """
 
     source: str
@@ -109,6 +110,9 @@ class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
     size: int = 0
     trust: SourceKind = "server"
     stamped_at: str | None = None
+    days_back: int | None = None
+    minutes_ahead: int | None = None
+    import_days_back: int | None = None
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
@@ -228,7 +232,13 @@ def _add_cut(cuts: list[int], comma: int) -> None:
 
 
 def raw_records(
-    envelope: Envelope, body: bytes, source: Source, path_type: str | None, now: datetime, write_key: str = ""
+    envelope: Envelope,
+    body: bytes,
+    source: Source,
+    path_type: str | None,
+    now: datetime,
+    write_key: str = "",
+    times: Times = OF_SETTINGS,
 ) -> Iterator[ProducerRecord]:
     """The raw records of a body, without the write key that it came with.
 
@@ -242,6 +252,7 @@ def raw_records(
         envelope.history,
         _batch_group(envelope),
         trust=source.kind,
+        **times._asdict(),
     )
     common = _encode(meta)
     events: Iterable[bytes] = map(bytes, envelope.batch) if envelope.batch is not None else [body]

@@ -85,6 +85,17 @@ def test_rudderstack_sends_traits_inside_the_context(own: dict[str, Any]) -> Non
     assert bytes(event.properties) == b'{"plan":"pro"}'
 
 
+def test_where_an_identify_call_has_traits_in_both_places_both_count() -> None:
+    both = {
+        "traits": {"email": "ann@acme.test", "plan": "pro"},
+        "context": {"traits": {"unsubscribed": True, "plan": "old"}},
+    }
+    event = event_of(type="identify", **both)
+    assert msgspec.json.decode(event.properties) == {"unsubscribed": True, "plan": "pro", "email": "ann@acme.test"}
+    of_group = event_of(type="group", groupId="acme", **both)
+    assert msgspec.json.decode(of_group.properties) == {"email": "ann@acme.test", "plan": "pro"}, "of the person there"
+
+
 @pytest.mark.parametrize("kind", ["page", "screen"])
 def test_a_page_and_a_screen_have_a_name_and_properties(kind: str) -> None:
     event = event_of(type=kind, name=" Pricing ", properties={"path": "/pricing"})

@@ -82,6 +82,25 @@ def test_bounds_are_settings() -> None:
         assert (event.at == late) is believed
 
 
+@pytest.mark.parametrize(
+    ("own", "back", "ahead"),
+    [
+        ({"days_back": 90}, timedelta(days=90), timedelta(minutes=5)),
+        ({"days_back": 1, "minutes_ahead": 0}, timedelta(days=1), timedelta()),
+        ({"minutes_ahead": 60, "import_days_back": 9}, timedelta(days=30), timedelta(hours=1)),
+        ({"trust": "import", "import_days_back": 400}, timedelta(days=400), timedelta(minutes=5)),
+        ({"history": "import", "import_days_back": 2, "days_back": 1}, timedelta(days=2), timedelta(minutes=5)),
+    ],
+)
+def test_a_source_may_have_bounds_of_its_own(own: dict[str, object], back: timedelta, ahead: timedelta) -> None:
+    second = timedelta(seconds=1)
+    for at in (NOON - back, NOON + ahead):
+        assert (event_of(own, timestamp=at.isoformat()).at) == at
+    for at in (NOON - back - second, NOON + ahead + second):
+        event = event_of(own, timestamp=at.isoformat())
+        assert (event.at, event.claimed_at) == (NOON, at.isoformat())
+
+
 def test_without_a_time_it_happened_when_we_received_it() -> None:
     assert event_of().at == NOON
     assert event_of(history="import").at == NOON

@@ -14,7 +14,7 @@ WEBSITE = {"kind": "browser", "name": "website", "origins": ["https://app.exampl
 
 
 async def call(ingest: RunningIngest, method: str, path: str = "", status: int = 200, **json: Any) -> Any:
-    body = {"json": json} if method == "POST" else {}
+    body = {"json": json} if method in {"POST", "PATCH"} else {}
     answer = await ingest.client.request(method, f"/ingest/v1/keys{path}", headers=bearer(ingest.keys.admin), **body)
     assert answer.status_code == status, answer.text
     return answer.json()
@@ -60,6 +60,56 @@ async def test_the_old_key_ends_when_it_was_said_to(tmp_path: Path) -> None:
             return await taken(ingest, old["key"]) == 401
 
         await eventually(ended)
+
+
+async def test_a_source_is_changed_without_a_new_key(tmp_path: Path) -> None:
+    async with running(Settings(data=tmp_path)) as ingest:
+        old = await call(ingest, "POST", status=201, **WEBSITE, rates={"events_per_minute": 7, "accounts_per_hour": 9})
+        new = await call(ingest, "POST", f"/{old['id']}/rotate", 201)
+        rates, times = {"events_per_minute": None, "contacts_per_hour": 3}, {"days_back": 90}
+        changed = await call(ingest, "PATCH", f"/{new['id']}", rates=rates, times=times)
+        await call(ingest, "PATCH", f"/{new['id']}", origins=[])
+        listed = {key["id"]: key for key in (await call(ingest, "GET"))["items"]}
+        acts = await ingest.client.get("/ingest/v1/audit?action=key_changed", headers=bearer(ingest.keys.admin))
+
+    assert changed["origins"] == WEBSITE["origins"], "what is not named stays"
+    for key in (old, new):
+        shown = listed[key["id"]]
+        assert (shown["origins"], shown["times"]["days_back"]) == ([], 90), "two live keys are one source"
+        assert {name: rate for name, rate in shown["rates"].items() if rate is not None} == {
+            "accounts_per_hour": 9,
+            "contacts_per_hour": 3,
+        }
+    assert sorted((act["details"] for act in acts.json()["items"]), key=len) == [
+        {"name": "website", "kind": "browser", "origins": [WEBSITE["origins"], []]},
+        {
+            "name": "website",
+            "kind": "browser",
+            "events_per_minute": [7, None],
+            "contacts_per_hour": [None, 3],
+            "days_back": [None, 90],
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "code"),
+    [
+        ("browser", {}, "nothing_to_change"),
+        ("browser", {"times": {"import_days_back": 3}}, "bad_time"),
+        ("browser", {"times": {"days_back": 0}}, "bad_time"),
+        ("import", {"times": {"days_back": 3}}, "bad_time"),
+        ("server", {"times": {"minutes_ahead": 1441}}, "bad_time"),
+        ("server", {"origins": ["https://app.example.com"]}, "bad_origin"),
+        ("read", {"rates": {"events_per_minute": 1}}, "wrong_kind"),
+    ],
+)
+async def test_what_cannot_be_changed_is_told(tmp_path: Path, kind: str, changes: dict[str, Any], code: str) -> None:
+    async with running(Settings(data=tmp_path)) as ingest:
+        made = await call(ingest, "POST", status=201, kind=kind, name="x")
+        assert (await call(ingest, "PATCH", f"/{made['id']}", 422, **changes))["code"] == code
+        await call(ingest, "POST", f"/{made['id']}/revoke")
+        assert (await call(ingest, "PATCH", f"/{made['id']}", 409, times={"days_back": 3}))["code"] == "not_live"
 
 
 async def test_the_last_use_of_a_key_is_listed(tmp_path: Path) -> None:
