@@ -1,9 +1,13 @@
 """The console and the OpenAPI pages, as somebody finds them who knows their addresses and no key."""
 
 import base64
+import os
+import pwd
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -242,13 +246,22 @@ async def test_a_reader_ends_nobody_elses_session(product: Product) -> None:
         assert "admin-source" not in (await reader.get("/console/sessions")).text
 
 
-async def test_a_session_outlives_a_restart_and_ends_with_its_key(deployment: Deployment) -> None:
+async def test_sessions_and_spent_guesses_outlive_a_restart_and_a_session_ends_with_its_key(
+    deployment: Deployment,
+) -> None:
+    """What a restart does not forget another replica knows: it stands in the database."""
     async with running(deployment.settings) as product, browser(product) as http:
+        async with browser(product, "203.0.113.77") as guesser:
+            guesses = [(await try_key(guesser, f"guess number {number}")).status_code for number in range(5)]
+        assert guesses == [401] * 5
         made = await product.call("POST", "/ingest/v1/keys", json={"kind": "admin", "name": "ops"})
         assert made.status_code == 201, made.text
         cookie = await signed_in(http, made.json()["key"])
         assert await is_open(http)
     async with running(deployment.settings) as product, browser(product, waymark_console=cookie) as http:
+        async with browser(product, "203.0.113.77") as guesser:
+            more = [(await try_key(guesser, f"guess number {number}")).status_code for number in range(5)]
+        assert more.count(401) <= 2, "one comes back every thirty seconds"
         assert (await http.get("/console/outbox")).status_code == 200
         assert "not available" not in (await http.get("/console/outbox")).text
         revoked = await product.call("POST", f"/ingest/v1/keys/{made.json()['id']}/revoke")
@@ -297,6 +310,35 @@ async def test_an_address_that_only_the_visitor_tells_is_not_believed(tmp_path_f
             async with browser(product, f"203.0.113.{number}") as guesser:
                 statuses.append((await try_key(guesser, f"guess number {number}")).status_code)
         assert statuses == [401] * 5 + [429] * 3
+
+
+async def test_what_is_done_on_the_command_line_leaves_a_record_of_the_machines_user(
+    product: Product, tmp_path: Path
+) -> None:
+    who = pwd.getpwuid(os.getuid()).pw_name
+    await product.waymark("outbox", "approve")
+    await product.waymark("backup", str(tmp_path / "one.backup"))
+    approved = (await product.get("/ingest/v1/audit", action="sends_approved"))["items"][0]
+    made = (await product.get("/ingest/v1/audit", action="backup_made"))["items"][0]
+    assert approved["actor"] == "admin-source"
+    assert approved["details"]["operator"].startswith(f"{who} (uid ")
+    assert (made["actor"], made["subject"]) == ("command line", str(tmp_path / "one.backup"))
+    assert made["address"].startswith(f"{who} (uid ")
+
+    elsewhere = embedded(tmp_path / "restored")
+    restored = Product("http://127.0.0.1:1", product.http, product.mailbox, elsewhere, product.config)
+    await restored.waymark("restore", str(tmp_path / "one.backup"))
+    with closing(sqlite3.connect(elsewhere.data / "waymark.db")) as read:
+        acts = read.execute("SELECT action, actor, address FROM access_audit ORDER BY at DESC LIMIT 1").fetchall()
+    assert [(action, actor, address.split()[0]) for action, actor, address in acts] == [
+        ("backup_restored", "command line", who)
+    ]
+    forged = {"X-Waymark-Operator": "x" * 400}
+    await product.call("PUT", "/notify/v1/mode", json={"mode": "preview"}, headers=forged)
+    [act] = (await product.get("/ingest/v1/audit", action="mode_set", limit=1))["items"]
+    assert (act["actor"], len(act["details"]["operator"])) == ("admin-source", 200), (
+        "said beside the key, not in its place"
+    )
 
 
 async def test_every_act_leaves_a_record_of_who_did_it_when_and_from_where(product: Product) -> None:

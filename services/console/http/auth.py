@@ -7,6 +7,7 @@ kept nowhere: the services are asked under a token of the session.
 
 import hmac
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,12 +17,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.console.core.throttle import Throttle
+from services.console.core.throttle import Bucket, Buckets, Throttle, Wait, network_of
 from services.console.pages.rendering import STYLE, link, rendered
-from shared.access import audit, sessions
+from shared.access import attempts, audit, sessions
+from shared.access.attempts import EVERYBODY, Left
 from shared.access.audit import Actor, AuditEntry
 from shared.access.sessions import SEEN_IS_KNOWN_TO, Delegation, Session
 from shared.db.errors import is_infrastructure
+from shared.db.protocol import Tx
 from shared.http.security import CONSOLE_POLICY
 from shared.keys import Key, digest
 from shared.service.context import ServiceContext
@@ -64,14 +67,35 @@ class SignIn:
         self._throttle = throttle or Throttle()
 
     async def attempt(self, address: str) -> int:
-        """Take an attempt at a key from there: 0, or the seconds to wait first."""
-        now = self._clock.now()
+        """Take an attempt at a key from there: 0, or the seconds to wait first.
+
+        Who has none left in this process is told so at once; the others are counted over all processes.
+        """
+        now, known = self._clock.now(), False
         wait = self._throttle.attempt(address, now)
         if wait.of_all:
             async with self._access.snapshot() as read:
                 known = await sessions.knows(read, address)
             wait = self._throttle.attempt(address, now, known=True) if known else wait
+        return wait.seconds or await self._counted_everywhere(address, now, known=known)
+
+    async def _counted_everywhere(self, address: str, now: datetime, *, known: bool) -> int:
+        async with self._access.transaction() as tx:
+            left = await self._left(tx, address, now)
+            wait, after = self._throttle.limits.attempt(left, now, known=known)
+            if wait.of_all and await sessions.knows(tx, address):
+                wait, after = self._throttle.limits.attempt(left, now, known=True)
+            if wait == Wait():
+                await self._save_left(tx, address, after)
         return wait.seconds
+
+    async def _left(self, tx: Tx, address: str, now: datetime) -> Buckets:
+        found, full = await attempts.lock(tx, network_of(address), now), self._throttle.limits.full(now)
+        own, everybody = found.get(network_of(address)), found[EVERYBODY]
+        return Buckets(Bucket(*own) if own else full.own, Bucket(*everybody))
+
+    async def _save_left(self, tx: Tx, address: str, left: Buckets) -> None:
+        await attempts.save(tx, {network_of(address): Left(*left.own), EVERYBODY: Left(*left.everybody)})
 
     def key_of(self, text: str, address: str) -> Key | None:
         """The key, of a kind that may look; None for any other."""
@@ -91,6 +115,8 @@ class SignIn:
             made = await sessions.start(
                 tx, key.id, self._check_of(digest(text)), address, request.headers.get("user-agent", ""), now
             )
+            given_back = self._throttle.limits.succeeded(await self._left(tx, address, now), now)
+            await self._save_left(tx, address, given_back)
             actor = Actor(key.name, key.id, made.session.id, address)
             await audit.record(tx, AuditEntry(now, actor, "session_started", made.session.id, {}))
         self._set_cookie(request, response, made.cookie)

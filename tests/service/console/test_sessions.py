@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from services.console.core.throttle import Allowance, Throttle, Wait
+from services.console.core.throttle import Allowance, Limits, Throttle, Wait
 from shared.settings import Settings
 from tests.conftest import embedded
 from tests.journey.services import run_services
@@ -86,8 +86,32 @@ async def test_behind_a_proxy_that_speaks_tls_the_cookie_is_secure(tmp_path: Pat
     assert answer.headers["set-cookie"].startswith("__Host-waymark_console=")
 
 
+async def test_guesses_are_counted_over_processes_and_restarts(tmp_path: Path) -> None:
+    """Each start is a process that has counted nothing itself, as another replica over the same database has not."""
+    clock, answers = FakeClock(NOON), list[int]()
+    for _ in range(3):
+        async with console(keyed(tmp_path, OLD), clock) as http:
+            guesses = [await http.post("/console/sign-in", data={"key": f"guess {number}"}) for number in range(3)]
+            answers += [answer.status_code for answer in guesses]
+    assert answers == [401] * 5 + [429] * 4
+    clock.move(timedelta(seconds=30))
+    async with console(keyed(tmp_path, OLD), clock) as http:
+        await signed_in(http, OLD)
+        await signed_in(http, OLD)
+
+
+def test_another_machines_clock_refills_nothing_and_one_that_was_wrong_locks_nobody_out() -> None:
+    throttle = Throttle(Limits(Allowance(1, 30), Allowance(100, 1)))
+    throttle.attempt("a", NOON)
+    for ahead in (20, 0, 20, 0, 20):
+        assert throttle.attempt("a", NOON + timedelta(seconds=ahead)).seconds > 0
+    throttle.attempt("b", NOON + timedelta(days=30))
+    throttle.attempt("b", NOON)
+    assert throttle.attempt("b", NOON + timedelta(seconds=30)).seconds == 0
+
+
 def test_an_attempt_comes_back_with_time_and_at_once_when_it_succeeded() -> None:
-    throttle, now = Throttle(Allowance(2, 30), Allowance(100, 1)), NOON
+    throttle, now = Throttle(Limits(Allowance(2, 30), Allowance(100, 1))), NOON
     assert [throttle.attempt("a", now).seconds for _ in range(3)] == [0, 0, 30]
     assert throttle.attempt("a", now + timedelta(seconds=29)).seconds == 1
     later = now + timedelta(seconds=60)
@@ -97,7 +121,7 @@ def test_an_attempt_comes_back_with_time_and_at_once_when_it_succeeded() -> None
 
 
 def test_a_clock_that_is_set_back_refills_nothing() -> None:
-    throttle = Throttle(Allowance(1, 30), Allowance(100, 1))
+    throttle = Throttle(Limits(Allowance(1, 30), Allowance(100, 1)))
     throttle.attempt("a", NOON)
     assert throttle.attempt("a", NOON - timedelta(days=30)).seconds == 30
 
@@ -113,12 +137,12 @@ def test_a_clock_that_is_set_back_refills_nothing() -> None:
     ],
 )
 def test_a_customer_of_ipv6_is_one_visitor(one: str, other: str, same: bool) -> None:
-    throttle = Throttle(Allowance(1, 30), Allowance(100, 1))
+    throttle = Throttle(Limits(Allowance(1, 30), Allowance(100, 1)))
     throttle.attempt(one, NOON)
     assert bool(throttle.attempt(other, NOON).seconds) is same
 
 
 def test_everybody_together_has_a_limit_which_known_addresses_do_not_feel() -> None:
-    throttle = Throttle(Allowance(9, 30), Allowance(2, 10))
+    throttle = Throttle(Limits(Allowance(9, 30), Allowance(2, 10)))
     assert [throttle.attempt(each, NOON) for each in "abc"] == [Wait(), Wait(), Wait(10, of_all=True)]
     assert throttle.attempt("c", NOON, known=True) == Wait()
