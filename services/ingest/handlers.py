@@ -1,5 +1,6 @@
 """Handler of `usage.raw.v1`: drops duplicates, resolves accounts, publishes; parks events that have no account yet."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,11 +16,15 @@ from shared.contracts.topics import USAGE, USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Parked
 from shared.service import dead_letters
-from shared.service.dead_letters import DeadLetter, InvalidRecord
+from shared.service.dead_letters import DeadLetter, InvalidRecord, Waiting
 from shared.service.processor import MessageBatch
 
 GROUP = "ingest"
 _MAX_PARTITIONS = 1024
+REDRIVEN_AT_ONCE = 100
+"""How many parked records one transaction takes that takes nothing else."""
+WAITING_AT_ONCE = 500
+"""How many parked events may be published with the event that tells the account they waited for; the rest follows by itself."""
 _SINCE_EVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -30,6 +35,8 @@ class Handlers:
         self._clock = clock
         self._bounds = bounds
         self.corrected_times = CorrectedTimes()
+        self.waiting_left = asyncio.Event()
+        """Set when events may have been left that wait for a user who has an account by now."""
 
     def read(self, record: Record) -> CanonicalEvent:
         """Decode one raw record. Raises Parked."""
@@ -46,7 +53,8 @@ class Handlers:
         new = await store.insert_new_keys(tx, list(first), _batch_number(batch.start_offset, batch.partition), now)
         unique = [event for event in messages if event.dedupe_key in new and first[event.dedupe_key] is event]
         self.corrected_times.count(unique)
-        await _publish_or_park(tx, batch.partition, unique, now, self._bounds)
+        if await _publish_or_park(tx, batch.partition, unique, now, self._bounds):
+            self.waiting_left.set()
 
     def _received_by(self, now: datetime, events: Sequence[CanonicalEvent]) -> Sequence[CanonicalEvent]:
         """The events, none of them received later than now: a server whose clock was ahead has stamped those that say so."""
@@ -72,6 +80,22 @@ async def redrive(tx: Tx, ids: Sequence[str], now: datetime, bounds: TimeBounds 
     return len(taken)
 
 
+async def publish_waiting(tx: Tx, ids: Sequence[str], now: datetime, bounds: TimeBounds = BOUNDS) -> int:
+    """Publish parked events whose users have an account by now, in the order of their times. How many were taken."""
+    taken = await _take_parked(tx, ids, now)
+    for partition in sorted({parked.partition.number for parked in taken}):
+        events = await _events_of(tx, [one for one in taken if one.partition.number == partition], now, bounds)
+        await _publish_or_park(tx, partition, events, now, bounds)
+    return len(taken)
+
+
+async def _events_of(tx: Tx, taken: Sequence[DeadLetter], now: datetime, bounds: TimeBounds) -> list[CanonicalEvent]:
+    """Their events, of the users they waited for, in the order of their times; what is still invalid is parked anew."""
+    valid = [(parked.waits_for, await _event_or_park(tx, parked, now, bounds)) for parked in taken]
+    events = [msgspec.structs.replace(event, user_id=user_id) for user_id, event in valid if event is not None]
+    return sorted(events, key=lambda event: (event.at, event.id))
+
+
 async def _is_first(tx: Tx, parked: DeadLetter, event: CanonicalEvent, now: datetime) -> bool:
     """The key of a record that waited for its account was inserted on arrival; any other may have a copy meanwhile."""
     batch = ~_batch_number(parked.record.offset, parked.partition.number)
@@ -80,14 +104,14 @@ async def _is_first(tx: Tx, parked: DeadLetter, event: CanonicalEvent, now: date
 
 async def _publish_or_park(
     tx: Tx, partition: int, events: Sequence[CanonicalEvent], now: datetime, bounds: TimeBounds
-) -> None:
-    """Publish events of one partition, or park them until their user's account is known."""
+) -> bool:
+    """Publish events of one partition, or park them until their user's account is known. Whether some may be left that waited for it."""
     memberships = await _memberships(tx, events)
     resolution = resolve(events, await _with_locked(tx, events, memberships, now))
     tx.emit(USAGE, resolution.resolved)
     unresolved = [InvalidRecord(event.record, _no_account(event.user_id)) for event in resolution.unresolved]
     await dead_letters.add(tx, GROUP, Partition(USAGE_RAW.name, partition), unresolved, now)
-    await _save_and_redrive_waiting(tx, resolution.changed, now, bounds)
+    return await _save_and_redrive_waiting(tx, resolution.changed, now, bounds)
 
 
 async def _memberships(tx: Tx, events: Sequence[CanonicalEvent]) -> dict[str, Membership]:
@@ -103,17 +127,22 @@ async def _memberships(tx: Tx, events: Sequence[CanonicalEvent]) -> dict[str, Me
     return confirmed | (await store.load_memberships(tx, others) if others else {})
 
 
-async def _save_and_redrive_waiting(tx: Tx, changed: dict[str, Membership], now: datetime, bounds: TimeBounds) -> None:
-    """Save changed memberships, and publish the parked events that waited for them, in the order of their times."""
+async def _save_and_redrive_waiting(tx: Tx, changed: dict[str, Membership], now: datetime, bounds: TimeBounds) -> bool:
+    """Save changed memberships, and publish the parked events that waited for them, in the order of their times.
+
+    As many as one transaction should hold (WAITING_AT_ONCE): whether some may be left.
+    """
+    room, left = WAITING_AT_ONCE, False
     while changed:
         await store.save_memberships(tx, changed)
-        taken = await _take_parked(tx, await _waiting_for(tx, changed), now)
-        valid = [(parked.waits_for, await _event_or_park(tx, parked, now, bounds)) for parked in taken]
-        events = [msgspec.structs.replace(event, user_id=user_id) for user_id, event in valid if event is not None]
-        events.sort(key=lambda event: (event.at, event.id))
+        waiting = await _waiting_for(tx, changed, room)
+        taken = await _take_parked(tx, waiting.ids, now)
+        room, left = room - len(taken), left or waiting.more
+        events = await _events_of(tx, taken, now, bounds)
         resolution = resolve(events, await _with_locked(tx, events, changed, now))
         tx.emit(USAGE, resolution.resolved)
         changed = resolution.changed
+    return left
 
 
 async def _with_locked(
@@ -124,9 +153,14 @@ async def _with_locked(
     return memberships | await store.load_memberships_for_update(tx, users, now) if users else memberships
 
 
-async def _waiting_for(tx: Tx, changed: dict[str, Membership]) -> list[str]:
-    waiting = [await dead_letters.ids_waiting_for(tx, GROUP, users) for users in store.chunks(sorted(changed))]
-    return [dead_letter_id for ids in waiting for dead_letter_id in ids]
+async def _waiting_for(tx: Tx, changed: dict[str, Membership], room: int) -> Waiting:
+    found: list[str] = []
+    for users in store.chunks(sorted(changed)):
+        ids, more = await dead_letters.ids_waiting_for(tx, GROUP, users, room - len(found))
+        found += ids
+        if more:
+            return Waiting(found, more)
+    return Waiting(found)
 
 
 async def _take_parked(tx: Tx, ids: Sequence[str], now: datetime) -> list[DeadLetter]:

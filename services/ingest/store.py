@@ -9,6 +9,7 @@ from sqlalchemy import Select, Table, Text, bindparam, column, func, or_, select
 
 from services.ingest.core.account_resolution import Membership
 from services.ingest.tables import JsonPairs, Truncate, dedupe_keys, dedupe_week, membership
+from shared.bus.tables import dead_letter
 from shared.db.protocol import Read, Tx
 
 T = TypeVar("T")
@@ -107,6 +108,15 @@ async def save_memberships(tx: Tx, memberships: Mapping[str, Membership]) -> Non
         for user_id, member in sorted(memberships.items())
     ]
     await tx.upsert(membership, rows)
+
+
+async def waiting_with_account(read: Read, group: str, limit: int) -> list[str]:
+    """Parked events that wait for users who have an account, the longest waiting first."""
+    c = dead_letter.c
+    known = select(c.id).join(membership, membership.c.user_id == c.waits_for).where(membership.c.account_id != "")
+    waiting = known.where(c.consumer_group == group, c.waits_for != "", c.redriven_at.is_(None))
+    rows = await read.all(waiting.order_by(c.parked_at, c.partition, c.offset).limit(limit))
+    return [row.id for row in rows]
 
 
 def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:

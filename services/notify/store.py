@@ -264,10 +264,10 @@ async def stranded(read: Read, now: datetime, limit: int) -> list[str]:
     return [row.id for row in await read.all(lost.order_by(_c.lease_until, _c.id).limit(limit))]
 
 
-async def previewed(tx: Tx, play: str) -> list[DeliverySummary]:
-    """Every delivery of a play that is only shown and could be sent, locked in id order."""
-    shown = SUMMARY.where(_c.play == play, _c.status == "previewed", _c.history.is_(False))
-    return [DeliverySummary(*tuple(row)) for row in await tx.all(shown.order_by(_c.id).with_for_update())]
+async def previewed(tx: Tx, play: str, now: datetime, limit: int) -> list[DeliverySummary]:
+    """Deliveries of a play that are only shown and may still be sent, locked in id order."""
+    shown = SUMMARY.where(_c.play == play, _c.status == "previewed", _c.history.is_(False), _c.expires_at > now)
+    return [DeliverySummary(*tuple(row)) for row in await tx.all(shown.order_by(_c.id).limit(limit).with_for_update())]
 
 
 async def counts(read: Read) -> dict[str, dict[str, int]]:

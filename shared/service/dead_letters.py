@@ -6,6 +6,7 @@ records are at fault, and a bad deploy would drain a topic into the table.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, func, select, update
@@ -19,6 +20,8 @@ from shared.ids import derived
 
 _ID_NAMESPACE = "parked"  # ids that exist are derived from it
 _c = dead_letter.c
+MAX_WAITING_BYTES = 8 * 1024 * 1024
+"""A record alone may have a MiB."""
 MAX_CONSECUTIVE = 50
 WINDOW = 1000
 MAX_IN_WINDOW = WINDOW // 20
@@ -73,14 +76,24 @@ def dead_letter_id(group: str, topic: str, partition: int, offset: int) -> str:
     return derived(_ID_NAMESPACE, group, topic, partition, offset)
 
 
-async def ids_waiting_for(read: Read, group: str, subjects: Sequence[str]) -> Sequence[str]:
-    """Open dead letters that wait for one of these ids, oldest first."""
+class Waiting(NamedTuple):
+    """Ids of dead letters, the oldest first, and whether there may be more."""
+
+    ids: list[str]
+    more: bool = False
+
+
+async def ids_waiting_for(read: Read, group: str, subjects: Sequence[str], limit: int) -> Waiting:
+    """Open dead letters that wait for one of these ids: so many at most, and of MAX_WAITING_BYTES together."""
     rows = await read.all(
-        select(_c.id)
+        select(_c.id, func.length(_c.value).label("size"))
         .where(_c.consumer_group == group, _c.waits_for.in_(subjects), _c.waits_for != "", _c.redriven_at.is_(None))
         .order_by(_c.parked_at, _c.partition, _c.offset)
+        .limit(limit)
     )
-    return [row.id for row in rows]
+    sizes = accumulate(row.size for row in rows)
+    ids = [row.id for row, size in zip(rows, sizes, strict=True) if size <= MAX_WAITING_BYTES or row is rows[0]]
+    return Waiting(ids, len(rows) == limit or len(ids) < len(rows))
 
 
 class DeadLetterFilter(NamedTuple):

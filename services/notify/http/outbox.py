@@ -1,6 +1,6 @@
 """Outbox API: deliveries and tasks with their texts and reasons; releasing a preview, sending again what failed, completing a task."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple, get_args
@@ -24,6 +24,7 @@ from services.notify.http.models import (
 from services.notify.queries import DeliveryFilter, ListedDelivery
 from services.notify.store import Accounts
 from shared.contracts.outreach import DeliveryStatus
+from shared.db.protocol import Tx
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
@@ -114,14 +115,25 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, shown: 
 
 
 def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, shown: Shown) -> None:
+    async def in_slices(work: Callable[[Tx, datetime], Awaitable[int]], most: int | None = None) -> int:
+        """Do it in transactions of so many rows, until there are no more: how many. The outbox goes on in between."""
+        total = 0
+        while most is None or total < most:
+            async with context.database.transaction() as tx:
+                done = await work(tx, context.clock.now())
+            total += done
+            if done < handlers.AT_ONCE_BY_HAND:
+                break
+        return total
+
     @routes.post("/outbox/release")
     async def release_play(
         wanted: PlayWanted, act: Annotated[Act, administrative(context, "play_released")]
     ) -> Released:
         """Let everything go that is previewed of a play, and neither history nor expired."""
         _refuse_unknown("play", wanted.play, book.plays)
-        async with act.transaction(wanted.play) as tx:
-            return Released(released=await handlers.release_play(tx, wanted.play, context.clock.now()))
+        await act.announce(wanted.play)
+        return Released(released=await in_slices(lambda tx, now: handlers.release_play(tx, wanted.play, now)))
 
     @routes.post("/outbox/{delivery:id}/release")
     async def release(delivery: str, act: Annotated[Act, administrative(context, "delivery_released")]) -> DeliveryView:
@@ -137,9 +149,12 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, shown:
         """Send again what failed, all of it or of a play or channel, but for addresses that are dead. Each is asked again."""
         _refuse_unknown("play", wanted.play, book.plays)
         _refuse_unknown("channel", wanted.channel, book.channels)
-        async with act.transaction(wanted.play or wanted.channel or "everything") as tx:
-            done = await handlers.redrive_failed(tx, store.FailedFilter(**wanted.model_dump()), context.clock.now())
-        return Redriven(redriven=done[0], expired=done[1])
+        failed = store.FailedFilter(**wanted.model_dump())
+        await act.announce(wanted.play or wanted.channel or "everything")
+        redriven = await in_slices(lambda tx, now: handlers.redrive_failed(tx, failed, now), handlers.MAX_REDRIVEN)
+        async with context.database.snapshot() as read:
+            expired = await store.count_expired_failures(read, failed, context.clock.now())
+        return Redriven(redriven=redriven, expired=expired)
 
     @routes.post("/outbox/{delivery:id}/redrive")
     async def redrive(delivery: str, act: Annotated[Act, administrative(context, "delivery_redriven")]) -> DeliveryView:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from services.ingest.handlers import REDRIVEN_AT_ONCE, WAITING_AT_ONCE
 from shared.bus.tables import dead_letter
+from tests.make import eventually
 from tests.service.ingest.make import ANN, RunningIngest, bearer, facts
 
 BAD = ANN | {"event": ""}
@@ -68,6 +70,21 @@ async def test_a_redriven_event_without_an_account_goes_on_waiting_and_is_still_
     assert [one["id"] for one in await ingest.parked()] == [waiting["id"]]
     await ingest.post({"type": "group", "groupId": "acme", "userId": "ann", "messageId": "g"})
     assert facts(await ingest.published()) == [("g", "acme"), ("1", "acme")]
+
+
+async def test_more_waiting_events_than_a_transaction_should_hold_follow_by_themselves(ingest: RunningIngest) -> None:
+    count = WAITING_AT_ONCE + 3 * REDRIVEN_AT_ONCE + 1
+    waiting = [{"type": "track", "event": "x", "userId": "ann", "messageId": f"w{n}"} for n in range(count)]
+    await ingest.post(*waiting)
+    assert len(await ingest.published()) == 0
+    await ingest.post({"type": "group", "groupId": "acme", "userId": "ann", "messageId": "g"})
+
+    async def all_of_them() -> bool:
+        return len(await ingest.published()) == count + 1
+
+    await eventually(all_of_them, 60)
+    assert {account for _, account in facts(await ingest.published())} == {"acme"}
+    assert await ingest.parked() == []
 
 
 @pytest.mark.parametrize("ids", [[], ["x"], ["\0"], ["00000000-0000-0000-0000-000000000000"] * 501, "x", None])
