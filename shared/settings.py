@@ -118,6 +118,10 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         None, description="secret that signs webhooks as Standard Webhooks say, `whsec_...`"
     )
+    feedback_signatures: SecretStr | None = Field(
+        None,
+        description="who signs what is posted to `/notify/v1/feedback`: `standard:whsec_...` (Standard Webhooks, Svix, Resend), `mailgun:SIGNING_KEY`, `header:NAME:SECRET` (HMAC-SHA256 of the body), comma-separated; then a server key alone is not enough; unset: it is",
+    )
     egress_allow: str = Field("", description="private networks that webhooks may reach, comma-separated CIDR")
     outreach: Literal["preview", "live"] = Field(
         "preview",

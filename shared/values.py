@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 MAX_NUMBER = 1e15
 """Beyond this a product's number is a mistake: floats would no longer count by ones."""
@@ -32,6 +32,13 @@ _NO = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
 _NOT_OPTED_OUT = _NO | {"subscribed"}
 _OPTED_OUT = frozenset({"unsubscribed", "opted_out", "opted out", "opted-out", "optedout", "never", "none"})
 _OPTED_IN = frozenset({"subscribed", "opted_in", "opted in", "opted-in", "optedin"})
+_OPTED_OUT_STATES = (_OPTED_OUT - {"never", "none"}) | {
+    "suppressed",
+    "cleaned",
+    "do not contact",
+    "revoked",
+    "withdrawn",
+}
 _NO_LETTER = re.compile(r"[\W_]+")
 _OPT_OUT_TRAITS = frozenset(
     [
@@ -74,6 +81,45 @@ _OPT_IN_TRAITS = frozenset(
     ]
 )
 """Names of traits of which false is a no. A bare `subscribed` may be what somebody bought, and says nothing."""
+_ABOUT_MAIL = re.compile(r"mail|marketing|newsletter|promo|communication")
+_OTHER_CHANNEL = re.compile(
+    r"sms|push|phone|call|fax|whatsapp|cookie|tracking|analytics|tosale|beta|mailbox|mailgun|mailchimp"
+)
+_A_NO = re.compile(
+    r"unsubscri|dono?t(?:e?mail|send|contact|market)|^no(?:e?mails?|marketing|newsletters?)$"
+    r"|suppress(?:ed)?e?mails?$|^(?:is|has|user|global|all)?opt(?:ed)?out(?:at|on|date|all)?$"
+)
+_A_NO_ABOUT_MAIL = re.compile(
+    r"opt(?:ed|s)?out|revoked|withdrawn|declined|refused|rejected|denied|disabled|suppressed|suspended|stopped"
+)
+_NO_NO = re.compile(
+    r"^(?:not(?!if)|never|can)|(?:url|link|token|hash|key|ids?|groups?|page|count|topics|lists?|template|enabled|allowed)$"
+)
+"""What stands around a no in names that say none: `unsubscribe_url`, `not_unsubscribed`."""
+_A_YES_ABOUT_MAIL = re.compile(
+    r"opt(?:ed|s)?in|subscribed?|consent|accepts?|agreed?|permission|permitted|allowed|enabled|wants?|receives?"
+)
+_A_STATE = re.compile(r"(?:status|state|preferences?|subscription)$")
+_ASKED_ABOUT = re.compile(r"consent|preference|subscription|permission|optin|optout|unsubscri")
+_OF_MAIL = frozenset(
+    [
+        "email",
+        "emails",
+        "mail",
+        "marketing",
+        "newsletter",
+        "newsletters",
+        "marketingemail",
+        "marketingemails",
+        "emailmarketing",
+        "promotions",
+        "promotional",
+        "news",
+        "all",
+        "global",
+    ]
+)
+"""Names inside an object that is about consent."""
 _MINOR_DIGITS = {
     **dict.fromkeys(
         [
@@ -181,7 +227,11 @@ class ConsentTrait(NamedTuple):
 
 
 def read_consent_traits(traits: Mapping[str, object]) -> list[ConsentTrait]:
-    """What the traits of a person say about mail, by all the names that tools have for it, in any case and spelling."""
+    """What the traits of a person say about mail, by all the names that tools have for it, in any case and spelling.
+
+    A name that only looks like one of consent, or stands inside an object (`consent: {email: false}`), is heard as a no, never as
+    a yes.
+    """
     found = []
     for name, value in traits.items():
         plain = _plain(name)
@@ -189,7 +239,64 @@ def read_consent_traits(traits: Mapping[str, object]) -> list[ConsentTrait]:
             found.append(ConsentTrait(name, value, read_opt_out(value)))
         elif plain in _OPT_IN_TRAITS:
             found.append(ConsentTrait(name, value, _opted_out_by_opt_in(value)))
+        elif _says_no(plain, value):
+            found.append(ConsentTrait(name, value, opted_out=True))
+        if isinstance(value, Mapping) and _consent_kind(plain):
+            found += [
+                ConsentTrait(f"{name}.{inner}", said, opted_out=True)
+                for inner, said in value.items()
+                if _says_no_inside(plain, _plain(inner), said)
+            ]
     return found
+
+
+_ConsentKind = Literal["", "no", "yes", "state", "object"]
+
+
+@lru_cache(maxsize=2048)
+def _consent_kind(plain: str) -> _ConsentKind:
+    """What a name that is in no list looks like: of a no, of a yes, of a state of consent, or of an object about it."""
+    if _OTHER_CHANNEL.search(plain):
+        return ""
+    about_mail = _ABOUT_MAIL.search(plain) is not None
+    if _A_NO.search(plain) or (about_mail and _A_NO_ABOUT_MAIL.search(plain)):
+        return "" if _NO_NO.search(plain) else "no"
+    if about_mail and "notification" not in plain:
+        if _A_YES_ABOUT_MAIL.search(plain):
+            return "yes"
+        if _A_STATE.search(plain):
+            return "state"
+    return "object" if _ASKED_ABOUT.search(plain) else ""
+
+
+def _says_no(plain: str, value: object) -> bool:
+    match _consent_kind(plain):
+        case "no":
+            return read_opt_out(value) is True
+        case "yes":
+            return _opted_out_by_opt_in(value) is True or _word(value) in _OPTED_OUT_STATES
+        case "state":
+            return _word(value) in _OPTED_OUT_STATES
+        case "" | "object":
+            return False
+
+
+def _says_no_inside(outer: str, inner: str, value: object) -> bool:
+    """Whether a member of an object about consent says no to mail."""
+    if inner in _OPT_OUT_TRAITS:
+        return read_opt_out(value) is True
+    if inner in _OPT_IN_TRAITS:
+        return _opted_out_by_opt_in(value) is True
+    if _says_no(inner, value):
+        return True
+    if inner in _OF_MAIL:
+        is_no = _consent_kind(outer) == "no"
+        return (read_opt_out(value) if is_no else _opted_out_by_opt_in(value)) is True
+    return (
+        _consent_kind(outer) in {"state", "yes"}
+        and _A_STATE.search(inner) is not None
+        and _says_no(outer + inner, value)
+    )
 
 
 def _opted_out_by_opt_in(value: object) -> bool | None:

@@ -14,13 +14,15 @@ from sqlalchemy import ColumnElement, delete, literal, select, tuple_
 from services.notify.core.person import PersonKeys
 from services.notify.core.state import ANSWERABLE, EVERYTHING, BudgetEntry, Refusal, SuppressionReason
 from services.notify.tables import marker, person, suppression
-from shared.db.protocol import Read, Tx
+from shared.db.protocol import Read, Tx, Values
 from shared.failures import Halted
 
 _FOLLOWS = "follows:"
 _HASHED_WITH = "persons are hashed with"
 _spent = msgspec.json.Decoder(list[BudgetEntry])
 _c = suppression.c
+_Row = tuple[str, str, SuppressionReason]
+"""A suppression's key: the person's, the topic and the reason."""
 
 
 class Suppression(NamedTuple):
@@ -72,14 +74,15 @@ class Persons:
         self._verified = known is not None
 
     async def lock(self, tx: Tx, keys: Collection[str]) -> dict[str, list[BudgetEntry]]:
-        """The contacts that still count, by key; the rows are there and locked in the order of their keys."""
-        rows = select(person.c.id, person.c.spent).with_for_update()
-        found = {row.id: _spent.decode(row.spent) for row in await tx.among(rows, person.c.id, keys)}
-        missing = sorted({*keys} - found.keys())
-        if missing:
+        """The contacts that still count, by key; the rows are there and locked in the order of their keys.
+
+        New ones are written before any is locked: whoever held a lock and waited for somebody else's new row could be waited for.
+        """
+        known = {row.id for row in await tx.among(select(person.c.id), person.c.id, keys)}
+        if missing := sorted({*keys} - known):
             await tx.insert_new(person, [{"id": key, "spent": "[]"} for key in missing])
-            found |= {row.id: _spent.decode(row.spent) for row in await tx.among(rows, person.c.id, missing)}
-        return found
+        rows = select(person.c.id, person.c.spent).with_for_update()
+        return {row.id: _spent.decode(row.spent) for row in await tx.among(rows, person.c.id, keys)}
 
     async def save_spent(self, tx: Tx, spent: Mapping[str, Iterable[BudgetEntry]]) -> None:
         """Write the contacts of locked persons."""
@@ -108,9 +111,15 @@ class Persons:
 
     async def suppress(self, tx: Tx, address: str | None, user: str | None, new: NewRefusal) -> bool:
         """From its commit on nothing that this forbids leaves, to the address and to the user id; False where it was so before."""
-        keys = self.keys.of(address, user)
+        keys = self.refusing(address, user, new.reason)
         await self.lock(tx, keys)
         return await self.add(tx, dict.fromkeys(keys, address), new)
+
+    def refusing(self, address: str | None, user: str | None, reason: SuppressionReason) -> list[str]:
+        """The keys that a refusal is written for: a no is the mailbox's, whatever the tag; that mail comes back says something of the spelling alone."""
+        if reason == "bounced":
+            return [key for key in (self.keys.of_address(address), self.keys.of_user(user) if user else None) if key]
+        return self.keys.of(address, user)
 
     async def add(self, tx: Tx, addresses: Mapping[str, str | None], new: NewRefusal) -> bool:
         """Write it for these locked persons: key -> address, for lists. False where all of it was there."""
@@ -118,15 +127,16 @@ class Persons:
         return await tx.insert_new(suppression, rows) > 0
 
     async def suppress_all(self, tx: Tx, wanted: Iterable[tuple[str, NewRefusal]]) -> int:
-        """Many addresses at once; what is no address is left out. How many refusals are new."""
-        keyed = [(self.keys.of_address(address), address, new) for address, new in wanted]
-        rows = {
-            (key, new.topic, new.reason): {"person": key, "address": address, **new._asdict()}
-            for key, address, new in keyed
-            if key is not None
-        }
-        await self.lock(tx, {key for key, _, _ in rows})
-        return await tx.insert_new(suppression, [rows[key] for key in sorted(rows)])
+        """Many addresses at once; what is no address is left out. How many are new."""
+        told, behind = dict[_Row, Values](), dict[_Row, Values]()
+        for address, new in wanted:
+            row = {"address": address, **new._asdict()}
+            for place, key in enumerate(self.refusing(address, None, new.reason)):
+                (behind if place else told)[key, new.topic, new.reason] = {"person": key, **row}
+        await self.lock(tx, {key for key, _, _ in (*told, *behind)})
+        added = await tx.insert_new(suppression, [told[key] for key in sorted(told)])
+        await tx.insert_new(suppression, [behind[key] for key in sorted(behind)])
+        return added
 
     async def take_back(
         self, tx: Tx, keys: Iterable[str], topic: str = EVERYTHING, before: datetime | None = None

@@ -77,15 +77,16 @@ class AccountRepository(Generic[State]):
     async def load_or_create_for_update(self, tx: Tx, ids: Collection[str]) -> dict[str, State]:
         """All of these accounts, locked; unknown ones are created.
 
-        They are written before they are locked: consumers of two topics may meet a new account in two transactions at once.
+        They are written, in the order of their ids, before any is locked: consumers of two topics may meet a new account in two
+        transactions at once, and whoever held a lock and waited for the other's new row could be waited for.
         """
-        found = await self.load_for_update(tx, ids)
-        missing = sorted({*ids} - found.keys())
+        c = self._table.c
+        known = {row.id for row in await tx.among(select(c.id), c.id, ids)}
+        missing = sorted({*ids} - known)
         if missing and self._begin is not None:
             begun = map(self._begin, missing)
             await tx.insert_new(self._table, [self.row(account) for account in begun])
-            found |= await self.load_for_update(tx, missing)
-        return found
+        return await self.load_for_update(tx, ids)
 
     async def save(self, tx: Tx, accounts: Iterable[State]) -> None:
         """Write the accounts as they are now."""

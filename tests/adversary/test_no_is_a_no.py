@@ -75,9 +75,10 @@ async def test_a_no_holds_in_other_accounts_under_other_ids_and_spellings(produc
             *signs_up("no-globex", "casey", address),
             *signs_up("no-initech", "casey-2", "Casey@Consult.TEST"),
             *signs_up("no-umbrella", "casey", "casey@elsewhere.test"),
+            *signs_up("no-tagged", "casey-3", "Casey+trial@consult.test"),
         ]
     )
-    for account in ("no-globex", "no-initech", "no-umbrella"):
+    for account in ("no-globex", "no-initech", "no-umbrella", "no-tagged"):
         await silent(product, account)
     assert len(product.mails_to(address)) == 1
     assert not product.mails_to("casey@elsewhere.test")
@@ -114,6 +115,9 @@ NOES: list[dict[str, Any]] = [
     *({"unsubscribed": spelled} for spelled in ("true", "1", "yes", 1, "on", "unsubscribed", "opted out", "perhaps")),
     *({name: True} for name in ("emailOptOut", "has_opted_out_of_email", "Do Not Email", "$unsubscribed")),
     *({name: "no"} for name in ("marketing_opt_in", "emailSubscribed")),
+    {"email_marketing_consent": {"state": "unsubscribed"}},
+    {"consent": {"email": False}},
+    {"unsubscribed_at": "2026-01-01"},
 ]
 YES = {"unsubscribed": "false"}
 NO_YES: list[dict[str, Any]] = [{"unsubscribed": spelled} for spelled in (None, "", [], "maybe")]

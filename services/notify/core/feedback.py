@@ -75,21 +75,47 @@ def is_dead_address(code: int, words: str) -> bool:
 
 
 def read_json(body: bytes) -> list[Report]:
-    """The reports in what a provider posted; soft bounces and other events are left out. Raises UnreadableFeedback."""
+    """The reports in what a provider posted; soft bounces and other events are left out.
+
+    In a list one that cannot be read costs no other its place. Raises UnreadableFeedback where none can.
+    """
     try:
-        plain = json.loads(body)
+        plain = _cleaned(json.loads(body))
     except (ValueError, RecursionError):
         raise UnreadableFeedback("no JSON") from None
     found = plain if isinstance(plain, list) else [plain]
     reports: list[Report] = []
+    unreadable: list[UnreadableFeedback] = []
     for one in found:
-        if not isinstance(one, dict):
-            raise UnreadableFeedback("a report is an object with type and address")
-        reports += [report for report in _of_object(one) if report is not None and report.address]
+        try:
+            told = [report for report in _of_object(one) if report is not None and report.address]
+            reports += [report._replace(address=_bare(report.address)) for report in told]
+        except UnreadableFeedback as error:
+            unreadable.append(error)
+    if unreadable and len(unreadable) == len(found):
+        raise unreadable[0]
     return reports
 
 
-def _of_object(one: Mapping[str, Any]) -> Iterable[Report | None]:
+def _bare(address: str) -> str:
+    """The address of `Ann Lee <ann@acme.test>`: some providers repeat the whole recipient."""
+    return parseaddr(address)[1] or address if "<" in address else address
+
+
+def _cleaned(plain: Any) -> Any:
+    """Without what no database stores, half characters and NUL: from every text."""
+    if isinstance(plain, str):
+        return plain.replace("\0", "").encode("utf8", "replace").decode()
+    if isinstance(plain, list):
+        return [_cleaned(one) for one in plain]
+    if isinstance(plain, dict):
+        return {name: _cleaned(one) for name, one in plain.items()}
+    return plain
+
+
+def _of_object(one: object) -> Iterable[Report | None]:
+    if not isinstance(one, dict):
+        raise UnreadableFeedback("a report is an object with type and address")
     if "Type" in one and ("Message" in one or "SubscribeURL" in one):
         return _of_sns(one)
     if "RecordType" in one:
@@ -130,7 +156,11 @@ def _of_sns(one: Mapping[str, Any]) -> Iterable[Report | None]:
 
 
 def _of_sendgrid(one: Mapping[str, Any]) -> Report | None:
-    kinds: dict[str, SuppressionReason] = {"spamreport": "complained", "unsubscribe": "unsubscribed"}
+    kinds: dict[str, SuppressionReason] = {
+        "spamreport": "complained",
+        "unsubscribe": "unsubscribed",
+        "group_unsubscribe": "unsubscribed",
+    }
     reason = kinds.get(str(one["event"]))
     if one["event"] == "bounce" and one.get("type") != "blocked":
         reason = "bounced"
@@ -140,23 +170,23 @@ def _of_sendgrid(one: Mapping[str, Any]) -> Report | None:
 def _of_postmark(one: Mapping[str, Any]) -> Report | None:
     address, at = str(one.get("Email") or one.get("Recipient") or ""), one.get("BouncedAt") or one.get("ChangedAt")
     why = _short(one.get("Details") or one.get("Description") or one.get("SuppressionReason"))
-    if one["RecordType"] == "Bounce" and one.get("Type") in {"HardBounce", "BadEmailAddress"}:
+    if one["RecordType"] == "Bounce" and str(one.get("Type")) in {"HardBounce", "BadEmailAddress"}:
         return Report("bounced", address, read_time(at), why)
     if one["RecordType"] == "SpamComplaint":
         return Report("complained", address, read_time(at), why)
     if one["RecordType"] == "SubscriptionChange" and one.get("SuppressSending") is True:
-        reasons: dict[object, SuppressionReason] = {"HardBounce": "bounced", "SpamComplaint": "complained"}
-        return Report(reasons.get(one.get("SuppressionReason"), "unsubscribed"), address, read_time(at), why)
+        reasons: dict[str, SuppressionReason] = {"HardBounce": "bounced", "SpamComplaint": "complained"}
+        return Report(reasons.get(str(one.get("SuppressionReason")), "unsubscribed"), address, read_time(at), why)
     return None
 
 
 def _of_mailgun(one: Mapping[str, Any]) -> Report | None:
     address, at, status = str(one.get("recipient") or ""), read_time(one.get("timestamp")), one.get("delivery-status")
     why = _short(_object(status).get("message") or _object(status).get("description"))
-    kinds: dict[object, SuppressionReason] = {"complained": "complained", "unsubscribed": "unsubscribed"}
-    reason = kinds.get(one.get("event"))
+    kinds: dict[str, SuppressionReason] = {"complained": "complained", "unsubscribed": "unsubscribed"}
+    reason = kinds.get(str(one.get("event")))
     if one.get("event") == "failed" and one.get("severity") == "permanent":
-        reason = "bounced" if one.get("reason") in {"bounce", "suppress-bounce"} else None
+        reason = "bounced" if str(one.get("reason")) in {"bounce", "suppress-bounce"} else None
     return reason and Report(reason, address, at, why)
 
 

@@ -8,6 +8,8 @@ from hashlib import sha256
 from services.notify.core.state import BudgetEntry
 
 _PURPOSE = b"waymark person"
+_DOTLESS = frozenset({"gmail.com", "googlemail.com"})
+"""One provider, to whom dots mean nothing."""
 
 
 class PersonKeys:
@@ -22,18 +24,23 @@ class PersonKeys:
         return self._hash("fingerprint", "")
 
     def of_address(self, address: str | None) -> str | None:
-        """The key of whoever reads mail at this address; None for what is no address."""
+        """The key of this address, with its tag: a mailbox that does not take it is dead for it alone. None for what is no address."""
         normal = normalised_address(address)
         return None if normal is None else self._hash("address", normal)
+
+    def of_mailbox(self, address: str | None) -> str | None:
+        """The key of whoever reads mail at this address, whatever its tag; None for what is no address."""
+        mailbox = mailbox_of(address)
+        return None if mailbox is None else self._hash("address", mailbox)
 
     def of_user(self, user: str) -> str:
         """The key of a user id, for refusals of a person whose address is not known, or changes."""
         return self._hash("user", user)
 
     def of(self, address: str | None, user: str | None) -> list[str]:
-        """Every key of a recipient."""
-        keys = (self.of_address(address), self.of_user(user) if user else None)
-        return [key for key in keys if key is not None]
+        """Every key of a recipient, each once."""
+        keys = (self.of_address(address), self.of_mailbox(address), self.of_user(user) if user else None)
+        return [*dict.fromkeys(key for key in keys if key is not None)]
 
     def _hash(self, kind: str, value: str) -> str:
         return f"{kind[0]}{hmac.digest(self._key, f'{kind} {value}'.encode(), sha256).hex()[:40]}"
@@ -42,13 +49,24 @@ class PersonKeys:
 def normalised_address(address: str | None) -> str | None:
     """The address as mailboxes are compared: lower case, no blanks around it, the domain in its ASCII form.
 
-    Tags (`ann+news@`) and dots stay: whether they are one mailbox is the provider's business. None for what is no address.
+    Tags and dots stay (`mailbox_of` is without). None for what is no address.
     """
     local, at, domain = unicodedata.normalize("NFKC", address or "").strip().lower().rpartition("@")
     domain = domain.rstrip(".")
     if not local or not at or not domain:
         return None
     return f"{local}@{_ascii_domain(domain)}"
+
+
+def mailbox_of(address: str | None) -> str | None:
+    """The address of the mailbox behind an address: `ann+news@` is read where `ann@` is, and at Gmail `a.n.n@` too."""
+    local, at, domain = (normalised_address(address) or "").rpartition("@")
+    if not at:
+        return None
+    local = local.partition("+")[0] or local
+    if domain in _DOTLESS:
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"
 
 
 def spend(spent: Iterable[BudgetEntry], entry: BudgetEntry) -> list[BudgetEntry]:

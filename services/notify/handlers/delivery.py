@@ -50,6 +50,8 @@ AT_ONCE = 4
 RELEASED, REDRIVEN = "released", "redriven"
 MAX_REDRIVEN = 10_000
 """How many failed deliveries one request sends again."""
+AT_ONCE_BY_HAND = 500
+"""How many one transaction releases or sends again: while it runs, SQLite's writers and the senders of these rows wait."""
 _UNCONFIGURED = timedelta(minutes=5)
 _PUT_ASIDE = timedelta(minutes=5)
 _MAX_DETAIL = 200
@@ -132,8 +134,8 @@ class DeliveryHandlers:
         decision, account = record.decision, await self._account(tx, record.account)
         contact = account.contacts.get(record.user or "")
         address = contact.email if contact and self._reaches_customer(record.channel) else None
-        person = self._persons.keys.of_address(address)
-        account, spent = await self._recipient(tx, account, record, person)
+        person = self._persons.keys.of_mailbox(address)
+        account, spent = await self._recipient(tx, account, record, address)
         verdict = recheck(without_previews(account), decision, now, self._book, spent=spent.get(person or "", ()))
         if verdict.action == "skip":
             verdict = _as_tried(record, verdict)
@@ -170,7 +172,7 @@ class DeliveryHandlers:
         if fresh.lease_until is None or fresh.lease_until <= now:
             return False
         decision, account = record.decision, await self._account(tx, record.account)
-        account, spent = await self._recipient(tx, account, record, record.person)
+        account, spent = await self._recipient(tx, account, record, record.address)
         verdict = recheck(account, decision, now, self._book, CONFIRM_CHECKS)
         if verdict.action == "skip":
             await self._skip(tx, record, decision, account, verdict, now)
@@ -358,12 +360,12 @@ class DeliveryHandlers:
             await self._save_spent(tx, record.person, unspend(spent[record.person], record.id), now)
 
     async def _recipient(
-        self, tx: Tx, account: Account, record: DeliveryRecord, person: str | None
+        self, tx: Tx, account: Account, record: DeliveryRecord, address: str | None
     ) -> tuple[Account, dict[str, list[BudgetEntry]]]:
         """The account with what the recipient refused anywhere, and what was spent on the persons concerned, locked."""
         if record.user is None or not self._reaches_customer(record.channel):
             return account, {}
-        theirs = {self._persons.keys.of_user(record.user), *([person] if person else [])}
+        theirs = set(self._persons.keys.of(address, record.user))
         spent = await self._persons.lock(tx, theirs | ({record.person} if record.person else set()))
         found = await self._persons.refusals(tx, theirs)
         refusals = {refusal for theirs in found.values() for refusal in theirs}
@@ -419,8 +421,8 @@ async def release(tx: Tx, delivery_id: str, now: datetime) -> None:
 
 
 async def release_play(tx: Tx, play: str, now: datetime) -> int:
-    """Let everything of a play go that still may. How many."""
-    records = [record for record in await store.previewed(tx, play) if record.expires_at > now]
+    """Let of a play go what still may, AT_ONCE_BY_HAND at most. How many."""
+    records = await store.previewed(tx, play, now, AT_ONCE_BY_HAND)
     for record in records:
         await _release(tx, record, now)
     return len(records)
@@ -438,12 +440,12 @@ async def redrive(tx: Tx, delivery_id: str, now: datetime) -> None:
     await _redrive(tx, record, now)
 
 
-async def redrive_failed(tx: Tx, wanted: store.FailedFilter, now: datetime) -> tuple[int, int]:
-    """Send everything again that failed and matches. How many; and how many were left out, since they have expired."""
-    records = await store.failed(tx, wanted, now, MAX_REDRIVEN)
+async def redrive_failed(tx: Tx, wanted: store.FailedFilter, now: datetime) -> int:
+    """Send again what failed and matches, AT_ONCE_BY_HAND at most. How many."""
+    records = await store.failed(tx, wanted, now, AT_ONCE_BY_HAND)
     for record in records:
         await _redrive(tx, record, now)
-    return len(records), await store.count_expired_failures(tx, wanted, now)
+    return len(records)
 
 
 async def complete_task(

@@ -68,7 +68,7 @@ class EarlierRefusals:
         """Persons that these accounts' mail went to, and when it first did."""
         first: dict[str, datetime] = {}
         for address, at in await store.first_sent(read, ids, self._mail):
-            if key := self._persons.keys.of_address(address):
+            if key := self._persons.keys.of_mailbox(address):
                 first[key] = min(at, first.get(key, at))
         return first
 

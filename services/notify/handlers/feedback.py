@@ -26,19 +26,24 @@ class FeedbackTaken(NamedTuple):
 async def take_feedback(
     tx: Tx, reports: Iterable[Report], persons: Persons, source: str, now: datetime
 ) -> FeedbackTaken:
-    """Suppress what is reported. One that came by mail must name a delivery of ours, and its address."""
+    """Suppress what is reported. One that came by mail must name a delivery of ours, and its address.
+
+    A delivery that left does not change any more, so none is locked; the persons are, all of them at once.
+    """
     await persons.verify(tx, now)
-    taken = FeedbackTaken()
+    taken, told = FeedbackTaken(), list[tuple[dict[str, str | None], NewRefusal]]()
     for report in reports:
-        record = await store.load_for_update(tx, report.delivery) if report.delivery else None
+        record = await store.load(tx, report.delivery) if report.delivery else None
         address = _believed_address(report, record)
         if not address or normalised_address(address) is None:
             taken = taken._replace(unbelieved=taken.unbelieved + 1)
             continue
-        at = min(report.at or now, now)
-        refusal = NewRefusal(EVERYTHING, report.reason, source, at, report.detail)
+        refusal = NewRefusal(EVERYTHING, report.reason, source, min(report.at or now, now), report.detail)
         user = record.user if record is not None and report.reason != "bounced" else None
-        if await persons.suppress(tx, address, user, refusal):
+        told.append((dict.fromkeys(persons.refusing(address, user, refusal.reason), address), refusal))
+    await persons.lock(tx, {key for keys, _ in told for key in keys})
+    for keys, refusal in told:
+        if await persons.add(tx, keys, refusal):
             taken = taken._replace(suppressed=taken.suppressed + 1)
         else:
             taken = taken._replace(known=taken.known + 1)

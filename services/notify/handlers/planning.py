@@ -239,7 +239,7 @@ class PlanningHandlers:
         keys: dict[str, str] = {}
         for decision in fresh:
             contact = accounts[decision.account].contacts.get(decision.user or "")
-            key = self._persons.keys.of_address(contact.email) if contact else None
+            key = self._persons.keys.of_mailbox(contact.email) if contact else None
             if (
                 key
                 and decision.send

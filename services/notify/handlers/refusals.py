@@ -51,12 +51,12 @@ async def heed_contacts(tx: Tx, persons: Persons, changes: Iterable[ContactChang
 
 
 async def _follow(tx: Tx, persons: Persons, change: ContactChanged, found: Mapping[str, list[Suppression]]) -> None:
-    user, address = persons.keys.of_user(change.user), persons.keys.of_address(change.email)
-    if address is None or change.resubscribed:
+    user, address = persons.keys.of_user(change.user), dict.fromkeys(persons.keys.of(change.email, None), change.email)
+    if not address or change.resubscribed:
         return
     for refusal in found.get(user, ()):
         if refusal.reason in ANSWERABLE:
-            await persons.add(tx, {address: change.email}, following(user, refusal))
+            await persons.add(tx, address, following(user, refusal))
 
 
 async def informed(

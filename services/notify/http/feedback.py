@@ -7,12 +7,14 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from services.notify.core.feedback import Report, UnreadableFeedback, read_json, read_mail
+from services.notify.core.signatures import Signer, is_signed, read_signers
 from services.notify.handlers.feedback import take_feedback
 from services.notify.persons import Persons
 from shared.failures import Refused
 from shared.http.auth import require_caller
 from shared.keys import Key
 from shared.service.context import ServiceContext
+from shared.settings import Settings
 
 _log = structlog.get_logger(__name__)
 _MAX_URL = 2000
@@ -27,7 +29,11 @@ class FeedbackView(BaseModel):
 
 
 def router(context: ServiceContext, persons: Persons) -> APIRouter:
-    """Takes a key of kind server or admin: as Bearer, X-Api-Key, or as the password of HTTP Basic, which is all SNS can do."""
+    """Takes a key of kind server or admin: as Bearer, X-Api-Key, or as the password of HTTP Basic, which is all SNS can do.
+
+    Where the settings name who signs, what comes with a server key has to be signed. Raises Refused for a setting that names nobody.
+    """
+    signers = _signers(context.settings)
     routes = APIRouter(prefix="/v1/feedback", tags=["feedback"])
     caller = Depends(require_caller(context.keys, ("server", "admin")))
 
@@ -40,6 +46,10 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
     async def feedback(request: Request, key: Annotated[Key, caller]) -> FeedbackView:
         """Bounces, complaints and unsubscribes: `{type, address, at, reason}`, one or a list, or as SES (over SNS), SendGrid, Postmark or Mailgun post them."""
         body = await request.body()
+        if signers and key.kind != "admin" and not is_signed(signers, request.headers, body, context.clock.now()):
+            raise Refused(
+                "this installation takes reports that a provider has signed; this one is not", "unsigned", 401
+            )
         try:
             reports = read_json(body)
         except UnreadableFeedback as error:
@@ -57,6 +67,14 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
         return await take(reports, key)
 
     return routes
+
+
+def _signers(settings: Settings) -> list[Signer]:
+    given = settings.feedback_signatures
+    try:
+        return read_signers(given.get_secret_value()) if given is not None else []
+    except ValueError as error:
+        raise Refused(f"WAYMARK_FEEDBACK_SIGNATURES: {error}") from None
 
 
 async def _first_object(request: Request) -> dict[str, Any]:

@@ -193,7 +193,14 @@ _TRUST = {
             "a_leaked_key_is_replaced_and_withdrawn_while_events_flow",
             "a_key_made_or_withdrawn_on_the_command_line_counts_within_seconds",
         )
-        + _in("console", "a_session_outlives_a_restart_and_ends_with_its_key"),
+        + _in("console", "sessions_and_spent_guesses_outlive_a_restart_and_a_session_ends_with_its_key"),
+    ),
+    "a change of a key counts": Guard(
+        2,
+        "shared/access/keys.py",
+        '    await tx.update(access_key, [{"id": one, **_stored(changed)} for one in sorted(live)])\n',
+        "    del live\n",
+        _in("keys", "rates_and_times_of_a_live_key_are_changed_on_the_command_line_and_count_within_seconds"),
     ),
     "a key is kept as its digest": Guard(
         2,
@@ -277,6 +284,21 @@ _NO = {
         'unicodedata.normalize("NFKC", address or "").strip().lower().rpartition("@")',
         '(address or "").rpartition("@")',
         _in("no_is_a_no", "a_no_holds_in_other_accounts_under_other_ids_and_spellings"),
+    ),
+    "a tag is no other mailbox": Guard(
+        3,
+        "services/notify/core/person.py",
+        '    local = local.partition("+")[0] or local\n',
+        "",
+        _in("no_is_a_no", "a_no_holds_in_other_accounts_under_other_ids_and_spellings")
+        + _in("flood", "one_post_reaches_a_stranger_once_and_carries_nothing_of_the_attackers"),
+    ),
+    "a name that looks like a no is heard as one": Guard(
+        3,
+        "shared/values.py",
+        "        elif _says_no(plain, value):\n",
+        "        elif False:\n",
+        _in("no_is_a_no", "every_spelling_of_a_no_is_a_no_and_only_a_clear_yes_takes_it_back"),
     ),
     "a no is spelled in many ways": Guard(
         3,
@@ -569,12 +591,12 @@ _CONSOLE = {
         "services/console/http/auth.py",
         "return self._keys.of_id(session.key_id) if same else None",
         'return Key("anybody", "admin")',
-        _in("console", "a_session_outlives_a_restart_and_ends_with_its_key"),
+        _in("console", "sessions_and_spent_guesses_outlive_a_restart_and_a_session_ends_with_its_key"),
     ),
     "an address may try so many keys": Guard(
         7,
         "services/console/core/throttle.py",
-        "        own.take(1)\n",
+        "        own = own.less(1)\n",
         "",
         _in(
             "console",
@@ -582,10 +604,17 @@ _CONSOLE = {
             "an_address_that_only_the_visitor_tells_is_not_believed",
         ),
     ),
+    "attempts are counted over all processes": Guard(
+        7,
+        "services/console/http/auth.py",
+        "return wait.seconds or await self._counted_everywhere(address, now, known=known)",
+        "return wait.seconds",
+        _in("console", "sessions_and_spent_guesses_outlive_a_restart_and_a_session_ends_with_its_key"),
+    ),
     "all together may try so many keys": Guard(
         7,
         "services/console/core/throttle.py",
-        "        everybody.take(1)\n",
+        "        everybody = everybody.less(1)\n",
         "",
         _in("console", "guesses_from_everywhere_are_stopped_too_but_not_those_who_work_here"),
     ),
@@ -606,6 +635,13 @@ _CONSOLE = {
             "every_act_leaves_a_record_of_who_did_it_when_and_from_where",
             "the_audit_log_is_for_admins_and_shown_in_the_console",
         ),
+    ),
+    "an act on the command line is recorded": Guard(
+        7,
+        "waymark/command_audit.py",
+        "            await audit.record(tx, AuditEntry(now, actor(), action, subject, details))\n",
+        "            del tx\n",
+        _in("console", "what_is_done_on_the_command_line_leaves_a_record_of_the_machines_user"),
     ),
     "only admins act": Guard(
         7,

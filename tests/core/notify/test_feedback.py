@@ -65,6 +65,26 @@ def sns(**told: Any) -> dict[str, Any]:
     return {"Type": "Notification", "MessageId": "1", "TopicArn": "arn:x", "Message": json.dumps(told)}
 
 
+def test_one_that_cannot_be_read_costs_no_other_its_place():
+    bounce = {"type": "bounce", "address": "ann@acme.test"}
+    assert read([{"type": "gone", "address": "x@y.z"}, 7, None, {"type": "bounce"}, bounce]) == [
+        ("bounced", "ann@acme.test")
+    ]
+    for odd in ({"event": ["bounce"], "email": "x@y.z"}, {"RecordType": "Bounce", "Type": {}, "Email": "x@y.z"}):
+        assert read([odd, bounce]) == [("bounced", "ann@acme.test")]
+    mailgun = {"event-data": {"event": [], "severity": {}, "reason": [], "recipient": "x@y.z"}}
+    assert read([mailgun, bounce]) == [("bounced", "ann@acme.test")]
+
+
+def test_a_recipient_with_a_name_and_what_no_database_stores_are_read_as_the_address():
+    told = [
+        {"type": "complaint", "address": "Ann Lee <ann@acme.test>"},
+        {"type": "bounce", "address": "b\0ob@acme.test", "reason": "\ud800 gone\0"},
+    ]
+    assert read(told) == [("complained", "ann@acme.test"), ("bounced", "bob@acme.test")]
+    assert [report.detail for report in read_json(json.dumps(told).encode())] == ["", "? gone"]
+
+
 def test_amazon_ses_reports_over_sns():
     recipient = {"emailAddress": "ann@acme.test", "action": "failed", "status": "5.1.1", "diagnosticCode": "smtp; 550"}
     bounce = {"bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": [recipient]}

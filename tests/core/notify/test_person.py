@@ -1,6 +1,6 @@
 """Persons: which addresses are one person, and what a refusal forbids."""
 
-from services.notify.core.person import PersonKeys, normalised_address
+from services.notify.core.person import PersonKeys, mailbox_of, normalised_address
 from services.notify.core.state import Refusal
 
 KEYS = PersonKeys(b"a secret of this installation")
@@ -12,14 +12,29 @@ def test_one_mailbox_is_one_person_however_it_is_spelled() -> None:
     assert KEYS.of_address("ann@müller.test") == KEYS.of_address("Ann@xn--mller-kva.test")
 
 
-def test_tags_and_dots_make_another_mailbox() -> None:
-    spellings = ("annlee@mail.test", "ann.lee@mail.test", "annlee+news@mail.test")
+def test_a_tag_makes_another_address_and_no_other_mailbox() -> None:
+    spellings = ("annlee@mail.test", "annlee+news@mail.test", "AnnLee+a+b@Mail.test.")
     assert len({KEYS.of_address(one) for one in spellings}) == 3
+    assert {KEYS.of_mailbox(one) for one in spellings} == {KEYS.of_address("annlee@mail.test")}
+    assert KEYS.of("annlee+news@mail.test", "ann") == [
+        KEYS.of_address("annlee+news@mail.test"),
+        KEYS.of_address("annlee@mail.test"),
+        KEYS.of_user("ann"),
+    ]
+    assert mailbox_of("+news@mail.test") == "+news@mail.test", "nothing stands before the tag"
+
+
+def test_dots_are_nothing_to_gmail_and_letters_to_everybody_else() -> None:
+    assert {mailbox_of(one) for one in ("a.n.n@gmail.com", "ann+x@GoogleMail.com", "ann@gmail.com")} == {
+        "ann@gmail.com"
+    }
+    assert mailbox_of("ann.lee@mail.test") != mailbox_of("annlee@mail.test")
 
 
 def test_what_is_no_address_is_nobody() -> None:
     for text in (None, "", "  ", "ann", "@mail.test", "ann@", "ann@."):
         assert normalised_address(text) is None, text
+        assert mailbox_of(text) is None, text
 
 
 def test_a_key_tells_nothing_without_the_secret_and_an_address_is_no_user() -> None:

@@ -142,6 +142,27 @@ def test_who_says_nothing_about_mail_changes_nothing(value: object) -> None:
         {"email_subscribe": "unsubscribed"},
         {"acceptsMarketing": "no"},
         {"unsubscribed": False, "email_opt_out": True},
+        {"unsubscribed_at": "2026-01-01"},
+        {"unsubscribedFromNewsletter": "true"},
+        {"globally_unsubscribed": 1},
+        {"unsubscribe_from_all": True},
+        {"isOptedOut": True},
+        {"opted_out_at": "2026-01-01T00:00:00Z"},
+        {"marketingEmailsOptOut": True},
+        {"dont_email": True},
+        {"do_not_send_email": "yes"},
+        {"no_emails": True},
+        {"email_marketing_consent": False},
+        {"email_marketing_consent": {"state": "unsubscribed", "opt_in_level": "single_opt_in"}},
+        {"email_status": "Unsubscribed"},
+        {"newsletter_subscription": "opted_out"},
+        {"marketing_consent_revoked_at": "2026-01-01"},
+        {"consent": {"email": False}},
+        {"emailPreferences": {"marketing": "no"}},
+        {"preferences": {"unsubscribed": True}},
+        {"subscription_preferences": {"email_opt_out": "1"}},
+        {"email": "ann@acme.test", "email_permission": 0},
+        {"wants_newsletter": False},
     ],
 )
 def test_a_no_to_mail_is_read_by_every_name_that_tools_have_for_it(traits: dict[str, object]) -> None:
@@ -154,7 +175,28 @@ def test_a_yes_to_mail_is_read_as_well(traits: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "traits", [{}, {"subscribed": False}, {"plan": "unsubscribed"}, {"email_opt_in": "2026-01-01"}]
+    "traits",
+    [
+        {},
+        {"subscribed": False},
+        {"plan": "unsubscribed"},
+        {"email_opt_in": "2026-01-01"},
+        {"sms_opt_out": True},
+        {"push_unsubscribed": True},
+        {"unsubscribe_url": "https://acme.test/u"},
+        {"unsubscribe_count": 3},
+        {"not_unsubscribed": True},
+        {"subscription_status": "unsubscribed"},
+        {"subscription": {"email_invoices": False, "state": "canceled"}},
+        {"consent": {"analytics": False, "sms": False}},
+        {"email_notifications_enabled": False},
+        {"casino_email": "ann@acme.test"},
+        {"email_verified": False},
+        {"marketing_budget": 0},
+        {"consent": {"email": True}},
+        {"unsubscribed_from_newsletter": False},
+        {"unsubscribed_at": None},
+    ],
 )
 def test_what_says_nothing_clear_about_mail_is_neither(traits: dict[str, object]) -> None:
     assert {one.opted_out for one in read_consent_traits(traits)} - {None} == set()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from services.notify.persons import NewRefusal, refused_by
 from services.notify.tables import marker, suppression
 from services.notify.wiring import build
 from shared.failures import Halted
-from tests.conftest import Deployment
+from tests.conftest import Deployment, scaled
 from tests.make import eventually
 from tests.service.notify.doors import Mailbox, mail_server
 from tests.service.notify.make import DAY, MONDAY, Customer, Office, defined_in, office
@@ -323,3 +324,27 @@ async def test_a_yes_does_not_walk_through_everybody_elses_no(here: Office) -> N
         plan = await tx.all(text(f"EXPLAIN {'' if on_postgresql else 'QUERY PLAN'} {statement}"))
     steps = "\n".join(map(str, plan))
     assert "notify_suppression_source" in steps, steps
+
+
+@pytest.mark.servers
+async def test_reports_hold_nobody_while_they_wait_for_somebody_else(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Whoever locks persons locks all of them at once, in the order of their keys, whatever the order of a list of reports."""
+    async with office(scaled(request, tmp_path)) as here:
+        keys, database = here.persons.keys, here.context.database
+        first, last = sorted(("ann@acme.test", "bob@acme.test"), key=keys.of_address)
+        async with database.transaction() as tx:
+            await here.persons.lock(tx, [str(keys.of_address(one)) for one in (first, last)])
+        reports = [{"type": "complaint", "address": one} for one in (last, first)]
+
+        async def waits() -> bool:
+            async with database.snapshot() as read:
+                return bool(await read.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+        async with database.transaction() as tx:
+            await here.persons.lock(tx, [str(keys.of_address(first))])
+            posted = asyncio.create_task(here.http.post("/v1/feedback", json=reports))
+            await eventually(waits)
+            await here.persons.lock(tx, [str(keys.of_address(last))])
+        assert (await posted).json() == {"suppressed": 2, "known": 0, "unbelieved": 0}
