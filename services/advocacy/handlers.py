@@ -31,7 +31,7 @@ from services.advocacy.store import invitations, referrals, rewards
 from services.advocacy.store.accounts import account_repository, wake_sleeping
 from services.advocacy.store.referrals import ReferralProcessor
 from shared.clock import Clock
-from shared.contracts.advocacy import AdvocateOptedIn, OutreachRequested, SurveyAnswered
+from shared.contracts.advocacy import AdvocateOptedIn, NeverAskRequested, OutreachRequested, SurveyAnswered
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.db.accounts import PartitionOf
 from shared.db.protocol import Database, Tx
@@ -168,7 +168,7 @@ class Handlers:
                     messages += await processor.observe(decision)
                 case Code():
                     messages += await processor.issue(decision)
-                case SurveyAnswered() | AdvocateOptedIn():
+                case SurveyAnswered() | AdvocateOptedIn() | NeverAskRequested():
                     messages.append(decision)
                 case Answer() | SurveyWithheld() | InvitationClosed() | DeliveryReported() | FactRejected():
                     pass  # a row, which is written already

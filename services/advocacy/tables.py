@@ -101,7 +101,9 @@ referral = Table(
     Column("referrer_id", Text),
     Column("status", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("signed_up_at", Utc),
     Index("advocacy_referral_code", "code"),
+    Index("advocacy_referral_signed_up", "signed_up_at", "id"),
 )
 """One row a referred account. It changes only under the lock of its code."""
 

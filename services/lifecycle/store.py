@@ -1,7 +1,7 @@
 """Queries of lifecycle: accounts in lists, the decisions about an account, and visits to stages."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
@@ -200,6 +200,16 @@ async def list_decisions(
     if since is not None:
         found = found.where(c.at >= since)
     return [StoredDecision._make(row) for row in await read.all(found.order_by(c.seq.desc()).limit(limit))]
+
+
+async def raised_flags(read: Read, ids: Collection[str]) -> dict[str, list[StoredDecision]]:
+    """The decisions that raised or cleared flags of these accounts, by account in their order; kept ones only."""
+    c = decision.c
+    of_flags = c.kind.op("||")("") == "flag_changed"  # an expression: by the index of kinds all accounts' would be read
+    found: dict[str, list[StoredDecision]] = {account_id: [] for account_id in ids}
+    for row in await read.among(select(c.account_id, c.seq, c.body).where(of_flags), c.account_id, ids):
+        found[row.account_id].append(StoredDecision(row.seq, row.body))
+    return {account_id: sorted(rows) for account_id, rows in found.items()}
 
 
 class AccountNote(NamedTuple):

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, and_, or_, select
+from sqlalchemy import ColumnElement, Row, func, or_, select
 
 from shared.access.tables import access_audit
+from shared.db.keyset import in_order
 from shared.db.protocol import Read, Tx
 
 Action = Literal[
@@ -62,11 +63,23 @@ class AuditEntry(NamedTuple):
 
 
 class AuditFilter(NamedTuple):
-    """Which entries: None takes all."""
+    """Which entries: those that match every filter given. `text` stands in who, what, on what or how, in whatever case."""
 
     action: str | None = None
     actor: str | None = None
     subject: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+
+
+_c = access_audit.c
+SORTS: Mapping[str, ColumnElement[Any]] = {
+    "at": _c.at,
+    "actor": _c.actor,
+    "action": _c.action,
+    "subject": _c.subject,
+}
+"""What entries may be sorted by."""
 
 
 async def record(tx: Tx, entry: AuditEntry) -> None:
@@ -86,18 +99,37 @@ async def record(tx: Tx, entry: AuditEntry) -> None:
 
 
 async def page(
-    read: Read, wanted: AuditFilter, before: tuple[datetime, str] | None, limit: int
+    read: Read,
+    wanted: AuditFilter,
+    after: tuple[Any, str] | None,
+    limit: int,
+    by: str = "at",
+    *,
+    descending: bool = True,
 ) -> Sequence[AuditEntry]:
-    """The latest first; those before this entry (its time and id)."""
-    columns = access_audit.c
-    statement = select(access_audit).order_by(columns.at.desc(), columns.id.desc()).limit(limit)
-    for name, value in wanted._asdict().items():
-        if value is not None:
-            statement = statement.where(columns[name] == value)
-    if before is not None:
-        at, entry_id = before
-        statement = statement.where(or_(columns.at < at, and_(columns.at == at, columns.id < entry_id)))
-    return [_entry(row) for row in await read.all(statement)]
+    """Entries in the order of one of SORTS, then of their ids; those behind this value and id."""
+    found = select(access_audit).where(*_conditions(wanted))
+    return [
+        _entry(row)
+        for row in await read.all(in_order(found, SORTS[by], _c.id, after, descending=descending).limit(limit))
+    ]
+
+
+async def count(read: Read, wanted: AuditFilter) -> int:
+    """How many match."""
+    return int(await read.scalar(select(func.count()).select_from(access_audit).where(*_conditions(wanted))))
+
+
+def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+    exact = ((_c.action, wanted.action), (_c.actor, wanted.actor), (_c.subject, wanted.subject))
+    found: list[ColumnElement[bool]] = [column == value for column, value in exact if value is not None]
+    if wanted.since is not None:
+        found.append(_c.at >= wanted.since)
+    if wanted.text is not None:
+        text, said = wanted.text.lower(), wanted.text.lower().replace(" ", "_")  # `task closed` is task_closed
+        words = [func.lower(column).contains(text, autoescape=True) for column in (_c.actor, _c.subject, _c.details)]
+        found.append(or_(func.lower(_c.action).contains(said, autoescape=True), *words))
+    return found
 
 
 def _entry(row: Row[Any]) -> AuditEntry:

@@ -62,6 +62,13 @@ class AdvocateOptedIn(Message, frozen=True, kw_only=True, tag="advocate_opted_in
     code: str
 
 
+class NeverAskRequested(Message, frozen=True, kw_only=True, tag="never_ask_requested"):
+    """A person wants to be asked for no recommendation any more, of whatever kind: notify sends them nothing of this class."""
+
+    user: str
+    outreach_class: OutreachClass
+
+
 class ReferralConverted(Message, frozen=True, kw_only=True, tag="referral_converted"):
     """An account that signed up with a code became a paying customer. `account` is the referrer's."""
 
@@ -80,7 +87,13 @@ class RewardBooked(Message, frozen=True, kw_only=True, tag="reward_booked"):
 
 
 AdvocacyMessage = (
-    OutreachRequested | HistoryFollowed | SurveyAnswered | AdvocateOptedIn | ReferralConverted | RewardBooked
+    OutreachRequested
+    | HistoryFollowed
+    | SurveyAnswered
+    | AdvocateOptedIn
+    | NeverAskRequested
+    | ReferralConverted
+    | RewardBooked
 )
 
 AskStatus = Literal["open", "accepted", "declined", "withdrawn"]

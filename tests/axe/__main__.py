@@ -15,7 +15,7 @@ from tests.service.console.make import BOB, address, browser, site
 
 _BROWSER = Path(__file__).parent / "browser.py"
 _LISTS = ("accounts", "accounts?owner=@me", "outbox", "tasks", "tasks?done=true", "plays", "surveys", "surveys/nps")
-_MORE = ("referrals", "parked", "not-counted", "audit", "health", "stages", "sessions", "mode")
+_MORE = ("referrals", "advocates", "ledger", "parked", "not-counted", "audit", "health", "stages", "sessions", "mode")
 
 
 async def main(python: str, axe: str) -> int:

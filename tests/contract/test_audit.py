@@ -1,6 +1,7 @@
 """Audit: a route that changes something leaves a record, or it cannot be added; a record commits with its act, or not at all."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -150,6 +151,13 @@ async def test_entries_are_listed_the_latest_first_page_by_page(context: Service
         first = await audit.page(read, AuditFilter(), None, 4)
         rest = await audit.page(read, AuditFilter(), (first[-1].at, first[-1].id), 4)
         of_other = await audit.page(read, AuditFilter(actor="other"), None, 10)
+        found = await audit.page(read, AuditFilter(text="Task CLOSED"), None, 10, "subject", descending=False)
+        behind = await audit.page(read, AuditFilter(), (found[2].subject, found[2].id), 10, "subject", descending=False)
+        later = await audit.count(read, AuditFilter(since=NOON + timedelta(seconds=1)))
+        counted = await audit.count(read, AuditFilter(text="task"))
     assert list(everything) == [*first, *rest]
     assert len(everything) == 6
     assert [entry.action for entry in of_other] == ["mode_set"]
+    assert [entry.subject for entry in found] == [f"task {number}" for number in range(5)]
+    assert [entry.subject for entry in behind] == ["task 3", "task 4"]
+    assert (later, counted) == (0, 5)

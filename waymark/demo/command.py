@@ -2,6 +2,7 @@
 
 import sys
 import time
+from datetime import date
 
 import httpx2
 from rich.console import Console
@@ -14,6 +15,7 @@ from waymark.commands import progress_bar, until_stopped
 from waymark.demo import Highlights, company, folder, highlights
 from waymark.demo.model import COMPANY
 from waymark.demo.report import Report
+from waymark.demo.today import live_events
 from waymark.idle import wait_until_idle
 from waymark.importing import RecordMapper, Target, post
 from waymark.serving import served
@@ -38,6 +40,7 @@ async def run_demo(settings: Settings, clock: Clock, seed: int, *, once: bool, r
         started = time.monotonic()
         if not demo.mark.finished:
             await _replay(assembly, url, own, clock, seed)
+            await _post_today(assembly, url, own, seed, demo.mark.day)
             folder.finish(demo)
         headers = {"Authorization": f"Bearer {own.admin}"}
         async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
@@ -66,10 +69,19 @@ async def _replay(assembly: Assembly, url: str, own: Credentials, clock: Clock, 
         )
 
 
+async def _post_today(assembly: Assembly, url: str, own: Credentials, seed: int, day: date) -> None:
+    """What comes in today, which opens tasks: those of the year before were only shown."""
+    async with httpx2.AsyncClient(base_url=url, auth=(own.write, ""), timeout=60) as http:
+        answer = await http.post("/v1/batch", json={"batch": list(live_events(seed, day))}, params={"strict": "true"})
+        answer.raise_for_status()
+    await wait_until_idle(assembly, _IDLE_TIMEOUT)
+
+
 async def _print_report(report: Report, shown: Highlights) -> None:
     await report.funnel()
     await report.account(shown.churn.account_id)
     await report.outreach(shown.churn.account_id)
+    await report.tasks()
     await report.surveys()
 
 

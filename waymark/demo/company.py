@@ -12,6 +12,9 @@ from waymark.demo.names import FAMILY, GIVEN, PLACES, TRADES
 from waymark.demo.personas import CHAMPION, CHAMPION_COMPANY, PERSONAS
 from waymark.demo.simulation import account_records
 
+_REFERRED = ("referred", "referred_lately")
+"""Personas that came with an advocate's code."""
+
 
 def accounts_of(seed: int, today: date) -> tuple[Account, ...]:
     """All accounts of the company; referred ones carry the code of an advocate."""
@@ -20,10 +23,9 @@ def accounts_of(seed: int, today: date) -> tuple[Account, ...]:
     names = list(_names(dice(seed, "names"), len(personas)))
     accounts = [_account(seed, number, personas[number], names[number], today) for number in range(len(personas))]
     codes = iter([account.referral_code for account in accounts if account.persona.name == "advocate"])
-    return tuple(
-        account._replace(referred_by_code=next(codes)) if account.persona.name == "referred" else account
-        for account in accounts
-    )
+    referred = [account for name in _REFERRED for account in accounts if account.persona.name == name]
+    code_of = {account.id: code for account, code in zip(referred, codes, strict=False)}
+    return tuple(account._replace(referred_by_code=code_of.get(account.id, "")) for account in accounts)
 
 
 def _names(random: Random, count: int) -> Iterator[str]:
@@ -94,7 +96,7 @@ class Highlight(NamedTuple):
 
 
 class Referral(NamedTuple):
-    """An advocate's code, the advocate, and the account that signed up with it."""
+    """An advocate's code, the advocate, and the account that signed up with it and paid."""
 
     code: str
     advocate_id: str
@@ -131,5 +133,5 @@ def _referrals(accounts: tuple[Account, ...]) -> tuple[Referral, ...]:
             account.id,
         )
         for account in accounts
-        if account.referred_by_code
+        if account.persona.name == "referred"
     )

@@ -67,11 +67,22 @@ CHAMPION_LEAVES = Persona(
 FRESH = Persona(
     name="fresh",
     summary="signed up lately; connected, invited and set an objective on time",
-    accounts=7,
+    accounts=6,
     age_days=(4, 34),
     seat_use=((0, 0.2), (10, 0.5), (30, 0.8)),
     features=5,
     schedule=WELL_STARTED + tickets(5, "normal", 1, chance=0.6),
+)
+
+REFERRED_LATELY = Persona(
+    name="referred_lately",
+    summary="signed up with an advocate's code; its first invoice is paid today",
+    accounts=1,
+    age_days=(9, 11),
+    seat_use=((0, 0.3), (10, 0.6)),
+    features=5,
+    segment_weights=(1, 0, 0),
+    schedule=(ScheduledEvent(1, "Referred Signup", {"referral_code": code_it_came_with}, jitter=0), *WELL_STARTED),
 )
 
 STALLED = Persona(
@@ -373,6 +384,7 @@ SILENT = Persona(
 PERSONAS = (
     CHAMPION_LEAVES,
     FRESH,
+    REFERRED_LATELY,
     STALLED,
     RAMPING,
     PLATEAU,

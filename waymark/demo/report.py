@@ -50,6 +50,13 @@ class Report:
             deliveries.add_row(row["at"][:10], in_words(row["play"]), in_words(row["channel"]), _delivery(row))
         self._console.print(deliveries)
 
+    async def tasks(self) -> None:
+        """What somebody has to do today, and who."""
+        table = Table("account", "owner", "what", title="Open tasks")
+        for task in (await self._get("/notify/v1/tasks", sort="account", limit=20))["items"]:
+            table.add_row(task["account_name"], task["owner"] or "nobody", task["subject"])
+        self._console.print(table)
+
     async def surveys(self) -> None:
         """What customers say, with how sure we can be."""
         for survey in await self._get("/advocacy/v1/surveys"):

@@ -17,16 +17,16 @@ from services.advocacy.core.errors import Rejected
 from services.advocacy.core.ledger import format_money
 from services.advocacy.core.referral import Code, company_domains, normalise_email
 from services.advocacy.core.reports import is_about, retry_after
-from shared.contracts.advocacy import AdvocateOptedIn, AskStatus
+from shared.contracts.advocacy import AdvocateOptedIn, AskStatus, NeverAskRequested
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage, SignalRaised
-from shared.contracts.outreach import OutreachRecorded
+from shared.contracts.outreach import OutreachClass, OutreachRecorded
 from shared.durations import in_words
 from shared.greeting import greeting_name
 from shared.ids import derived
 from shared.machine import IllegalTransition
 
-TOPIC = "advocacy"
+TOPIC: OutreachClass = "advocacy"
 SURVEY_KIND = "nps"
 """The kind of answer that tells a promoter."""
 
@@ -296,8 +296,11 @@ def decline(account: Account, ask_id: str, now: datetime) -> AccountChange:
 
 
 def opt_out(account: Account, user: str, now: datetime) -> AccountChange:
-    """Never ask this person again, until they subscribe to everything once more. What is open is declined."""
-    closed: list[Decision] = []
+    """Never ask this person again, until they subscribe to everything once more. What is open is declined.
+
+    The other services are told: plays of notify that ask for a review, say, ask for a recommendation too.
+    """
+    closed: list[Decision] = [_never_ask(account, user, now)]
     for ask in account.asks:
         if ask.user == user and ask.status == "open":
             account, more = resolve(account, ask, "declined", "asked to be asked no more", now)
@@ -306,6 +309,17 @@ def opt_out(account: Account, user: str, now: datetime) -> AccountChange:
     topics = tuple(sorted({*contact.unsubscribed_topics, TOPIC}))
     contacts = {**account.contacts, user: replace(contact, unsubscribed_topics=topics)}
     return replace(account, contacts=contacts), closed
+
+
+def _never_ask(account: Account, user: str, now: datetime) -> NeverAskRequested:
+    return NeverAskRequested(
+        id=derived("never_ask_requested", account.id, user, now.isoformat()),
+        account=account.id,
+        at=now,
+        decided_at=now,
+        user=user,
+        outreach_class=TOPIC,
+    )
 
 
 def latest_ask(account: Account, user: str) -> Ask | None:

@@ -8,7 +8,14 @@ import msgspec
 from services.advocacy.core.account import Account
 from services.advocacy.core.ledger import Booking
 from services.advocacy.core.referral import Code, Referral
-from shared.contracts.advocacy import AdvocateOptedIn, AskStatus, ReferralConverted, RewardBooked, SurveyAnswered
+from shared.contracts.advocacy import (
+    AdvocateOptedIn,
+    AskStatus,
+    NeverAskRequested,
+    ReferralConverted,
+    RewardBooked,
+    SurveyAnswered,
+)
 from shared.contracts.evidence import Value
 from shared.contracts.outreach import OutreachClass, OutreachStatus
 from shared.machine import StatusMachine
@@ -118,7 +125,7 @@ class ReviewRequired(DecisionBase, frozen=True, kw_only=True):
     reason: str
 
 
-Published = SurveyAnswered | AdvocateOptedIn | ReferralConverted | RewardBooked
+Published = SurveyAnswered | AdvocateOptedIn | NeverAskRequested | ReferralConverted | RewardBooked
 """Decisions that are messages."""
 
 Decision = (
@@ -132,6 +139,7 @@ Decision = (
     | Referral
     | SurveyAnswered
     | AdvocateOptedIn
+    | NeverAskRequested
 )
 """What is decided about one account."""
 

@@ -63,6 +63,7 @@ class RewardView(BaseModel):
     status: RewardStatus
     booked_at: datetime
     payable_at: datetime
+    history: bool = False
 
 
 class ReferralView(BaseModel):
@@ -91,7 +92,11 @@ class AdvocateView(BaseModel):
 
 
 class EntryView(BaseModel):
-    """One line of the ledger in minor units: a debit is positive, a credit negative."""
+    """One line of the ledger in minor units: a debit is positive, a credit negative.
+
+    `rewarded` is the account that the reward is for, on this `side` of the referral; `history`: of an imported past, and never
+    let out by itself.
+    """
 
     transaction: str
     reward: str
@@ -100,6 +105,9 @@ class EntryView(BaseModel):
     amount: int
     currency: str
     at: datetime
+    rewarded: str | None = None
+    side: str | None = None
+    history: bool | None = None
 
 
 class Balance(BaseModel):
@@ -111,12 +119,16 @@ class Balance(BaseModel):
 
 
 class Ledger(BaseModel):
-    """One page of the ledger's lines. `balances` and `sum` are of the whole ledger; the sum is zero."""
+    """One page of the ledger's lines. `balances` and `sum` are of the whole ledger; the sum is zero.
+
+    `total` is how many lines match, on all pages; null where nobody asked (`count=true`).
+    """
 
     items: list[EntryView]
     next: str | None
     balances: list[Balance]
     sum: int
+    total: int | None = None
 
 
 class NoteView(BaseModel):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AwareDatetime, BaseModel
 
 from services.advocacy.core.decisions import Answer
 from services.advocacy.core.definitions import Definitions
@@ -47,8 +48,13 @@ Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
 """A value of a cursor. PostgreSQL stores no NUL."""
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Filter = Annotated[str | None, Query(max_length=200)]
-_SORT_TYPES: dict[str, Any] = {"at": Moment, "score": int}
+_SORT_TYPES: dict[str, Any] = {"at": Moment, "issued_at": Moment, "signed_up_at": Moment, "score": int}
 """The type of a cursor's sort value; a text where nothing is said."""
+
+
+def _sorts_of(sorts: Iterable[str]) -> str:
+    """What a list may be sorted by, as its documentation says it."""
+    return f"{', '.join(sorts)}; from the end with - before it"
 
 
 def router(context: ServiceContext, definitions: Definitions) -> APIRouter:
@@ -78,16 +84,14 @@ def _add_surveys(routes: APIRouter, context: ServiceContext, definitions: Defini
         account: Filter = None,
         q: Annotated[str | None, Query(max_length=200, description="text in the comment or the account's id")] = None,
         since: Since = None,
-        sort: Annotated[
-            str, Query(description=f"{', '.join(queries.ANSWER_SORTS)}; from the end with - before it")
-        ] = "-at",
+        sort: Annotated[str, Query(description=_sorts_of(queries.ANSWER_SORTS))] = "-at",
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
     ) -> CountedPage[AnswerView]:
         """One survey's answers, the latest first."""
         by, descending = _sort_of(sort, queries.ANSWER_SORTS)
-        start, wanted = _start(at, _SORT_TYPES.get(by, Text), Text), queries.AnswerFilter(name, account, q, since)
+        start, wanted = _behind(at, by), queries.AnswerFilter(name, account, q, since)
         async with context.database.snapshot() as read:
             found = await queries.answers(read, wanted, by, start, limit + 1, descending=descending)
             total = await queries.count_answers(read, wanted) if count else None
@@ -113,43 +117,44 @@ def _add_referrals(routes: APIRouter, context: ServiceContext) -> None:
         status: ReferralStatus | None = None,
         account: Filter = None,
         q: Annotated[str | None, Query(max_length=200, description="text in the code or an account's id")] = None,
-        sort: Annotated[
-            str, Query(description=f"{', '.join(queries.REFERRAL_SORTS)}; from the end with - before it")
-        ] = "id",
+        since: Annotated[AwareDatetime | None, Query(description="signed up then or later, with a time zone")] = None,
+        sort: Annotated[str, Query(description=_sorts_of(queries.REFERRAL_SORTS))] = "id",
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
     ) -> CountedPage[ReferralView]:
         """Referred accounts with their rewards, by id."""
         by, descending = _sort_of(sort, queries.REFERRAL_SORTS)
-        wanted, start = (
-            queries.ReferralFilter(status, account, q),
-            _start(at, *((Text,) if by == "id" else (Text, Text))),
-        )
-        after = (start[0], start[-1]) if start else None
+        wanted, start = queries.ReferralFilter(status, account, q, since), _behind(at, by)
         async with context.database.snapshot() as read:
-            found = await queries.referrals(read, wanted, by, after, limit + 1, descending=descending)
+            found = await queries.referrals(read, wanted, by, start, limit + 1, descending=descending)
             booked = await queries.rewards_of(read, [referral.id for referral, _ in found[:limit]])
             total = await queries.count_referrals(read, wanted) if count else None
         items = [_referral_view(referral, referrer, booked[referral.id]) for referral, referrer in found[:limit]]
-        values = [(*((_sorted_by(each, by),) if by != "id" else ()), each.id) for each, _ in found]
-        following = encode_cursor(values[limit - 1]) if len(found) > limit else None
-        return CountedPage(items=items, next=following, total=total)
+        return CountedPage(
+            items=items, next=_following(items, len(found), "referred" if by == "account" else by, "id"), total=total
+        )
 
     @routes.get("/advocates", tags=["referrals"])
     async def list_advocates(
+        account: Filter = None,
         q: Annotated[str | None, Query(max_length=200, description="text in the code or an id")] = None,
+        since: Annotated[
+            AwareDatetime | None, Query(description="got the code then or later, with a time zone")
+        ] = None,
+        sort: Annotated[str, Query(description=_sorts_of(queries.ADVOCATE_SORTS))] = "code",
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
     ) -> CountedPage[AdvocateView]:
         """People who hold a code, by code."""
-        start = _start(at, Text)
+        by, descending = _sort_of(sort, queries.ADVOCATE_SORTS)
+        wanted, start = queries.AdvocateFilter(account, q, since), _behind(at, by)
         async with context.database.snapshot() as read:
-            found = await queries.advocates(read, start[0] if start else "", limit + 1, q)
-            total = await queries.count_advocates(read, q) if count else None
+            found = await queries.advocates(read, wanted, by, start, limit + 1, descending=descending)
+            total = await queries.count_advocates(read, wanted) if count else None
         items = [_advocate_view(code, brought) for code, brought in found[:limit]]
-        return CountedPage(items=items, next=_next([code for code, _ in found], limit, "code"), total=total)
+        return CountedPage(items=items, next=_following(items, len(found), by, "code"), total=total)
 
     @routes.get("/asks", tags=["referrals"])
     async def count_asks() -> dict[str, int]:
@@ -160,15 +165,30 @@ def _add_referrals(routes: APIRouter, context: ServiceContext) -> None:
 
 def _add_rewards(routes: APIRouter, context: ServiceContext) -> None:
     @routes.get("/ledger", tags=["referrals"])
-    async def ledger(at: Cursor = None, limit: Limit = 100) -> Ledger:
-        """Every line of the double-entry ledger, a transaction's together, and the balance of each account."""
-        start = _start(at, Text, Text)
+    async def ledger(
+        account: Annotated[str | None, Query(max_length=200, description="the ledger's account")] = None,
+        status: RewardStatus | None = None,
+        q: Annotated[
+            str | None, Query(max_length=200, description="text in a transaction's, reward's or account's id")
+        ] = None,
+        since: Annotated[AwareDatetime | None, Query(description="booked then or later, with a time zone")] = None,
+        sort: Annotated[str, Query(description=_sorts_of(queries.LEDGER_SORTS))] = "transaction",
+        count: Count = False,
+        at: Cursor = None,
+        limit: Limit = 100,
+    ) -> Ledger:
+        """Lines of the double-entry ledger, a transaction's together; the balances are of the whole ledger."""
+        by, descending = _sort_of(sort, queries.LEDGER_SORTS)
+        wanted, start = queries.LedgerFilter(account, status, q, since), _behind(at, by)
         async with context.database.snapshot() as read:
-            lines = await queries.ledger_lines(read, start, limit + 1)
+            lines = await queries.ledger_lines(read, wanted, by, start, limit + 1, descending=descending)
+            total = await queries.count_ledger_lines(read, wanted) if count else None
             balances = [Balance(**each._asdict()) for each in await queries.ledger_balances(read)]
         items = [EntryView(**each._asdict()) for each in lines[:limit]]
-        following, total = _next(lines, limit, "transaction", "account"), sum(each.amount for each in balances)
-        return Ledger(items=items, next=following, balances=balances, sum=total)
+        last = [_sort_value(items[-1], by), queries.ledger_line_id(lines[limit - 1])] if len(lines) > limit else None
+        following = encode_cursor(last) if last else None
+        balance = sum(each.amount for each in balances)
+        return Ledger(items=items, next=following, balances=balances, sum=balance, total=total)
 
     @routes.post("/rewards/{reward}/{move}", tags=["referrals"])
     async def move_reward(
@@ -222,8 +242,21 @@ def _start(text: str | None, *types: Any) -> Any:
         raise Refused("this cursor is not one of ours; start without it", "bad_cursor") from None
 
 
-def _sorted_by(of: Referral, by: str) -> str:
-    return of.signup.code if by == "code" else str(getattr(of, by))
+def _behind(text: str | None, by: str) -> Any:
+    """The sort value and id that a page begins behind; None for the first page. Raises Refused."""
+    return _start(text, _SORT_TYPES.get(by, Text), Text)
+
+
+def _following(items: Sequence[BaseModel], found: int, sorted_by: str, id_field: str) -> str | None:
+    """The cursor of the page after these, by these fields of theirs; None where no more were found."""
+    return (
+        encode_cursor([_sort_value(items[-1], sorted_by), getattr(items[-1], id_field)]) if found > len(items) else None
+    )
+
+
+def _sort_value(item: BaseModel, field: str) -> Any:
+    value = getattr(item, field)
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _next(found: Sequence[object], limit: int, *fields: str) -> str | None:

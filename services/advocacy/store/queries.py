@@ -1,10 +1,10 @@
 """Queries for REST: each list in an order that stays while rows come and go."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, Select, Table, and_, case, func, literal, or_, select
 
 from services.advocacy.core.decisions import Answer
 from services.advocacy.core.ledger import Reward
@@ -17,7 +17,7 @@ from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
 from shared.db.keyset import in_order
 from shared.db.protocol import Read
 
-_i, _a, _l = invitation.c, answer.c, ledger_entry.c
+_i, _a, _l, _w = invitation.c, answer.c, ledger_entry.c, reward.c
 Position = tuple[datetime, str]
 """Time and id of the row that a page starts after."""
 
@@ -52,7 +52,7 @@ class Note(NamedTuple):
 
 
 class LedgerLine(NamedTuple):
-    """One line of the ledger."""
+    """One line of the ledger. `rewarded` is the account that its reward is for, on this side of the referral."""
 
     transaction: str
     account: str
@@ -61,6 +61,9 @@ class LedgerLine(NamedTuple):
     at: datetime
     amount: int
     currency: str
+    rewarded: str | None
+    side: str | None
+    history: bool | None
 
 
 class LedgerBalance(NamedTuple):
@@ -92,6 +95,7 @@ async def score_counts(read: Read, since: datetime | None) -> list[ScoreCount]:
     return [ScoreCount._make(row) for row in rows]
 
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 ANSWER_SORTS: Mapping[str, ColumnElement[Any]] = {"at": _a.at, "score": _a.score, "account": _a.account_id}
 """What answers may be sorted by."""
 REFERRAL_SORTS: Mapping[str, ColumnElement[Any]] = {
@@ -99,8 +103,23 @@ REFERRAL_SORTS: Mapping[str, ColumnElement[Any]] = {
     "account": referral.c.account_id,
     "code": referral.c.code,
     "status": referral.c.status,
+    "signed_up_at": func.coalesce(referral.c.signed_up_at, literal(_LONG_AGO, referral.c.signed_up_at.type)),
 }
 """What referrals may be sorted by."""
+ADVOCATE_SORTS: Mapping[str, ColumnElement[Any]] = {
+    "code": code.c.code,
+    "account": code.c.account_id,
+    "issued_at": code.c.issued_at,
+}
+"""What people who hold a code may be sorted by."""
+LEDGER_SORTS: Mapping[str, ColumnElement[Any]] = {
+    "transaction": _l.transaction_id,
+    "at": _l.at,
+    "account": _l.ledger_account,
+    "status": _l.status,
+}
+"""What lines of the ledger may be sorted by."""
+_LINE_ID = _l.transaction_id.concat(" ").concat(_l.ledger_account)
 
 
 class AnswerFilter(NamedTuple):
@@ -170,11 +189,15 @@ async def _latest(
 
 
 class ReferralFilter(NamedTuple):
-    """The referrals a list shows. `text` stands in the code, or in the id of the referred account or of the referrer."""
+    """The referrals a list shows. `text` stands in the code, or in the id of the referred account or of the referrer.
+
+    `since` is when it signed up, at the earliest.
+    """
 
     status: ReferralStatus | None = None
     account: str | None = None
     text: str | None = None
+    since: datetime | None = None
 
 
 async def referrals(
@@ -206,6 +229,8 @@ def _of_referrals(wanted: ReferralFilter) -> list[ColumnElement[bool]]:
         found.append(or_(c.account_id == wanted.account, c.referrer_id == wanted.account))
     if wanted.text is not None:
         found.append(_contains(wanted.text, c.account_id, c.code, func.coalesce(c.referrer_id, "")))
+    if wanted.since is not None:
+        found.append(c.signed_up_at >= wanted.since)
     return found
 
 
@@ -217,14 +242,32 @@ async def rewards_of(read: Read, referral_ids: Collection[str]) -> dict[str, lis
     return {each: sorted(rewards, key=lambda reward: reward.side, reverse=True) for each, rewards in found.items()}
 
 
-async def advocates(read: Read, after: str, limit: int, text: str | None = None) -> list[tuple[Code, dict[str, int]]]:
-    """Codes that somebody holds, by code, and how many referrals of each status each of them brought.
+class AdvocateFilter(NamedTuple):
+    """The people a list shows. `text` stands in the code, or in the id of the account or of the person.
 
-    `text` stands in the code, or in the id of the account or of the person.
+    `since` is when they got the code, at the earliest.
     """
-    found = select(code.c.body).where(code.c.code > after, *_of_advocates(text))
-    rows = await read.all(found.order_by(code.c.code).limit(limit))
-    codes = [CODES.decode(row.body) for row in rows]
+
+    account: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+
+
+async def advocates(
+    read: Read,
+    wanted: AdvocateFilter,
+    by: str,
+    after: tuple[Any, str] | None,
+    limit: int,
+    *,
+    descending: bool,
+) -> list[tuple[Code, dict[str, int]]]:
+    """Codes that somebody holds, in the order of one of ADVOCATE_SORTS, then of the codes, and how many referrals of each
+    status each of them brought.
+    """
+    found = select(code.c.body).where(*_of_advocates(wanted))
+    ordered = in_order(found, ADVOCATE_SORTS[by], code.c.code, after, descending=descending)
+    codes = [CODES.decode(row.body) for row in await read.all(ordered.limit(limit))]
     counts = select(referral.c.code, referral.c.status, func.count().label("number"))
     brought: dict[str, dict[str, int]] = {each.code: {} for each in codes}
     for row in await read.among(counts.group_by(referral.c.code, referral.c.status), referral.c.code, brought):
@@ -232,15 +275,21 @@ async def advocates(read: Read, after: str, limit: int, text: str | None = None)
     return [(each, brought[each.code]) for each in codes]
 
 
-async def count_advocates(read: Read, text: str | None) -> int:
+async def count_advocates(read: Read, wanted: AdvocateFilter) -> int:
     """How many match."""
-    return int(await read.scalar(select(func.count()).select_from(code).where(*_of_advocates(text))))
+    return int(await read.scalar(select(func.count()).select_from(code).where(*_of_advocates(wanted))))
 
 
-def _of_advocates(text: str | None) -> list[ColumnElement[bool]]:
+def _of_advocates(wanted: AdvocateFilter) -> list[ColumnElement[bool]]:
     c = code.c
-    held: list[ColumnElement[bool]] = [c.account_id.is_not(None)]
-    return held if text is None else [*held, _contains(text, c.code, c.account_id, func.coalesce(c.user_id, ""))]
+    found: list[ColumnElement[bool]] = [c.account_id.is_not(None)]
+    if wanted.account is not None:
+        found.append(c.account_id == wanted.account)
+    if wanted.text is not None:
+        found.append(_contains(wanted.text, c.code, c.account_id, func.coalesce(c.user_id, "")))
+    if wanted.since is not None:
+        found.append(c.issued_at >= wanted.since)
+    return found
 
 
 async def count_asks(read: Read) -> dict[str, int]:
@@ -250,15 +299,57 @@ async def count_asks(read: Read) -> dict[str, int]:
     return {row.status: row.number for row in await read.all(found.group_by(status))}
 
 
-async def ledger_lines(read: Read, after: tuple[str, str] | None, limit: int) -> list[LedgerLine]:
-    """Lines of the ledger, a transaction's together."""
-    found = select(_l.transaction_id, _l.ledger_account, _l.reward_id, _l.status, _l.at, _l.amount, _l.currency)
-    if after is not None:
-        transaction, account = after
-        later = and_(_l.transaction_id == transaction, _l.ledger_account > account)
-        found = found.where(or_(_l.transaction_id > transaction, later))
-    rows = await read.all(found.order_by(_l.transaction_id, _l.ledger_account).limit(limit))
-    return [LedgerLine._make(row) for row in rows]
+class LedgerFilter(NamedTuple):
+    """The lines of the ledger a list shows. `text` stands in the id of the transaction, the reward, the ledger's account
+    or the account that is rewarded.
+    """
+
+    account: str | None = None
+    status: RewardStatus | None = None
+    text: str | None = None
+    since: datetime | None = None
+
+
+async def ledger_lines(
+    read: Read,
+    wanted: LedgerFilter,
+    by: str,
+    after: tuple[Any, str] | None,
+    limit: int,
+    *,
+    descending: bool,
+) -> list[LedgerLine]:
+    """Lines in the order of one of LEDGER_SORTS, then of their ids (`ledger_line_id`)."""
+    line = (_l.transaction_id, _l.ledger_account, _l.reward_id, _l.status, _l.at, _l.amount, _l.currency)
+    found = select(*line, _w.account_id, _w.side, _w.history).select_from(_lines())
+    ordered = in_order(found.where(*_of_lines(wanted)), LEDGER_SORTS[by], _LINE_ID, after, descending=descending)
+    return [LedgerLine._make(row) for row in await read.all(ordered.limit(limit))]
+
+
+def ledger_line_id(line: LedgerLine) -> str:
+    """What tells a line from every other."""
+    return f"{line.transaction} {line.account}"
+
+
+async def count_ledger_lines(read: Read, wanted: LedgerFilter) -> int:
+    """How many match."""
+    return int(await read.scalar(select(func.count()).select_from(_lines()).where(*_of_lines(wanted))))
+
+
+def _lines() -> FromClause:
+    return ledger_entry.outerjoin(reward, _w.id == _l.reward_id)
+
+
+def _of_lines(wanted: LedgerFilter) -> list[ColumnElement[bool]]:
+    exact = ((_l.ledger_account, wanted.account), (_l.status, wanted.status))
+    found: list[ColumnElement[bool]] = [column == value for column, value in exact if value is not None]
+    if wanted.text is not None:
+        found.append(
+            _contains(wanted.text, _l.transaction_id, _l.reward_id, _l.ledger_account, func.coalesce(_w.account_id, ""))
+        )
+    if wanted.since is not None:
+        found.append(_l.at >= wanted.since)
+    return found
 
 
 async def ledger_balances(read: Read) -> list[LedgerBalance]:

@@ -89,6 +89,7 @@ async def save(tx: Tx, changed: Referral, referrer_account: str | None) -> None:
         "account_id": changed.account,
         "code": changed.signup.code,
         "referrer_id": referrer_account,
+        "signed_up_at": changed.signup.at,
     }
     await tx.upsert(referral, [{**row, "status": changed.status, "body": REFERRALS.encode(changed)}])
 

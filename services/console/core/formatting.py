@@ -50,44 +50,18 @@ def words(name: Any) -> str:
     return str(name).replace("_", " ") if name else _DASH
 
 
-_WHY_NOT = {
-    "": "no reason given",
-    "approval": "waits until the first sends are approved",
-    "bounced": "the address bounced",
-    "budget": "had enough mail already",
-    "ceiling": "too many at once",
-    "complained": "complained before",
-    "crowded": "too many plays at once",
-    "expired": "too late to help",
-    "gave_up": "the server never took it",
-    "gone": "the person left",
-    "guard": "the condition did not hold",
-    "history": "imported history",
-    "holdout": "kept out to compare",
-    "no_address": "no address known",
-    "no_contact": "nobody to write to",
-    "open_task": "a task was open already",
-    "other_stage": "in another stage by then",
-    "play_changed": "the play was changed",
-    "quiet_hours": "no time outside quiet hours",
-    "redriven": "is sent again",
-    "refused": "the server refused it",
-    "resting": "the same play ran lately",
-    "running": "the same play was running",
-    "stopped": "it was no longer true",
-    "unhappy": "not the moment: they are unhappy",
-    "unknown": "may have arrived, nobody knows",
-    "unknown_play": "no such play",
-    "unsubscribed": "unsubscribed",
-    "unverified": "address not confirmed",
-    "unwritable": "data for the text was missing",
-    "urgent_ticket": "an urgent ticket was open",
+_LEDGER_ACCOUNTS = {
+    "assets:payouts": "paid out",
+    "expense:referral_rewards": "cost of rewards",
+    "liability:rewards_held": "owed, held back until refunds are past",
+    "liability:rewards_payable": "owed, to be paid now",
+    "liability:rewards_pending": "owed, not let out yet",
 }
 
 
-def why_not(reason: Any) -> str:
-    """Why something was not sent, as a person says it."""
-    return _WHY_NOT.get(str(reason or ""), words(reason))
+def ledger_account(name: Any) -> str:
+    """An account of the ledger of rewards, as a person says it."""
+    return _LEDGER_ACCOUNTS.get(str(name), words(str(name or "").replace(":", ", ")))
 
 
 _HOUR = 3600

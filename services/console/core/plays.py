@@ -28,11 +28,12 @@ class PlayRow(NamedTuple):
 
 def play_rows(plays: Iterable[Mapping[str, Any]]) -> list[PlayRow]:
     """The plays, those that reach most first."""
-    found = [_play_row(play) for play in plays]
+    found = [play_row(play) for play in plays]
     return sorted(found, key=lambda play: (-play.reached - play.waiting, play.name))
 
 
-def _play_row(play: Mapping[str, Any]) -> PlayRow:
+def play_row(play: Mapping[str, Any]) -> PlayRow:
+    """One play as notify tells it."""
     counts = fields(play.get("counts"))
     return PlayRow(
         name=str(play.get("name") or ""),

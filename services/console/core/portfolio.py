@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
-from services.console.core.answers import fields, listed
+from services.console.core.answers import fields, listed, rows
 from shared.contracts.lifecycle import Band
 
 BANDS: tuple[Band, ...] = get_args(Band)
@@ -36,6 +36,11 @@ def portfolio(
 def flags_of(row: Mapping[str, Any]) -> list[str]:
     """The flags raised for an account."""
     return [str(flag) for flag in listed(row.get("flags"))]
+
+
+def why_raised(row: Mapping[str, Any], flag: str) -> Mapping[str, Any]:
+    """Since when a flag of the account is raised, and the reason in words; nothing where neither is known."""
+    return next((one for one in rows(row.get("raised")) if one.get("flag") == flag), {})
 
 
 def _numbers(answer: Any) -> dict[str, int]:

@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from services.console.core.account_page import caps, measures, nearest_first, stretches
 from services.console.core.answers import fields, rows
-from services.console.core.csv_export import column
+from services.console.core.csv_export import Column, column
 from services.console.core.metric_words import MetricWords
 from services.console.core.portfolio import BANDS, flags_of
 from services.console.effects import Answer, path_segment
@@ -22,7 +22,7 @@ _BUILT_IN_FLAGS = ("at_risk", "stalled", "renewal_window")
 _SORTS = (
     ("", "id"),
     ("name", "name"),
-    ("score", "lowest health first"),
+    ("score", "lowest health first, unknown before"),
     ("-score", "highest health first"),
     ("-entered_at", "latest move first"),
     ("entered_at", "longest in stage first"),
@@ -39,6 +39,7 @@ _COLUMNS = (
     column("health", "band"),
     column("score", "score"),
     column("flags", "flags"),
+    Column("why", lambda row: " ".join(str(one.get("reason") or "") for one in rows(row.get("raised"))).strip()),
     column("plan", "plan"),
     column("renewal", "renewal_at"),
 )
@@ -72,8 +73,9 @@ Given = Annotated[dict[str, str], Depends(_given)]
 
 async def accounts(visit: Visit, given: Given, cursor: str = "") -> HTMLResponse:
     """Accounts that match every filter given, in the order asked for."""
+    asked = _asked(visit, given) | ({"why": "true"} if given["flag"] else {})
     found, (counts,) = await asyncio.gather(
-        visit.services.get(_RESOURCE, **_asked(visit, given), cursor=cursor, limit=lists.PAGE, count="true"),
+        visit.services.get(_RESOURCE, **asked, cursor=cursor, limit=lists.PAGE, count="true"),
         visit.offered("/lifecycle/v1/portfolio"),
     )
     filters = _filters(visit, given, found, counts)
@@ -94,7 +96,8 @@ async def accounts(visit: Visit, given: Given, cursor: str = "") -> HTMLResponse
 
 async def accounts_csv(visit: Visit, given: Given) -> Response:
     """The same list, all of it."""
-    return await lists.as_csv(visit, Export("accounts", _RESOURCE, _asked(visit, given), _COLUMNS))
+    asked = _asked(visit, given) | {"why": "true"}
+    return await lists.as_csv(visit, Export("accounts", _RESOURCE, asked, _COLUMNS))
 
 
 def _asked(visit: ConsoleRequest, given: dict[str, str]) -> dict[str, Any]:

@@ -9,16 +9,30 @@ from starlette.responses import HTMLResponse, Response
 
 from services.console.core.answers import rows
 from services.console.core.csv_export import Column, column
-from services.console.core.formatting import money
+from services.console.core.formatting import ledger_account, money
 from services.console.effects import path_segment
 from services.console.http import lists
 from services.console.http.lists import Export
 from services.console.http.visit import Visit
-from shared.contracts.advocacy import ReferralStatus
+from shared.contracts.advocacy import ReferralStatus, RewardStatus
 
 _LATEST = 5
 _ANSWER_SORTS = (("", "latest first"), ("score", "lowest score first"), ("-score", "highest score first"))
-_REFERRAL_SORTS = (("", "id"), ("account", "account"), ("code", "code"), ("status", "status"))
+_REFERRAL_SORTS = (
+    ("", "latest first"),
+    ("signed_up_at", "oldest first"),
+    ("account", "account"),
+    ("code", "code"),
+    ("status", "status"),
+)
+_ADVOCATE_SORTS = (("", "latest first"), ("issued_at", "oldest first"), ("account", "account"), ("code", "code"))
+_LEDGER_SORTS = (
+    ("", "latest first"),
+    ("at", "oldest first"),
+    ("transaction", "by transaction"),
+    ("account", "account"),
+    ("status", "status"),
+)
 _ANSWER_COLUMNS = tuple(column(name, name) for name in ("at", "account", "user", "score", "group", "comment", "stage"))
 
 
@@ -41,7 +55,10 @@ _REFERRAL_COLUMNS = (
 )
 _ADVOCATE_COLUMNS = tuple(column(name, name) for name in ("code", "account", "user", "issued_at"))
 _LEDGER_COLUMNS = (
-    *(column(name, name) for name in ("at", "transaction", "reward", "account", "status")),
+    *(
+        column(name, name)
+        for name in ("at", "transaction", "reward", "rewarded", "side", "account", "status", "history")
+    ),
     Column("amount", lambda row: money(row.get("amount"), row.get("currency"))),
 )
 
@@ -50,12 +67,22 @@ def _answers_given(q: str = "", sort: str = "") -> dict[str, str]:
     return {"q": q, "sort": sort}
 
 
-def _referrals_given(status: str = "", q: str = "", sort: str = "") -> dict[str, str]:
-    return {"status": status, "q": q, "sort": sort}
+def _referrals_given(status: str = "", account: str = "", q: str = "", sort: str = "") -> dict[str, str]:
+    return {"status": status, "account": account, "q": q, "sort": sort}
+
+
+def _advocates_given(q: str = "", sort: str = "") -> dict[str, str]:
+    return {"q": q, "sort": sort}
+
+
+def _ledger_given(account: str = "", status: str = "", q: str = "", sort: str = "") -> dict[str, str]:
+    return {"account": account, "status": status, "q": q, "sort": sort}
 
 
 AnswersGiven = Annotated[dict[str, str], Depends(_answers_given)]
 ReferralsGiven = Annotated[dict[str, str], Depends(_referrals_given)]
+AdvocatesGiven = Annotated[dict[str, str], Depends(_advocates_given)]
+LedgerGiven = Annotated[dict[str, str], Depends(_ledger_given)]
 
 
 async def surveys(visit: Visit) -> HTMLResponse:
@@ -84,14 +111,15 @@ async def answers_csv(visit: Visit, survey: str, given: AnswersGiven) -> Respons
 
 
 async def referrals(visit: Visit, given: ReferralsGiven, cursor: str = "") -> HTMLResponse:
-    """Who brought whom, who may be asked, and what is owed."""
-    found, advocates, ledger = await asyncio.gather(
-        visit.services.get("/advocacy/v1/referrals", **given, cursor=cursor, limit=lists.PAGE, count="true"),
-        visit.services.get("/advocacy/v1/advocates", q=given["q"], limit=lists.PAGE, count="true"),
-        visit.services.get("/advocacy/v1/ledger", limit=lists.PAGE),
+    """Who brought whom."""
+    found, ledger, advocates = await asyncio.gather(
+        visit.services.get(
+            "/advocacy/v1/referrals", **_by(given, "-signed_up_at"), cursor=cursor, limit=lists.PAGE, count="true"
+        ),
+        visit.services.get("/advocacy/v1/ledger", limit=1),
+        visit.services.get("/advocacy/v1/advocates", limit=1, count="true"),
     )
-    of_referrals = [row.get(side) for row in found.rows for side in ("referred", "referrer")]
-    names = await lists.names_of(visit, [*of_referrals, *(row.get("account") for row in advocates.rows)])
+    names = await lists.names_of(visit, [row.get(side) for row in found.rows for side in ("referred", "referrer")])
     filters = [lists.of_words("status", given["status"], get_args(ReferralStatus))]
     orders = lists.orders(given["sort"], _REFERRAL_SORTS)
     values: dict[str, Any] = {"filters": filters, "orders": orders, "given": given, "cursor": cursor, "names": names}
@@ -100,17 +128,52 @@ async def referrals(visit: Visit, given: ReferralsGiven, cursor: str = "") -> HT
 
 async def referrals_csv(visit: Visit, given: ReferralsGiven) -> Response:
     """The same list, all of it."""
-    return await lists.as_csv(visit, Export("referrals", "/advocacy/v1/referrals", given, _REFERRAL_COLUMNS))
+    return await lists.as_csv(
+        visit, Export("referrals", "/advocacy/v1/referrals", _by(given, "-signed_up_at"), _REFERRAL_COLUMNS)
+    )
 
 
-async def advocates_csv(visit: Visit, q: str = "") -> Response:
-    """Everybody who holds a code."""
-    return await lists.as_csv(visit, Export("advocates", "/advocacy/v1/advocates", {"q": q}, _ADVOCATE_COLUMNS))
+async def advocates(visit: Visit, given: AdvocatesGiven, cursor: str = "") -> HTMLResponse:
+    """Who holds a code, and whom it brought."""
+    found = await visit.services.get(
+        "/advocacy/v1/advocates", **_by(given, "-issued_at"), cursor=cursor, limit=lists.PAGE, count="true"
+    )
+    names = await lists.names_of(visit, (row.get("account") for row in found.rows))
+    orders = lists.orders(given["sort"], _ADVOCATE_SORTS)
+    values: dict[str, Any] = {"orders": orders, "given": given, "cursor": cursor, "names": names}
+    return visit.page("advocates.html", found=found, **values)
 
 
-async def ledger_csv(visit: Visit) -> Response:
-    """Every line of the ledger."""
-    return await lists.as_csv(visit, Export("ledger", "/advocacy/v1/ledger", {}, _LEDGER_COLUMNS))
+async def advocates_csv(visit: Visit, given: AdvocatesGiven) -> Response:
+    """The same list, all of it."""
+    return await lists.as_csv(
+        visit, Export("advocates", "/advocacy/v1/advocates", _by(given, "-issued_at"), _ADVOCATE_COLUMNS)
+    )
+
+
+async def ledger(visit: Visit, given: LedgerGiven, cursor: str = "") -> HTMLResponse:
+    """What was booked for whom, and what is owed."""
+    asked = _by(given, "-at")
+    found = await visit.services.get("/advocacy/v1/ledger", **asked, cursor=cursor, limit=lists.PAGE, count="true")
+    accounts = dict.fromkeys(str(row.get("account")) for row in rows(found.fields.get("balances")))
+    filters = [
+        lists.Filter("account", given["account"], [(one, ledger_account(one)) for one in accounts]),
+        lists.of_words("status", given["status"], get_args(RewardStatus)),
+    ]
+    names = await lists.names_of(visit, (row.get("rewarded") for row in found.rows))
+    orders = lists.orders(given["sort"], _LEDGER_SORTS)
+    values: dict[str, Any] = {"filters": filters, "orders": orders, "given": given, "cursor": cursor, "names": names}
+    return visit.page("ledger.html", found=found, **values)
+
+
+async def ledger_csv(visit: Visit, given: LedgerGiven) -> Response:
+    """The same list, all of it."""
+    return await lists.as_csv(visit, Export("ledger", "/advocacy/v1/ledger", _by(given, "-at"), _LEDGER_COLUMNS))
+
+
+def _by(given: dict[str, str], sort: str) -> dict[str, str]:
+    """What was chosen, sorted this way where no order was."""
+    return {**given, "sort": given["sort"] or sort}
 
 
 def _answers(name: str) -> str:

@@ -1,6 +1,6 @@
 """Lists of the console: their filters, orders, counts and pages, and each of them as a CSV file of all its pages."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -21,11 +21,12 @@ OVERDUE = "overdue"
 
 
 class Filter(NamedTuple):
-    """One choice above a list: the name of its parameter, what is chosen, and what there is to choose (value and text)."""
+    """One choice above a list: its parameter, what is chosen, what there is to choose (value, text), and what no choice means."""
 
     name: str
     chosen: str
     choices: Sequence[tuple[str, str]]
+    without: str = "all"
 
 
 class Export(NamedTuple):
@@ -128,10 +129,19 @@ async def as_csv(visit: ConsoleRequest, export: Export) -> Response:
     first = await _page(visit, export, "")
     if first.problem:
         return visit.notice("There is no file", first.problem, first.status, visit.path.removesuffix(".csv"))
-    named = f"attachment; filename=waymark-{export.name}-{visit.today.isoformat()}.csv"
-    return StreamingResponse(
-        _written(visit, export, first), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": named}
-    )
+    return _file(visit, export.name, _written(visit, export, first))
+
+
+def rows_as_csv(visit: ConsoleRequest, name: str, columns: Sequence[Column], found: Answer) -> Response:
+    """A list that comes whole, as a file."""
+    if found.problem:
+        return visit.notice("There is no file", found.problem, found.status, visit.path.removesuffix(".csv"))
+    return _file(visit, name, iter([heads(columns), lines(columns, found.rows)]))
+
+
+def _file(visit: ConsoleRequest, name: str, text: AsyncIterator[str] | Iterator[str]) -> Response:
+    named = f"attachment; filename=waymark-{name}-{visit.today.isoformat()}.csv"
+    return StreamingResponse(text, media_type="text/csv; charset=utf-8", headers={"Content-Disposition": named})
 
 
 async def _written(visit: ConsoleRequest, export: Export, page: Answer) -> AsyncIterator[str]:

@@ -1,7 +1,7 @@
 """Pages of records: what each service parked, and the audit log."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Form
 from starlette.responses import HTMLResponse, Response
@@ -11,11 +11,13 @@ from services.console.effects import SERVICES
 from services.console.http import lists
 from services.console.http.lists import Export
 from services.console.http.visit import Visit
+from shared.access.audit import Action
 
 _PARKED_SORTS = (("", "id"), ("-parked_at", "latest first"), ("parked_at", "oldest first"), ("reason", "reason"))
 _PARKED_COLUMNS = tuple(
     column(name, name) for name in ("id", "parked_at", "topic", "reason", "detail", "about", "body")
 )
+_AUDIT_SORTS = (("", "latest first"), ("at", "oldest first"), ("actor", "who"), ("action", "what"), ("subject", "on"))
 _AUDIT_COLUMNS = tuple(
     column(name, name) for name in ("at", "actor", "address", "session", "action", "subject", "details")
 )
@@ -58,8 +60,8 @@ def _parked_given(service: str = "", reason: str = "", q: str = "", sort: str = 
     return {"service": service if service in SERVICES else "", "reason": reason, "q": q, "sort": sort}
 
 
-def _audit_given(action: str = "", actor: str = "", subject: str = "") -> dict[str, str]:
-    return {"action": action, "actor": actor, "subject": subject}
+def _audit_given(action: str = "", actor: str = "", subject: str = "", q: str = "", sort: str = "") -> dict[str, str]:
+    return {"action": action, "actor": actor, "subject": subject, "q": q, "sort": sort}
 
 
 ParkedGiven = Annotated[dict[str, str], Depends(_parked_given)]
@@ -106,8 +108,12 @@ async def redrive(
 
 async def audit(visit: Visit, given: AuditGiven, cursor: str = "") -> HTMLResponse:
     """Who did what, when and from where."""
-    found = await visit.services.get("/ingest/v1/audit", **given, cursor=cursor, limit=100)
-    return visit.page("audit.html", found=found, given=given, cursor=cursor)
+    found = await visit.services.get("/ingest/v1/audit", **given, cursor=cursor, limit=lists.PAGE, count="true")
+    filters = [lists.of_words("action", given["action"], sorted(get_args(Action)))]
+    orders = lists.orders(given["sort"], _AUDIT_SORTS)
+    only = {name: given[name] for name in ("actor", "subject") if given[name]}
+    values: dict[str, Any] = {"filters": filters, "orders": orders, "given": given, "only": only, "cursor": cursor}
+    return visit.page("audit.html", found=found, **values)
 
 
 async def audit_csv(visit: Visit, given: AuditGiven) -> Response:

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from services.console.core.answers import rows
 from services.console.core.diagram import drawing
+from services.console.core.metric_words import MetricWords
 from services.console.core.portfolio import Portfolio, portfolio
 from services.console.effects import SERVICES, ServiceClient, path_segment
 from services.console.http import accounts, advocacy, auth, outreach, records
@@ -47,7 +48,7 @@ async def _portfolio(services: ServiceClient) -> tuple[Portfolio, str]:
     """All accounts counted, and the few that a person looks at first; with what went wrong."""
     counts, look_first, lately = await asyncio.gather(
         services.get("/lifecycle/v1/portfolio"),
-        services.get("/lifecycle/v1/accounts", flag="at_risk", sort="score", limit=_LOOKED_AT),
+        services.get("/lifecycle/v1/accounts", flag="at_risk", sort="score", why="true", limit=_LOOKED_AT),
         services.get("/lifecycle/v1/accounts", sort="-entered_at", limit=_LOOKED_AT),
     )
     return portfolio(counts.fields, look_first.rows, lately.rows), counts.problem
@@ -58,7 +59,9 @@ async def delivery(visit: Visit, delivery: str) -> HTMLResponse:
     found = await visit.services.get(f"/notify/v1/outbox/{path_segment(delivery)}")
     if found.status == 404:
         return visit.notice("No such delivery", found.problem, 404, "/console/outbox")
-    return visit.page("delivery.html", id=delivery, found=found, one=found.fields)
+    (definition,) = await visit.offered("/lifecycle/v1/definition")
+    metrics = MetricWords(definition.fields.get("metrics"))
+    return visit.page("delivery.html", id=delivery, found=found, one=found.fields, metrics=metrics)
 
 
 async def mail(visit: Visit, delivery: str) -> HTMLResponse:
@@ -127,12 +130,15 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/tasks.csv", outreach.tasks_csv),
     ("POST", "/tasks/{task:plain}/done", outreach.task_done),
     ("GET", "/plays", outreach.plays),
+    ("GET", "/plays.csv", outreach.plays_csv),
     ("GET", "/surveys", advocacy.surveys),
     ("GET", "/surveys/{survey:id}", advocacy.survey),
     ("GET", "/surveys/{survey:id}/answers.csv", advocacy.answers_csv),
     ("GET", "/referrals", advocacy.referrals),
     ("GET", "/referrals.csv", advocacy.referrals_csv),
+    ("GET", "/advocates", advocacy.advocates),
     ("GET", "/advocates.csv", advocacy.advocates_csv),
+    ("GET", "/ledger", advocacy.ledger),
     ("GET", "/ledger.csv", advocacy.ledger_csv),
     ("GET", "/parked", records.parked),
     ("GET", "/parked.csv", records.parked_csv),

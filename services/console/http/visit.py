@@ -21,20 +21,21 @@ MINE = "@me"
 
 
 class ConsoleRequest(NamedTuple):
-    """One request of a signed-in operator. `me` is the owner they chose to be, else the name of their key."""
+    """One request of a signed-in operator. `here` is the address with its query; `me` is the owner they chose to be, else the name of their key."""
 
     signed_in: SignedIn
     services: ServiceClient
     choices: Choices
     path: str
+    here: str
     me: str
     chosen: bool
     today: date
 
     def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, with what this person may do."""
-        key = self.signed_in.key
-        return HTMLResponse(rendered(template, self.path, session=key, admin=self.signed_in.admin, **values), status)
+        who = {"session": self.signed_in.key, "admin": self.signed_in.admin}
+        return HTMLResponse(rendered(template, self.path, here=self.here, **who, **values), status)
 
     def notice(self, title: str, text: str, status: int, back: str = "/console/") -> HTMLResponse:
         """A page that says one thing."""
@@ -60,7 +61,8 @@ async def _console_request(request: Request) -> AsyncIterator[ConsoleRequest]:
     chosen = unquote(request.cookies.get(_ME_COOKIE, ""))[:_MAX_NAME]
     me, path, today = chosen or signed_in.key.name, request.scope["path"], request.app.state.clock.now().date()
     async with request.app.state.services.client(sign_in.token(signed_in)) as services:
-        yield ConsoleRequest(signed_in, services, request.app.state.choices, path, me, bool(chosen), today)
+        choices, here = request.app.state.choices, f"{path}?{request.url.query}" if request.url.query else path
+        yield ConsoleRequest(signed_in, services, choices, path, here, me, bool(chosen), today)
 
 
 Visit = Annotated[ConsoleRequest, Depends(_console_request)]

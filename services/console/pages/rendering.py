@@ -7,7 +7,8 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 
-from services.console.core import answers, formatting
+from services.console.core import answers, formatting, why_not
+from services.console.core.portfolio import why_raised
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "style.css").read_text("utf8")
@@ -66,6 +67,9 @@ _pages.filters.update(
     total=answers.total,
     decision=formatting.decision,
     rule=formatting.rule,
-    why_not=formatting.why_not,
+    why_not=why_not.why_not,
+    detail=lambda one, metrics: why_not.detail(one.get("reason"), one.get("detail"), metrics),
+    ledger_account=formatting.ledger_account,
     after=formatting.after,
+    why_raised=why_raised,
 )

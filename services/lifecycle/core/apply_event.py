@@ -26,11 +26,11 @@ from services.lifecycle.core.evaluation import (
 from services.lifecycle.core.metrics.kind import TypedTrait, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
 from services.lifecycle.core.state import Moment, PackedEvent, add_recent, tie_of, unpack
-from services.lifecycle.core.wording import spoken
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import FactObserved, MilestoneReached
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 from shared.expr import Expr
+from shared.wording import spoken
 
 MAX_PROPERTIES = 50
 _decode = msgspec.json.Decoder(dict[str, Any]).decode

@@ -7,7 +7,7 @@ from msgspec import field
 
 from services.lifecycle.core.metrics.table import Metric
 from services.lifecycle.core.schema_types import Strict, When
-from services.lifecycle.core.wording import Worded, Wording
+from shared.wording import Worded, Wording
 
 DESCRIPTIVE_TRAITS = (
     *("name", "description", "industry", "website", "domain", "avatar", "logo", "phone", "address"),

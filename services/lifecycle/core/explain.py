@@ -10,9 +10,9 @@ from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.health import breakdown
 from services.lifecycle.core.rules import EdgeRule, Test
 from services.lifecycle.core.state import Account, latest_events
-from services.lifecycle.core.wording import Wording
 from shared.contracts.evidence import Clause, EventRef
 from shared.contracts.lifecycle import Band, Snapshot
+from shared.wording import Wording
 
 
 class EdgeStanding(msgspec.Struct, frozen=True):
@@ -31,6 +31,16 @@ class EdgeStanding(msgspec.Struct, frozen=True):
     dwell_days: int
     days_in_stage: float
     events: list[EventRef]
+
+
+class ClearingStanding(msgspec.Struct, frozen=True):
+    """What clears a flag that is raised, as things stand now; `since` is when its conditions began to hold."""
+
+    flag: str
+    holds: bool
+    clauses: list[Clause]
+    since: datetime | None
+    hold_days: int
 
 
 class HealthDetail(msgspec.Struct, frozen=True):
@@ -56,6 +66,22 @@ def standing(account: Account, compiled: CompiledDefinition) -> list[EdgeStandin
     """Every edge out of the account's stage, as things stand at its clock. Changes nothing."""
     evaluation = Evaluation(account, compiled.metrics, account.clock)
     return [_standing(evaluation, edge) for edge in compiled.edges_out_of(account.stage)]
+
+
+def clearing(account: Account, compiled: CompiledDefinition) -> list[ClearingStanding]:
+    """For each flag that is raised what clears it, at the account's clock. Changes nothing."""
+    evaluation = Evaluation(account, compiled.metrics, account.clock)
+    rules = ((each.name, each.clear_rule) for each in compiled.flags if each.name in account.flags)
+    return [
+        ClearingStanding(
+            flag=flag,
+            holds=rule.condition.holds(evaluation),
+            clauses=rule.condition.clauses(evaluation),
+            since=account.holding_since.get(rule.name),
+            hold_days=rule.hold.days,
+        )
+        for flag, rule in rules
+    ]
 
 
 def health_detail(account: Account, compiled: CompiledDefinition) -> HealthDetail:
@@ -98,8 +124,7 @@ def _asked(edge: EdgeRule, wording: Wording) -> str:
 
 
 def _test_words(test: Test, wording: Wording) -> str:
-    words = wording.condition(test.expr.text)
-    return f"not: {words}" if test.negated else words
+    return wording.condition(f"not ({test.expr.text})" if test.negated else test.expr.text)
 
 
 def _standing(evaluation: Evaluation, edge: EdgeRule) -> EdgeStanding:

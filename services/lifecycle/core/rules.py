@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.schema_types import AnyOf, When
 from services.lifecycle.core.state import latest_events
-from services.lifecycle.core.wording import PLAIN, Wording
 from shared.contracts.evidence import Clause, Evidence, Value
 from shared.expr import Expr, compare_values
+from shared.wording import PLAIN, Wording
 
 WHY = "why"
 """`{why}` in a reason stands for the clauses that are satisfied, with their values, in words."""

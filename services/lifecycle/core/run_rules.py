@@ -20,9 +20,9 @@ from services.lifecycle.core.evaluation import (
 )
 from services.lifecycle.core.rules import EdgeRule, FlagRule, MilestoneRule, SignalRule
 from services.lifecycle.core.state import SignalState, latest_events
-from services.lifecycle.core.wording import spoken
 from shared.contracts.evidence import Evidence
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
+from shared.wording import spoken
 
 
 def run_rules(evaluation: Evaluation, compiled: CompiledDefinition) -> None:

@@ -17,11 +17,19 @@ class Person(BaseModel):
     role: str | None
 
 
+class RaisedFlag(BaseModel):
+    """A flag that is raised, since when, and why it was, in words; an empty reason where that decision is not kept any more."""
+
+    flag: str
+    since: datetime | None
+    reason: str
+
+
 class AccountRow(BaseModel):
     """One account in a list. `score` is health, 0 to 100, null when unknown; `clock` is the account's own time.
 
     `owner` is who looks after it (the trait `csm`), `renewal_at` when it renews; null where no trait says so. `people` is
-    null in a list where nobody asked for them (`people=true`).
+    null in a list where nobody asked for them (`people=true`), as `raised` is, why its flags are raised (`why=true`).
     """
 
     id: str
@@ -36,6 +44,7 @@ class AccountRow(BaseModel):
     plan: str | None
     renewal_at: datetime | None
     people: list[Person] | None = None
+    raised: list[RaisedFlag] | None = None
 
 
 class ClauseView(BaseModel):
@@ -69,6 +78,16 @@ class EdgeView(BaseModel):
     dwell_days: int
 
 
+class ClearingView(BaseModel):
+    """What clears a flag that is raised: its conditions as they are now, and for how long they must hold."""
+
+    flag: str
+    holds: bool
+    clauses: list[ClauseView]
+    since: datetime | None
+    hold_days: int
+
+
 class HealthView(BaseModel):
     """The score and the measures behind it. `coverage` is the share of weight that had fresh data, 0 to 1."""
 
@@ -79,13 +98,14 @@ class HealthView(BaseModel):
 
 
 class AccountView(AccountRow):
-    """One account with its traits, metrics, milestones, health, and the edges out of its stage."""
+    """One account with its traits, metrics, milestones, health, the edges out of its stage, and what clears its flags."""
 
     traits: dict[str, Value]
     metrics: dict[str, Value]
     milestones: dict[str, datetime]
     health: HealthView
     next: list[EdgeView]
+    clearing: list[ClearingView]
 
 
 class NoteWanted(BaseModel):

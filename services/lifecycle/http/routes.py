@@ -1,7 +1,7 @@
 """Routes of lifecycle: accounts, their decisions, the funnel and the definition."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
@@ -15,7 +15,6 @@ from services.lifecycle.core import explain
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.funnel import figures
 from services.lifecycle.core.state import Account, Contact, ContactClaim
-from services.lifecycle.core.wording import Wording
 from services.lifecycle.handlers import Handlers
 from services.lifecycle.http.models import (
     AccountRow,
@@ -30,11 +29,13 @@ from services.lifecycle.http.models import (
     Person,
     PlaceCountRow,
     Portfolio,
+    RaisedFlag,
     StageFigures,
     StageView,
     UnmatchedRow,
 )
 from services.lifecycle.place_counts import Place, SavedPlaceCounts
+from services.lifecycle.store import StoredDecision
 from shared.contracts import evidence
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
@@ -43,6 +44,7 @@ from shared.http.paging import MAX_PAGE, Count, CountedPage, Page, Since, decode
 from shared.ids import derived
 from shared.service.context import ServiceContext
 from shared.service.saved_counts import SavedCounts
+from shared.wording import Wording
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
@@ -83,6 +85,7 @@ def router(
         ids: Annotated[list[str] | None, Query(max_length=MAX_PAGE, description="these accounts")] = None,
         sort: Annotated[str, Query(description=f"{', '.join(store.SORTS)}; from the end with - before it")] = "id",
         people: Annotated[bool, Query(description="true: with the people of each account")] = False,
+        why: Annotated[bool, Query(description="true: with why each flag of an account is raised")] = False,
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
@@ -99,8 +102,13 @@ def router(
         async with context.database.snapshot() as read:
             page = await store.list_accounts(read, wanted, limit, by, start, descending=descending)
             total = await store.count_accounts(read, wanted) if count else None
-            states = await accounts.load_all(read, [row.id for row in page.accounts]) if people else None
-        items = [AccountRow(**row._asdict(), people=_people(states, row.id)) for row in page.accounts]
+            shown = [row.id for row in page.accounts]
+            states = await accounts.load_all(read, shown) if people else None
+            changes = await store.raised_flags(read, shown) if why else None
+        items = [
+            AccountRow(**row._asdict(), people=_people(states, row.id), raised=_raised(row.flags, row.id, changes))
+            for row in page.accounts
+        ]
         return CountedPage(items=items, next=_cursor(page.sorted_by), total=total)
 
     @routes.get("/portfolio", tags=["accounts"])
@@ -131,9 +139,10 @@ def router(
         """One account: stage, health and its measures, metrics, milestones, and what stands before its next stages."""
         async with context.database.snapshot() as read:
             found = await accounts.load(read, account)
+            changes = await store.raised_flags(read, [account])
         if found is None:
             raise _no_account(account)
-        return _view(found, compiled)
+        return _view(found, compiled, changes)
 
     @routes.get("/funnel", tags=["funnel"])
     async def funnel() -> Funnel:
@@ -284,13 +293,31 @@ def _person(user: str, of: Contact) -> Person:
     return Person(user=user, name=of.name or said.name, email=of.email or said.email, role=of.role or said.role)
 
 
-def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
+def _raised(
+    flags: Iterable[str], account_id: str, changes: Mapping[str, Sequence[StoredDecision]] | None
+) -> list[RaisedFlag] | None:
+    """The flags that are raised with the latest decision that raised each; None where nobody asked."""
+    if changes is None:
+        return None
+    found: dict[str, RaisedFlag] = {}
+    for stored in changes[account_id]:
+        told = msgspec.json.decode(stored.body)
+        if told.get("raised"):
+            why = told.get("evidence") or {}
+            found[told["flag"]] = RaisedFlag(flag=told["flag"], since=told["at"], reason=why.get("reason", ""))
+    return [found.get(flag, RaisedFlag(flag=flag, since=None, reason="")) for flag in flags]
+
+
+def _view(
+    account: Account, compiled: CompiledDefinition, changes: Mapping[str, Sequence[StoredDecision]]
+) -> AccountView:
     shown = explain.snapshot_of(account, compiled)
     plain: dict[str, Any] = {
         "id": account.id,
         "stage": account.stage,
         "entered_at": account.entered_at,
         "flags": list(account.flags),
+        "raised": _raised(account.flags, account.id, changes),
         "band": account.health.band,
         "score": account.health.score,
         "clock": account.clock,
@@ -302,9 +329,10 @@ def _view(account: Account, compiled: CompiledDefinition) -> AccountView:
         "health": msgspec.to_builtins(explain.health_detail(account, compiled)),
         "people": [_person(user, contact) for user, contact in account.contacts.items()],
         "next": msgspec.to_builtins(explain.standing(account, compiled)),
+        "clearing": msgspec.to_builtins(explain.clearing(account, compiled)),
     }
-    for edge in plain["next"]:
-        for clause in edge["clauses"]:
+    for asked in (*plain["next"], *plain["clearing"]):
+        for clause in asked["clauses"]:
             clause["words"] = compiled.definition.wording.condition(clause["text"])
     return AccountView.model_validate(plain)
 

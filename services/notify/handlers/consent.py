@@ -4,6 +4,7 @@ It holds for the address and for the user id, in every account. The link in our 
 the mail went to: a no through it is always taken; a yes only while that is the address we write to.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,11 +13,15 @@ from services.notify.core.person import normalised_address
 from services.notify.core.state import ANSWERABLE, EVERYTHING, Account, SuppressionReason, apply_consent
 from services.notify.persons import NewRefusal, Persons
 from services.notify.store import Accounts, DeliveryRecord, save_consent
+from shared.contracts.advocacy import NeverAskRequested
 from shared.contracts.outreach import ConsentChanged, OutreachClass
 from shared.contracts.topics import OUTREACH
 from shared.db.protocol import Read, Tx
 from shared.failures import Refused
 from shared.ids import derived
+
+ADVOCACY = "advocacy"
+"""The source of what people said on advocacy's pages."""
 
 
 class ConsentGiven(NamedTuple):
@@ -40,17 +45,37 @@ async def record_consent(
     account = (await accounts.load_for_update(tx, {given.account})).get(given.account)
     if account is None:
         raise Refused(f"no account '{given.account}' has been seen", "no_account", 404)
+    after, changed = await _recorded(tx, given, account, persons, now, address)
+    if changed:
+        await accounts.save(tx, [after])
+    return changed
+
+
+async def heed_never_asks(
+    tx: Tx, messages: Iterable[NeverAskRequested], accounts: dict[str, Account], persons: Persons, now: datetime
+) -> dict[str, Account]:
+    """The locked accounts after what people told advocacy: who is to be asked no more hears of no play of that class."""
+    after = dict(accounts)
+    for message in messages:
+        given = ConsentGiven(message.account, message.user, message.outreach_class, granted=False, source=ADVOCACY)
+        after[message.account], _ = await _recorded(tx, given, after[message.account], persons, now)
+    return after
+
+
+async def _recorded(
+    tx: Tx, given: ConsentGiven, account: Account, persons: Persons, now: datetime, address: str | None = None
+) -> tuple[Account, bool]:
+    """The locked account after it, to be saved, and whether anything is new; persons and lists have it then."""
     contact = account.contacts.get(given.user)
     addresses = {address, contact.email if contact else None}
     change = _change(given, now)
     after = apply_consent(account, change)
     moved = await _tell_persons(tx, given, addresses, persons, now)
     if after == account and not moved:
-        return False
-    await accounts.save(tx, [after])
+        return account, False
     await save_consent(tx, change, given.source)
     tx.emit(OUTREACH, [change])
-    return True
+    return after, True
 
 
 class Subscription(NamedTuple):

@@ -29,6 +29,7 @@ from services.notify.core.playbook import Playbook, Result
 from services.notify.core.policy import PERSON_CHECKS, recheck
 from services.notify.core.state import TRANSACTIONAL, Account
 from services.notify.definition import Definition
+from services.notify.handlers.consent import heed_never_asks
 from services.notify.handlers.refusals import Decide, Decided, decided, heed_contacts, informed
 from services.notify.persons import Persons
 from services.notify.rendering import CSM_NAME, UNSUBSCRIBE_LINK, Rendered, RenderError
@@ -36,7 +37,7 @@ from services.notify.store import Accounts, DeliveryRecord
 from services.notify.waiting import Patience
 from shared.brand import answering
 from shared.clock import Clock
-from shared.contracts.advocacy import HistoryFollowed, OutreachRequested
+from shared.contracts.advocacy import HistoryFollowed, NeverAskRequested, OutreachRequested
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import ContactChanged, LifecycleMessage
 from shared.contracts.outreach import DeliveryStatus, OutreachMode, OutreachRecorded, OutreachStatus
@@ -127,9 +128,12 @@ class PlanningHandlers:
     async def handle(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `lifecycle.v1` or `advocacy.v1`."""
         messages = [message for message in batch.messages if isinstance(message, _Planned)]
-        await self._persons.verify(tx, self._clock.now())
-        ids = {message.account for message in messages}
+        never_asks = [message for message in batch.messages if isinstance(message, NeverAskRequested)]
+        now = self._clock.now()
+        await self._persons.verify(tx, now)
+        ids = {message.account for message in [*messages, *never_asks]}
         stored = await self._accounts.load_or_create_for_update(tx, ids)
+        stored = await heed_never_asks(tx, never_asks, stored, self._persons, now)
         contacts = [one for one in messages if isinstance(one, ContactChanged) and is_new(stored[one.account], one)]
         await heed_contacts(tx, self._persons, contacts)
         waited = await waiting.load(tx, _loaded_until(stored, messages), stored)

@@ -83,6 +83,7 @@ MESSAGES: dict[Topic, list[msgspec.Struct]] = {
         advocacy.HistoryFollowed(**_HEAD, history=True, seq=7),
         advocacy.SurveyAnswered(**_HEAD, user="u-1", survey="nps", survey_kind="nps", score=9, comment="good"),
         advocacy.AdvocateOptedIn(**_HEAD, user="u-1", code="ANN-7"),
+        advocacy.NeverAskRequested(**_HEAD, user="u-1", outreach_class="advocacy"),
         advocacy.ReferralConverted(**_HEAD, user="u-1", referred_account="globex", code="ANN-7"),
         advocacy.RewardBooked(**_HEAD, reward="r-1", referral="f-1", amount=5000, currency="EUR"),
     ],

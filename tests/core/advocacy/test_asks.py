@@ -22,7 +22,7 @@ from services.advocacy.core.ledger import format_money
 from services.advocacy.core.reducer import advance, apply, record_answer
 from services.advocacy.core.referral import Code
 from services.advocacy.core.survey_kinds import Submission
-from shared.contracts.advocacy import AdvocateOptedIn
+from shared.contracts.advocacy import AdvocateOptedIn, NeverAskRequested
 from shared.contracts.outreach import ConsentChanged, OutreachRecorded
 from tests.core.advocacy.make import LOADED, SHIPPED, Story, apply_story, day, of_type, promoter
 
@@ -209,6 +209,8 @@ def test_who_wants_to_be_asked_no_more_is_not_until_they_subscribe_to_everything
     account, _ = asked()
     account, decisions = opt_out(account, "ann", day(202))
     assert [closed.status for closed in of_type(decisions, InvitationClosed)] == ["declined"]
+    (told,) = of_type(decisions, NeverAskRequested)
+    assert (told.account, told.user, told.outreach_class) == ("acme", "ann", "advocacy")
     account = replace(account, scores={"ann": {"nps": LastScore(10, day(850))}})
     assert not asks(advance(account, day(900), SHIPPED)[1])
     back = ConsentChanged(id="c", account="acme", at=day(901), decided_at=day(901), user="ann", topic="*", granted=True)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from services.lifecycle.core.explain import diagram, snapshot_of, standing
+from services.lifecycle.core.explain import clearing, diagram, snapshot_of, standing
 from services.lifecycle.core.state import unpack
 from shared.contracts.lifecycle import FlagChanged, MilestoneReached, SignalRaised, StageChanged
 from shared.ids import derived
@@ -33,6 +33,19 @@ def test_a_transition_shows_its_clauses_with_values_and_thresholds():
     assert clauses["seat_utilisation >= 0.1"].satisfied
     assert clauses["active_days_28d >= 10"].satisfied is False
     assert clauses["active_days_28d >= 10"].values == {"active_days_28d": 9}
+
+
+def test_a_raised_flag_says_what_would_clear_it():
+    scenario = onboarded()
+    assert clearing(scenario.account, DEFINITION) == []
+    scenario.until(40)
+    found = {one.flag: one for one in clearing(scenario.account, DEFINITION)}
+    assert found.keys() == {*scenario.account.flags} >= {"at_risk", "quiet"}
+    risk = found["at_risk"]
+    clauses = {clause.text: clause.satisfied for clause in risk.clauses}
+    assert (risk.holds, risk.hold_days) == (False, 3)
+    assert clauses["days_since_core_use <= 7"] is False
+    assert clauses["not (nps <= 6)"] is True
 
 
 def test_a_transition_with_a_hold_says_since_when():

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from services.lifecycle.core.explain import arrows, standing
-from services.lifecycle.core.wording import Worded, Wording
 from shared.contracts.evidence import Clause
+from shared.wording import Worded, Wording
 from tests.core.lifecycle.make import Scenario, default_definition
 
 DEFINITION = default_definition()
@@ -24,7 +24,11 @@ CODE = re.compile(r"[_\"{}&|]|==|!=|>=|<=|\bNone\b|\bnull\b")
         ("first_use_reached == true", "first use reached"),
         ("first_use_reached != true", "not first use reached"),
         ("at_risk", "at risk"),
-        ("not (quiet >= 14)", "not: time since use at least 14 days"),
+        ("not (quiet >= 14)", "time since use less than 14 days, or unknown"),
+        ('not (band == "red")', "band is not red"),
+        ("not (at_risk)", "not at risk"),
+        ("not (first_use_reached == true)", "not first use reached"),
+        ("not (quiet <= 7 && in_use >= 1)", "not: time since use at most 7 and seats in use at least 1"),
         ("quiet <= 7 && in_use >= 1", "time since use at most 7 and seats in use at least 1"),
     ],
 )

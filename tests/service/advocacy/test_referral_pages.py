@@ -27,12 +27,20 @@ async def advocacy(deployment: Deployment) -> AsyncIterator[RunningAdvocacy]:
 async def shared(advocacy: RunningAdvocacy, story: Story | None = None) -> str:
     """The link in the mail in which Ann is asked."""
     await advocacy.publish_stories(story or candidate())
+    return await shared_already(advocacy)
+
+
+async def shared_already(advocacy: RunningAdvocacy) -> str:
     return str(asks(await advocacy.published(OutreachRequested))[-1].link)
 
 
 async def asked(advocacy: RunningAdvocacy) -> str:
     """The link to Ann's own page, which is mailed to her when she asks for it."""
-    await advocacy.post(f"{await shared(advocacy)}/page")
+    return await own_page(advocacy, await shared(advocacy))
+
+
+async def own_page(advocacy: RunningAdvocacy, public: str) -> str:
+    await advocacy.post(f"{public}/page")
     return next(str(one.link) for one in await advocacy.published(OutreachRequested) if one.play == "referral_page")
 
 
@@ -151,7 +159,9 @@ async def test_a_stranger_with_the_link_of_the_mail_learns_nothing_and_can_decid
     assert "/advocacy/r/" not in asked_for.text
 
 
-async def test_every_address_in_the_mail_is_one_for_anybody_but_the_way_out(deployment: Deployment) -> None:
+async def test_with_notify_the_mail_gives_nothing_away_and_a_never_holds_for_every_play_that_asks(
+    deployment: Deployment,
+) -> None:
     async with running_advocacy(deployment.settings, at=201, names=("advocacy", "notify")) as advocacy:
         await advocacy.publish_stories(candidate())
 
@@ -162,7 +172,15 @@ async def test_every_address_in_the_mail_is_one_for_anybody_but_the_way_out(depl
         (row,) = await advocacy.services.pages("/notify/v1/outbox", play="referral_invite")
         mail = await advocacy.services.get(f"/notify/v1/outbox/{row['id']}")
         ours = re.findall(rf"{advocacy.services.url}(/[a-z]+/[a-z]/)", mail["text"] + (mail["html"] or ""))
-        assert set(ours) == {"/advocacy/c/", "/notify/u/"}
+        assert set(ours) == {"/advocacy/c/", "/notify/u/"}, "but for the way out, every address is one for anybody"
+        page = await advocacy.post(await own_page(advocacy, await shared_already(advocacy)), choice="never")
+        assert "We will not ask you to recommend us again" in page.text
+
+        async def refused() -> bool:
+            consents = await advocacy.services.get("/notify/v1/consents", user="ann")
+            return [(one["topic"], one["granted"]) for one in consents] == [("advocacy", False)]
+
+        await eventually(refused)
 
 
 async def test_their_own_page_is_mailed_to_the_advocate_once_a_day_whoever_asks(advocacy: RunningAdvocacy) -> None:
@@ -305,6 +323,32 @@ async def test_the_ledger_sums_to_zero_through_approval_payment_and_reversal(adv
         "expense:referral_rewards": 12500,
         "liability:rewards_payable": -7500,
     }
+    await _lists_are_sorted_filtered_and_counted(advocacy, len(lines), ours["id"])
+
+
+async def _lists_are_sorted_filtered_and_counted(advocacy: RunningAdvocacy, lines: int, paid: str) -> None:
+    rest = advocacy.services
+    for sort in ("transaction", "at", "account", "status"):
+        forward = await rest.pages("/advocacy/v1/ledger", limit=3, sort=sort)
+        assert [one[sort] for one in forward] == sorted(one[sort] for one in forward), sort
+        assert (len(forward), await rest.pages("/advocacy/v1/ledger", limit=3, sort=f"-{sort}")) == (
+            lines,
+            forward[::-1],
+        )
+    assert (await rest.get("/advocacy/v1/ledger", q=paid[:8].upper(), status="paid", count=True))["total"] == 2
+    assert await rest.pages("/advocacy/v1/ledger", account="assets:payouts", since=day(250).isoformat())
+    assert not await rest.pages("/advocacy/v1/ledger", since=day(251).isoformat())
+    for sort in ("id", "account", "code", "status", "signed_up_at"):
+        found = await rest.pages("/advocacy/v1/referrals", limit=1, sort=f"-{sort}")
+        assert len({one["id"] for one in found}) == 2, sort
+    assert len(await rest.pages("/advocacy/v1/referrals", since=day(205).isoformat())) == 2
+    assert not await rest.pages("/advocacy/v1/referrals", since=day(206).isoformat())
+    for sort in ("code", "account", "issued_at"):
+        assert len(await rest.pages("/advocacy/v1/advocates", sort=sort, account="acme")) == 1
+    assert not await rest.pages("/advocacy/v1/advocates", since=day(251).isoformat())
+    refused = await rest.http.get("/advocacy/v1/ledger", params={"sort": "amount"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "unknown_sort")
+    assert "there are: transaction, at, account, status" in refused.json()["detail"]
 
 
 async def test_a_reader_may_not_move_money(advocacy: RunningAdvocacy) -> None:

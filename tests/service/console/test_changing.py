@@ -77,8 +77,12 @@ async def test_releasing_and_closing_ask_notify_and_come_back(tmp_path: Path):
     async with console_alone(settings, StubServices(settings, {"status": "pending"})) as http:
         released = await http.post("/console/outbox/d1/release")
         closed = await http.post("/console/tasks/t1/done")
+        mine = await http.post("/console/tasks/t1/done", data={"back": "/console/tasks?owner=%40me&q=a%26b"})
+        away = await http.post("/console/tasks/t1/done", data={"back": "https://evil.example/console/"})
     assert released.headers["location"] == "/console/outbox/d1"
     assert closed.headers["location"] == "/console/tasks"
+    assert mine.headers["location"] == "/console/tasks?owner=%40me&q=a%26b"
+    assert away.headers["location"] == "/console/"
 
 
 async def test_going_live_lists_what_is_missing_and_offers_no_button_then(tmp_path: Path):

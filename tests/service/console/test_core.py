@@ -4,7 +4,8 @@ from typing import get_args
 
 import pytest
 
-from services.console.core import formatting
+from services.advocacy.core.ledger import EXPENSE, ledger_account
+from services.console.core import formatting, why_not
 from services.console.core.account_page import caps, measures, nearest_first, stretches
 from services.console.core.diagram import drawing
 from services.console.core.metric_words import MetricWords
@@ -12,6 +13,7 @@ from services.console.core.plays import play_rows
 from services.console.core.portfolio import portfolio
 from services.console.http.auth import is_same_origin, safe_next
 from services.notify.core.delivery import Reason
+from shared.contracts.advocacy import RewardStatus
 
 
 def test_stages_become_stretches_of_one_line_up_to_the_accounts_clock():
@@ -49,8 +51,45 @@ def test_a_portfolio_that_could_not_be_had_counts_nothing():
 
 def test_every_reason_for_not_sending_has_words_of_a_person():
     for reason in get_args(Reason):
-        said = formatting.why_not(reason)
+        said = why_not.why_not(reason)
         assert "_" not in said
+        assert said != formatting.words(reason) or reason == "unsubscribed", "words of its own"
+
+
+METRICS = MetricWords(
+    {"nps": {"label": "NPS answer"}, "days_since_core_use": {"label": "time since core use", "unit": "days"}}
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told", "said"),
+    [
+        ("stopped", "when days_since_core_use <= 3", "time since core use at most 3 days"),
+        ("stopped", "flag_cleared at_risk", "no longer at risk"),
+        ("stopped", "milestone first_value", "first value was reached"),
+        ("stopped", "stage left", "it left the stage"),
+        ("stopped", "fact invoice_paid", "invoice paid"),
+        ("stopped", "same cause: gone_quiet", "answered by gone quiet"),
+        ("guard", "nps <= 6 (nps = 3.0)", "NPS answer at most 6 (NPS answer is 3)"),
+        ("guard", "at_risk (at_risk = True)", "at risk"),
+        ("guard", 'band == "green" (band = yellow)', "band is green (band is yellow)"),
+        ("guard", "nps <= 6 || days_since_core_use >= 9 (nps = unknown, days_since_core_use = 21.0)",
+         "NPS answer at most 6 or time since core use at least 9 (NPS answer is unknown, time since core use is 21 days)"),
+        ("urgent_ticket", "open_urgent_tickets >= 1", "open urgent tickets at least 1"),
+        ("budget", "person_week", "person week"),
+        ("refused", "550 no such user", "550 no such user"),
+        ("stopped", None, ""),
+    ],
+)  # fmt: skip
+def test_what_spoke_against_a_message_reads_as_a_sentence(reason: str, told: str | None, said: str):
+    assert why_not.detail(reason, told, METRICS) == said
+
+
+def test_accounts_of_the_ledger_read_as_what_they_are():
+    for account in (*map(ledger_account, get_args(RewardStatus)), EXPENSE):
+        said = formatting.ledger_account(account)
+        assert not {":", "_"} & {*said}, account
+        assert said != formatting.words(account)
 
 
 def test_a_play_tells_whom_it_reached_and_what_was_not_sent_and_why():

@@ -27,6 +27,8 @@ PAGES = (
     "surveys/nps",
     "audit",
     "referrals",
+    "advocates",
+    "ledger",
     "parked",
     "not-counted",
     "health",

@@ -59,16 +59,15 @@ async def test_the_file_has_every_account_of_the_list_and_no_formula(admin: Brow
 
 
 async def test_every_list_is_searched_and_comes_as_a_file(admin: Browser):
-    for page in ("tasks", "outbox", "parked", "referrals"):
+    for page in ("tasks", "outbox", "parked", "referrals", "advocates", "ledger", "audit"):
         text = await admin.page(f"/console/{page}?q=zzz&sort=")
         assert 'name="q" value="zzz"' in text, page
         assert "panel missing" not in text, page
-    for page in ("outbox", "tasks", "referrals", "advocates", "ledger"):
+    for page in ("outbox", "tasks", "referrals", "advocates", "ledger", "audit", "plays"):
         assert len(await listed(admin, "", page)) >= 1
     for service in ("ingest", "lifecycle", "notify", "advocacy"):
         answer = await admin.http.get(f"/console/parked.csv?service={service}")
         assert answer.text.startswith("\ufeffid,parked_at"), service
-    assert "audit" in (await admin.http.get("/console/audit.csv")).headers["content-disposition"]
     said = (await admin.http.get("/console/surveys/nps/answers.csv?q=LOVE&sort=-score")).text
     assert "<b>love</b> it" in said
 
@@ -80,6 +79,17 @@ async def test_parked_shows_all_four_services_and_redrives_where_it_is_asked_to(
     assert "<b>1</b> record " in text
     assert "<h2>notify</h2>" not in await admin.page("/console/parked?service=ingest&sort=-parked_at")
     assert (await admin.post("/console/parked/redrive", service="notify")).status_code == 422
+
+
+async def test_the_audit_log_is_searched_filtered_and_sorted(admin: Browser):
+    await admin.post(f"{address(BOB)}/notes", text="They renew.")
+    text = await admin.page("/console/audit?q=NOTE+written&sort=actor")
+    assert "note written" in text
+    assert "session started</a>" not in text
+    assert "session started</a>" in await admin.page("/console/audit?action=session_started&sort=at")
+    assert "No entry matches" in await admin.page("/console/audit?q=zzz")
+    assert 'name="actor" value="default"' in await admin.page("/console/audit?actor=default")
+    assert "there are: session_started, " in await admin.page("/console/audit?action=nonsense")
 
 
 async def test_one_surveys_answers_are_a_list_with_the_names_of_accounts(admin: Browser):

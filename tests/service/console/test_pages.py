@@ -9,18 +9,8 @@ from tests.service.console.make import BOB, HOSTILE, SLY, Browser, address
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LISTS = (
-    "",
-    "accounts",
-    "outbox",
-    "tasks",
-    "plays",
-    "surveys",
-    "referrals",
-    "parked",
-    "not-counted",
-    "health",
-    "stages",
-    "mode",
+    *("", "accounts", "outbox", "tasks", "plays", "surveys", "referrals", "advocates", "ledger"),
+    *("parked", "not-counted", "audit", "health", "stages", "mode"),
 )
 
 

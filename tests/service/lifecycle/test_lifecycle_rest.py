@@ -191,6 +191,13 @@ async def test_silence_alone_raises_a_flag_once_with_the_days_as_evidence(
     (raised,) = await told()
     assert raised["raised"]
     assert raised["evidence"]["clauses"][0]["values"] == {"days_since_core_use": 28.0}
+    (row,) = await on.pages("/lifecycle/v1/accounts", flag="dormant", why=True)
+    why = {one["flag"]: (one["since"], one["reason"]) for one in row["raised"]}
+    assert why.keys() == {*row["flags"]}
+    assert why["dormant"] == (raised["at"], "No core use for 28 days.")
+    told_alone = (await on.get("/lifecycle/v1/accounts/quiet"))["raised"]
+    assert {one["flag"]: (one["since"], one["reason"]) for one in told_alone} == why
+    assert (await on.pages("/lifecycle/v1/accounts"))[0]["raised"] is None
 
 
 async def test_values_that_cannot_be_read_are_listed_and_counted(on: RunningServices, clock: FakeClock) -> None:

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.notify.persons import NewRefusal
+from shared.contracts.advocacy import NeverAskRequested, OutreachRequested
 from shared.contracts.outreach import ConsentChanged
+from shared.contracts.topics import ADVOCACY
 from tests.conftest import Deployment
 from tests.service.notify.doors import Mailbox, mail_server
 from tests.service.notify.make import DAY, MONDAY, Customer, Office, office
@@ -153,3 +155,72 @@ async def test_a_dead_address_is_not_brought_back_by_a_button(here: Office) -> N
         assert "Mail to your address came back" in answer.text
         assert "Write to me again" not in answer.text
     assert (await here.state()).declined_topics == {"ann": ["*"]}
+
+
+def never(account: str, user: str = "ann", number: int = 1) -> NeverAskRequested:
+    """What a person said on advocacy's page."""
+    return NeverAskRequested(
+        id=f"never-{account}-{number}",
+        account=account,
+        at=MONDAY,
+        decided_at=MONDAY,
+        user=user,
+        outreach_class="advocacy",
+    )
+
+
+async def test_who_told_advocacy_never_to_ask_is_asked_for_nothing_in_any_account(here: Office, box: Mailbox) -> None:
+    person = {"email": "ann@consult.test"}
+    for account in ("acme", "globex"):
+        customer = Customer(account)
+        await here.take(customer.person(**person), customer.onboarding())
+    await here.time()
+    await here.take(never("acme"), never("acme", number=2), topic=ADVOCACY)
+    told = [one for one in await here.told() if isinstance(one, ConsentChanged)]
+    assert [(one.account, one.user, one.topic, one.granted) for one in told] == [("acme", "ann", "advocacy", False)]
+    for account in ("acme", "globex"):
+        await here.take(asks_to_refer(account), topic=ADVOCACY)
+    here.clock.move(2 * DAY)  # it would be too much for one day
+    await here.time()
+    for row in await here.rows(play="referral_invite"):
+        assert (row["status"], row["reason"]) == ("skipped", "unsubscribed"), row["account"]
+    assert len(await here.rows(play="referral_invite")) == 2
+    await here.sends().send()
+    assert not [mail for mail in box.mails if "Do you know somebody" in str(mail["Subject"])]
+
+
+async def test_a_never_that_comes_before_the_account_does_holds_too(here: Office) -> None:
+    await here.take(never("acme"), topic=ADVOCACY)
+    await here.welcomed()
+    await here.take(asks_to_refer("acme"), topic=ADVOCACY)
+    await here.time()
+    assert (await here.row(play="referral_invite"))["reason"] == "unsubscribed"
+
+
+async def test_a_never_stops_what_waits_already(here: Office, box: Mailbox) -> None:
+    await here.take(*Customer().begin())
+    here.clock.move(2 * DAY)
+    await here.take(asks_to_refer("acme"), topic=ADVOCACY)
+    await here.time()
+    assert (await here.row(play="referral_invite"))["status"] == "pending"
+    await here.take(never("acme"), topic=ADVOCACY)
+    await here.sends().send()
+    after = await here.row(play="referral_invite")
+    assert (after["status"], after["reason"]) == ("skipped", "unsubscribed")
+    assert not [mail for mail in box.mails if "Do you know somebody" in str(mail["Subject"])]
+
+
+def asks_to_refer(account: str) -> OutreachRequested:
+    values = {"name": "Ann", "reward_referrer": "50.00 EUR", "reward_referred": "25.00 EUR"}
+    return OutreachRequested(
+        id=f"request-{account}",
+        account=account,
+        at=MONDAY,
+        decided_at=MONDAY,
+        user="ann",
+        play="referral_invite",
+        outreach_class="advocacy",
+        link="https://cs.test/advocacy/c/ABC2DEF",
+        values=values,
+        expires_at=MONDAY + 10 * DAY,
+    )

@@ -34,6 +34,8 @@ BUILT_IN: Mapping[str, Worded] = {
 }
 _BOUNDS = {">=": "{} or more", "<=": "{} or less", ">": "more than {}", "<": "less than {}", "!=": "not {}"}
 _ASKED = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than", "==": "is", "!=": "is not"}
+_OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">=", "==": "!=", "!=": "=="}
+_NAME = re.compile(r"\w+")
 _PLAIN = re.compile(r"\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?|true|false|\"[^\"]*\"|'[^']*')\s*")
 _NEGATED = re.compile(r"not \((.*)\)", re.DOTALL)
 _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|\d+(?:\.\d+)?|\w+|>=|<=|==|!=|&&|\|\||\S")
@@ -79,7 +81,7 @@ class Wording:
         """A condition as it is asked: "time since core use at least 14 days"."""
         negated = _NEGATED.fullmatch(text)
         if negated:
-            return f"not: {self.condition(negated[1])}"
+            return self._not_certainly(negated[1])
         plain = _PLAIN.fullmatch(text)
         if plain is None:
             return self._general(text)
@@ -88,11 +90,20 @@ class Wording:
             return self.label(name) if literal is (compare == "==") else f"not {self.label(name)}"
         return f"{self.label(name)} {_ASKED[compare]} {self.value(name, literal)}"
 
+    def _not_certainly(self, text: str) -> str:
+        """What holds while the condition is not certainly true: its opposite, and where nothing is known."""
+        plain = _PLAIN.fullmatch(text)
+        if plain is None:
+            return f"not {self.label(text)}" if _NAME.fullmatch(text) else f"not: {self.condition(text)}"
+        opposite = self.condition(f"{plain[1]} {_OPPOSITE[plain[2]]} {plain[3]}")
+        return opposite if plain[2] in {"==", "!="} else f"{opposite}, or unknown"
+
     def seen(self, clause: Clause) -> str:
         """A satisfied condition with what it saw: "time since core use is 21 days (14 days or more)"."""
         plain = _PLAIN.fullmatch(clause.text)
         if plain is None:
-            asked = self.condition(clause.text)
+            negated = _NEGATED.fullmatch(clause.text)
+            asked = f"not: {self.condition(negated[1])}" if negated else self.condition(clause.text)
             flags = all(isinstance(value, bool) for value in clause.values.values())
             values = ", ".join(f"{self.label(name)} is {self.value(name, of)}" for name, of in clause.values.items())
             return asked if flags else f"{asked} ({values})"
