@@ -1,4 +1,4 @@
-"""Idle detection: waits until every accepted message is handled everywhere, for `waymark demo` and the journey tests."""
+"""Idle detection: waits until nothing waits and nothing is due anywhere, for `waymark demo` and the journey tests."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from sqlalchemy import select
 from shared.bus.tables import log_end
 from shared.failures import Halted
 from shared.service.consumer import Consumer
-from shared.service.context import ServiceContext
+from shared.service.context import Service, ServiceContext
 from waymark import migrations
 from waymark.assembly import Assembly
 
@@ -16,15 +16,18 @@ _IDLE_CHECKS = 2
 
 
 async def wait_until_idle(
-    assembly: Assembly, seconds: float, on_progress: Callable[[int], None] = lambda _lag: None
+    assembly: Assembly, seconds: float, on_progress: Callable[[int], None] = lambda _left: None
 ) -> None:
-    """Wait until no message waits anywhere, seen twice in a row. Raises TimeoutError; Halted when a consumer stopped."""
+    """Wait until no message waits and no account is due anywhere, seen twice in a row.
+
+    What is due is looked at now rather than when the timers look again. Raises TimeoutError; Halted when a consumer stopped.
+    """
     idle = 0
     async with asyncio.timeout(seconds):
         while idle < _IDLE_CHECKS:
-            lag = await total_lag(assembly)
-            on_progress(lag)
-            idle = idle + 1 if lag == 0 else 0
+            lag, due = await total_lag(assembly), await total_due(assembly)
+            on_progress(lag + due)
+            idle = idle + 1 if not lag and not due else 0
             await asyncio.sleep(0.05)
 
 
@@ -39,6 +42,21 @@ async def total_lag(assembly: Assembly) -> int:
         lag += sum([await _consumer_lag(context, consumer) for consumer in service.consumers])
         lag += await _relay_lag(context) if name in migrations.OWNERS else 0
     return lag
+
+
+async def total_due(assembly: Assembly) -> int:
+    """The number of accounts for which time has something to do now; none while a clock that cannot be right holds all timers."""
+    return sum([await _due(service, assembly.contexts[name]) for name, service in assembly.services.items()])
+
+
+async def _due(service: Service, context: ServiceContext) -> int:
+    if service.due is None or (context.clock_watch is not None and await context.clock_watch.problem()):
+        return 0
+    async with context.database.snapshot() as read:
+        due = await service.due.how_many(read, context.clock.now())
+    if due:
+        service.due.wake.set()
+    return due
 
 
 async def _consumer_lag(context: ServiceContext, consumer: Consumer) -> int:

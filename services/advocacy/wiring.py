@@ -1,5 +1,6 @@
 """Wiring of advocacy: its consumer, timers, hosted pages and REST."""
 
+import asyncio
 from functools import partial
 
 from fastapi import FastAPI
@@ -17,7 +18,7 @@ from shared.hosted import hosted_brand
 from shared.http import parked
 from shared.http.app import service_app
 from shared.links import Links
-from shared.service.context import Service, ServiceContext, Work
+from shared.service.context import DueWork, Service, ServiceContext, Work
 from shared.service.supervisor import run_periodically
 from shared.service.timers import Timers
 
@@ -34,17 +35,18 @@ def wire(context: ServiceContext) -> Service:
         defined, lambda account: partition_of(account.encode(), lifecycle_partitions), addresses, context.clock
     )
     consumer = context.consumer(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
+    wake = asyncio.Event()
     timers = Timers(consumer, LIFECYCLE, handlers.accounts.due, handlers, context.database, context.clock)
     release = RewardRelease(defined.referrals.rewards, context.database, context.clock)
     sleeping = SleepingAccounts(defined, context.database, context.clock)
     loops: dict[str, Work] = {
-        "advocacy-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire)),
+        "advocacy-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire), wake),
         "advocacy-rewards": partial(run_periodically, _POLL, context.by_the_clock(release.fire)),
         "advocacy-recurring": partial(run_periodically, _HOURLY, context.by_the_clock(sleeping.fire)),
     }
     app = _app(context, defined, handlers, links)
     app.include_router(parked.router(context, GROUP, consumer.redrive))
-    return Service("advocacy", app, [consumer], loops)
+    return Service("advocacy", app, [consumer], loops, due=DueWork(handlers.accounts.count_due, wake))
 
 
 def _app(context: ServiceContext, defined: Definitions, handlers: Handlers, links: Links) -> FastAPI:

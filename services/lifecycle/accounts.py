@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import bindparam, update
 
+from services.lifecycle.core.feedback import wakes_at
 from services.lifecycle.core.metrics.traits import date_in
 from services.lifecycle.core.state import Account, TimestampedValue
 from services.lifecycle.layouts import LAYOUTS
@@ -51,6 +52,14 @@ def listed_traits(account: Account) -> Values:
     }
 
 
+def _timer(account: Account) -> Values:
+    """What timers look for. An account that history holds is theirs as well, while something settles in it."""
+    wakes = wakes_at(account)
+    if account.replaying and wakes is None:
+        return {"next_due": account.next_due, "replaying": True}
+    return {"next_due": wakes, "replaying": False}
+
+
 def listed_columns(account: Account) -> Values:
     """The columns that lists filter by and timers wait for."""
     return {
@@ -61,8 +70,7 @@ def listed_columns(account: Account) -> Values:
         "flags": f" {' '.join(sorted(account.flags))} ",
         "band": account.health.band,
         "score": account.health.score,
-        "next_due": account.next_due,
-        "replaying": account.replaying,
+        **_timer(account),
         "seq": account.seq,
     }
 
@@ -71,6 +79,8 @@ def outline(account: Account) -> tuple[object, ...]:
     """Moves whenever a listed column but the clock moves: stage, flags and band only with a message, the score at midnight."""
     trait = account.traits.get
     listed = _value(trait("name")), _value(trait(_OWNER)), _value(trait(_PLAN)), _value(trait(_RENEWAL))
+    if account.waiting or account.unsettled:
+        return account.seq, *_timer(account).values(), *listed
     return account.seq, account.next_due, account.replaying, *listed
 
 

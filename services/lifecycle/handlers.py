@@ -3,16 +3,17 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from services.lifecycle.accounts import Decided, change, repository
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.core.evaluation import UnreadableValue, UntrustedClaim
-from services.lifecycle.core.feedback import as_event
+from services.lifecycle.core.feedback import as_event, keep, wakes_at
 from services.lifecycle.core.fold import advance, by_account, fold, is_behind
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.place_counts import PlaceCounts
+from services.lifecycle.store import keep_early, take_early
 from shared.clock import Clock
 from shared.contracts.lifecycle import LifecycleMessage
 from shared.contracts.topics import LIFECYCLE
@@ -26,8 +27,17 @@ GROUP = "lifecycle"
 FEEDBACK_GROUP = "lifecycle-feedback"
 _LOOK_EVERY = 8
 """After so many events it is looked whether the time slice is over: they cost some hundred milliseconds at most."""
+_EARLY_AT_ONCE = 500
 _MIDNIGHTS = 100
 """So many midnights that decide something are looked at before the event loop gets another turn: some ten milliseconds."""
+
+
+DueAt = Callable[[Account], datetime | None]
+"""When an account has something to do next."""
+
+
+def _midnight_of(account: Account) -> datetime | None:
+    return account.next_due
 
 
 class Handlers:
@@ -49,24 +59,51 @@ class Handlers:
 
     async def usage(self, tx: Tx, batch: MessageBatch) -> None:
         """One batch of `usage.v1`."""
-        await self._fold(tx, batch.messages, lambda _: batch.partition, batch.time_slice, begins=True)
+        await self._fold(tx, batch.messages, lambda _: batch.partition, batch.time_slice)
         self._count_unmatched(batch.messages)
         self.handled_until[batch.partition] = batch.messages[-1].received_at
 
     async def feedback(self, tx: Tx, batch: MessageBatch) -> None:
-        """One batch of `outreach.v1` or `advocacy.v1`: only for accounts we know."""
+        """One batch of `outreach.v1` or `advocacy.v1`: each account keeps what is said of it until its clock gets there."""
         events = [event for event in map(as_event, batch.messages) if event is not None]
-        await self._fold(tx, events, self._partition_of, batch.time_slice, begins=False)
+        await keep_early(tx, await self._keep(tx, events), self._clock.now())
+
+    async def take_early(self, tx: Tx) -> int:
+        """Give accounts that have begun the feedback that came before. How much there was."""
+        events = await take_early(tx, _EARLY_AT_ONCE)
+        await self._keep(tx, events)
+        return len(events)
+
+    async def _keep(self, tx: Tx, events: Sequence[UsageEvent]) -> list[UsageEvent]:
+        """Let accounts keep these; what is left is of accounts that have not begun."""
+        by_id, left = by_account(events), list[UsageEvent]()
+
+        async def kept(account_id: str, account: Account | None) -> Decided | None:
+            if account is None:
+                left.extend(by_id[account_id])
+                return None
+            for event in by_id[account_id]:
+                keep(account, event)
+            return Decided(account, [])
+
+        await change(tx, self.accounts, by_id, self._partition_of, kept)
+        return left
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """What time alone brings to these accounts, as far as a time slice goes. How many there were."""
-        await self._pass_time(tx, ids, self._partition_of, until, TimeSlice(self._slice_seconds))
+        await self._pass_time(tx, ids, self._partition_of, until, TimeSlice(self._slice_seconds), wakes_at)
         return len(ids)
 
     async def _pass_time(
-        self, tx: Tx, ids: Sequence[str], partition_of: PartitionOf, until: datetime, time_slice: TimeSlice
+        self,
+        tx: Tx,
+        ids: Sequence[str],
+        partition_of: PartitionOf,
+        until: datetime,
+        time_slice: TimeSlice,
+        due_at: DueAt,
     ) -> bool:
-        """Fire their midnights until then; False where the time slice ended before. An account that is part of the way is due on."""
+        """Let their time pass until then; False where the time slice ended before. An account that is part of the way is due on."""
         now, finished = self._clock.now(), True
 
         async def advanced(_: str, account: Account | None) -> Decided | None:
@@ -74,25 +111,32 @@ class Handlers:
             if account is None or time_slice.is_over:
                 finished = finished and account is None
                 return None
-            messages = await self._advance(account, until, now, time_slice)
-            finished = finished and not _is_due(account, until)
+            messages = await self._advance(account, until, now, time_slice, due_at)
+            finished = finished and not _is_due(due_at(account), until)
             return Decided(account, messages)
 
         tx.emit(LIFECYCLE, await change(tx, self.accounts, ids, partition_of, advanced))
         return finished
 
     async def _advance(
-        self, account: Account, until: datetime, now: datetime, time_slice: TimeSlice
+        self,
+        account: Account,
+        until: datetime,
+        now: datetime,
+        time_slice: TimeSlice,
+        due_at: DueAt = _midnight_of,
     ) -> list[LifecycleMessage]:
-        """Fire its midnights while the time slice lasts, and let the other tasks of this process have the event loop in between."""
-        messages = advance(account, until, self._compiled, now, _MIDNIGHTS)
-        while _is_due(account, until) and not time_slice.is_over:
-            await asyncio.sleep(0)
+        """Let its time pass while the time slice lasts, and let the other tasks of this process have the event loop in between."""
+        messages: list[LifecycleMessage] = []
+        while _is_due(due_at(account), until):
             messages += advance(account, until, self._compiled, now, _MIDNIGHTS)
+            if time_slice.is_over:
+                break
+            await asyncio.sleep(0)
         return messages
 
     async def _fold(
-        self, tx: Tx, events: Sequence[UsageEvent], partition_of: PartitionOf, time_slice: TimeSlice, *, begins: bool
+        self, tx: Tx, events: Sequence[UsageEvent], partition_of: PartitionOf, time_slice: TimeSlice
     ) -> None:
         now, by_id, done = self._clock.now(), by_account(events), 0
 
@@ -105,13 +149,13 @@ class Handlers:
                 if done % _LOOK_EVERY == 0 and time_slice.is_over:
                     raise OutOfTime(done // 2)
                 if account is None:
-                    if not begins or (event.name == HISTORY_ENDED and event.is_trusted):
+                    if event.name == HISTORY_ENDED and event.is_trusted:
                         continue
                     account = begin(account_id, event.at)
                 due = account.next_due
                 if due is not None and due <= event.at and is_behind(account, event.at):
                     messages += await self._advance(account, event.at, now, time_slice)
-                    if _is_due(account, event.at):
+                    if _is_due(account.next_due, event.at):
                         raise self._far_behind(events, event, partition_of)
                 messages += fold(account, event, self._compiled, now, unreadable, claims)
                 done += 1
@@ -138,10 +182,11 @@ class Handlers:
         """The account's time until this event takes time slices of its own, once all before it is committed."""
 
         async def some_of_it(tx: Tx) -> bool:
-            return await self._pass_time(tx, [event.account], partition_of, event.at, TimeSlice(self._slice_seconds))
+            time_slice = TimeSlice(self._slice_seconds)
+            return await self._pass_time(tx, [event.account], partition_of, event.at, time_slice, _midnight_of)
 
         return OutOfTime(next(place for place, one in enumerate(events) if one is event), some_of_it)
 
 
-def _is_due(account: Account, until: datetime) -> bool:
-    return account.next_due is not None and account.next_due <= until
+def _is_due(due: datetime | None, until: datetime) -> bool:
+    return due is not None and due <= until

@@ -15,7 +15,7 @@ def _recognise_anew(plain: list[Any]) -> list[Any]:
 
 
 def _as_it_is(plain: list[Any]) -> list[Any]:
-    """Layout 2 to 3: what decides between events of one instant, and who was removed, is remembered from now on."""
+    """Layout 2 to 3: ties between events of one instant, who was removed, and feedback that waits are remembered from now on."""
     return plain
 
 

@@ -1,15 +1,17 @@
-"""Queries of lifecycle: accounts in lists, the decisions about an account, and visits to stages."""
+"""Queries of lifecycle: accounts in lists, the decisions about an account, visits to stages, and early feedback."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, func, literal, select, tuple_
+import msgspec
+from sqlalchemy import ColumnElement, bindparam, delete, func, literal, select, tuple_
 
 from services.lifecycle.core.funnel import StageVisit
-from services.lifecycle.tables import MAX_LISTED, account, account_note, decision, stage_visit
+from services.lifecycle.tables import MAX_LISTED, account, account_note, decision, early_feedback, stage_visit
 from shared.contracts.lifecycle import LifecycleMessage
+from shared.contracts.usage import UsageEvent
 from shared.db.keyset import in_order
 from shared.db.protocol import Read, Tx
 from shared.service.retention import RetentionPolicy
@@ -185,6 +187,44 @@ def expired_decisions(days: int | None) -> list[RetentionPolicy]:
     c = decision.c
     kinds = [kind.__struct_config__.tag for kind in get_args(LifecycleMessage)]
     return [] if days is None else [RetentionPolicy(decision, timedelta(days=days), [c.at], [c.kind.in_(kinds)])]
+
+
+_EARLY = timedelta(days=30)
+
+
+async def keep_early(tx: Tx, events: Sequence[UsageEvent], now: datetime) -> None:
+    """Keep feedback of accounts that have not begun."""
+    rows = [{"account_id": one.account, "id": one.id, "event": _encode(one), "kept_at": now} for one in events]
+    await tx.insert_new(early_feedback, rows)
+
+
+async def is_early_feedback_due(read: Read) -> bool:
+    """Whether an account has begun that feedback was kept for."""
+    begun = select(early_feedback.c.id).join(account, account.c.id == early_feedback.c.account_id)
+    return await read.first(begun.limit(1)) is not None
+
+
+async def take_early(tx: Tx, limit: int) -> list[UsageEvent]:
+    """Feedback of accounts that are there by now, at most so much; it is kept no longer. What another process takes is left out."""
+    c = early_feedback.c
+    begun = select(c.account_id, c.id, c.event).join(account, account.c.id == c.account_id)
+    rows = await tx.all(
+        begun.order_by(c.account_id, c.id).limit(limit).with_for_update(of=early_feedback, skip_locked=True)
+    )
+    await tx.each(_TAKE_EARLY, [{"of": row.account_id, "one": row.id} for row in rows])
+    return [_decode(row.event) for row in rows]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(UsageEvent).decode
+_TAKE_EARLY = delete(early_feedback).where(
+    early_feedback.c.account_id == bindparam("of"), early_feedback.c.id == bindparam("one")
+)
+
+
+def expired_early_feedback() -> RetentionPolicy:
+    """Feedback of accounts that have not begun for a month: they never will."""
+    return RetentionPolicy(early_feedback, _EARLY, [early_feedback.c.kept_at])
 
 
 async def list_decisions(

@@ -1,4 +1,4 @@
-"""Tables of lifecycle: accounts, decisions, visits of accounts to stages, notes, and what was passed over."""
+"""Tables of lifecycle: accounts, decisions, visits of accounts to stages, notes, what was passed over, and early feedback."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
 
@@ -40,7 +40,7 @@ account = Table(
 `lifecycle_account_listed` has every column that lists filter, sort, search and count by: they read it instead of rows with
 their states. `clock` moves with every event and stays out of it. `search` is the name without case. `flags` are words
 between spaces (" at_risk stalled "). `next_due` is when time alone has something to do, `replaying` that
-an import, not the wall clock, drives the account: the timer is the row itself, so mark and effect commit together.
+an import, not the wall clock, drives the account, and nothing said of its history has to settle: the timer is the row itself, so mark and effect commit together.
 """
 
 decision = Table(
@@ -81,3 +81,13 @@ account_note = Table(
 
 passed_over = counts_table("lifecycle_passed_over", metadata)
 """How many values could not be read or believed, by place (`services/lifecycle/place_counts.py`)."""
+
+early_feedback = Table(
+    "lifecycle_early_feedback",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("event", LargeBinary, nullable=False),
+    Column("kept_at", Utc, nullable=False),
+)
+"""Feedback of accounts that have not begun, as usage events (JSON): an account takes what is kept for it once it is there."""

@@ -1,5 +1,6 @@
 """Wiring of notify: its handlers, consumer, timers, sender and API, built from the service context and the definition."""
 
+import asyncio
 from datetime import timedelta
 from functools import partial
 
@@ -26,7 +27,7 @@ from shared.hosted import hosted_brand
 from shared.http import parked
 from shared.http.app import service_app
 from shared.links import Links
-from shared.service.context import Service, ServiceContext, Work
+from shared.service.context import DueWork, Service, ServiceContext, Work
 from shared.service.supervisor import run_periodically
 from shared.service.timers import Timers
 from shared.settings import Settings
@@ -56,6 +57,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     patience = Patience(settings.advocacy_patience)
     planning = PlanningHandlers(book, writer, accounts, persons, context.clock, settings.outreach, patience)
     consumer = context.consumer(GROUP, [LIFECYCLE, ADVOCACY], planning.handle)
+    wake = asyncio.Event()
     timers = Timers(consumer, LIFECYCLE, accounts.due, planning, context.database, context.clock)
     in_vain = WaitsInVain(planning, patience)
     in_vain_timers = Timers(consumer, LIFECYCLE, in_vain.due, in_vain, context.database, context.clock)
@@ -93,7 +95,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     app.include_router(suppressions.router(context, persons))
     app.include_router(parked.router(context, GROUP, consumer.redrive))
     loops: dict[str, Work] = {
-        "notify-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire)),
+        "notify-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire), wake),
         "notify-waits": partial(run_periodically, _POLL, context.by_the_clock(in_vain_timers.fire)),
         "notify-sends": partial(run_periodically, _SEND, context.by_the_clock(send)),
     }
@@ -103,7 +105,16 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
         ceilings_reached = await watch.notices(context.database, context.clock.now())
         return ceilings_reached | sender.problems | await ready.notices(context.database, first_sends)
 
-    return Service("notify", app, [consumer], loops, collectors=[watch], retention=expired, notices=notices)
+    return Service(
+        "notify",
+        app,
+        [consumer],
+        loops,
+        collectors=[watch],
+        retention=expired,
+        notices=notices,
+        due=DueWork(accounts.count_due, wake),
+    )
 
 
 def _partition_of(partitions: int, account_id: str) -> int:

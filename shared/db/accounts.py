@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, func, select
 
 from shared.db.layouts import Layouts
 from shared.db.protocol import Read, Tx, Values
@@ -102,6 +102,12 @@ class AccountRepository(Generic[State]):
         c = self._table.c
         waiting = select(c.id).where(c.partition == partition, c.next_due <= until, c.replaying.is_(False))
         return [row.id for row in await read.all(waiting.order_by(c.next_due, c.id).limit(limit))]
+
+    async def count_due(self, read: Read, until: datetime) -> int:
+        """How many accounts, of all partitions, time has something to do for."""
+        c = self._table.c
+        waiting = select(func.count()).select_from(self._table).where(c.next_due <= until, c.replaying.is_(False))
+        return int(await read.scalar(waiting))
 
     def encode(self, account: State) -> bytes:
         """The state as its blob."""

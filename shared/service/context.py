@@ -1,7 +1,9 @@
 """Service context: the database, log, clock and keys that a service is built from; and Service, what it is built into."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from fastapi import FastAPI
@@ -11,7 +13,7 @@ from starlette.routing import BaseRoute
 from shared.bus.protocol import Bus
 from shared.clock import Clock
 from shared.contracts.topics import Topic
-from shared.db.protocol import Database
+from shared.db.protocol import Database, Read
 from shared.failures import Halted
 from shared.keys import Keys
 from shared.service.clock_watch import ClockWatch, receipt_clock
@@ -78,6 +80,13 @@ class ServiceContext(NamedTuple):
         )
 
 
+class DueWork(NamedTuple):
+    """What time alone brings in a service: how much of it is due until then, and how to have it looked at now."""
+
+    how_many: Callable[[Read, datetime], Awaitable[int]]
+    wake: asyncio.Event
+
+
 @dataclass(frozen=True)
 class Service:
     """A service ready to run: its application served under `/NAME`, its consumers and its loops.
@@ -85,7 +94,7 @@ class Service:
     `loops` run for ever beside the consumers (timers, sends). `root` are routes served at the root of the host, `collectors`
     are metrics of its own beside those that every service has; `retention` says which of its rows go with their age.
     `documented`: it has a REST interface, and OpenAPI pages of it.
-    `notices` are asked for by readyz and before each scrape.
+    `notices` are asked for by readyz and before each scrape. `due` is what its timers have to do.
     """
 
     name: str
@@ -97,3 +106,4 @@ class Service:
     documented: bool = True
     retention: Sequence[RetentionPolicy] = ()
     notices: Notices | None = None
+    due: DueWork | None = None

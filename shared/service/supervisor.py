@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -60,8 +61,14 @@ class Supervisor:
         await asyncio.gather(*(self._shutdown.step(task.get_name(), task, WORK) for task in self._tasks))
 
 
-async def run_periodically(seconds: float, work: Callable[[], Awaitable[int]]) -> None:
-    """Do it for ever: at once while there is something to do, else after so many seconds."""
+async def run_periodically(
+    seconds: float, work: Callable[[], Awaitable[int]], wake: asyncio.Event | None = None
+) -> None:
+    """Do it for ever: at once while there is something to do, else after so many seconds, or when `wake` is set."""
+    wake = wake or asyncio.Event()
     while True:
         if not await work():
-            await asyncio.sleep(seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await wake.wait()
+            wake.clear()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from services.lifecycle.core.compiled_definition import CompiledDefinition
-from services.lifecycle.core.feedback import as_event
+from services.lifecycle.core.feedback import as_event, keep
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
@@ -28,7 +28,6 @@ from tests.chaos.world import World
 
 _USAGE = "usage.v1"
 _FEEDBACK: dict[str, Any] = {"outreach.v1": OutreachMessage, "advocacy.v1": AdvocacyMessage}
-_DAY = timedelta(days=1)
 _WHENEVER = datetime(2000, 1, 1, tzinfo=UTC)
 """When it was decided is no part of the state."""
 
@@ -98,8 +97,8 @@ async def _touches(world: World) -> dict[str, list[Touch]]:
             _, topic, _, was, now, _ = body
             causes[tx] = topic, was, now
         else:
-            name, clock, due = body
-            touches[name].append(Touch(*causes[tx], _moment(due) - _DAY if due else _moment(clock)))
+            name, clock = body
+            touches[name].append(Touch(*causes[tx], _moment(clock)))
     return touches
 
 
@@ -134,6 +133,10 @@ def _again(name: str, touches: list[Touch], events: Events, rules: CompiledDefin
         if touch.was == touch.now and account is not None:
             pass_time(account, touch.until)
         for event in _piece(events.get((touch.topic, name), []), touch):
+            if touch.topic != _USAGE:
+                if account is not None:
+                    keep(account, event)
+                continue
             account = account or begin(name, event.at)
             pass_time(account, event.at)
             message_ids += (one.id for one in fold(account, event, rules, _WHENEVER))

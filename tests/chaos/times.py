@@ -111,10 +111,12 @@ def _believable(said: Claim, event: UsageEvent) -> datetime:
 
 
 def pass_midnights(account: Account, until: datetime, compiled: CompiledDefinition, decided_at: datetime) -> list[Any]:
-    """Fire the midnights until then, one step of work after another. Returns what each decided."""
+    """Fire the midnights until then, one step of work after another, and take feedback in its place. What each decided."""
     steps = []
     while account.next_due is not None and account.next_due <= until:
         steps.append(advance(account, until, compiled, decided_at, 1))
+    if account.waiting or account.unsettled:
+        steps.append(advance(account, until, compiled, decided_at))
     return steps
 
 

@@ -28,7 +28,7 @@ _CURSOR = Witness(
     ("UPDATE",),
     ("NEW.consumer_group", "NEW.topic", "NEW.partition", "OLD.next_offset", "NEW.next_offset", "NEW.epoch"),
 )
-_ACCOUNT = Witness(ACCOUNT, "lifecycle_account", ("INSERT", "UPDATE"), ("NEW.id", "NEW.clock", "NEW.next_due"))
+_ACCOUNT = Witness(ACCOUNT, "lifecycle_account", ("INSERT", "UPDATE"), ("NEW.id", "NEW.clock"))
 _CONFIRMED = Witness(
     CONFIRMED,
     "notify_delivery",

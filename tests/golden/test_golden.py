@@ -274,7 +274,10 @@ def archive(blocks: list[Kept]) -> dict[str, list[UsageEvent]]:
 
 
 def again(name: str, events: list[UsageEvent], live: Account, rules: CompiledDefinition) -> tuple[Account, list[Any]]:
-    """The account folded anew up to the midnight at which it stands, and what was decided about it."""
+    """The account folded anew up to the midnight at which it stands, and what was decided about it.
+
+    The release took what came back to an account as it came, as an event like any other; today it waits for its place.
+    """
     one, decided = begin(name, events[0].at), list[Any]()
     for event in events:
         decided += fold(one, event, rules, MOMENT)
@@ -305,6 +308,8 @@ def replays(
         rules.recognise(replayed)
         as_of_release(replayed, state)
         as_of_release(state, replayed)
+        assert state.history_over is False, "the release did not know whether the history that holds an account is over"
+        replayed.history_over = False
         assert stages(decided) == stages(stored[name]), name
         if LAYOUTS.encode(replayed) != LAYOUTS.encode(state):
             differing.append(name)

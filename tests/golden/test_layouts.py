@@ -45,6 +45,7 @@ OTHERS = {
     "notify_delivery": "JSON that names its layout: the test below",
     "notify_waiting": "JSON as it was published: a message of its topic",
     "lifecycle_decision": "JSON as it was published: a message of lifecycle.v1",
+    "lifecycle_early_feedback": "JSON of a usage event: a message of usage.v1",
     "log_block": "messages of the topics: their contracts",
     "dead_letter": "a record as it arrived",
     "consumer_cursor": "a fingerprint",

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from services.lifecycle.core.compiled_definition import CompiledDefinition
-from services.lifecycle.core.feedback import as_event
+from services.lifecycle.core.feedback import as_event, keep
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
@@ -50,9 +50,11 @@ def _take(again: dict[str, Account], midnights: Midnights, topic: str, message: 
     event: UsageEvent | None = message if topic == USAGE.name else as_event(message)
     if event is None:
         return
+    if topic != USAGE.name:
+        if event.account in again:
+            keep(again[event.account], event)
+        return
     if event.account not in again:
-        if topic != USAGE.name:
-            return
         again[event.account] = begin(event.account, event.at)
     _pass_time(again[event.account], midnights, event.at, of)
     fold(again[event.account], event, of, START)

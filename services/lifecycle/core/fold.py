@@ -6,7 +6,8 @@ what it says by itself, and runs the rules that read what it moved (`run_rules.p
 Windows, health, holds, dwells and cooldowns move at midnight (UTC) of the account's own clock only, so time has one
 mechanism. At a shared instant the midnight comes before the event. Between midnights the clock stands at the latest event:
 `advance` in small steps is `advance` in one. Of a gap only the midnights are looked at that can decide anything
-(`quiet_days.py`), with the result of looking at each.
+(`quiet_days.py`), with the result of looking at each. Feedback is kept with the account and taken where its clock comes to it
+(`feedback.py`), between midnights as an event is: it moves no clock, and when it arrived does not matter.
 """
 
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ from services.lifecycle.core.evaluation import (
     see_earlier,
     tick,
 )
+from services.lifecycle.core.feedback import next_place, settles_at, taken_at
 from services.lifecycle.core.health import evaluate_health
 from services.lifecycle.core.quiet_days import standing
 from services.lifecycle.core.run_rules import enter, run_rules
@@ -69,7 +71,7 @@ def fold(
         at = in_utc(at)
     if account.definition_version != compiled.version:
         compiled.recognise(account)
-    if account.next_due is not None and account.next_due <= at:
+    if (account.next_due is not None and account.next_due <= at) or account.waiting or account.unsettled:
         _catch_up(evaluation, compiled, at)
     if at > account.clock:
         account.clock = at
@@ -77,6 +79,10 @@ def fold(
     if event.name == HISTORY_ENDED and event.is_trusted:
         _end_history(evaluation, event)
     else:
+        if event.history is not None or account.replaying:
+            _note_driver(evaluation, event)
+        if at < account.first_seen:
+            evaluation.write_one(FIRST_SEEN, see_earlier, at)
         _happen(evaluation, compiled, event, at)
     return evaluation.decisions
 
@@ -90,13 +96,21 @@ def advance(
 ) -> list[LifecycleMessage]:
     """Fire every midnight up to and including `until`, in place; of those to be looked at no more than `most`.
 
-    In a terminal stage there is none.
+    In a terminal stage there is none. Feedback is taken where the clock comes to it; what settles in an account that history
+    holds is taken alone, and its clock stays.
     """
     evaluation, until = Evaluation(account, compiled.metrics, decided_at), in_utc(until)
-    if account.next_due is not None and account.next_due <= until:
+    settles = settles_at(account) if account.replaying else None
+    has_settled = settles is not None and settles <= until
+    is_due = account.next_due is not None and account.next_due <= until
+    if is_due or has_settled or account.waiting or account.unsettled:
         if account.definition_version != compiled.version:
             compiled.recognise(account)
-        _catch_up(evaluation, compiled, until, most)
+        if has_settled:
+            _take_feedback(evaluation, compiled, until)
+            evaluation.clear()
+        else:
+            _catch_up(evaluation, compiled, until, most)
     return evaluation.decisions
 
 
@@ -114,6 +128,34 @@ def by_account(events: Iterable[UsageEvent]) -> dict[str, list[UsageEvent]]:
 
 
 def _catch_up(evaluation: Evaluation, compiled: CompiledDefinition, until: datetime, most: int | None = None) -> None:
+    """Everything that time brings by then, in order; at a shared instant the midnight comes before the feedback."""
+    account = evaluation.account
+    while (place := next_place(account)) is not None and place <= until:
+        fired = _fire_midnights(evaluation, compiled, place, most)
+        if account.next_due is not None and account.next_due <= place:
+            return
+        most = None if most is None else most - fired
+        _take_feedback(evaluation, compiled, place)
+    _fire_midnights(evaluation, compiled, until, most)
+
+
+def _take_feedback(evaluation: Evaluation, compiled: CompiledDefinition, place: datetime) -> None:
+    """What the clock has come to, each as an event of its own time: ahead of the latest event it is where the clock stands now."""
+    account = evaluation.account
+    for event in taken_at(account, place):
+        at = in_utc(event.at)
+        if at > account.clock:
+            account.clock = at
+            evaluation.day = at.toordinal()
+        evaluation.imported = event.history is not None and not account.replaying
+        _happen(evaluation, compiled, event, at)
+    evaluation.imported = False
+
+
+def _fire_midnights(
+    evaluation: Evaluation, compiled: CompiledDefinition, until: datetime, most: int | None = None
+) -> int:
+    """Those that are due by then, no more than `most` of those to be looked at. How many were."""
     account, fired, ask_on, patience = evaluation.account, 0, 0, 1
     while account.next_due is not None and account.next_due <= until and fired != most:
         fired += 1
@@ -127,6 +169,7 @@ def _catch_up(evaluation: Evaluation, compiled: CompiledDefinition, until: datet
         else:  # what moves every day is not asked every day
             ask_on, patience = evaluation.day + patience, min(2 * patience, _MAX_PATIENCE)
     evaluation.clear()
+    return fired
 
 
 def _fire(evaluation: Evaluation, compiled: CompiledDefinition, at: datetime) -> None:
@@ -162,10 +205,6 @@ def _drop_inactive(account: Account, day: int) -> None:
 
 def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, at: datetime) -> None:
     account = evaluation.account
-    if event.history is not None or account.replaying:
-        _note_driver(evaluation, event)
-    if at < account.first_seen:
-        evaluation.write_one(FIRST_SEEN, see_earlier, at)
     packed = pack(event, at)
     occurrence = Occurrence(
         at, at.toordinal(), event.user or "", "", {}, evaluation.unreadable, event.is_trusted, event.id
@@ -195,6 +234,7 @@ def _note_driver(evaluation: Evaluation, event: UsageEvent) -> None:
         account.replaying = True
     elif event.history is not None:
         evaluation.imported = not account.replaying
+        account.history_over = False
     else:
         account.replaying = False
         if event.is_trusted:  # a browser hands no account over to others
@@ -217,4 +257,5 @@ def _end_history(evaluation: Evaluation, event: UsageEvent) -> None:
         return
     live = properties(event).get("live") is True
     account.replaying = not live
+    account.history_over = not live
     evaluation.record_decision(ClockAdvanced, live=live)

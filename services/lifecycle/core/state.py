@@ -114,12 +114,26 @@ class HealthState(msgspec.Struct, array_like=True, gc=False):
     candidate_evaluations: int = 0
 
 
+class KeptFeedback(msgspec.Struct, array_like=True, gc=False):
+    """What notify or advocacy said of the account (`core/feedback.py`), until it is taken.
+
+    `at` is when it happened, `told_at` when it was said, by the wall clock; `event` is its usage event (JSON).
+    """
+
+    at: datetime
+    id: str
+    told_at: datetime
+    event: bytes
+
+
 class Account(msgspec.Struct, array_like=True):
     """All that the next decision can depend on. `stage` is empty until the first event was folded.
 
     `definition_version` is that of the definition it was last folded under, `known_stores` which of that definition's
     stores have data (bits). `browser_traits` are the names of traits that no trusted source told. `first_seen` is the time of its earliest event, `next_due` the midnight of its next tick,
-    `holding_since` for each rule with a hold when its conditions began to hold.
+    `holding_since` for each rule with a hold when its conditions began to hold. `waiting` is feedback whose time the clock has
+    to reach, `unsettled` what was said of its history, both in order; `history_over`: a marker has ended the history that
+    holds it.
     """
 
     id: str
@@ -147,6 +161,9 @@ class Account(msgspec.Struct, array_like=True):
     known_stores: int = 0
     browser_traits: set[str] = set()
     departed: dict[str, Departure] = {}
+    waiting: list[KeptFeedback] = []
+    unsettled: list[KeptFeedback] = []
+    history_over: bool = False
 
 
 def tie_of(event_id: str) -> int:
