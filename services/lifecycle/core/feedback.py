@@ -47,11 +47,15 @@ def as_event(message: AdvocacyMessage | OutreachMessage) -> UsageEvent | None:
 
 
 def keep(account: Account, event: UsageEvent) -> None:
-    """Keep an event of feedback until it is taken. One that is kept already changes nothing."""
-    kept = account.unsettled if account.replaying or event.history is not None else account.waiting
+    """Keep an event of feedback until it is taken. One that is kept already changes nothing.
+
+    Of one time, live feedback keeps the order in which it was said; of history, where nobody knows that, that of its ids.
+    """
+    is_of_history = account.replaying or event.history is not None
+    kept = account.unsettled if is_of_history else account.waiting
     one = KeptFeedback(event.at, event.id, event.received_at, msgspec.json.encode(event))
     if all(other.id != one.id for other in kept):
-        insort(kept, one, key=_order)
+        insort(kept, one, key=_order if is_of_history else _time)
         del kept[:-MOST_KEPT]
 
 
@@ -90,11 +94,15 @@ def taken_at(account: Account, place: datetime) -> list[UsageEvent]:
     reached = account.clock if account.replaying else place
     for one in settled:
         if one.at > reached:
-            insort(account.waiting, one, key=_order)
+            insort(account.waiting, one, key=_time)
     return [_decode(one.event) for one in settled if one.at <= reached]
 
 
 _decode = msgspec.json.Decoder(UsageEvent).decode
+
+
+def _time(one: KeptFeedback) -> datetime:
+    return one.at
 
 
 def _order(one: KeptFeedback) -> tuple[datetime, str]:

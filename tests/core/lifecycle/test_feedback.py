@@ -119,7 +119,7 @@ def test_live_feedback_that_arrives_before_its_place_is_taken_at_its_place(
     compiled: CompiledDefinition, hours: list[int], said_at: list[tuple[int, int]], data: st.DataObject, steps: int
 ):
     events = uses(hours)
-    feedback = [said(max(hour, min(hours) + 0.5), number) for number, (_, hour) in enumerate(said_at)]
+    feedback = [said(max(hour, min(hours)) + (number + 1) / 60, number) for number, (_, hour) in enumerate(said_at)]
     due = [next((n for n, one in enumerate(events) if one.at >= of.at), len(events)) for of in feedback]
     at_the_last_moment = told(events, list(zip(due, feedback, strict=True)), compiled)
     earlier = [(data.draw(st.integers(1, max(1, place))), of) for place, of in zip(due, feedback, strict=True)]
@@ -196,6 +196,14 @@ def test_more_history_holds_it_again(compiled: CompiledDefinition):
     fold(account, uses([50], history="more")[0], compiled, NOW)
     keep(account, said(3, history=True))
     assert wakes_at(account) is None
+
+
+def test_live_answers_of_one_moment_are_taken_as_they_were_given(compiled: CompiledDefinition):
+    scenario = Scenario(compiled)
+    scenario.track(0, "used")
+    for number in (7, 3, 5):
+        keep(scenario.here, said(20, number))
+    assert [one.id for one in scenario.here.waiting] == ["said7", "said3", "said5"]
 
 
 def test_what_is_said_twice_is_kept_once_and_not_without_end(compiled: CompiledDefinition):
