@@ -54,7 +54,7 @@ class Order(NamedTuple):
     unsorted: Unsorted | None
 
 
-Tell = Callable[[int], None]
+OnRead = Callable[[int], None]
 """Is told the file's bytes read so far, every now and then."""
 
 
@@ -69,7 +69,7 @@ def moment(text: object) -> datetime | None:
         return None
 
 
-def order_of(file: HistoryFile, tell: Tell = lambda _: None) -> Order:
+def order_of(file: HistoryFile, on_read: OnRead = lambda _: None) -> Order:
     """Read through the file. Raises Unreadable where it is damaged or cut off: before anything of it was sent."""
     size, latest, first, late = 0, _NEVER, 0, 0
     for count, line in enumerate(file.lines()):
@@ -80,17 +80,17 @@ def order_of(file: HistoryFile, tell: Tell = lambda _: None) -> Order:
         elif when != _NEVER:
             first, late = first or line.number, late + 1
         if count % _TOLD_EVERY == 0:
-            tell(line.bytes_read)
+            on_read(line.bytes_read)
     return Order(size, Unsorted(first, late) if late else None)
 
 
-def in_order(file: HistoryFile, order: Order, tell: Tell = lambda _: None) -> Iterator[Line]:
+def in_order(file: HistoryFile, order: Order, on_read: OnRead = lambda _: None) -> Iterator[Line]:
     """The file's lines by their times, those of one time as they stand. `bytes_read` grows with what was handed out."""
     if order.unsorted is None:
         yield from file.lines()
         return
     done = 0
-    for _, number, content in sorted_by_time(_timed(file.lines(), tell)):
+    for _, number, content in sorted_by_time(_timed(file.lines(), on_read)):
         done += len(content)
         yield Line(number, content or None, file.size * done // max(1, order.bytes))
 
@@ -126,11 +126,11 @@ def sorted_by_time(
         _close(pieces)
 
 
-def _timed(lines: Iterable[Line], tell: Tell) -> Iterator[Timed]:
+def _timed(lines: Iterable[Line], on_read: OnRead) -> Iterator[Timed]:
     for count, line in enumerate(lines):
         yield _when(line), line.number, line.content or b""
         if count % _TOLD_EVERY == 0:
-            tell(line.bytes_read)
+            on_read(line.bytes_read)
 
 
 def _when(line: Line) -> int:
