@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import update
 
 from services.advocacy.store import rewards
@@ -25,6 +26,7 @@ from services.notify.tables import delivery
 from shared.bus import relay
 from shared.bus.producer import GroupCommit
 from shared.bus.tables import log_end
+from shared.contracts.topics import LIFECYCLE
 from shared.contracts.usage import UsageEvent
 from shared.db.postgres import PostgresDatabase
 from shared.db.sqlite import SqliteDatabase
@@ -207,8 +209,28 @@ def _by_the_wall(account: Any, event: Any, compiled: Any, now: Any, *unreadable:
 _fold_all = lifecycle.Handlers._fold  # noqa: SLF001
 
 
-async def _by_batch(self: Any, tx: Any, events: Any, part_of: Any, time_slice: Any, *, begins: bool) -> None:
-    await _fold_all(self, tx, sorted(events, key=lambda event: event.at), part_of, time_slice, begins=begins)
+async def _by_batch(self: Any, tx: Any, events: Any, part_of: Any, time_slice: Any) -> None:
+    await _fold_all(self, tx, sorted(events, key=lambda event: event.at), part_of, time_slice)
+
+
+_keep = lifecycle.keep
+
+
+def _where_it_came(account: Any, event: Any) -> None:
+    _keep(account, msgspec.structs.replace(event, at=account.clock))
+
+
+async def _driving(self: Any, tx: Any, events: Any) -> list[Any]:
+    by_id, now = lifecycle.by_account(events), self._clock.now()
+
+    async def driven(account_id: str, account: Any) -> Any:
+        if account is None:
+            return None
+        messages = [one for event in by_id[account_id] for one in _fold(account, event, self._compiled, now)]
+        return lifecycle.Decided(account, messages)
+
+    tx.emit(LIFECYCLE, await lifecycle.change(tx, self.accounts, by_id, self._partition_of, driven))
+    return []
 
 
 _join = account_resolution._join  # noqa: SLF001
@@ -259,6 +281,12 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold", _by_the_wall), ("I10",)),
     "decided_by_batch": Mutant("a batch decides nothing", _put(lifecycle.Handlers, "_fold", _by_batch), ("I10",)),
+    "feedback_drives_the_clock": Mutant(
+        "feedback waits for its place", _put(lifecycle.Handlers, "_keep", _driving), ("I10",)
+    ),
+    "feedback_where_it_came": Mutant(
+        "feedback has its own place, wherever it arrives", _put(lifecycle, "keep", _where_it_came), ("I10",)
+    ),
     "message_taken_twice": Mutant(
         "notify takes no message twice", _put(engine, "_repeated", lambda *_given: False), ("I10",)
     ),
