@@ -49,6 +49,8 @@ class StoredDecision(NamedTuple):
 
 NOBODY = ""
 """The owner of accounts that have none."""
+DECISION_KINDS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(LifecycleMessage))
+"""Every kind of decision."""
 
 
 class AccountFilter(NamedTuple):
@@ -185,8 +187,8 @@ async def _most_frequent(
 def expired_decisions(days: int | None) -> list[RetentionPolicy]:
     """Decisions that are older than so many days of their accounts' time; None keeps them. By kind: so they are indexed."""
     c = decision.c
-    kinds = [kind.__struct_config__.tag for kind in get_args(LifecycleMessage)]
-    return [] if days is None else [RetentionPolicy(decision, timedelta(days=days), [c.at], [c.kind.in_(kinds)])]
+    kinds = c.kind.in_(DECISION_KINDS)
+    return [] if days is None else [RetentionPolicy(decision, timedelta(days=days), [c.at], [kinds])]
 
 
 _EARLY = timedelta(days=30)

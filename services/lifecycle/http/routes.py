@@ -127,6 +127,8 @@ def router(
     ) -> Page[Decision]:
         """What was decided about an account, the latest first, each with its evidence. Filter by `kind`, e.g. stage_changed."""
         start = decode_cursor(at, 1)
+        for one in kind or ():
+            _check_filter("kind", one, store.DECISION_KINDS)
         async with context.database.snapshot() as read:
             rows = await store.list_decisions(read, account, kind or [], start[0] if start else None, limit + 1, since)
             if not rows and await accounts.load(read, account) is None:

@@ -89,7 +89,7 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, shown: 
         _refuse_unknown("status", status, get_args(DeliveryStatus))
         _refuse_unknown("channel", channel, book.channels)
         wanted = DeliveryFilter(status, account, play, channel, history, owner, q, since)
-        return await _page(context, shown.accounts, wanted, sort, at, limit, count=count)
+        return _known_play(book, wanted, await _page(context, shown.accounts, wanted, sort, at, limit, count=count))
 
     @routes.get("/outbox/{delivery:id}")
     async def one_delivery(delivery: str) -> DeliveryView:
@@ -111,7 +111,7 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, shown: 
     ) -> CountedPage[DeliveryRow]:
         """Tasks for your own people that nobody closed yet, the newest first."""
         wanted = DeliveryFilter("done" if done else "opened", account, play, None, None, owner, q, since)
-        return await _page(context, shown.accounts, wanted, sort, at, limit, count=count)
+        return _known_play(book, wanted, await _page(context, shown.accounts, wanted, sort, at, limit, count=count))
 
 
 def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, shown: Shown) -> None:
@@ -197,6 +197,13 @@ async def _page(
         total = await queries.count_deliveries(read, wanted) if count else None
     items = [DeliveryRow(**_values(one)) for one in page.deliveries]
     return CountedPage(items=items, next=_cursor(page.sorted_by), total=total)
+
+
+def _known_play(book: Playbook, wanted: DeliveryFilter, page: CountedPage[DeliveryRow]) -> CountedPage[DeliveryRow]:
+    """The page. Raises Refused for an empty one of a play that is not there: what plays that are gone sent is still found."""
+    if not page.items:
+        _refuse_unknown("play", wanted.play, book.plays)
+    return page
 
 
 def _cursor(behind: tuple[Any, str] | None) -> str | None:

@@ -130,6 +130,9 @@ async def test_one_account_tells_its_history_with_evidence(on: RunningServices, 
     assert all("clauses" in edge for edge in seen["next"])
     history = (await on.get("/lifecycle/v1/accounts/a%2Fb%20c/history"))["items"]
     assert [one["seq"] for one in reversed(history)] == list(range(1, len(history) + 1))
+    refused = await on.http.get("/lifecycle/v1/accounts/a%2Fb%20c/history", params={"kind": "stage_change"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "unknown_kind")
+    assert "stage_changed" in refused.json()["detail"]
     moved = next(one for one in history if one["kind"] == "stage_changed")
     assert moved["evidence"]["definition"] == (await on.get("/lifecycle/v1/definition"))["definition"]
     assert moved["evidence"]["events"][0]["id"] == f"a/b c-{CLOCK_START.isoformat()}"

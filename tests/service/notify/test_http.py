@@ -39,6 +39,10 @@ async def test_the_outbox_is_filtered(here: Office) -> None:
     assert await count(account="beta", status="previewed", play="welcome", channel="email", history="false") == 1
     assert await count(history="true") == 0
     assert (await here.http.get("/v1/outbox", params={"status": "gone"})).json()["code"] == "unknown_status"
+    for path in ("/v1/outbox", "/v1/tasks"):
+        refused = await here.http.get(path, params={"play": "welcom"})
+        assert (refused.status_code, refused.json()["code"]) == (400, "unknown_play")
+        assert "there are: adoption_checkin, " in refused.json()["detail"]
 
 
 async def test_the_outbox_is_searched_sorted_and_counted_and_names_people(here: Office) -> None:
