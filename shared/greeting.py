@@ -13,7 +13,7 @@ _MAX_GREETING = 40
 
 _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|\s[-|/\u2013\u2014]\s.*")
 """What interrupts or follows a name: `Robert (Bob) Roe`, `Ann | Acme`, `Ann - Sales`."""
-_EDGES = "\"'`<>*~!?;:,()[]{}+=#&-\u00b4\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb\u2013\u2014"
+_EDGES = "\"'`<>*~!?;:,()[]{}+=#&-\u00b4\u2018\u2019\u201c\u201d\u201e\u2026\u00ab\u00bb\u2013\u2014"
 _HONORIFICS = frozenset(
     [
         "mr",
@@ -88,6 +88,13 @@ _AFTER_NAMES = frozenset(
 _NOBODY = frozenset(
     ["admin", "administrator", "user", "users", "test", "tester", "testing", "unknown", "null", "none", "undefined", "anonymous", "guest", "customer", "support", "team", "sales", "billing", "office", "accounts", "accounting", "account", "contact", "info", "root", "owner", "service", "services", "system", "webmaster", "postmaster", "hello", "help", "marketing", "finance", "name", "firstname", "lastname", "nobody", "n/a"]
 ) | {"new user", "first name", "last name", "first last", "full name", "your name", "test user", "demo user"}  # fmt: skip
+_NO_COMPANY = frozenset(
+    ["null", "none", "nil", "undefined", "unknown", "nan", "na", "n/a", "tbd", "test", "testing", "demo", "default", "untitled", "company", "company name", "my company", "your company", "new company", "organization", "organisation", "my organization", "my organisation", "workspace", "my workspace", "personal", "personal workspace", "team", "my team", "account", "my account", "name", "other", "self", "me", "individual", "freelancer"]
+)  # fmt: skip
+"""What stands in the field where nobody wrote a name."""
+_FILLED_BY_NOBODY = re.compile(r"[{}<>]|\*\||\|\*|%%|\$\(")
+"""Marks of a form or a template that was not filled in, or of a page's source."""
+_IN_GREETINGS = frozenset(" .'-\u2019\u00b7\u2010\u200c\u200d")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.?)(?:[^\W\d_]\.)*|(?:[^\W\d_]\.)+")
 _PARTICLES = frozenset(
     [
@@ -136,18 +143,30 @@ def greeting_name(text: object) -> str | None:
         return None
     called = " ".join(words) if _IDEOGRAPHIC.search(plain) else _called(words)
     called = _cased(called, plain)
-    return called if called and len(called) <= _MAX_GREETING and not _drawn(called) else None
+    return called if _is_spoken(called) and len(called) <= _MAX_GREETING and not _drawn(called) else None
+
+
+def _is_spoken(called: str) -> bool:
+    """Whether it is letters, and what stands between the letters of names."""
+    others = (sign for sign in called if sign not in _IN_GREETINGS and unicodedata.category(sign)[0] not in "LM")
+    return any(sign.isalpha() for sign in called) and not any(others)
 
 
 def customer_name(text: object, account: str) -> str | None:
     """What to call a company in a message to it: its name, or its id where that is a word (`acme`). None for an id."""
     if text:
         name = company_name(text)
-        return None if name is None or looks_like_id(name) else name
+        return None if name is None or looks_like_id(name) or not _names_company(name) else name.rstrip(" ,;:")
     name = company_name(account)
     if name is None or not _SPOKEN.fullmatch(name) or _HEX.fullmatch(name):
         return None
     return None if any(_drawn(word) for word in _LETTERS.findall(name)) else name
+
+
+def _names_company(name: str) -> bool:
+    """Whether somebody wrote a name there: not `null`, `My Company`, `{{ company }}`, nor signs alone."""
+    plain = name.casefold().strip(" .,;:-_\"'()[]")
+    return plain not in _NO_COMPANY and not _FILLED_BY_NOBODY.search(name) and any(sign.isalnum() for sign in plain)
 
 
 def looks_like_id(name: str) -> bool:
@@ -170,7 +189,9 @@ def _given_first(name: str) -> list[str]:
 
 
 def _words(part: str) -> list[str]:
-    stripped = (word.strip(_EDGES) for word in part.replace("/", " ").split())
+    drawn = (sign for sign in part if unicodedata.category(sign) == "So")  # emoji
+    bare = part.translate(dict.fromkeys(map(ord, drawn), " "))
+    stripped = (word.strip(_EDGES) for word in bare.replace("/", " ").split())
     return [word for word in stripped if _LETTERS.search(word)]
 
 

@@ -42,6 +42,8 @@ from shared.names import person_name
         ("Ann - Sales", "Ann"),
         ("Ann/Acme", "Ann"),
         ("😀 Ann", "Ann"),
+        ("Ann🎉", "Ann"),
+        ("Ann\u2026", "Ann"),
         ("Ng", "Ng"),
         ("Владимир", "Владимир"),
         ("נועם כהן", "נועם"),
@@ -57,6 +59,7 @@ def test_a_person_is_called_by_the_given_name_or_by_honorific_and_surname(name: 
     "name",
     [
         *["", "   ", "...", "-", ",", "#1", "123", "Dr.", "Mr", "MS.", "Prof. Dr.", "A", "A.", "J. R."],
+        *["<b>Ann</b>", "{{ first_name }}", "*|FNAME|*", "%%name%%", "Ann<br>"],
         *["s3-8f3k2", "u06501", "user_12", "auth|abcdef", "kjhgfdsx", "NffrFeUfNVxK", "550e8400-e29b-41d4-a716-446655440000"],
         *["ann@acme.test", "http://evil.test", "Admin", "n/a", "New User", "null", "TEST USER", "x" * 50, None, 7],
     ],
@@ -93,6 +96,8 @@ def test_a_greeting_is_a_clean_name_with_a_letter_and_no_loose_comma(name: str):
         *[(name, "acme", None) for name in ("s3-8f3k2", "4711", "org_2Nf8", "550e8400-e29b-41d4-a716-446655440000")],
         ("visit http://evil.test now", "acme", None),
         *[(None, account, None) for account in ("s3-8f3k2", "u06501", "a1", "cus_NffrFeUfNV2", "deadbeefcafe", "xkcdqrst")],
+        *[(name, "acme", None) for name in ("null", "N/A", "My Company", "Untitled", "-", "???", "\U0001f600", "{{ company }}", "<b>Acme</b>")],
+        ("SMITH,", "x", "SMITH"), ("Test Ltd", "x", "Test Ltd"), ("B&B", "x", "B&B"), ("Yahoo!", "x", "Yahoo!"),
     ],
 )  # fmt: skip
 def test_a_customer_is_called_by_name_and_never_by_an_id(name: object, account: str, called: str | None):
