@@ -18,6 +18,8 @@ from shared.http.security import hosted_page_headers
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "style.css").read_text("utf8")
 _LIGHT_CARD, _DARK_CARD = "#ffffff", "#1b2129"
+LOOKING = ["GET", "HEAD"]
+"""The methods that only look: mail scanners and checkers of links ask for the head alone."""
 _ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?")
 
 

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from services.advocacy.core.account import Account
-from services.advocacy.core.asks import first_name, latest_ask, normalise_code, opt_in
+from services.advocacy.core.asks import TOPIC, first_name, latest_ask, normalise_code, opt_in
 from services.advocacy.core.decisions import Invitation, Purpose
 from services.advocacy.core.definitions import Definitions, Survey
 from services.advocacy.core.errors import Rejected, RejectionKind
@@ -28,7 +28,7 @@ from services.advocacy.pages import rendering
 from services.advocacy.store import invitations, referrals
 from shared.db.protocol import Read, Tx
 from shared.failures import Refused
-from shared.hosted import HostedBrand
+from shared.hosted import LOOKING, HostedBrand
 from shared.links import Links
 from shared.service.context import ServiceContext
 
@@ -50,7 +50,7 @@ def router(context: PageContext) -> APIRouter:
     """Survey pages under `/s`, advocates' own pages under `/r`, the public pages of their codes under `/c`."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/s/{token:id}")
+    @routes.api_route("/s/{token:id}", methods=LOOKING)
     async def show_survey(token: str, request: Request) -> Response:
         return await _page(context, _show_survey(context, token, request.query_params.get("score")))
 
@@ -58,7 +58,7 @@ def router(context: PageContext) -> APIRouter:
     async def answer_survey(token: str, request: Request) -> Response:
         return await _page(context, _answer_survey(context, token, await _form(request)))
 
-    @routes.get("/r/{token:id}")
+    @routes.api_route("/r/{token:id}", methods=LOOKING)
     async def show_advocate(token: str) -> Response:
         return await _page(context, _show_advocate(context, token))
 
@@ -66,7 +66,7 @@ def router(context: PageContext) -> APIRouter:
     async def answer_advocate(token: str, request: Request) -> Response:
         return await _page(context, _answer_advocate(context, token, await _form(request)))
 
-    @routes.get("/c/{code:id}")
+    @routes.api_route("/c/{code:id}", methods=LOOKING)
     async def land(code: str) -> Response:
         return await _page(context, _land(context, code))
 
@@ -142,6 +142,12 @@ class Advocate(NamedTuple):
         contact = self.account.contacts.get(self.user)
         return first_name(contact.name) if contact else ""
 
+    @property
+    def never(self) -> bool:
+        """Whether they want to be asked no more."""
+        contact = self.account.contacts.get(self.user)
+        return contact is not None and TOPIC in contact.unsubscribed_topics
+
 
 async def _show_advocate(context: PageContext, token: str) -> Response:
     _require_programme(context)
@@ -160,7 +166,7 @@ async def _answer_advocate(context: PageContext, token: str, form: dict[str, str
         held = await referrals.load_code(tx, advocate.code) if advocate.code else None
     if choice == "never":
         return _response(context, rendering.opted_out(context.brand))
-    return _advocate_page(context, advocate, held, 200 if known else 422)
+    return _advocate_page(context, advocate, held, 200 if known else 422, saved=choice == "name")
 
 
 async def _act(handlers: Handlers, tx: Tx, advocate: Advocate, form: dict[str, str]) -> bool:
@@ -182,21 +188,36 @@ async def _act(handlers: Handlers, tx: Tx, advocate: Advocate, form: dict[str, s
     return True
 
 
-def _advocate_page(context: PageContext, advocate: Advocate, held: Code | None, status: int = 200) -> Response:
+def _advocate_page(
+    context: PageContext, advocate: Advocate, held: Code | None, status: int = 200, *, saved: bool = False
+) -> Response:
     """Their page as things stand. Raises Rejected where the ask is withdrawn: accepting it, without storing that, tells."""
     rules, brand = context.definitions.referrals, context.brand
     if advocate.code:
         link = context.handlers.addresses.share(advocate.code)
         named = bool(held and held.shown_name)
         return _response(
-            context, rendering.code(brand, advocate.code, link, rules.rewards, advocate.first_name, named=named), status
+            context,
+            rendering.code(
+                brand,
+                advocate.code,
+                link,
+                rules.rewards,
+                advocate.first_name,
+                named=named,
+                saved=saved,
+                never=advocate.never,
+            ),
+            status,
         )
     if advocate.ask is None:
         raise Rejected("unknown", "We do not know this invitation.")
     opt_in(advocate.account, advocate.ask.id, rules, context.service.clock.now())
     ask = advocate.account.find_ask(advocate.ask.id)
     if ask is not None and ask.status == "declined":
-        return _response(context, rendering.declined(brand, rules.ask.cooldown_after_decline), status)
+        return _response(
+            context, rendering.declined(brand, rules.ask.cooldown_after_decline, never=advocate.never), status
+        )
     return _response(context, rendering.referral(brand, rules.rewards, advocate.first_name), status)
 
 

@@ -28,13 +28,13 @@ def survey(
     error: str = "",
 ) -> str:
     """The question. `chosen` is shown as selected: from the link, from the answer so far, or from a refused post."""
-    page = {"survey": defined, "kind": kind, "closes_at": closes_at, "chosen": chosen}
+    page = {"survey": defined, "kind": kind, "closes_on": _day(closes_at), "chosen": chosen}
     return _rendered("survey.html", brand, **page, comment=comment, error=error, limit=MAX_COMMENT_LENGTH)
 
 
 def thanks(brand: HostedBrand, score: int, closes_at: datetime) -> str:
     """The answer was taken."""
-    return _rendered("thanks.html", brand, score=score, closes_at=closes_at)
+    return _rendered("thanks.html", brand, score=score, closes_on=_day(closes_at))
 
 
 def closed(brand: HostedBrand, reason: str, *, known: bool) -> str:
@@ -71,22 +71,41 @@ def referral(brand: HostedBrand, rewards: Rewards, first_name: str) -> str:
     return _rendered("referral.html", brand, **_worth(rewards), hold=in_words(rewards.hold), first_name=first_name)
 
 
-def code(brand: HostedBrand, code: str, share_link: str, rewards: Rewards, first_name: str, *, named: bool) -> str:
-    """The advocate's code and the link to pass on, and whether friends see their first name."""
+def code(
+    brand: HostedBrand,
+    code: str,
+    share_link: str,
+    rewards: Rewards,
+    first_name: str,
+    *,
+    named: bool,
+    saved: bool = False,
+    never: bool = False,
+) -> str:
+    """The advocate's code and the link to pass on, and whether friends see their first name.
+
+    `saved`: they have just said so. `never`: they want to be asked no more.
+    """
     subject = quote(f"Try {brand.name}")
     body = quote(f"I use {brand.name} and think you would like it: {share_link}")
     page = {"code": code, "share_link": share_link, "mail": f"mailto:?subject={subject}&body={body}"}
-    return _rendered("code.html", brand, **page, **_worth(rewards), first_name=first_name, named=named)
+    return _rendered(
+        "code.html", brand, **page, **_worth(rewards), first_name=first_name, named=named, saved=saved, never=never
+    )
 
 
-def declined(brand: HostedBrand, cooldown: timedelta) -> str:
-    """The person said no, and is not asked for a while."""
-    return _rendered("declined.html", brand, cooldown=in_words(cooldown))
+def declined(brand: HostedBrand, cooldown: timedelta, *, never: bool = False) -> str:
+    """The person said no, and is not asked for a while, or (`never`) ever again."""
+    return _rendered("declined.html", brand, cooldown=in_words(cooldown), never=never)
 
 
 def opted_out(brand: HostedBrand) -> str:
     """The person is asked no more."""
     return _rendered("opted_out.html", brand)
+
+
+def _day(at: datetime) -> str:
+    return f"{at.day} {at:%B %Y}"
 
 
 def _worth(rewards: Rewards) -> dict[str, str]:

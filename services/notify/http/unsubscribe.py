@@ -77,6 +77,7 @@ def router(
         except BadLink:
             return ""
 
+    @routes.head("/{token:id}", include_in_schema=False)
     @routes.get("/{token:id}", response_class=HTMLResponse)
     async def settings(token: str) -> HTMLResponse:
         """Shows what its reader gets, and asks; changes nothing."""

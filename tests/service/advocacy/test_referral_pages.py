@@ -377,3 +377,14 @@ async def test_a_reward_of_an_imported_past_waits_until_a_person_approves_it(adv
     assert (await advocacy.services.http.post(path)).json()["status"] == "held"
     assert (await advocacy.services.http.post(path)).status_code == 409
     assert all(one.history for one in await advocacy.published(RewardBooked))
+
+
+async def test_the_page_says_what_was_saved_and_offers_no_no_that_was_said(advocacy: RunningAdvocacy) -> None:
+    link = await asked(advocacy)
+    await advocacy.post(link, choice="accept")
+    assert "Saved: friends do not see your name." in (await advocacy.post(link, choice="name")).text
+    assert "Saved" not in (await advocacy.get(link)).text
+    await advocacy.post(link, choice="never")
+    page = (await advocacy.get(link)).text
+    assert "You told us not to ask you" in page
+    assert "Never ask me" not in page

@@ -224,3 +224,10 @@ def asks_to_refer(account: str) -> OutreachRequested:
         values=values,
         expires_at=MONDAY + 10 * DAY,
     )
+
+
+async def test_a_scanner_that_asks_for_the_head_alone_is_answered(here: Office) -> None:
+    row = await here.welcomed()
+    answer = await here.http.head(here.path(row["id"]))
+    assert (answer.status_code, answer.text) == (200, "")
+    assert not (await here.state()).declined_topics
