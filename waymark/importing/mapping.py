@@ -113,12 +113,13 @@ class RecordMapper:
         if self.last_at is None:
             return
         at, live = self.last_at.isoformat(), self.live
+        ended = max(self.last_at, self._now).isoformat() if live else at  # what falls due in between is history, too
         for account_id in self.accounts:
             marker = {
                 "messageId": derived(self.import_id, account_id, at),
                 "type": "track",
                 "event": HISTORY_ENDED,
-                "timestamp": at,
+                "timestamp": ended,
                 "context": {"groupId": account_id},
                 "properties": {"live": live},
             }

@@ -77,12 +77,19 @@ def invitation_kind(purpose: Purpose) -> InvitationKind:
 
 
 def reported_invitation(account: Account, message: OutreachRecorded, definitions: Definitions) -> str | None:
-    """The id of the invitation that a report is about; None where its play invites nobody for us."""
+    """The id of the invitation that a report is about: it says so itself. None where its play invites nobody for us.
+
+    An earlier version did not say: then it is about the latest one that was made before the report.
+    """
+    if message.play not in {definitions.referrals.ask.play, *(survey.play for survey in definitions.surveys)}:
+        return None
     kinds = [invitation_kind(purpose) for purpose in get_args(Purpose)]
     user = message.user or ""
     known = [found for kind in kinds for found in kind.sent_by_play(account, user, message.play, definitions)]
-    about = (invitation_id for _, invitation_id in sorted(known, reverse=True) if is_about(message, invitation_id))
-    return next(about, message.occurrence) if known else None
+    if not message.occurrence:
+        return max((found for found in known if found[0] <= message.at), default=(None, None))[1]
+    about = (invitation_id for _, invitation_id in known if is_about(message, invitation_id))
+    return next(about, message.occurrence)
 
 
 def sign_token(links: Links, purpose: str, invitation_id: str, until: datetime | None) -> str:

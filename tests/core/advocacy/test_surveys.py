@@ -123,6 +123,20 @@ def test_a_preview_uses_up_nobodys_survey():
     assert not of_type(apply_story(at_day(20), account=sent)[1], Invitation)
 
 
+def test_a_report_is_about_the_invitation_that_it_names_and_never_about_the_latest():
+    account, decisions = apply_story(newcomer().signal(5, "renewal_120").clock(6, live=True))
+    anns = of_type(decisions, Invitation)[0]
+    other = replace(anns, id="an invitation that was replaced since")
+    _, decided = apply(account, reported(other, "skipped", 7, "budget"), SHIPPED)
+    assert [one.id for one in of_type(decided, DeliveryReported)] == [other.id]
+    nobody = Account(id="acme")
+    assert [one.id for one in of_type(apply(nobody, reported(anns, "sent", 7), SHIPPED)[1], DeliveryReported)] == [
+        anns.id
+    ]
+    unsaid = [apply(account, reported(anns, "sent", at, occurrence=""), SHIPPED)[1] for at in (4, 7)]
+    assert [[one.id for one in of_type(some, DeliveryReported)] for some in unsaid] == [[], [anns.id]]
+
+
 def at_day(number: float, stage: str = "retention") -> Story:
     """One more message of the account that `newcomer` tells of."""
     story = newcomer().signal(number - 2, "x").signal(number - 1, "x").stage(number, stage)

@@ -174,7 +174,7 @@ def test_a_gzip_file_that_was_cut_off_stops_the_import_before_the_markers(write:
 
 
 def test_every_account_gets_one_marker_at_the_files_last_moment(write: Write):
-    ends = markers(write(event("a"), event("b", 5), event("a", 3)))
+    ends = markers(write(event("a"), event("b", 5), event("a", 3)), live=False)
     assert [end["context"]["groupId"] for end in ends] == ["a", "b"]
     assert {end["timestamp"] for end in ends} == {"2026-03-05T00:00:00+00:00"}
     assert len({end["messageId"] for end in ends}) == 2
@@ -207,6 +207,13 @@ def test_a_file_that_ended_less_than_seven_days_ago_goes_live(write: Write, days
 @pytest.mark.parametrize("live", [True, False])
 def test_whether_it_goes_live_can_be_said(write: Write, live: bool):
     assert markers(write(event()), live)[0]["properties"] == {"live": live}
+
+
+def test_who_goes_live_goes_live_now_under_the_marker_that_a_repeat_has_too(write: Write):
+    told = write(event())
+    first, later = (markers(told, True, NOW + timedelta(days=days))[0] for days in (0, 1))
+    assert [one["timestamp"] for one in (first, later)] == [(NOW + timedelta(days=days)).isoformat() for days in (0, 1)]
+    assert first["messageId"] == later["messageId"]
 
 
 def test_the_demo_company_can_be_imported_as_it_is_told():
