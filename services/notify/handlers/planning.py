@@ -227,7 +227,7 @@ class PlanningHandlers:
             status = _first_status(decision, self._book.channels, live=texts.live)
             if status == "previewed" and not decision.history:
                 account = accounts[decision.account] = note_preview(account, decision.id)
-            row = new_row(decision, status, rendered, account, now)
+            row = new_row(decision, status, rendered, texts.address_of(decision, account), now)
             if decision.send and decision.id in put_off:
                 later = put_off[decision.id]
                 row |= {"reason": later.reason, "detail": later.detail, "not_before": later.until}
@@ -274,11 +274,13 @@ class _Texts:
         self.live = live
         self._writer = writer
         self._written: dict[str, tuple[Decision, Decision, Rendered]] = {}
+        self._addresses: dict[str, str | None] = {}
 
     def settle(self, account: Account, decisions: list[Decision]) -> Result:
         """The decisions as they stand when they are written: one that cannot be is not sent, and costs nothing."""
         settled: list[Decision] = []
         for decision in decisions:
+            self._addresses.setdefault(decision.id, _address(account, decision))
             after, _ = self.of(decision)
             if decision.send and not after.send:
                 account = _after(account, after)
@@ -292,6 +294,10 @@ class _Texts:
             known = self._written[decision.id] = (decision, *self._write(decision))
         return known[1:]
 
+    def address_of(self, decision: Decision, account: Account) -> str | None:
+        """The recipient's address as it was when this was decided: a message later in the batch may have taken the person away."""
+        return self._addresses.get(decision.id, _address(account, decision))
+
     def as_of_mode(self, accounts: dict[str, Account]) -> dict[str, Account]:
         """The accounts, without what was only shown of them where outreach is live by now."""
         return {name: without_previews(one) for name, one in accounts.items()} if self.live else accounts
@@ -304,6 +310,11 @@ class _Texts:
         except RenderError as error:
             failed = replace(decision, send=False, reason="unwritable", detail=str(error))
             return failed, self._writer.render(failed)
+
+
+def _address(account: Account, decision: Decision) -> str | None:
+    contact = account.contacts.get(decision.user or "")
+    return contact.email if contact else None
 
 
 def _loaded_until(accounts: Mapping[str, Account], messages: Iterable[Ordered]) -> dict[str, int]:
@@ -342,15 +353,14 @@ def _first_status(decision: Decision, channels: Channels, *, live: bool) -> Deli
 
 
 def new_row(
-    decision: Decision, status: DeliveryStatus, rendered: Rendered, account: Account, now: datetime
+    decision: Decision, status: DeliveryStatus, rendered: Rendered, address: str | None, now: datetime
 ) -> dict[str, Any]:
-    """A new row of the outbox."""
-    contact = account.contacts.get(decision.user or "")
+    """A new row of the outbox. `address` is the recipient's."""
     return {
         "id": decision.id,
         "account": decision.account,
         "user": decision.user,
-        "address": contact.email if contact else None,
+        "address": address,
         "play": decision.play,
         "step": decision.step,
         "channel": decision.channel,
