@@ -49,12 +49,13 @@ class DefinitionError(Exception):
 
 
 class Loaded(NamedTuple, Generic[T]):
-    """A definition, its version (12 hex digits of the SHA-256 of the file), and where its values stand."""
+    """A definition, its version (12 hex digits of the SHA-256 of the file), where its values stand, and the file's bytes."""
 
     value: T
     version: str
     file: str
     lines: dict[At, int]
+    text: bytes = b""
 
     def mistake(self, at: At, problem: str, meant: str = "") -> Mistake:
         """A mistake at the value standing there, or at the nearest enclosing one that has a line."""
@@ -94,7 +95,7 @@ def load(path: Path, model: type[T]) -> Loaded[T]:
         value = msgspec.convert(plain, model, dec_hook=_duration)
     except msgspec.ValidationError as error:
         raise DefinitionError([_explained(str(error), plain, lines, file, model)]) from None
-    return Loaded(value, hashlib.sha256(raw).hexdigest()[:12], file, lines)
+    return Loaded(value, hashlib.sha256(raw).hexdigest()[:12], file, lines, raw)
 
 
 def _duration(kind: type, value: Any) -> Any:

@@ -18,7 +18,7 @@ from shared.bus.protocol import Bus
 from shared.bus.relay import Relay
 from shared.clock import Clock
 from shared.contracts.topics import TOPICS
-from shared.db.postgres import PostgresDatabase
+from shared.db.postgres import STILL, PostgresDatabase
 from shared.db.protocol import Database
 from shared.db.sqlite import SqliteDatabase
 from shared.failures import Refused
@@ -63,12 +63,24 @@ async def open_storage(
 @asynccontextmanager
 async def open_access(settings: Settings, clock: Clock) -> AsyncIterator[Database]:
     """The database of keys alone, beside processes that run: nothing is published here, so SQLite's own locks are enough."""
+    async with open_database(settings, ACCESS_SCHEMA, clock) as database:
+        yield database
+
+
+@asynccontextmanager
+async def open_database(
+    settings: Settings, schema: str, clock: Clock, *, still: bool = False
+) -> AsyncIterator[Database]:
+    """A database beside processes that run, of one schema where it has any; nothing is published from here.
+
+    `still`: a snapshot shows it as it was at one moment, however long it is read.
+    """
     log = LogOutbox(lambda _topic: 1, clock)
     database: Database
     if check_database_url(settings) == "sqlite":
         database = SqliteDatabase(_database_file(settings), log)
     else:
-        database = PostgresDatabase(settings.database, ACCESS_SCHEMA, log)
+        database = PostgresDatabase(settings.database, schema, log, more=STILL if still else None)
     try:
         yield database
     finally:

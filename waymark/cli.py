@@ -143,6 +143,29 @@ def import_history(
 
 
 @app.command()
+def replay(
+    to: Annotated[
+        str, typer.Option("--to", help="an empty database (a URL as of WAYMARK_DATABASE_URL) for what comes of it")
+    ],
+    account: Annotated[str | None, typer.Option(help="this account only")] = None,
+    partition: Annotated[int | None, typer.Option(help="the accounts of this partition only")] = None,
+) -> None:
+    """Make accounts once more, from the archive and the journal, in another database; fail where they differ from those here."""
+    from shared.clock import SystemClock
+    from waymark import replay as replaying
+
+    equal = list[bool]()
+
+    async def run() -> None:
+        found = await replaying.replay(_settings(), to, SystemClock(), replaying.Scope(account, partition))
+        typer.echo(replaying.report(found))
+        equal.append(all(one.equal for one in found.values()))
+
+    _do(run())
+    raise typer.Exit(0 if equal == [True] else 1)
+
+
+@app.command()
 def demo(
     once: Annotated[bool, typer.Option(help="end after printing instead of serving")] = False,
     seed: Annotated[int, typer.Option(help="another company")] = 7,

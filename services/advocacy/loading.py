@@ -18,6 +18,7 @@ from shared.definitions import DefinitionError, Loaded, Mistake, load, load_plai
 from shared.settings import Settings
 
 T = TypeVar("T")
+REFERRALS = "referrals"
 
 
 def definitions(settings: Settings) -> Definitions:
@@ -69,8 +70,9 @@ def load_definitions(
         mistakes += referral_mistakes(rules, vocabulary)
     if mistakes or rules is None:
         raise DefinitionError(mistakes)
-    versions = {survey.value.name: survey.version for survey in loaded} | {"referrals": rules.version}
-    return Definitions(tuple(survey.value for survey in loaded), rules.value, kinds, versions)
+    versions = {survey.value.name: survey.version for survey in loaded} | {REFERRALS: rules.version}
+    files = {survey.value.name: survey.text for survey in loaded} | {REFERRALS: rules.text}
+    return Definitions(tuple(survey.value for survey in loaded), rules.value, kinds, versions, files)
 
 
 def _read(path: Path, model: type[T], mistakes: list[Mistake]) -> Loaded[T] | None:

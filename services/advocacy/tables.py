@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
 from shared.db.columns import Utc
+from shared.service import journal
 
 metadata = MetaData()
 
@@ -15,10 +16,11 @@ account = Table(
     Column("next_due", Utc),
     Column("replaying", Boolean, nullable=False),
     Column("state", LargeBinary, nullable=False),
+    Column("journaled", Boolean, nullable=False, server_default=false()),
     Index("advocacy_account_due", "partition", "next_due"),
 )
 """One row an account: `state` is all the core remembers. `next_due` is when time alone has something to do, `replaying`
-that an import, not the wall clock, drives the account.
+that an import, not the wall clock, drives the account. `journaled`: the journal leads to this state.
 """
 
 invitation = Table(
@@ -140,3 +142,6 @@ ledger_entry = Table(
     Index("advocacy_ledger_entry_reward", "reward_id", "status", "ledger_account", unique=True),
 )
 """One line of a transaction, minor units: a debit is positive, a credit negative. Append only; it sums to zero."""
+
+JOURNAL = journal.tables("advocacy", metadata)
+"""What every transaction that changed accounts, codes, referrals or rewards took."""

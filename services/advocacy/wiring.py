@@ -37,7 +37,7 @@ def wire(context: ServiceContext) -> Service:
     consumer = context.consumer(GROUP, [LIFECYCLE, OUTREACH], handlers.messages)
     wake = asyncio.Event()
     timers = Timers(consumer, LIFECYCLE, handlers.accounts.due, handlers, context.database, context.clock)
-    release = RewardRelease(defined.referrals.rewards, context.database, context.clock)
+    release = RewardRelease(defined.referrals.rewards, handlers.journal, context.database, context.clock)
     sleeping = SleepingAccounts(defined, context.database, context.clock)
     loops: dict[str, Work] = {
         "advocacy-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire), wake),
@@ -52,6 +52,6 @@ def wire(context: ServiceContext) -> Service:
 def _app(context: ServiceContext, defined: Definitions, handlers: Handlers, links: Links) -> FastAPI:
     app = service_app(title="Waymark advocacy", summary="What customers say, whom they refer, and what that is worth.")
     pages = PageContext(hosted_brand(load_brand(context.settings.config)), defined, handlers, links, context)
-    for router in (hosted_pages.router(pages), rest.router(context, defined)):
+    for router in (hosted_pages.router(pages), rest.router(context, defined, handlers.journal)):
         app.include_router(router)
     return app

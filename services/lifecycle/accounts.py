@@ -1,7 +1,7 @@
 """Changes to accounts: locked together, decided one at a time, written together with every decision."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,6 +26,8 @@ class Decided(NamedTuple):
 
 Decide = Callable[[str, Account | None], Awaitable[Decided | None]]
 """Given an id and the account, None where it is not known; None leaves things as they are."""
+WriteJournal = Callable[[Tx, Mapping[str, bytes]], Awaitable[None]]
+"""Writes what the transaction took. Given the states, before it, of accounts of which the journal knows nothing yet."""
 
 _visit = stage_visit.c
 _OPEN_VISIT = (_visit.account_id == bindparam("of"), _visit.left_at.is_(None), _visit.seq < bindparam("by"))
@@ -90,9 +92,16 @@ def repository(partition_of: PartitionOf) -> AccountRepository[Account]:
 
 
 async def change(
-    tx: Tx, accounts: AccountRepository[Account], ids: Collection[str], partition_of: PartitionOf, decide: Decide
+    tx: Tx,
+    accounts: AccountRepository[Account],
+    ids: Collection[str],
+    partition_of: PartitionOf,
+    decide: Decide,
+    write_journal: WriteJournal,
 ) -> list[LifecycleMessage]:
     """Lock these accounts until the transaction ends, decide about each, write what came of it. Returns all decisions.
+
+    What was taken is journaled where an account changed, and only then.
 
     An account is decoded, decided about and encoded while it is at hand in the processor's caches: all of them decoded
     first and encoded last cost two thirds more.
@@ -105,7 +114,9 @@ async def change(
         if now() - began > _TIME_SLICE:
             await asyncio.sleep(0)
             began = now()
-    await changes.write(tx)
+    if changes.any:
+        await changes.write(tx)
+        await write_journal(tx, changes.unjournaled)
     return changes.decisions
 
 
@@ -118,6 +129,12 @@ class _Changes:
         self._full: list[Values] = []
         self._partial: list[Values] = []
         self.decisions: list[LifecycleMessage] = []
+        self.unjournaled: dict[str, bytes] = {}
+
+    @property
+    def any(self) -> bool:
+        """Whether an account changed."""
+        return bool(self._full or self._partial)
 
     async def decide(self, account_id: str, stored: Stored[Account] | None, decide: Decide) -> None:
         before = stored.state() if stored is not None else None
@@ -128,10 +145,12 @@ class _Changes:
         after, partition = decided.account, self._partition_of(account_id)
         self.decisions += decided.messages
         row = {"id": account_id, "clock": after.clock, "state": self._accounts.encode(after)}
-        if stored is not None and stored.partition == partition and outline_before == outline(after):
+        if stored is not None and not stored.journaled:
+            self.unjournaled[account_id] = stored.blob
+        elif stored is not None and stored.partition == partition and outline_before == outline(after):
             self._partial.append(row)
-        else:
-            self._full.append({**listed_columns(after), **row, "partition": partition})
+            return
+        self._full.append({**listed_columns(after), **row, "partition": partition, "journaled": True})
 
     async def write(self, tx: Tx) -> None:
         await self._accounts.save_rows(tx, self._full, self._partial)

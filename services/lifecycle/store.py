@@ -1,7 +1,7 @@
 """Queries of lifecycle: accounts in lists, the decisions about an account, visits to stages, and early feedback."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
@@ -213,6 +213,15 @@ async def take_early(tx: Tx, limit: int) -> list[UsageEvent]:
     rows = await tx.all(
         begun.order_by(c.account_id, c.id).limit(limit).with_for_update(of=early_feedback, skip_locked=True)
     )
+    await tx.each(_TAKE_EARLY, [{"of": row.account_id, "one": row.id} for row in rows])
+    return [_decode(row.event) for row in rows]
+
+
+async def take_early_of(tx: Tx, kept: Iterable[tuple[str, str]]) -> list[UsageEvent]:
+    """The same of these accounts and ids, where it is kept."""
+    c, names = early_feedback.c, sorted(kept)
+    these = tuple_(c.account_id, c.id).in_(names)
+    rows = await tx.all(select(c.account_id, c.id, c.event).where(these).order_by(c.account_id, c.id))
     await tx.each(_TAKE_EARLY, [{"of": row.account_id, "one": row.id} for row in rows])
     return [_decode(row.event) for row in rows]
 

@@ -1,8 +1,9 @@
 """Tables of lifecycle: accounts, decisions, visits of accounts to stages, notes, what was passed over, and early feedback."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, false
 
 from shared.db.columns import Utc
+from shared.service import journal
 from shared.service.saved_counts import counts_table
 
 metadata = MetaData()
@@ -29,6 +30,7 @@ account = Table(
     Column("plan", Text),
     Column("renewal_at", Utc),
     Column("search", Text, nullable=False, server_default=""),
+    Column("journaled", Boolean, nullable=False, server_default=false()),
     Index("lifecycle_account_due", "partition", "next_due"),
     Index(
         "lifecycle_account_listed",
@@ -41,6 +43,7 @@ account = Table(
 their states. `clock` moves with every event and stays out of it. `search` is the name without case. `flags` are words
 between spaces (" at_risk stalled "). `next_due` is when time alone has something to do, `replaying` that
 an import, not the wall clock, drives the account, and nothing said of its history has to settle: the timer is the row itself, so mark and effect commit together.
+`journaled`: the journal leads to this state, from the account's first event or from its checkpoint.
 """
 
 decision = Table(
@@ -91,3 +94,6 @@ early_feedback = Table(
     Column("kept_at", Utc, nullable=False),
 )
 """Feedback of accounts that have not begun, as usage events (JSON): an account takes what is kept for it once it is there."""
+
+JOURNAL = journal.tables("lifecycle", metadata)
+"""What every transaction that changed accounts took: `waymark replay` makes accounts, decisions and visits of it once more."""

@@ -5,7 +5,7 @@ from functools import partial
 
 from services.lifecycle.core.compiled_definition import CompiledDefinition, compile_definition
 from services.lifecycle.core.definition import Definition
-from services.lifecycle.handlers import FEEDBACK_GROUP, GROUP, Handlers
+from services.lifecycle.handlers import DEFINITION_FILE, FEEDBACK_GROUP, GROUP, Handlers
 from services.lifecycle.http.routes import router
 from services.lifecycle.place_counts import UNMATCHED, UNREADABLE, UNTRUSTED, SavedPlaceCounts
 from services.lifecycle.store import expired_decisions, expired_early_feedback, is_early_feedback_due
@@ -29,7 +29,7 @@ _POLL = PollSettings(max_records=10_000)
 
 def load_definition(settings: Settings) -> CompiledDefinition:
     """The company's definition, compiled. Raises DefinitionError with every mistake."""
-    return compile_definition(load(settings.config / "lifecycle.yaml", Definition))
+    return compile_definition(load(settings.config / DEFINITION_FILE, Definition))
 
 
 def wire(context: ServiceContext) -> Service:

@@ -11,7 +11,7 @@ from shared.bus.producer import GroupCommit, group_by_partition
 from shared.bus.protocol import Bounds, Partition, ProducerRecord, Reader, RebalanceListener, Record, RecordBatch
 from shared.bus.tables import READ_BYTES, bytes_before, consumer_cursor, log_block, log_end
 from shared.clock import Clock
-from shared.contracts.topics import USAGE
+from shared.contracts.topics import ARCHIVED
 from shared.db.protocol import Database, Read
 
 RETENTION = timedelta(days=7)
@@ -149,7 +149,7 @@ def _records(base: int, block: bytes, timestamp: int) -> list[Record]:
 
 
 class LogRetention:
-    """Deletes blocks older than a week that no group still has to read, except of the archive, usage.v1."""
+    """Deletes blocks older than a week that no group still has to read, except of the archive."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -160,7 +160,9 @@ class LogRetention:
         cursor = consumer_cursor.c
         passed = select(cursor.topic, cursor.partition, func.min(cursor.next_offset).label("floor"))
         async with self._database.snapshot() as read:
-            floors = await read.all(passed.where(cursor.topic != USAGE.name).group_by(cursor.topic, cursor.partition))
+            floors = await read.all(
+                passed.where(cursor.topic.not_in(sorted(ARCHIVED))).group_by(cursor.topic, cursor.partition)
+            )
         return sum([await self._delete(Partition(row.topic, row.partition), row.floor) for row in floors])
 
     async def _delete(self, partition: Partition, floor: int) -> int:

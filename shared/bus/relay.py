@@ -16,7 +16,7 @@ from shared.bus.outbox import AppendNotifier, decode_block, wait_at_most
 from shared.bus.protocol import Partition
 from shared.bus.tables import READ_BYTES, bytes_before, log_block, log_end, relay_lease
 from shared.clock import Clock
-from shared.contracts.topics import USAGE
+from shared.contracts.topics import ARCHIVED
 from shared.db.protocol import Database, Tx
 
 _LEASE = timedelta(seconds=10)
@@ -130,7 +130,7 @@ class Relay:
             for (topic, number), end in sorted(ends.items()):
                 values = {"in_topic": topic, "in_partition": number, "end": end}
                 await tx.run(_RELAYED, values)
-                if topic != USAGE.name:  # usage.v1 stays: it is the archive
+                if topic not in ARCHIVED:
                     await tx.run(_DELETE, values)
 
     async def release(self) -> None:

@@ -72,10 +72,15 @@ dead_letter = Table(
     Column("waits_for", Text, nullable=False),
     Column("parked_at", Utc, nullable=False),
     Column("redriven_at", Utc),
+    Column("sequence", BigInteger),
     Index("dead_letter_open", "consumer_group", "parked_at"),
     Index("dead_letter_waits_for", "consumer_group", "waits_for"),
 )
-"""Records that a person, or a later event, has to look at. `waits_for` is the id whose arrival redrives it, or empty."""
+"""Records that a person, or a later event, has to look at. `waits_for` is the id whose arrival redrives it, or empty.
+
+`sequence` is the record's place in its producer's own log: -1 where it has none, None where it was parked before there was
+the column.
+"""
 
 stored_layout = Table(
     "stored_layout",

@@ -38,6 +38,8 @@ OUTREACH = Topic("outreach.v1", "notify", OutreachMessage)
 ADVOCACY = Topic("advocacy.v1", "advocacy", AdvocacyMessage)
 
 TOPICS = (USAGE_RAW, USAGE, LIFECYCLE, OUTREACH, ADVOCACY)
+ARCHIVED = frozenset({USAGE.name, LIFECYCLE.name, OUTREACH.name, ADVOCACY.name})
+"""The topics of which every record stays in the outbox of the service that published it: what journals name, replays read."""
 
 
 def decoder(topic: Topic) -> Callable[[bytes], Any]:

@@ -19,11 +19,15 @@ PartitionOf = Callable[[str], int]
 
 
 class Stored(NamedTuple, Generic[State]):
-    """A locked row. The state is decoded when it is asked for: an account at a time stays in the processor's caches."""
+    """A locked row. The state is decoded when it is asked for: an account at a time stays in the processor's caches.
+
+    `journaled`: whether the service's journal leads to this state.
+    """
 
     partition: int
     blob: bytes
     layouts: Layouts[State]
+    journaled: bool = True
 
     def state(self) -> State:
         """The account. Each call decodes anew: whoever decoded a state owns it."""
@@ -51,7 +55,8 @@ class AccountRepository(Generic[State]):
         self._begin = begin
         self._partition_of = partition_of
         c = table.c
-        self._rows = select(c.id, c.partition, c.state).with_for_update()
+        self._journaled = "journaled" in c
+        self._rows = select(c.id, c.partition, c.state, *([c.journaled] if self._journaled else [])).with_for_update()
 
     async def load(self, read: Read, account_id: str) -> State | None:
         """The account, or None where it is not known."""
@@ -68,14 +73,26 @@ class AccountRepository(Generic[State]):
     async def lock(self, tx: Tx, ids: Collection[str]) -> dict[str, Stored[State]]:
         """The rows of those that are known, locked in the order of their ids until the transaction ends."""
         rows = await tx.among(self._rows, self._table.c.id, ids)
-        return {row.id: Stored(row.partition, row.state, self._layouts) for row in rows}
+        if not self._journaled:
+            return {row.id: Stored(row.partition, row.state, self._layouts) for row in rows}
+        return {row.id: Stored(row.partition, row.state, self._layouts, row.journaled) for row in rows}
 
-    async def load_for_update(self, tx: Tx, ids: Collection[str]) -> dict[str, State]:
-        """Those of these accounts that are known, locked in the order of their ids until the transaction ends."""
-        return {account_id: stored.state() for account_id, stored in (await self.lock(tx, ids)).items()}
+    async def load_for_update(
+        self, tx: Tx, ids: Collection[str], unjournaled: dict[str, bytes] | None = None
+    ) -> dict[str, State]:
+        """Those of these accounts that are known, locked in the order of their ids until the transaction ends.
 
-    async def load_or_create_for_update(self, tx: Tx, ids: Collection[str]) -> dict[str, State]:
-        """All of these accounts, locked; unknown ones are created.
+        `unjournaled` is filled with the stored states of those of which the journal knows nothing yet.
+        """
+        found = await self.lock(tx, ids)
+        if unjournaled is not None:
+            unjournaled |= {account_id: one.blob for account_id, one in found.items() if not one.journaled}
+        return {account_id: stored.state() for account_id, stored in found.items()}
+
+    async def load_or_create_for_update(
+        self, tx: Tx, ids: Collection[str], unjournaled: dict[str, bytes] | None = None
+    ) -> dict[str, State]:
+        """All of these accounts, locked; unknown ones are created. `unjournaled` as above.
 
         They are written, in the order of their ids, before any is locked: consumers of two topics may meet a new account in two
         transactions at once, and whoever held a lock and waited for the other's new row could be waited for.
@@ -86,7 +103,7 @@ class AccountRepository(Generic[State]):
         if missing and self._begin is not None:
             begun = map(self._begin, missing)
             await tx.insert_new(self._table, [self.row(account) for account in begun])
-        return await self.load_for_update(tx, ids)
+        return await self.load_for_update(tx, ids, unjournaled)
 
     async def save(self, tx: Tx, accounts: Iterable[State]) -> None:
         """Write the accounts as they are now."""
@@ -116,8 +133,10 @@ class AccountRepository(Generic[State]):
     def row(self, account: State) -> Values:
         """The whole row of an account."""
         account_id = account.id
+        journaled = {"journaled": True} if self._journaled else {}
         return {
             **self._columns(account),
+            **journaled,
             "id": account_id,
             "partition": self._partition_of(account_id),
             "state": self._layouts.encode(account),

@@ -1,6 +1,6 @@
 """PostgreSQL: a schema a service, any number of writers. SQLAlchemy over asyncpg."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,6 +14,8 @@ from shared.failures import Retry
 
 T = TypeVar("T")
 
+STILL = {"default_transaction_isolation": "repeatable read", "idle_in_transaction_session_timeout": "0"}
+"""For who reads the whole database as it was at one moment, however long that takes."""
 _SERVER = {
     "application_name": "waymark",
     "idle_in_transaction_session_timeout": "60000",
@@ -25,9 +27,11 @@ _SERVER = {
 class PostgresDatabase:
     """Schemas of one database, the first one first: `notify, access`. READ COMMITTED: rows are locked before they decide anything."""
 
-    def __init__(self, url: str, schema: str, outbox: Outbox, pool_size: int = 8) -> None:
+    def __init__(
+        self, url: str, schema: str, outbox: Outbox, pool_size: int = 8, more: Mapping[str, str] | None = None
+    ) -> None:
         self._outbox = outbox
-        settings = {**_SERVER, "search_path": schema}
+        settings = {**_SERVER, **(more or {}), "search_path": schema}
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,

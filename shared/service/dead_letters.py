@@ -59,6 +59,7 @@ def _row(group: str, partition: Partition, record: Record, error: Failure, now: 
         "topic": partition.topic,
         "partition": partition.number,
         "offset": record.offset,
+        "sequence": record.sequence,
         "key": record.key,
         "value": record.value,
         "meta": record.meta,
@@ -157,7 +158,8 @@ async def take(tx: Tx, group: str, ids: Sequence[str], now: datetime) -> Sequenc
 
 def _dead_letter(row: Row[Any]) -> DeadLetter:
     partition = Partition(row.topic, row.partition)
-    record = Record(row.offset, -1, row.timestamp, row.key, row.value, row.meta)
+    sequence = -1 if row.sequence is None else row.sequence
+    record = Record(row.offset, sequence, row.timestamp, row.key, row.value, row.meta)
     return DeadLetter(row.id, partition, record, row.reason, row.detail, row.waits_for, row.parked_at)
 
 

@@ -20,6 +20,7 @@ from shared.db.protocol import Database, Tx
 from shared.failures import Halted, Parked, described
 from shared.service import dead_letters, ownership
 from shared.service.dead_letters import DeadLetterLimit, DeadLetterLimitExceeded, InvalidRecord
+from shared.service.journal import Taken
 from shared.service.ownership import ANY_SEQUENCE, Claim, Fenced, fingerprint
 from shared.service.time_slice import OutOfTime, Step, TimeSlice
 
@@ -37,7 +38,8 @@ class MessageBatch(NamedTuple):
     """Decoded messages of one partition, which holds every message of its accounts.
 
     `start_offset` is the offset the batch began at: with `partition` it identifies the batch among all committed ones. A
-    handler that is still deciding when its `time_slice` is over raises OutOfTime.
+    handler that is still deciding when its `time_slice` is over raises OutOfTime. `taken` says which records of the topic's
+    archive the messages are: what the journal of a service writes down.
     """
 
     topic: Topic
@@ -45,17 +47,19 @@ class MessageBatch(NamedTuple):
     start_offset: int
     messages: Sequence[Any]
     time_slice: TimeSlice = TimeSlice()
+    taken: Taken | None = None
 
 
 Handler = Callable[[Tx, MessageBatch], Awaitable[None]]
 
 
 class DecodedBatch(NamedTuple):
-    """The messages of a batch, its invalid records, and the claim after it."""
+    """The messages of a batch, its invalid records, the claim after it, and which records the messages are."""
 
     messages: list[Any]
     invalid: list[InvalidRecord]
     claim: Claim
+    taken: Taken | None
 
 
 def contract_decoder(topic: Topic) -> Decode:
@@ -75,7 +79,8 @@ class BatchDecoder:
         records, next_sequence = _new_records(batch, claim)
         messages, invalid = self._decode_all(records)
         after = Claim(claim.epoch, batch.end, next_sequence, fingerprint(batch.records[-1]))
-        return DecodedBatch(messages, invalid, after if batch.end > claim.next_offset else claim)
+        taken = _taken(records, invalid)
+        return DecodedBatch(messages, invalid, after if batch.end > claim.next_offset else claim, taken)
 
     def _decode_all(self, records: Sequence[Record]) -> tuple[list[Any], list[InvalidRecord]]:
         messages: list[Any] = []
@@ -103,6 +108,14 @@ def _new_records(batch: RecordBatch, claim: Claim) -> tuple[list[Record], int]:
         next_sequence += record.sequence >= 0
         new.append(record)
     return new, next_sequence
+
+
+def _taken(records: Sequence[Record], invalid: Sequence[InvalidRecord]) -> Taken | None:
+    """These records but the invalid ones, by the sequence of their producer; None where it has none: others' records."""
+    if not records or records[0].sequence < 0:
+        return None
+    without = tuple(one.record.sequence for one in invalid)
+    return Taken(records[0].sequence, records[-1].sequence + 1, without)
 
 
 class BatchProcessor:
@@ -187,8 +200,11 @@ class BatchProcessor:
             async with self._database.transaction() as tx:
                 for taken in await dead_letters.take(tx, self._group, [dead_letter_id], self._clock.now()):
                     topic, number = taken.partition
-                    message = self._decoders[topic].decode(taken.record)
-                    await self._handler(tx, MessageBatch(self._topics[topic], number, ~taken.record.offset, [message]))
+                    message, place = self._decoders[topic].decode(taken.record), taken.record.sequence
+                    again = Taken(place, place + 1, dead_letter=taken.id)
+                    slice_ = TimeSlice()
+                    batch = MessageBatch(self._topics[topic], number, ~taken.record.offset, [message], slice_, again)
+                    await self._handler(tx, batch)
                     return 1
         except Exception as error:
             if is_infrastructure(error):
@@ -213,7 +229,7 @@ class BatchProcessor:
     ) -> Claim:
         """The one transaction. With `dead_letter` the batch's only record is stored instead of handled."""
         partition, now = batch.partition, self._clock.now()
-        messages, invalid, after = self._decoders[partition.topic].decode_batch(batch, claim)
+        messages, invalid, after, taken = self._decoders[partition.topic].decode_batch(batch, claim)
         if dead_letter is not None:
             messages, invalid = [], [dead_letter]
         limit = self._limit_with(batch, invalid)
@@ -225,7 +241,9 @@ class BatchProcessor:
             if messages:
                 topic = self._topics[partition.topic]
                 time_slice = TimeSlice(seconds)
-                await self._handler(tx, MessageBatch(topic, partition.number, claim.next_offset, messages, time_slice))
+                await self._handler(
+                    tx, MessageBatch(topic, partition.number, claim.next_offset, messages, time_slice, taken)
+                )
         self._resize(partition, len(batch.records), asyncio.get_running_loop().time() - began)
         self.handled += len(messages)
         self._limits[partition] = limit

@@ -30,7 +30,7 @@ from shared.contracts.topics import LIFECYCLE
 from shared.contracts.usage import UsageEvent
 from shared.db.postgres import PostgresDatabase
 from shared.db.sqlite import SqliteDatabase
-from shared.service import consumer, ownership, processor
+from shared.service import consumer, journal, ownership, processor
 from shared.service.clock_watch import WatchedClock
 
 
@@ -209,8 +209,17 @@ def _by_the_wall(account: Any, event: Any, compiled: Any, now: Any, *unreadable:
 _fold_all = lifecycle.Handlers._fold  # noqa: SLF001
 
 
-async def _by_batch(self: Any, tx: Any, events: Any, part_of: Any, time_slice: Any) -> None:
-    await _fold_all(self, tx, sorted(events, key=lambda event: event.at), part_of, time_slice)
+async def _by_batch(self: Any, tx: Any, batch: Any, part_of: Any) -> None:
+    by_time = sorted(batch.messages, key=lambda event: event.at)
+    await _fold_all(self, tx, batch._replace(messages=by_time), part_of)
+
+
+_write_journal = journal.Journal.write
+
+
+async def _without_time(self: Any, tx: Any, taken: Any, unknown: Any) -> None:
+    if taken.kind != "time":
+        await _write_journal(self, tx, taken, unknown)
 
 
 _keep = lifecycle.keep
@@ -220,7 +229,7 @@ def _where_it_came(account: Any, event: Any) -> None:
     _keep(account, msgspec.structs.replace(event, at=account.clock))
 
 
-async def _driving(self: Any, tx: Any, events: Any) -> list[Any]:
+async def _driving(self: Any, tx: Any, events: Any, taken: Any) -> list[Any]:
     by_id, now = lifecycle.by_account(events), self._clock.now()
 
     async def driven(account_id: str, account: Any) -> Any:
@@ -229,7 +238,10 @@ async def _driving(self: Any, tx: Any, events: Any) -> list[Any]:
         messages = [one for event in by_id[account_id] for one in _fold(account, event, self._compiled, now)]
         return lifecycle.Decided(account, messages)
 
-    tx.emit(LIFECYCLE, await lifecycle.change(tx, self.accounts, by_id, self._partition_of, driven))
+    async def journaled(tx: Any, unknown: Any) -> None:
+        await self._journal.write(tx, taken(()), unknown)
+
+    tx.emit(LIFECYCLE, await lifecycle.change(tx, self.accounts, by_id, self._partition_of, driven, journaled))
     return []
 
 
@@ -287,6 +299,7 @@ MUTANTS: dict[str, Mutant] = {
     "feedback_where_it_came": Mutant(
         "feedback has its own place, wherever it arrives", _put(lifecycle, "keep", _where_it_came), ("I10",)
     ),
+    "tick_unjournaled": Mutant("what time does is an input", _put(journal.Journal, "write", _without_time), ("I10",)),
     "message_taken_twice": Mutant(
         "notify takes no message twice", _put(engine, "_repeated", lambda *_given: False), ("I10",)
     ),

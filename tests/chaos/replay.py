@@ -1,36 +1,44 @@
-"""Replay: the pure core fed with the archive, each account in the order in which it was read, must give the same state."""
+"""Replay: every account made once more from the journal and the archive alone, message by message, by the pure core.
 
-from bisect import bisect_left
+The product's own `waymark replay` decides in the batches and at the moments of the journal. Here nothing of that is taken:
+what an account comes to may depend on neither.
+"""
+
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from sqlalchemy import select
 
 from services.lifecycle.core.compiled_definition import CompiledDefinition
-from services.lifecycle.core.feedback import as_event, keep
+from services.lifecycle.core.feedback import as_event, keep, wakes_at
 from services.lifecycle.core.fold import fold
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
+from services.lifecycle.replay import TOPICS
+from services.lifecycle.tables import JOURNAL, account, decision
 from services.lifecycle.wiring import load_definition
+from shared.bus.archive import Archive
 from shared.bus.outbox import decode_block
-from shared.contracts.advocacy import AdvocacyMessage
-from shared.contracts.outreach import OutreachMessage
+from shared.clock import SystemClock
+from shared.contracts.topics import USAGE
 from shared.contracts.usage import UsageEvent
+from shared.db.protocol import Read
+from shared.service.replay import EntryTaken, Reading
 from shared.settings import Settings
 from tests.chaos.evidence import Replayed
 from tests.chaos.profile import COMPANY
 from tests.chaos.times import pass_midnights
-from tests.chaos.witness import ACCOUNT, CURSOR, observations
 from tests.chaos.world import World
+from waymark.replay import opened, services
 
-_USAGE = "usage.v1"
-_FEEDBACK: dict[str, Any] = {"outreach.v1": OutreachMessage, "advocacy.v1": AdvocacyMessage}
 _WHENEVER = datetime(2000, 1, 1, tzinfo=UTC)
 """When it was decided is no part of the state."""
-
+Midnights = dict[str, int]
+"""For each account at how many midnights was looked at most at once."""
 
 _usage = msgspec.json.Decoder(UsageEvent).decode
 
@@ -48,106 +56,97 @@ async def archive(world: World) -> AsyncIterator[tuple[int, int, UsageEvent]]:
             yield place["partition"], offset, _usage(record.value)
 
 
-class Touch(NamedTuple):
-    """What moved an account once: the piece of a topic that was read, or (an empty piece) time, up to `until`."""
-
-    topic: str
-    was: int
-    now: int
-    until: datetime
-
-
-class Placed(NamedTuple):
-    """An event, and where in its partition it lay."""
-
-    offset: int
-    event: UsageEvent
-
-
-Events = dict[tuple[str, str], list[Placed]]
-"""By topic and account."""
-
-
-async def replayed(world: World) -> tuple[dict[str, Replayed], dict[str, int]]:
+async def replayed(world: World) -> tuple[dict[str, Replayed], Midnights]:
     """Every account's state and decisions, as they are and as they come again, and the most midnights looked at for one event."""
-    touches, events = await _touches(world), await _events(world)
-    rules = load_definition(Settings(config=COMPANY))
-    message_ids = defaultdict(list)
-    for row in await world.stores.rows(
-        "lifecycle", "SELECT account_id, body FROM lifecycle_decision ORDER BY account_id, seq"
+    settings = Settings(
+        database_url=world.environment["WAYMARK_DATABASE_URL"], bus_url=world.environment.get("WAYMARK_BUS_URL")
+    )
+    async with (
+        opened(settings, SystemClock(), services(settings)["lifecycle"]) as (kept, database),
+        database.snapshot() as read,
     ):
-        message_ids[row["account_id"]].append(msgspec.json.decode(row["body"])["id"])
-    live = {
-        row["id"]: _hash(row["state"], message_ids[row["id"]])
-        for row in await world.stores.rows("lifecycle", "SELECT id, state FROM lifecycle_account")
-    }
-    found, midnights = dict[str, Replayed](), dict[str, int]()
-    for name in sorted(live.keys() | touches.keys()):
-        again, midnights[name] = _again(name, touches.get(name, []), events, rules)
-        found[name] = Replayed(live.get(name, "unknown"), again)
-    return found, midnights
+        live = await states_as_they_are(read)
+        again, midnights = await states_again(read, kept, load_definition(Settings(config=COMPANY)))
+    return {name: Replayed(live.get(name, "unknown"), again.get(name, "nothing")) for name in live | again}, midnights
 
 
-async def _touches(world: World) -> dict[str, list[Touch]]:
-    """A transaction moves or holds a cursor before it writes accounts: that says what it had read."""
-    causes: dict[int, tuple[str, int, int]] = {}
-    touches: dict[str, list[Touch]] = defaultdict(list)
-    async for tx, what, body in observations(world.stores, "lifecycle", CURSOR, ACCOUNT):
-        if what == CURSOR:
-            _, topic, _, was, now, _ = body
-            causes[tx] = topic, was, now
+async def states_as_they_are(read: Read) -> dict[str, str]:
+    """Every account: a hash of its state and the ids of its decisions."""
+    message_ids: dict[str, list[str]] = defaultdict(list)
+    for row in await read.all(select(decision.c.account_id, decision.c.body).order_by(*decision.primary_key)):
+        message_ids[row.account_id].append(msgspec.json.decode(row.body)["id"])
+    rows = await read.all(select(account.c.id, account.c.state))
+    return {row.id: _hash(bytes(row.state), message_ids[row.id]) for row in rows}
+
+
+async def states_again(read: Read, kept: Archive, rules: CompiledDefinition) -> tuple[dict[str, str], Midnights]:
+    """The same, of every account that the journal tells of, and the most midnights looked at for one input."""
+    again = _Again(rules)
+    async for page in Reading(read, JOURNAL, TOPICS, kept, None).pages():
+        for taken in page:
+            again.take(taken)
+    return again.hashes(), again.midnights
+
+
+class _Again:
+    """The accounts, made once more."""
+
+    def __init__(self, rules: CompiledDefinition) -> None:
+        self._rules = rules
+        self._accounts: dict[str, Account] = {}
+        self._message_ids: dict[str, list[str]] = defaultdict(list)
+        self._early: dict[str, UsageEvent] = {}
+        self.midnights: Midnights = {}
+
+    def take(self, taken: EntryTaken) -> None:
+        """What one transaction took."""
+        kind, details = taken.entry.input.kind, taken.entry.input.details
+        if kind == "time":
+            for name in taken.accounts:
+                until = details.stopped.get(name, taken.entry.input.until)
+                self._pass_time(name, until, to_event=details.to_event)
+        elif kind == "command":
+            for name, one in zip(details.arguments[::2], details.arguments[1::2], strict=True):
+                self._keep(self._early.pop(one), begun=name in self._accounts)
+        elif taken.entry.input.topic == USAGE.name:
+            for event in taken.messages:
+                self._fold(event)
         else:
-            name, clock = body
-            touches[name].append(Touch(*causes[tx], _moment(clock)))
-    return touches
+            for event in map(as_event, taken.messages):
+                if event is not None:
+                    self._keep(event, begun=event.account not in details.unknown)
+
+    def _fold(self, event: UsageEvent) -> None:
+        known = self._accounts.setdefault(event.account, begin(event.account, event.at))
+        self._pass_time(event.account, event.at, to_event=True)
+        self._decided(event.account, fold(known, event, self._rules, _WHENEVER))
+
+    def _keep(self, event: UsageEvent, *, begun: bool) -> None:
+        if begun and event.account in self._accounts:
+            keep(self._accounts[event.account], event)
+        else:
+            self._early[event.id] = event
+
+    def _pass_time(self, name: str, until: Any, *, to_event: bool) -> None:
+        """The wall clock passes nothing in an account that an import drives, but for what settles there."""
+        account = self._accounts.get(name)
+        if account is None or not (to_event or _is_due(account, until)):
+            return
+        steps = pass_midnights(account, until, self._rules, _WHENEVER)
+        self.midnights[name] = max(len(steps), self.midnights.get(name, 0))
+        for step in steps:
+            self._decided(name, step)
+
+    def hashes(self) -> dict[str, str]:
+        return {name: _hash(LAYOUTS.encode(one), self._message_ids[name]) for name, one in self._accounts.items()}
+
+    def _decided(self, name: str, messages: list[Any]) -> None:
+        self._message_ids[name] += (one.id for one in messages)
 
 
-async def _events(world: World) -> Events:
-    found: Events = defaultdict(list)
-    kept = {(part, place): event async for part, place, event in archive(world)}
-    for topic in (_USAGE, *_FEEDBACK):
-        read = msgspec.json.Decoder(_FEEDBACK.get(topic, UsageEvent)).decode
-        fresh: dict[int, int] = defaultdict(int)
-        async for record in world.records(topic):
-            if record.seq < fresh[record.part]:
-                continue
-            fresh[record.part] = record.seq + 1
-            event = kept.get((record.part, record.seq)) if topic == _USAGE else as_event(read(record.value))
-            if event is not None:
-                found[topic, event.account].append(Placed(record.offset, event))
-    return found
-
-
-def _again(name: str, touches: list[Touch], events: Events, rules: CompiledDefinition) -> tuple[str, int]:
-    account: Account | None = None
-    message_ids: list[str] = []
-    most = 0
-
-    def pass_time(account: Account, until: datetime) -> None:
-        nonlocal most
-        steps = pass_midnights(account, until, rules, _WHENEVER)
-        most = max(most, len(steps))
-        message_ids.extend(one.id for step in steps for one in step)
-
-    for touch in touches:
-        if touch.was == touch.now and account is not None:
-            pass_time(account, touch.until)
-        for event in _piece(events.get((touch.topic, name), []), touch):
-            if touch.topic != _USAGE:
-                if account is not None:
-                    keep(account, event)
-                continue
-            account = account or begin(name, event.at)
-            pass_time(account, event.at)
-            message_ids += (one.id for one in fold(account, event, rules, _WHENEVER))
-    return (_hash(LAYOUTS.encode(account), message_ids) if account is not None else "nothing"), most
-
-
-def _piece(events: list[Placed], touch: Touch) -> Iterator[UsageEvent]:
-    start = bisect_left(events, touch.was, key=lambda one: one.offset)
-    while start < len(events) and events[start].offset < touch.now:
-        yield events[start].event
-        start += 1
+def _is_due(account: Account, until: Any) -> bool:
+    wakes = wakes_at(account)
+    return wakes is not None and wakes <= until
 
 
 def _hash(state: bytes, message_ids: list[str]) -> str:
@@ -155,10 +154,3 @@ def _hash(state: bytes, message_ids: list[str]) -> str:
     for name in message_ids:
         digest.update(name.encode())
     return digest.hexdigest()[:24]
-
-
-def _moment(value: str | int) -> datetime:
-    """As either database's JSON says it."""
-    if isinstance(value, int):
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
-    return datetime.fromisoformat(value).astimezone(UTC)

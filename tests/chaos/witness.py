@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.chaos.stores import Stores
 
-CURSOR, ACCOUNT, CONFIRMED, CONSENT = "cursor", "account", "last_word", "consent"
+CURSOR, CONFIRMED, CONSENT = "cursor", "last_word", "consent"
 
 
 class Witness(NamedTuple):
@@ -28,7 +28,6 @@ _CURSOR = Witness(
     ("UPDATE",),
     ("NEW.consumer_group", "NEW.topic", "NEW.partition", "OLD.next_offset", "NEW.next_offset", "NEW.epoch"),
 )
-_ACCOUNT = Witness(ACCOUNT, "lifecycle_account", ("INSERT", "UPDATE"), ("NEW.id", "NEW.clock"))
 _CONFIRMED = Witness(
     CONFIRMED,
     "notify_delivery",
@@ -44,7 +43,7 @@ _CONSENT = Witness(
 )
 WITNESSES: dict[str, tuple[Witness, ...]] = {
     "ingest": (_CURSOR,),
-    "lifecycle": (_CURSOR, _ACCOUNT),
+    "lifecycle": (_CURSOR,),
     "notify": (_CURSOR, _CONFIRMED, _CONSENT),
     "advocacy": (_CURSOR,),
 }

@@ -44,6 +44,7 @@ from tests.make import FakeClock, eventually
 from tests.service.notify.doors import Mailbox, mail_server
 from waymark import migrations
 from waymark.assembly import WIRES
+from waymark.replay import Scope, replay
 
 STILL = MOMENT - timedelta(days=1)
 """A day before the data were taken: a clock at which nothing in them is due and no lease has run out."""
@@ -182,7 +183,7 @@ async def test_mail_on_its_way_is_sent_once(golden: Settings) -> None:
             assert list(different(one, today[name])) == []
 
 
-async def test_events_go_on_and_time_goes_on(golden: Settings) -> None:
+async def test_events_go_on_and_time_goes_on(golden: Settings, tmp_path: Path) -> None:
     active = active_accounts(expectation("embedded"))
     box = Mailbox()
     async with updated(golden, box) as after:
@@ -209,6 +210,10 @@ async def test_events_go_on_and_time_goes_on(golden: Settings) -> None:
         assert {service: set(await after.parked(service)) for service in SERVICES} == parked
         plays = {one["play"] for name, one in (await after.outbox()).items() if one["account"] == "latecomer"}
     assert "welcome" in plays
+
+    replayed = await replay(golden, f"sqlite:///{tmp_path}/again.db", after.clock, Scope())
+    assert {name: found.comparison.differing for name, found in replayed.items()} == {"lifecycle": [], "advocacy": []}
+    assert replayed["lifecycle"].counts.checkpoints >= len(active), "the release had no journal: it begins here"
 
 
 async def test_what_was_parked_is_taken_up_when_its_account_is_known(golden: Settings) -> None:

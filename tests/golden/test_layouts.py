@@ -51,6 +51,15 @@ OTHERS = {
     "consumer_cursor": "a fingerprint",
     "ingest_dedupe_even": "keys",
     "ingest_dedupe_odd": "keys",
+    **{
+        f"{service}_{name}": what
+        for service in ("lifecycle", "advocacy")
+        for name, what in {
+            "journal": "details of an input: a name that is not known is passed over",
+            "checkpoint": "a state, copied as it was stored",
+            "definition": "the files of a definition",
+        }.items()
+    },
 }
 ALL: list[MetaData] = [lifecycle.metadata, notify.metadata, advocacy.metadata, ingest.metadata, bus.metadata]
 ACCOUNT = "ashvale-bakeries"

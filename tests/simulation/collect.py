@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ from tests.chaos.evidence import (
 from tests.chaos.times import ages, claim, receipts, told_lies
 from tests.chaos.trusted import claimed, trusted_facts
 from tests.simulation.client import Client
+from tests.simulation.database_templates import DatabaseTemplates
 from tests.simulation.deployment import OFF, SERVICES, SimulatedDeployment
 from tests.simulation.host import BROWSER_KEY, playbook
 from tests.simulation.replay import replayed
@@ -46,7 +48,9 @@ _ANY = msgspec.json.Decoder(dict[str, Any])
 _usage = msgspec.json.Decoder(UsageEvent).decode
 
 
-async def collected(deployment: SimulatedDeployment, workload: Workload, client: Client) -> Evidence:
+async def collected(
+    deployment: SimulatedDeployment, workload: Workload, client: Client, templates: DatabaseTemplates, folder: Path
+) -> Evidence:
     """Everything but what reading once more sends."""
     found = Evidence(posted=set(workload.posted), accepted=set(client.accepted), allowed=set(workload.allowed))
     await _cursors(deployment, found)
@@ -54,7 +58,7 @@ async def collected(deployment: SimulatedDeployment, workload: Workload, client:
     await _decided(deployment, found)
     await _sent(deployment, found)
     await _owed(deployment, found)
-    found.replayed, found.midnights = replayed(await _states(deployment), deployment.server("lifecycle").journal)
+    found.replayed, found.midnights = await replayed(deployment, templates, folder)
     await _trusted(deployment, client, found)
     return found
 

@@ -201,9 +201,7 @@ class Line:
 
     async def _written(self, how: str, table: Any, kept: list[Any]) -> None:
         if kept and table.name == "lifecycle_account":
-            self._session.notes.append(
-                ("accounts", [row["id"] for row in kept], {row["id"]: row["clock"] for row in kept})
-            )
+            self._session.notes.append(("accounts", [row["id"] for row in kept]))
         await self._session.do(how, table, kept)
 
     def emit(self, topic: Topic, messages: Iterable[KeyedMessage]) -> None:

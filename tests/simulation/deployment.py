@@ -17,7 +17,7 @@ from tests.simulation.trace import Trace
 
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy")
 _SCALED = {"ingest": 2, "lifecycle": 3, "notify": 2, "advocacy": 1}
-_PARTS = 3
+PARTS = 3
 OFF = 1.5
 """Seconds by which a machine's clock is wrong, at most."""
 
@@ -33,7 +33,7 @@ class SimulatedDeployment:
         self.trace = trace
         self.clock = Clock()
         self.sinks = Sinks(chance, trace, self.clock)
-        self.cluster = Cluster([topic.name for topic in TOPICS], _PARTS, chance, trace, self.clock)
+        self.cluster = Cluster([topic.name for topic in TOPICS], PARTS, chance, trace, self.clock)
         self.hosts: dict[str, Host] = {}
         self.past: list[Host] = []
         self.servers = {

@@ -1,70 +1,60 @@
-"""Replay: everything that touched an account, in the order of the commits, through the pure core once more."""
+"""Replay: every account made once more from the journal and the archive alone, by the pure core and by `waymark replay`."""
 
-from datetime import datetime
 from functools import cache
-from hashlib import sha256
-from typing import Any
+from pathlib import Path
 
-from services.lifecycle.core.compiled_definition import CompiledDefinition
-from services.lifecycle.core.feedback import as_event, keep
-from services.lifecycle.core.fold import fold
-from services.lifecycle.core.state import Account, begin
-from services.lifecycle.layouts import LAYOUTS
+from services.advocacy.replay import AdvocacyReplay
+from services.lifecycle.replay import LifecycleReplay
 from services.lifecycle.wiring import load_definition
-from shared.contracts.topics import USAGE
-from shared.contracts.usage import UsageEvent
+from shared.bus.archive import Archive
+from shared.bus.outbox import LogOutbox
+from shared.bus.producer import partition_of
+from shared.contracts.topics import TOPICS as EVERY_TOPIC
+from shared.db.sqlite import SqliteDatabase
+from shared.service.replay import Replays, compare, replay
 from tests.chaos.evidence import Replayed
-from tests.chaos.times import pass_midnights
-from tests.simulation.clock import START
+from tests.chaos.replay import Midnights, states_again, states_as_they_are
+from tests.simulation.database_templates import DatabaseTemplates
+from tests.simulation.deployment import PARTS, SERVICES, SimulatedDeployment
 from tests.simulation.host import SETTINGS
 
 _definition = cache(lambda: load_definition(SETTINGS))
 
 
-Midnights = dict[str, int]
-"""For each account at how many midnights was looked at most at once."""
+async def replayed(
+    deployment: SimulatedDeployment, templates: DatabaseTemplates, folder: Path
+) -> tuple[dict[str, Replayed], Midnights]:
+    """Message by message under a clock that stands still, so that neither the cuts nor the wall clock may matter; then as it was."""
+    archive = Archive(
+        {topic.name: deployment.server(topic.producer).file for topic in EVERY_TOPIC if topic.producer is not None}
+    )
+    async with deployment.server("lifecycle").file.snapshot() as read:
+        live = await states_as_they_are(read)
+        again, midnights = await states_again(read, archive, _definition())
+    found = {name: Replayed(live.get(name, ""), again.get(name, "")) for name in sorted(live | again)}
+    return found | await _by_the_product(deployment, archive, templates, folder), midnights
 
 
-def replayed(live: dict[str, Account], journal: list[list[Any]]) -> tuple[dict[str, Replayed], Midnights]:
-    """Message by message, under a clock that stands still: neither the cuts nor the wall clock may matter."""
-    again: dict[str, Account] = {}
-    midnights: Midnights = {}
-    for notes in journal:
-        _commit(again, midnights, notes, _definition())
-    names = sorted(live.keys() | again.keys())
-    return {name: Replayed(_hash(live.get(name)), _hash(again.get(name))) for name in names}, midnights
+async def _by_the_product(
+    deployment: SimulatedDeployment, archive: Archive, templates: DatabaseTemplates, folder: Path
+) -> dict[str, Replayed]:
+    partitions = 1 if deployment.embedded else PARTS
 
+    def placed(account: str) -> int:
+        return partition_of(account.encode(), partitions)
 
-def _commit(again: dict[str, Account], midnights: Midnights, notes: list[Any], of: CompiledDefinition) -> None:
-    batches = [note for note in notes if note[0] == "batch"]
-    touched = [note for note in notes if note[0] == "accounts"]
-    for _, topic, messages, _ in batches:
-        for message in messages if touched else ():
-            _take(again, midnights, topic, message, of)
-    for _, _, clocks in touched if not batches else ():
-        for name, clock in clocks.items():
-            _pass_time(again[name], midnights, clock, of)
-
-
-def _take(again: dict[str, Account], midnights: Midnights, topic: str, message: Any, of: CompiledDefinition) -> None:
-    event: UsageEvent | None = message if topic == USAGE.name else as_event(message)
-    if event is None:
-        return
-    if topic != USAGE.name:
-        if event.account in again:
-            keep(again[event.account], event)
-        return
-    if event.account not in again:
-        again[event.account] = begin(event.account, event.at)
-    _pass_time(again[event.account], midnights, event.at, of)
-    fold(again[event.account], event, of, START)
-
-
-def _pass_time(account: Account, midnights: Midnights, until: datetime, of: CompiledDefinition) -> None:
-    """Time moves at midnights only: the account's clock after the turn says up to which."""
-    looked_at = len(pass_midnights(account, until, of, START))
-    midnights[account.id] = max(looked_at, midnights.get(account.id, 0))
-
-
-def _hash(account: Account | None) -> str:
-    return "" if account is None else sha256(LAYOUTS.encode(account)).hexdigest()
+    copy = SqliteDatabase(templates.copy(SERVICES, folder / "again.db"), LogOutbox(lambda _: 1, deployment.clock))
+    services: dict[str, Replays] = {"lifecycle": LifecycleReplay(placed), "advocacy": AdvocacyReplay(placed)}
+    found = dict[str, Replayed]()
+    try:
+        for name, service in services.items():
+            async with deployment.server(name).file.snapshot() as read:
+                _, floors = await replay(read, archive, copy, service)
+                async with copy.snapshot() as again:
+                    compared = await compare(read, again, service, floors)
+            found[f"{name} as it was"] = Replayed("", "")
+            for one in compared.differing:
+                found[f"{name}: {one.account}: {one.where}"] = Replayed(repr(one.live)[:200], repr(one.again)[:200])
+    finally:
+        await copy.close()
+    return found

@@ -89,7 +89,7 @@ async def _run(
     stuck = stuck or await load.measure()
     deployment.clock.hold()
     stuck = stuck or await wait_until_idle(deployment, client)
-    evidence = await collected(deployment, workload, client)
+    evidence = await collected(deployment, workload, client, templates, folder)
     journal = deployment.server("lifecycle").journal
     evidence.waits_alone = waits(load.alone, client, journal)
     evidence.waits_among_others = waits(load.among_others, client, journal)

@@ -14,8 +14,10 @@ Row = Mapping[str, Value]
 _BYTES = 16
 _MODULUS = 1 << (8 * _BYTES)
 _encode = msgspec.msgpack.Encoder().encode
-POSITIONS = frozenset({"partition", "batch"})
+POSITIONS = frozenset({"partition", "batch", "journaled"})
 """Columns of services' tables that speak of places in a log: they are others in another deployment."""
+JOURNALS = ("_journal", "_checkpoint")
+"""How tables end whose rows are places in a log: they begin anew in another deployment."""
 
 
 class Digest(msgspec.Struct, frozen=True):

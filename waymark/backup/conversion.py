@@ -3,7 +3,8 @@
 One process on SQLite keeps one log of one partition a topic in its file. Scaled out, each service has an outbox in its
 schema, from which the relay fills Kafka's partitions. So the log's records are dealt anew by their keys, and cursors say
 how many records of each partition a group has read; what every group has read is left out, except of the archive.
-Services' own rows stay as they are, up to the columns that name places in a log.
+Services' own rows stay as they are, up to the columns that name places in a log; journals, which are of such places, begin
+anew, and with them what can be replayed.
 """
 
 import heapq
@@ -19,7 +20,7 @@ from shared.bus.tables import metadata as bus_metadata
 from shared.contracts.topics import TOPICS, USAGE
 from shared.failures import Refused
 from shared.service.dead_letters import dead_letter_id
-from waymark.backup.content import POSITIONS, Digest, Row, StoredTable, digest_of
+from waymark.backup.content import JOURNALS, POSITIONS, Digest, Row, StoredTable, digest_of
 from waymark.backup.file import BackupFile
 from waymark.migrations import BUS, OWNERS
 
@@ -51,7 +52,9 @@ class Log(NamedTuple):
 def service_rows(backup: BackupFile, partitions: int) -> Contents:
     """The services' own tables."""
     own = (table for table in backup.tables() if table.name not in bus_metadata.tables)
-    return {table: _placed(table, backup.rows(table), partitions) for table in own}
+    return {
+        table: () if table.name.endswith(JOURNALS) else _placed(table, backup.rows(table), partitions) for table in own
+    }
 
 
 def _placed(table: StoredTable, rows: Iterable[Row], partitions: int) -> Iterator[Row]:
@@ -62,12 +65,14 @@ def _placed(table: StoredTable, rows: Iterable[Row], partitions: int) -> Iterato
 
 
 def _place(column: str, row: Row, partitions: int) -> int:
+    if column == "journaled":
+        return 0
     return partition_of(str(row["id"]).encode(), partitions) if column == "partition" else _NO_BATCH
 
 
 def digests(backup: BackupFile) -> dict[str, Digest]:
     """The state of every service: the digest of each of its tables, whatever the deployment, and that of the archive."""
-    own = (table for table in backup.tables() if table.name not in bus_metadata.tables)
+    own = (one for one in backup.tables() if one.name not in bus_metadata.tables and not one.name.endswith(JOURNALS))
     found = {table.name: digest_of(table.columns, backup.rows(table), POSITIONS) for table in own}
     archive = ({"record": _packed(record)} for record in _archive(backup))
     return {**found, USAGE.name: digest_of(["record"], archive)}
@@ -249,7 +254,7 @@ def _letters(rows: Iterable[Row], partitions: int) -> Iterator[Row]:
         offset = _ELSEWHERE * (2 * _int(row["partition"]) + 1) + _int(row["offset"])
         group, topic = str(row["consumer_group"]), str(row["topic"])
         new_id = dead_letter_id(group, topic, partition, offset)
-        yield {**row, "id": new_id, "partition": partition, "offset": offset}
+        yield {**row, "id": new_id, "partition": partition, "offset": offset, "sequence": -1}
 
 
 def _of_all(backup: BackupFile, name: str) -> Iterator[Row]:

@@ -23,6 +23,9 @@ _PREFETCH = 2000
 _COLUMNS = """
 SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2 ORDER BY ordinal_position
 """
+_NUMBERED = """
+SELECT column_name FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2 AND column_default LIKE 'nextval(%'
+"""
 _PROCESSES = """
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'waymark'
 """
@@ -167,9 +170,20 @@ async def fill(
                 columns=list(table.columns),
                 records=_records(table.columns, [types[name] for name in table.columns], rows),
             )
+            await _count_on(connection, table)
             wanted = digests.get((table.schema, table.name))
             if wanted is not None and await digest(connection, table, without) != wanted:
                 raise Refused(f"{table.schema}.{table.name} is not what was to be restored: nothing was changed")
+
+
+async def _count_on(connection: asyncpg.Connection, table: StoredTable) -> None:
+    """Numbers that the table draws itself go on behind those that it has."""
+    name = f'"{table.schema}"."{table.name}"'
+    for row in await connection.fetch(_NUMBERED, table.schema, table.name):
+        column = row["column_name"]
+        await connection.execute(
+            f"SELECT setval(pg_get_serial_sequence('{name}', '{column}'), max(\"{column}\")) FROM {name} HAVING count(*) > 0"
+        )
 
 
 def _records(columns: Iterable[str], types: list[str], rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:

@@ -246,12 +246,16 @@ class Referrals(Strict, frozen=True, kw_only=True):
 
 
 class Definitions(NamedTuple):
-    """Everything the company defined, checked. `versions` are the files' hashes by survey name, and `referrals`."""
+    """Everything the company defined, checked. `versions` are the files' hashes by survey name, and `referrals`.
+
+    `files` are the bytes of those files, by the same names.
+    """
 
     surveys: tuple[Survey, ...]
     referrals: Referrals
     kinds: Mapping[str, SurveyKind]
     versions: dict[str, str]
+    files: Mapping[str, bytes] = {}
 
     def survey(self, name: str) -> Survey | None:
         return next((survey for survey in self.surveys if survey.name == name), None)

@@ -20,7 +20,7 @@ from services.advocacy.core.decisions import Invitation, Purpose
 from services.advocacy.core.definitions import Definitions, Survey
 from services.advocacy.core.errors import Rejected, RejectionKind
 from services.advocacy.core.invitations import subject_of_token
-from services.advocacy.core.referral import Code, record_click, signup_address
+from services.advocacy.core.referral import Code, signup_address
 from services.advocacy.core.survey_kinds import parse_submission, preselected_score
 from services.advocacy.core.surveys import open_survey
 from services.advocacy.handlers import Handlers
@@ -250,8 +250,7 @@ async def _click_code(context: PageContext, text: str) -> Response:
     normalised = normalise_code(text)
     async with context.service.database.transaction() as tx:
         code = _known(await referrals.load_code(tx, normalised))
-        code = (await referrals.load_codes_for_update(tx, [normalised]))[normalised] or code
-        await referrals.save_code(tx, record_click(code, context.service.clock.now()))
+        await context.handlers.click(tx, code)
     onward = signup_address(context.definitions.referrals.signup_url, code.code)
     if not onward:
         return _landing_page(context, code)

@@ -12,10 +12,11 @@ from pydantic import AwareDatetime, BaseModel
 
 from services.advocacy.core.decisions import Answer
 from services.advocacy.core.definitions import Definitions
-from services.advocacy.core.ledger import Reward, transition_reward
+from services.advocacy.core.ledger import Reward
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.core.statistics import Estimate, share
 from services.advocacy.core.survey_kinds import SurveyKind
+from services.advocacy.handlers import move_reward as move_reward_to
 from services.advocacy.http.models import (
     AdvocateView,
     AnswerView,
@@ -29,16 +30,15 @@ from services.advocacy.http.models import (
     RewardView,
     SurveyView,
 )
-from services.advocacy.store import queries, rewards
+from services.advocacy.store import queries
 from services.advocacy.store.queries import ScoreCount, SentAndAnswered
 from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
-from shared.db.protocol import Tx
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import MAX_PAGE, Count, CountedPage, Page, Since, decode_cursor, encode_cursor
-from shared.machine import IllegalTransition
 from shared.service.context import ServiceContext
+from shared.service.journal import Journal
 
 Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
@@ -57,12 +57,12 @@ def _sorts_of(sorts: Iterable[str]) -> str:
     return f"{', '.join(sorts)}; from the end with - before it"
 
 
-def router(context: ServiceContext, definitions: Definitions) -> APIRouter:
+def router(context: ServiceContext, definitions: Definitions, journal: Journal) -> APIRouter:
     """Every route takes a key of kind read; moving a reward takes admin."""
     routes = APIRouter(prefix="/v1", dependencies=[Depends(require_key(context.keys, "read"))])
     _add_surveys(routes, context, definitions)
     _add_referrals(routes, context)
-    _add_rewards(routes, context)
+    _add_rewards(routes, context, journal)
     return routes
 
 
@@ -163,7 +163,7 @@ def _add_referrals(routes: APIRouter, context: ServiceContext) -> None:
             return await queries.count_asks(read)
 
 
-def _add_rewards(routes: APIRouter, context: ServiceContext) -> None:
+def _add_rewards(routes: APIRouter, context: ServiceContext, journal: Journal) -> None:
     @routes.get("/ledger", tags=["referrals"])
     async def ledger(
         account: Annotated[str | None, Query(max_length=200, description="the ledger's account")] = None,
@@ -196,7 +196,9 @@ def _add_rewards(routes: APIRouter, context: ServiceContext) -> None:
     ) -> RewardView:
         """Let a pending reward out of review (approve), note that a payable one was paid, or take one back (reverse)."""
         async with act.transaction(str(reward), move=move) as tx:
-            return _reward_view(await _move_reward(tx, str(reward), _status_after(move), context.clock.now()))
+            return _reward_view(
+                await move_reward_to(tx, str(reward), _status_after(move), journal, context.clock.now())
+            )
 
 
 def _status_after(move: Move) -> RewardStatus:
@@ -209,18 +211,6 @@ def _status_after(move: Move) -> RewardStatus:
             return "reversed"
         case _:
             assert_never(move)
-
-
-async def _move_reward(tx: Tx, reward_id: str, to: RewardStatus, now: datetime) -> Reward:
-    reward = await rewards.load_for_update(tx, reward_id)
-    if reward is None:
-        raise Refused(f"there is no reward '{reward_id}'", "no_reward", 404)
-    try:
-        booking = transition_reward(reward, to, now)
-    except IllegalTransition as error:
-        raise Refused(str(error), "forbidden_move", 409) from None
-    await rewards.book(tx, [booking])
-    return booking.reward
 
 
 def _sort_of(text: str, sorts: Collection[str]) -> tuple[str, bool]:

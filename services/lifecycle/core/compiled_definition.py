@@ -270,7 +270,7 @@ class CompiledDefinition:
     """Shared by all accounts; nothing in it depends on any (`_affected` is a cache).
 
     `knowable` are the bits of the stores without which a metric is unknown, `user_stores` of those that count users.
-    `browser_traits` are the traits that a browser may tell while no server has.
+    `browser_traits` are the traits that a browser may tell while no server has. `text` is the file it was read from.
     """
 
     definition: Definition
@@ -290,6 +290,7 @@ class CompiledDefinition:
     typed_traits: dict[str, TypedTrait]
     browser_traits: frozenset[str]
     quiet_days: QuietDays
+    text: bytes = b""
     _affected: dict[tuple[int, str, int], AffectedRules] = field(default_factory=dict)
 
     def edges_out_of(self, stage: str) -> Iterable[EdgeRule]:
@@ -387,6 +388,7 @@ def compile_definition(loaded: Loaded[Definition]) -> CompiledDefinition:
         typed_traits=compiler.typed_traits(),
         browser_traits=compiler.browser_traits(),
         quiet_days=quiet_days(compiler.metrics, rules, edges, signals, health),
+        text=loaded.text,
     )
 
 

@@ -1,6 +1,6 @@
 """How accounts are written: list columns only when they changed, and every visit ends where the next begins."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
 import pytest
@@ -11,6 +11,7 @@ from services.lifecycle.accounts import Decided, change, repository
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.tables import account
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
+from shared.db.protocol import Tx
 from shared.storage import Storage
 from tests.conftest import Deployment
 from tests.contract.house.messages import LIFECYCLE, MESSAGES
@@ -41,10 +42,13 @@ async def save(opened: Storage, *decided: LifecycleMessage, partition: int = 0, 
             setattr(one, field, value)
         return Decided(one, list(decided))
 
+    async def unjournaled(_tx: Tx, _unknown: Mapping[str, bytes]) -> None:
+        """What was taken is no matter here."""
+
+    accounts = repository(lambda _: partition)
     async with opened.database.transaction() as tx:
-        assert await change(tx, repository(lambda _: partition), {"acme"}, lambda _: partition, changed) == list(
-            decided
-        )
+        written = await change(tx, accounts, {"acme"}, lambda _: partition, changed, unjournaled)
+        assert written == list(decided)
 
 
 async def test_stays_end_where_the_next_begins_in_a_batch_and_between_batches(opened: Storage) -> None:
