@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.contracts.evidence import Evidence, Value
+from shared.contracts.evidence import EventRef, Evidence, Value
 from shared.contracts.usage import SourceKind
 
 Stage = str
@@ -156,6 +156,31 @@ class ClockAdvanced(Message, frozen=True, kw_only=True, tag="clock_advanced"):
     live: bool
 
 
+class CorrectedDecision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A decision that a late event would have made otherwise.
+
+    `name` is the stage entered, the flag, the signal, the milestone or the health band, `rule` the rule. `stood_at` is when it
+    was decided, None where it was not; `would_be_at` when it would have been, None where it would not.
+    """
+
+    decision: Literal["stage", "flag_raised", "flag_cleared", "signal", "milestone", "health"]
+    name: str
+    rule: str
+    stood_at: datetime | None = None
+    would_be_at: datetime | None = None
+
+
+class DecisionCorrected(Message, frozen=True, kw_only=True, tag="decision_corrected"):
+    """An event came late: in time, it would have decided otherwise. What was decided stays, and nothing is sent for it.
+
+    At most one for each late event, with all that it would have changed as far as the account can tell.
+    """
+
+    event: EventRef
+    definition: str
+    decisions: list[CorrectedDecision]
+
+
 LifecycleMessage = (
     StageChanged
     | FlagChanged
@@ -165,4 +190,5 @@ LifecycleMessage = (
     | ContactChanged
     | FactObserved
     | ClockAdvanced
+    | DecisionCorrected
 )

@@ -335,6 +335,7 @@ def as_of_release(account: Account, other: Account) -> None:
         for seen in active.members.values():
             seen.second = 0
     account.departed.clear()
+    account.decision_marks = b""
     for name in [name for name, trait in account.traits.items() if trait.value is None and name not in other.traits]:
         del account.traits[name]
 

@@ -30,6 +30,7 @@ from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import (
     ClockAdvanced,
     ContactChanged,
+    DecisionCorrected,
     FactObserved,
     FlagChanged,
     HealthChanged,
@@ -96,6 +97,8 @@ def _apply_lifecycle(account: Account, message: LifecycleMessage, definitions: D
             return apply_fact(account, message, definitions)
         case ClockAdvanced():
             return replace(account, replaying=not message.live, followed=not message.live), []
+        case DecisionCorrected():
+            return account, []
         case _:
             assert_never(message)
 

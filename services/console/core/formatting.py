@@ -112,6 +112,31 @@ def _contact(one: Mapping[str, Any]) -> str:
     return f"contact {one.get('name') or one.get('user')}{' left' if one.get('gone') else ''}"
 
 
+_CORRECTED = {
+    "stage": "the change to {}",
+    "flag_raised": "{} raised",
+    "flag_cleared": "{} cleared",
+    "signal": "signal {}",
+    "milestone": "milestone {}",
+    "health": "health {}",
+}
+
+
+def _corrections(one: Mapping[str, Any]) -> str:
+    event = one.get("event") or {}
+    told = "; ".join(map(_correction, one.get("decisions") or ()))
+    return f"late event {words(event.get('name'))} of {day(event.get('at'))}: {told}"
+
+
+def _correction(one: Mapping[str, Any]) -> str:
+    what = _CORRECTED.get(str(one.get("decision")), "{}").format(words(one.get("name")))
+    stood, would_be = one.get("stood_at"), one.get("would_be_at")
+    if would_be is None:
+        return f"{what} on {day(stood)} would not have been"
+    earlier = f", not on {day(stood)}" if stood else ""
+    return f"{what} would have been on {day(would_be)}{earlier}"
+
+
 _DECISIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "stage_changed": _stage,
     "flag_changed": lambda one: f"{words(one.get('flag'))} {'raised' if one.get('raised') else 'cleared'}",
@@ -120,5 +145,6 @@ _DECISIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "health_changed": lambda one: f"health {words(one.get('previous'))} → {words(one.get('band'))}",
     "contact_changed": _contact,
     "fact_observed": lambda one: f"fact {words(one.get('fact'))}",
+    "decision_corrected": _corrections,
     "clock_advanced": lambda one: "the wall clock takes over" if one.get("live") else "history ends here",
 }

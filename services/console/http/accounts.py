@@ -29,7 +29,14 @@ _SORTS = (
     ("renewal_at", "next renewal first"),
     ("owner", "owner"),
 )
-_DECISIONS = ("stage_changed", "flag_changed", "health_changed", "signal_raised", "milestone_reached")
+_DECISIONS = (
+    "stage_changed",
+    "flag_changed",
+    "health_changed",
+    "signal_raised",
+    "milestone_reached",
+    "decision_corrected",
+)
 _COLUMNS = (
     column("id", "id"),
     column("name", "name"),

@@ -16,6 +16,8 @@ MAX_SERIES_DAYS = 366
 MAX_MEMBER_DAYS = 64
 """The longest window over members: a bitmap has so many bits."""
 _MASK = (1 << MAX_MEMBER_DAYS) - 1
+_FEW = 1000
+"""Of so many members each is looked at for a window of the past; of more, those count that were not seen since."""
 _DECIMALS = 6
 """Amounts are summed as so many decimals, which makes the sum the same in whatever order they come."""
 
@@ -177,8 +179,18 @@ def _see_departed(active: ActiveMembers, member: str, at: Instant, max_members: 
 
 
 def count_members(active: ActiveMembers | None, day: int, days: int) -> int | float:
-    """Members seen in the window."""
-    return sum(window(active.newest, day, days)) if active else 0
+    """Members seen in the window; of the past, as it is known now."""
+    if active is None:
+        return 0
+    if active.newest.last > day and len(active.members) <= _FEW:
+        return sum(_was_seen(seen, day, days) for seen in active.members.values())
+    return sum(window(active.newest, day, days))
+
+
+def _was_seen(seen: Seen, day: int, days: int) -> bool:
+    gap = seen.last - day
+    bits = seen.bits >> gap if gap >= 0 else seen.bits << -gap
+    return bits & ((1 << days) - 1) != 0
 
 
 def count_member_days(active: ActiveMembers | None, day: int, days: int) -> int | float:

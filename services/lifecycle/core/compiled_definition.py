@@ -71,7 +71,7 @@ class CompiledEventClass(NamedTuple):
 
     Of a `trusted` class a browser may tell nothing; of any other, an event of a browser goes to `browser_writers`, which are
     all but those that set traits (`sets`: the trait, and the property it is copied from). `typed` are the properties that
-    become a trait which metrics read as a number or a date.
+    become a trait which metrics read as a number or a date; `stores` are what the metrics keep of it.
     """
 
     name: str
@@ -87,6 +87,7 @@ class CompiledEventClass(NamedTuple):
     is_fact: bool
     removes_user: bool
     typed: tuple[TypedTrait, ...]
+    stores: frozenset[str]
 
 
 class Match(NamedTuple):
@@ -474,6 +475,7 @@ class _Compiler:
             is_fact=is_fact,
             removes_user=removes_user,
             typed=tuple(traits[trait]._replace(name=source) for trait, source in of.sets.items() if trait in traits),
+            stores=frozenset(write.store for write in writes),
         )
 
     def typed_traits(self) -> dict[str, TypedTrait]:

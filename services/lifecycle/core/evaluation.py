@@ -13,9 +13,18 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from services.lifecycle.core.activity import Instant, remove
-from services.lifecycle.core.state import Account, Departure
+from services.lifecycle.core.state import Account, DecisionMark, Departure, add_mark
 from shared.contracts.evidence import Clause, EventRef, Evidence, Value
-from shared.contracts.lifecycle import Band, LifecycleMessage, Snapshot
+from shared.contracts.lifecycle import (
+    Band,
+    FlagChanged,
+    HealthChanged,
+    LifecycleMessage,
+    MilestoneReached,
+    SignalRaised,
+    Snapshot,
+    StageChanged,
+)
 from shared.ids import derived
 
 C = TypeVar("C")
@@ -158,6 +167,8 @@ class Evaluation(dict[str, "Value"]):
             **fields,
         )
         self.decisions.append(message)
+        if (mark := mark_of(message)) is not None:
+            add_mark(account, mark)
 
     def evidence(
         self,
@@ -190,6 +201,25 @@ class Evaluation(dict[str, "Value"]):
             traits={name: trait.value for name, trait in account.traits.items() if trait.value is not None},
             milestones=dict(account.milestones),
         )
+
+
+def mark_of(message: LifecycleMessage) -> DecisionMark | None:
+    """What is remembered of a decision that a rule took; None of what an event says by itself."""
+    match message:
+        case StageChanged():
+            return DecisionMark(message.at, "stage", message.stage, message.evidence.rule, message.previous or "")
+        case FlagChanged():
+            return DecisionMark(
+                message.at, "flag_raised" if message.raised else "flag_cleared", message.flag, message.evidence.rule
+            )
+        case SignalRaised():
+            return DecisionMark(message.at, "signal", message.signal, message.evidence.rule)
+        case MilestoneReached() if message.evidence.clauses:
+            return DecisionMark(message.at, "milestone", message.milestone, message.evidence.rule)
+        case HealthChanged():
+            return DecisionMark(message.at, "health", message.band, message.evidence.rule, message.previous)
+        case _:
+            return None
 
 
 def midnight(at: datetime) -> datetime:

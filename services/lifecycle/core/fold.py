@@ -32,6 +32,7 @@ from services.lifecycle.core.evaluation import (
 )
 from services.lifecycle.core.feedback import next_place, settles_at, taken_at
 from services.lifecycle.core.health import evaluate_health
+from services.lifecycle.core.late import question_decisions, record_corrections
 from services.lifecycle.core.quiet_days import standing
 from services.lifecycle.core.run_rules import enter, run_rules
 from services.lifecycle.core.state import Account, PackedEvent, pack, unpack
@@ -76,6 +77,7 @@ def fold(
     if at > account.clock:
         account.clock = at
         evaluation.day = at.toordinal()
+    questioned = question_decisions(account, event, at, compiled) if at < account.clock else None
     if event.name == HISTORY_ENDED and event.is_trusted:
         _end_history(evaluation, event)
     else:
@@ -84,6 +86,8 @@ def fold(
         if at < account.first_seen:
             evaluation.write_one(FIRST_SEEN, see_earlier, at)
         _happen(evaluation, compiled, event, at)
+    if questioned is not None:
+        record_corrections(evaluation, questioned)
     return evaluation.decisions
 
 
@@ -251,11 +255,10 @@ def _start(evaluation: Evaluation, compiled: CompiledDefinition, packed: PackedE
 
 
 def _end_history(evaluation: Evaluation, event: UsageEvent) -> None:
-    """The import is over: with `live`, the wall clock drives the account from here. One that lived before was not the import's."""
-    account = evaluation.account
-    if not account.stage or not account.replaying:
+    """The import is over: with `live`, the wall clock drives the account from here. One that lived before goes on."""
+    account, live = evaluation.account, properties(event).get("live") is True
+    if not account.stage or not (account.replaying or live):
         return
-    live = properties(event).get("live") is True
     account.replaying = not live
     account.history_over = not live
     evaluation.record_decision(ClockAdvanced, live=live)

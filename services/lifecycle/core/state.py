@@ -9,6 +9,7 @@ and id. Forty structs in an account cost more to read and write than all the res
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zlib import crc32
 
 import msgspec
@@ -18,6 +19,9 @@ from shared.contracts.evidence import EventRef, Value
 from shared.contracts.lifecycle import Band
 from shared.contracts.usage import UsageEvent
 
+DecisionKind = Literal["stage", "flag_raised", "flag_cleared", "signal", "milestone", "health"]
+MAX_MARKS = 12
+"""Decisions that an account remembers for late events."""
 PackedEvent = bytes
 """A recent event, kept as evidence."""
 MAX_EVENTS = 5
@@ -126,6 +130,19 @@ class KeptFeedback(msgspec.Struct, array_like=True, gc=False):
     event: bytes
 
 
+class DecisionMark(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A decision of a rule, as far as a late event may question it.
+
+    `name` is what was entered, raised, cleared or reached, `before` the stage or band that it left.
+    """
+
+    at: datetime
+    decision: DecisionKind
+    name: str
+    rule: str
+    before: str = ""
+
+
 class Account(msgspec.Struct, array_like=True):
     """All that the next decision can depend on. `stage` is empty until the first event was folded.
 
@@ -133,7 +150,7 @@ class Account(msgspec.Struct, array_like=True):
     stores have data (bits). `browser_traits` are the names of traits that no trusted source told. `first_seen` is the time of its earliest event, `next_due` the midnight of its next tick,
     `holding_since` for each rule with a hold when its conditions began to hold. `waiting` is feedback whose time the clock has
     to reach, `unsettled` what was said of its history, both in order; `history_over`: a marker has ended the history that
-    holds it.
+    holds it. `decision_marks` are the latest decisions of rules, packed until somebody asks.
     """
 
     id: str
@@ -164,6 +181,7 @@ class Account(msgspec.Struct, array_like=True):
     waiting: list[KeptFeedback] = []
     unsettled: list[KeptFeedback] = []
     history_over: bool = False
+    decision_marks: bytes = b""
 
 
 def tie_of(event_id: str) -> int:
@@ -209,3 +227,17 @@ def latest_events(account: Account, classes: tuple[str, ...]) -> list[EventRef]:
     of_classes = [packed for name in classes for packed in account.recent_events.get(name, ())]
     found = of_classes or [packed for recent in account.recent_events.values() for packed in recent]
     return [unpack(packed) for packed in sorted(set(found))[-MAX_EVENTS:]]
+
+
+_encode_marks = msgspec.msgpack.Encoder().encode
+_decode_marks = msgspec.msgpack.Decoder(list[DecisionMark]).decode
+
+
+def decision_marks(account: Account) -> list[DecisionMark]:
+    """The latest decisions of rules, in order."""
+    return _decode_marks(account.decision_marks) if account.decision_marks else []
+
+
+def add_mark(account: Account, mark: DecisionMark) -> None:
+    """Remember a decision of a rule."""
+    account.decision_marks = _encode_marks([*decision_marks(account), mark][-MAX_MARKS:])

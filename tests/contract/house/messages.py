@@ -55,6 +55,13 @@ MESSAGES: dict[Topic, list[msgspec.Struct]] = {
         lifecycle.ContactChanged(**_LIFECYCLE, user="u-1", email="ann@acme.example", timezone="Europe/Berlin"),
         lifecycle.FactObserved(**_LIFECYCLE, fact="nps_answered", event="e-1", properties={"score": 9.0, "who": None}),
         lifecycle.ClockAdvanced(**_LIFECYCLE, live=False),
+        lifecycle.DecisionCorrected(
+            **_LIFECYCLE,
+            imported=True,
+            event=EventRef("e-1", "invoice_failed", AT),
+            definition="d",
+            decisions=[lifecycle.CorrectedDecision("signal", "payment_failed", "payment_failed", would_be_at=AT)],
+        ),
     ],
     OUTREACH: [
         outreach.OutreachRecorded(

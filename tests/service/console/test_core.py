@@ -192,6 +192,19 @@ def test_decisions_and_values_read_as_words():
     assert formatting.decision(moved) == "value realization → retention"
     assert formatting.decision({"kind": "flag_changed", "flag": "at_risk", "raised": True}) == "at risk raised"
     assert formatting.decision({"kind": "something_new"}) == "something new"
+    corrected = {
+        "kind": "decision_corrected",
+        "event": {"name": "invoice_failed", "at": "2026-03-06T12:00:00Z"},
+        "decisions": [
+            {"decision": "flag_raised", "name": "quiet", "stood_at": "2026-03-18T00:00:00Z"},
+            {"decision": "signal", "name": "payment_failed", "would_be_at": "2026-03-06T12:00:00Z"},
+            {"decision": "stage", "name": "churned", "stood_at": "2026-03-09T", "would_be_at": "2026-03-06T12:00:00Z"},
+        ],
+    }
+    assert formatting.decision(corrected) == (
+        "late event invoice failed of 2026-03-06: quiet raised on 2026-03-18 would not have been; signal payment failed would "
+        "have been on 2026-03-06; the change to churned would have been on 2026-03-06, not on 2026-03-09"
+    )
     assert [formatting.value(one) for one in (None, True, 0.8333, 3, "x", 12345.6)] == [
         "unknown", "yes", "0.83", "3", "x", "12,346"
     ]  # fmt: skip
