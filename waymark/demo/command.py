@@ -81,6 +81,7 @@ async def _print_report(report: Report, shown: Highlights) -> None:
     await report.funnel()
     await report.account(shown.churn.account_id)
     await report.outreach(shown.churn.account_id)
+    await report.saved(sample.account_id for sample in shown.samples["recovering"])
     await report.tasks()
     await report.surveys()
 

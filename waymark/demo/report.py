@@ -1,5 +1,6 @@
 """Demo report: the funnel, one account's story with its evidence, and the outreach that would have gone out."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import httpx2
@@ -56,6 +57,21 @@ class Report:
         for task in (await self._get("/notify/v1/tasks", sort="account", limit=20))["items"]:
             table.add_row(task["account_name"], task["owner"] or "nobody", task["subject"])
         self._console.print(table)
+
+    async def saved(self, account_ids: Iterable[str]) -> None:
+        """An account of these that was at risk and is not any more, with why it was and why it no longer is."""
+        for account_id in account_ids:
+            query = {"kind": "flag_changed", "limit": 100}
+            rows = (await self._get(f"/lifecycle/v1/accounts/{account_id}/history", **query))["items"]
+            risk = [row for row in rows if row["flag"] == "at_risk"]
+            if risk and not risk[0]["raised"]:
+                raised = next(row for row in risk if row["raised"])
+                name = (await self._get(f"/lifecycle/v1/accounts/{account_id}"))["name"]
+                self._console.print(
+                    f"\nSaved: {name}. {raised['at'][:10]} {raised['evidence']['reason']} "
+                    f"{risk[0]['at'][:10]} {risk[0]['evidence']['reason']}"
+                )
+                return
 
     async def surveys(self) -> None:
         """What customers say, with how sure we can be."""

@@ -36,13 +36,15 @@ def lines(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def cell(value: Any) -> str | float:
-    """A value as a cell: numbers as they are, nothing for what is missing, a list as its parts, text that is no formula."""
+    """A value as a cell: numbers as they are, nothing for what is missing, a list or names with values as parts, no formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return value
+    if isinstance(value, dict):
+        value = [f"{name}: {of}" for name, of in value.items()]
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return f"'{text}" if text.lstrip(" \u00a0").startswith((*_FORMULA, *_MORE_FORMULA)) else text
 

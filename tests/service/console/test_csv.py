@@ -24,3 +24,9 @@ def test_numbers_stay_numbers_and_what_is_missing_is_empty():
 
 def test_the_head_of_a_list_of_parts_is_no_formula_either():
     assert lines([column("flags", "flags")], [{"flags": ["=1+1", "b"]}]) == '"\'=1+1, b"\r\n'
+
+
+def test_names_with_values_are_parts_too():
+    assert lines([column("details", "details")], [{"details": {"outcome": "called", "play": "save"}}]) == (
+        '"outcome: called, play: save"\r\n'
+    )
