@@ -1,5 +1,6 @@
 """Two topics at different speeds: what waits is kept in rows, taken in its order, and not waited for for ever."""
 
+import shutil
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.links import Links
 from shared.service.processor import MessageBatch
 from shared.settings import Settings
-from tests.core.advocacy.make import LOADED, Story
+from tests.core.advocacy.make import LOADED, Story, day
 from tests.make import FakeClock, migrated_storage
 from tests.service.notify.make import MONDAY, Office, office
 
@@ -154,3 +155,34 @@ async def overdue(here: Office, vain: WaitsInVain | None = None) -> list[str]:
     vain = vain or WaitsInVain(here.handlers, here.patience)
     async with here.database.snapshot() as read:
         return list(await vain.due(read, here.partition_of("acme"), here.clock.now(), 10))
+
+
+async def both_ways(folder: Path, told: list[Any], config: Path = CONFIG) -> list[list[tuple[Any, ...]]]:
+    """What is planned when all of it is one batch, and when each message is one."""
+    found = []
+    for size in (1000, 1):
+        where = settings(folder, f"cut{size}").model_copy(update={"config": config})
+        async with office(where) as here:
+            await in_batches(here, told, size, LIFECYCLE)
+            found.append(await planned(here))
+    return found
+
+
+async def test_a_no_of_a_history_holds_back_nothing_that_was_before_it(tmp_path: Path) -> None:
+    story = Story("acme", history=True).contact(0, "ann").stage(0, "onboarding").signal(3, "x")
+    story.contact(4, "ann", unsubscribed=True).signal(30, "x")
+    whole, single = await both_ways(tmp_path, story.messages)
+    assert whole == single
+    assert {row[1:3] for row in whole} == {("previewed", ""), ("skipped", "unsubscribed")}
+
+
+async def test_what_cannot_be_written_costs_nothing_that_comes_after_it_in_its_batch(tmp_path: Path) -> None:
+    config = shutil.copytree(CONFIG, tmp_path / "config")
+    (config / "templates" / "renewal_75_mail.md.j2").write_text(
+        "Subject: Seats\nNeeds: seats\n\n{{ seats }} of them.\n", "utf8"
+    )
+    story = Story("acme", history=True).stage(0, "retention").contact(0, "ann", role="champion")
+    story.signal(0.1, "renewal_75").stage(0.2, "onboarding").signal(30, "x")
+    whole, single = await both_ways(tmp_path, story.messages, config)
+    assert whole == single
+    assert [(row[2], row[3].date()) for row in whole[:2]] == [("unwritable", day(0).date()), ("", day(0).date())]
