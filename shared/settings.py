@@ -1,7 +1,9 @@
 """Settings: environment variables named WAYMARK_*. One process on SQLite needs none of them."""
 
 import difflib
+import re
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -13,6 +15,22 @@ BUNDLED_CONFIG = Path(__file__).parents[1] / "config"
 
 Page = Literal["docs", "metrics"]
 """What an installation may put behind a key."""
+
+_ADDRESSES = ("public_url", "webhook_url", "ingest_url", "lifecycle_url", "notify_url", "advocacy_url")
+_OPTIONAL = (
+    *_ADDRESSES,
+    "database_url",
+    "bus_url",
+    "secret",
+    "keys",
+    "smtp_url",
+    "webhook_secret",
+    "keep_decisions_days",
+)
+"""Settings that may be none."""
+_ADDRESS = re.compile(r"https?://[^\s/?#]+\S*")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{0,100}")
+_LEAST_SECRET = 16
 
 
 class Settings(BaseSettings):
@@ -174,6 +192,44 @@ class Settings(BaseSettings):
     notify_url: str | None = Field(None, description="where the console finds notify; unset: this host and port")
     advocacy_url: str | None = Field(None, description="where the console finds advocacy; unset: this host and port")
     log_format: Literal["text", "json"] = Field("text", description="form of the log on standard error")
+
+    @field_validator(*_OPTIONAL, mode="before")
+    @classmethod
+    def _leave_out_empty(cls, given: object) -> object:
+        """An empty variable, as composed files write one that nobody set, is none: an empty secret would sign links."""
+        return None if given == "" else given
+
+    @field_validator(*_ADDRESSES)
+    @classmethod
+    def _check_address(cls, url: str | None) -> str | None:
+        if url is not None and not _ADDRESS.fullmatch(url):
+            raise ValueError(f"'{url}' is no address: write https://HOST, or http://HOST:PORT")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < _LEAST_SECRET:
+            raise ValueError(f"it has to have {_LEAST_SECRET} bytes at least: draw it, as with `openssl rand -hex 32`")
+        return secret
+
+    @field_validator("trusted_proxies", "egress_allow")
+    @classmethod
+    def _check_networks(cls, text: str) -> str:
+        """A network that nothing is ever in would be a proxy that is not believed, and nobody would know why."""
+        for one in sorted(_listed(text) - {"*"}):
+            try:
+                ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"{error}: write addresses, or networks as 10.0.0.0/8") from None
+        return text
+
+    @field_validator("topic_prefix")
+    @classmethod
+    def _check_prefix(cls, text: str) -> str:
+        if not _TOPIC.fullmatch(text):
+            raise ValueError(f"'{text}' is no prefix of a topic: letters, digits, '.', '_' and '-'")
+        return text
 
     @field_validator("protect")
     @classmethod

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from shared.settings import Settings
+    from waymark.notify_client import Target
 
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy", "console")
 KEY_KINDS = ("browser", "server", "import", "read", "admin")
@@ -98,7 +99,7 @@ def migrate(
         return
     if check:
         drift: list[str] = []
-        _guarded(lambda: drift.extend(migrations.drift(settings, services)))
+        _guarded(lambda: drift.extend(commands.differences(settings, services)))
         typer.echo("\n".join(drift) or "tables and code agree")
         raise typer.Exit(bool(drift))
     _do(commands.migrate(settings, services, SystemClock()))
@@ -311,19 +312,17 @@ def import_suppressions(
     key: _AdminKey = None,
 ) -> None:
     """Write to the addresses of this list no more; columns reason, topic, at and detail are read where they are there."""
-    from waymark import notify_client
     from waymark import suppressions as waymark_suppressions
 
-    _do(waymark_suppressions.import_file(file, notify_client.target_of(_settings(), url, key)))
+    _do(waymark_suppressions.import_file(file, _notify(url, key)))
 
 
 @suppressions_app.command("export")
 def export_suppressions(url: _NotifyUrl = None, key: _AdminKey = None) -> None:
     """Print the list as CSV, as `import` reads it."""
-    from waymark import notify_client
     from waymark import suppressions as waymark_suppressions
 
-    _do(waymark_suppressions.export(notify_client.target_of(_settings(), url, key)))
+    _do(waymark_suppressions.export(_notify(url, key)))
 
 
 @suppressions_app.command("report")
@@ -333,10 +332,9 @@ def hand_in_report(
     key: _AdminKey = None,
 ) -> None:
     """Hand in a report that came as mail: a delivery status notification or an abuse report."""
-    from waymark import notify_client
     from waymark import suppressions as waymark_suppressions
 
-    target, raw = notify_client.target_of(_settings(), url, key), bytearray()
+    target, raw = _notify(url, key), bytearray()
     _guarded(lambda: raw.extend(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()))
     _do(waymark_suppressions.hand_in_report(bytes(raw), target))
 
@@ -350,10 +348,9 @@ app.add_typer(outbox_app, name="outbox")
 @outbox_app.command("approve")
 def approve_sends(url: _NotifyUrl = None, key: _AdminKey = None) -> None:
     """The first messages were looked at: let the rest go, for good."""
-    from waymark import notify_client
     from waymark import outbox as waymark_outbox
 
-    _do(waymark_outbox.approve(notify_client.target_of(_settings(), url, key)))
+    _do(waymark_outbox.approve(_notify(url, key)))
 
 
 @outbox_app.command("redrive")
@@ -365,10 +362,9 @@ def redrive(
     key: _AdminKey = None,
 ) -> None:
     """Send again what failed. Each is asked again: what is no longer true is left out, nothing in doubt is sent twice."""
-    from waymark import notify_client
     from waymark import outbox as waymark_outbox
 
-    _do(waymark_outbox.redrive(notify_client.target_of(_settings(), url, key), delivery, play, channel))
+    _do(waymark_outbox.redrive(_notify(url, key), delivery, play, channel))
 
 
 def main() -> None:
@@ -391,13 +387,21 @@ def _settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         for wrong in error.errors():
-            _complain(f"WAYMARK_{str(wrong['loc'][0]).upper()}: {wrong['msg']}")
+            _complain(f"WAYMARK_{str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}")
         raise typer.Exit(2) from None
     log.configure(settings.log_format)
     for name, nearest in unknown_variables(os.environ, _OWN_VARIABLES).items():
         hint = f"; did you mean {nearest}?" if nearest else ""
         _complain(f"warning: {name} is not a setting, and is ignored{hint}")
     return settings
+
+
+def _notify(url: str | None, key: str | None) -> Target:
+    from waymark import notify_client
+
+    settings, found = _settings(), list[notify_client.Target]()
+    _guarded(lambda: found.append(notify_client.target_of(settings, url, key)))
+    return found[0]
 
 
 def _do(work: Awaitable[Any]) -> None:
@@ -417,7 +421,7 @@ def _do(work: Awaitable[Any]) -> None:
 
 def _guarded(work: Any) -> None:
     """Expected errors become one sentence; others keep their traceback."""
-    from shared.db.errors import is_infrastructure
+    from shared.db.errors import in_words, is_infrastructure
     from shared.definitions import DefinitionError
     from shared.failures import Failure
 
@@ -430,7 +434,7 @@ def _guarded(work: Any) -> None:
         raise typer.Exit(1) from None
     except Exception as error:
         if is_infrastructure(error):
-            _complain(f"the database or the log does not answer: {error}")
+            _complain(in_words(error))
         elif isinstance(error, OSError) and error.filename is not None:
             _complain(f"{error.filename}: {error.strerror}")
         else:

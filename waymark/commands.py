@@ -25,6 +25,7 @@ from waymark import command_audit, compatibility, migrations
 from waymark.backup import commands as backups
 from waymark.importing import ImportResult, Target, import_file
 from waymark.importing import Progress as ImportProgress
+from waymark.notify_client import check_address
 from waymark.serving import served
 
 _BATCH_OF_OBJECTS = 50_000
@@ -110,6 +111,13 @@ async def migrate(settings: Settings, services: list[str], clock: Clock) -> None
         await command_audit.record(settings, clock.now(), "tables_migrated", ", ".join(dict.fromkeys(pending)))
 
 
+def differences(settings: Settings, services: list[str]) -> list[str]:
+    """How the tables in the database differ from those in the code, in words where `waymark migrate` would mend it."""
+    if pending := migrations.pending(settings, services):
+        return [f"tables lack revisions of: {', '.join(dict.fromkeys(pending))}; run: waymark migrate"]
+    return migrations.drift(settings, services)
+
+
 async def backup(settings: Settings, to: Path, clock: Clock) -> None:
     """Write a backup, and say where it is."""
     file = await backups.backup(settings, to, clock.now())
@@ -143,6 +151,7 @@ async def import_history(
 ) -> None:
     """Post a history file, with a progress bar and the rate, and say what became of it."""
     where = url or settings.ingest_url or f"http://{settings.host}:{settings.port}"
+    check_address(where)
     target = Target(where, key or own_key(settings, "server", "import"), batch_size)
     with progress_bar("importing") as bar:
         task = bar.add_task("importing", total=None)
@@ -187,6 +196,8 @@ def _report(done: ImportResult) -> None:
             f"  the file was not in order of time (first at line {done.unsorted.number:,}; lines that came late: "
             f"{done.unsorted.lines:,}): it was sorted by time before it was sent"
         )
+    if not posted.events and done.skipped_count:
+        raise Refused("nothing was imported: no line could be read as a Segment record")
     if not done.live:
         print("  the accounts' clocks stay where the file ended; --live hands them to the wall clock")
 

@@ -138,7 +138,12 @@ async def _database(settings: Settings, clock: Clock) -> list[Finding]:
     if pending:
         how = "Run: waymark migrate (one process on SQLite does it when it starts)"
         return [
-            Finding("migrations", f"tables lack revisions: {', '.join(pending)}", how, blocks=not settings.embedded)
+            Finding(
+                "migrations",
+                f"tables lack revisions of: {', '.join(dict.fromkeys(pending))}",
+                how,
+                blocks=not settings.embedded,
+            )
         ]
     async with open_access(settings, clock) as database:
         server = await database.server_time()

@@ -20,7 +20,14 @@ class Target(NamedTuple):
 def target_of(settings: Settings, url: str | None, key: str | None) -> Target:
     """By default this installation's own notify and an admin key of its own."""
     where = url or settings.notify_url or f"http://{settings.host}:{settings.port}"
+    check_address(where)
     return Target(where.rstrip("/"), key or own_key(settings, "admin"))
+
+
+def check_address(url: str) -> None:
+    """Raises Refused for what is no address of a server."""
+    if not url.startswith(("http://", "https://")):
+        raise Refused(f"--url {url}: write https://HOST, or http://HOST:PORT")
 
 
 def client(target: Target) -> httpx2.AsyncClient:

@@ -24,8 +24,11 @@ async def import_file(file: Path, target: Target) -> None:
     """Post the list in batches, and say what became of it. Raises Refused for what is no list."""
     if str(file) == "-":
         return await _import(sys.stdin, target)
-    with file.open(encoding="utf-8-sig", newline="") as text:
-        return await _import(text, target)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            return await _import(text, target)
+    except UnicodeDecodeError as error:
+        raise Refused(f"{file} is not UTF-8 (byte {error.object[error.start]:#04x}): save it as CSV UTF-8") from None
 
 
 async def _import(text: TextIO, target: Target) -> None:
@@ -71,12 +74,13 @@ def _columns(first: Sequence[str]) -> list[str]:
 async def export(target: Target) -> None:
     """Print every suppression that still knows its address as CSV, in the form that is imported."""
     written = csv.writer(sys.stdout, lineterminator="\n")
-    written.writerow(_FIELDS)
     cursor: str | None = None
     async with client(target) as http:
         while True:
             query = {"limit": _BATCH, **({"cursor": cursor} if cursor else {})}
             found = await call(http, "GET", "/notify/v1/suppressions", params=query)
+            if cursor is None:
+                written.writerow(_FIELDS)
             written.writerows([_cell(one[name]) for name in _FIELDS] for one in found["items"] if one["address"])
             cursor = found["next"]
             if cursor is None:

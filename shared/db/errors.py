@@ -59,6 +59,8 @@ _SQLITE = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""SQLite's codes for a file that is not what it was."""
 _DISK = frozenset({errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS})
 _OF_FILES = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 _OUTAGES = (
@@ -78,6 +80,14 @@ def is_infrastructure(error: BaseException) -> bool:
         if _is_outage(one):
             return True
     return False
+
+
+def in_words(error: BaseException) -> str:
+    """An outage in one sentence, without the statement that met it."""
+    found = list(_chain(error))
+    if any(isinstance(one, sqlite3.Error) and getattr(one, "sqlite_errorcode", 0) & 0xFF in DAMAGED for one in found):
+        return f"the database file is damaged ({found[-1]}): put back a backup with `waymark restore --replace FILE`"
+    return f"the database or the log does not answer: {getattr(error, 'orig', None) or error}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -101,6 +101,22 @@ async def test_a_backup_of_a_newer_version_is_refused(
         await restore(elsewhere, file, NOON, replace=False)
 
 
+async def test_a_damaged_file_is_replaced_by_a_backup_and_kept(tmp_path: Path) -> None:
+    good, damaged = embedded(tmp_path / "good"), embedded(tmp_path / "damaged")
+    await asyncio.to_thread(compatibility.migrate, good, list(OWNERS))
+    file = await backup(good, tmp_path / "backup", NOON)
+    damaged.data.mkdir()
+    (damaged.data / "waymark.db").write_bytes(b"nothing of the kind" * 100)
+
+    with pytest.raises(Refused, match="say --replace"):
+        await restore(damaged, file, NOON, replace=False)
+    await restore(damaged, file, NOON, replace=True)
+
+    assert digests(await backup(damaged, tmp_path / "again", NOON)) == digests(file)
+    [kept] = damaged.data.glob("waymark.db.replaced-*")
+    assert kept.read_bytes().startswith(b"nothing of the kind")
+
+
 async def test_a_copied_main_file_is_refused_because_it_may_be_older_than_it_looks(tmp_path: Path) -> None:
     where = embedded(tmp_path / "data")
     async with run_services(where) as on:

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from shared.db.errors import DAMAGED
 from shared.failures import Refused
 from waymark.backup.file import _TABLE, BackupFile, describe, new_file, remove, sqlite_digest, table_names
 
@@ -55,8 +56,7 @@ def put_in_place(target: Path, write: Callable[[Path], None], now: datetime, *, 
     with new_file(fresh) as file:
         write(file)
     if before is not None:
-        _checkpoint(target)
-        target.rename(before)
+        _set_aside(target, before)
     remove(target)
     fresh.rename(target)
     return before
@@ -67,16 +67,35 @@ def _set_aside_as(target: Path, now: datetime) -> Path:
 
 
 def _holds_data(file: Path) -> bool:
-    with closing(sqlite3.connect(file, timeout=60)) as database:
-        return any(
-            database.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()
-            for name in table_names(database)
-            if name not in WITHOUT_DATA and not name.endswith("_version")
-        )
+    """A damaged file may hold data too: nobody can tell."""
+    try:
+        with closing(sqlite3.connect(file, timeout=60)) as database:
+            return any(
+                database.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()
+                for name in table_names(database)
+                if name not in WITHOUT_DATA and not name.endswith("_version")
+            )
+    except sqlite3.DatabaseError as error:
+        if _is_damage(error):
+            return True
+        raise
 
 
-def _checkpoint(file: Path) -> None:
-    """All that is committed stands in the main file from now on."""
-    with closing(sqlite3.connect(file, timeout=60)) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        database.execute("PRAGMA journal_mode=DELETE")
+def _set_aside(file: Path, before: Path) -> None:
+    """All that is committed stands in the main file from then on; what stands beside a damaged one is kept beside it."""
+    try:
+        with closing(sqlite3.connect(file, timeout=60)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        for suffix in ("-wal", "-shm"):
+            if (beside := Path(f"{file}{suffix}")).exists():
+                beside.rename(f"{before}{suffix}")
+    file.rename(before)
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Not an outage, such as a file that somebody has locked: that one can be read later."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
