@@ -185,8 +185,16 @@ class Templates:
         """A subject that a step brings itself."""
         return " ".join(_write("subject", self._env.from_string(text), values).split())
 
-    def render(self, template: str, values: Mapping[str, Value], *, subject: str = "", footer: bool = True) -> Rendered:
-        """The message. Raises RenderError naming the template and the unknown value."""
+    def render(
+        self,
+        template: str,
+        values: Mapping[str, Value],
+        *,
+        subject: str = "",
+        footer: bool = True,
+        with_html: bool = True,
+    ) -> Rendered:
+        """The message; `html` is empty where nobody asks for it. Raises RenderError naming the template and the unknown value."""
         clean = {name: _clean(name, value) for name, value in values.items()}
         parsed = self._parsed[template]
         if missing := [name for name in parsed.needs if clean.get(name) is None]:
@@ -195,6 +203,8 @@ class Templates:
         written = [_write(template, part, clean).strip() for part in parts]
         text = _GAP.sub("\n\n", "\n\n".join(written)) + "\n"
         title = self.subject(subject, clean) if subject else " ".join(_write(template, parsed.subject, clean).split())
+        if not with_html:
+            return Rendered(title, content.plain(text), "")
         ours = _own_links(clean)
         blocks = [*content.blocks(written[0], ours)]
         if footer and len(written) > 1:

@@ -193,6 +193,24 @@ async def test_a_no_recorded_by_the_company_and_its_yes_hold_everywhere(product:
     await welcomed(product, address)
 
 
+async def test_who_comes_back_by_our_link_is_back_until_they_say_no_anew_in_the_same_words(product: Product) -> None:
+    address = "pat@consult.test"
+    await product.accepted(signs_up("link-acme", "pat", address))
+    link = _LINK.search(str((await welcomed(product, address))["List-Unsubscribe"]))
+    assert link is not None
+    await product.accepted([identify("link-acme", "pat", unsubscribed=True)])
+    await product.settle()
+    back = {"wish": "return", "scope": "everything"}
+    assert "Good to have you back" in (await product.call("POST", link[0], None, data=back)).text
+    await product.settle()
+    await product.accepted([identify("link-acme", "pat", role="owner"), *signs_up("link-globex", "pat-2", address)])
+    assert await decided(product, "link-globex") == ("pending", "budget")  # one mail a day, and no refusal
+    await product.accepted([identify("link-acme", "pat", unsubscribed=True)])
+    await product.settle()
+    await product.accepted(signs_up("link-initech", "pat-3", address))
+    await silent(product, "link-initech")
+
+
 async def test_a_no_in_the_middle_of_the_conversation_stops_the_mail(product: Product) -> None:
     address = "mid@consult.test"
 

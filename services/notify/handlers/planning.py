@@ -89,7 +89,7 @@ class MessageWriter:
         except (RenderError, Halted, msgspec.ValidationError):  # of another text by now, or of a newer version
             return None
 
-    def render(self, decision: Decision) -> Rendered:
+    def render(self, decision: Decision, *, with_html: bool = True) -> Rendered:
         """The message. Raises RenderError where a value it needs is unknown."""
         if not decision.send:
             return _NOTHING
@@ -99,7 +99,9 @@ class MessageWriter:
             own[CSM_NAME] = name
         values = self._definition.company | decision.values | own
         footer = _needs_footer(decision, self._definition.playbook.channels)
-        return self._definition.templates.render(decision.template, values, subject=decision.subject, footer=footer)
+        return self._definition.templates.render(
+            decision.template, values, subject=decision.subject, footer=footer, with_html=with_html
+        )
 
 
 class PlanningHandlers:
@@ -305,8 +307,8 @@ class _Texts:
     def _write(self, decision: Decision) -> tuple[Decision, Rendered]:
         if not self.live and decision.values:
             decision = replace(decision, values=in_preview(decision.values))
-        try:
-            return decision, self._writer.render(decision)
+        try:  # the page is written when it leaves, or is looked at: it is four times the size of all the rest of a row
+            return decision, self._writer.render(decision, with_html=False)
         except RenderError as error:
             failed = replace(decision, send=False, reason="unwritable", detail=str(error))
             return failed, self._writer.render(failed)
@@ -374,9 +376,7 @@ def new_row(
         "not_before": decision.at,
         "expires_at": decision.expires_at,
         "history": decision.history,
-        "subject": rendered.subject,
-        "text": rendered.text,
-        "html": "",  # written when it leaves, or is looked at: it is ten times the size of all the rest
+        **rendered._asdict(),
         "decision": encode_decision(decision),
         "attempt": 0,
         "lease_epoch": 0,

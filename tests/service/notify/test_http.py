@@ -3,7 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
+from sqlalchemy import update
 
+from services.notify.core.delivery import decode_decision, encode_decision
+from services.notify.tables import delivery
 from shared.keys import credentials
 from tests.conftest import Deployment
 from tests.service.notify.make import DAY, MONDAY, Customer, Office, office
@@ -79,6 +83,15 @@ async def test_one_delivery_shows_what_would_go(here: Office) -> None:
     assert (shown["subject"], shown["text"]) == (row["subject"], row["text"])
     assert f'href="{here.writer.unsubscribe_url(row["id"])}"' in shown["html"]
     assert (await here.http.get("/v1/outbox/none")).status_code == 404
+
+
+async def test_one_whose_text_is_gone_since_shows_what_was_planned(here: Office) -> None:
+    row = await here.welcomed()
+    gone = encode_decision(replace(decode_decision(row["decision"]), template="no_longer_there"))
+    async with here.database.transaction() as tx:
+        await tx.run(update(delivery).values(decision=gone))
+    shown = (await here.http.get(f"/v1/outbox/{row['id']}")).json()
+    assert (shown["subject"], shown["text"], shown["html"]) == (row["subject"], row["text"], "")
 
 
 async def test_a_task_is_listed_until_it_is_done(here: Office) -> None:
