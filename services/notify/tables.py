@@ -111,7 +111,8 @@ person = Table(
     Column("confirmed_at", Utc),
 )
 """One row a person: `id` is the keyed hash of an address (or of a user id, whose row is only locked). `spent` are the contacts
-that still count against the budget, over all accounts (JSON). Locked after the account, in the order of ids.
+that still count against the budget, over all accounts (JSON). Locked after the account, in the order of ids. Nothing writes
+`confirmed_at` yet: nobody is asked to confirm an address.
 """
 
 suppression = Table(

@@ -258,6 +258,13 @@ _NO = {
             "a_no_recorded_by_the_company_and_its_yes_hold_everywhere",
         ),
     ),
+    "a yes by our link ends what was said of the person before": Guard(
+        3,
+        "services/lifecycle/core/feedback.py",
+        "if isinstance(message, ConsentChanged) and message.granted and message.topic == _EVERYTHING:",
+        "if False:",
+        _in("no_is_a_no", "who_comes_back_by_our_link_is_back_until_they_say_no_anew_in_the_same_words"),
+    ),
     "a no that a product tells is written for the person": Guard(
         3,
         "services/notify/handlers/refusals.py",
