@@ -94,7 +94,7 @@ def growth_at_risk(scenario: Scenario) -> None:
 
 def favour_over(scenario: Scenario) -> None:
     in_advocacy(scenario)
-    scenario.track(204, "ticket_opened", ticket_id=1, priority="urgent")
+    scenario.track(204, "cancellation_requested")
 
 
 def silent_and_back(scenario: Scenario) -> None:
