@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 EMPTY = Line()
-Settle: TypeAlias = Callable[[Account, list[Decision]], Result]
+AsWritten: TypeAlias = Callable[[Account, list[Decision]], Result]
 """What becomes of decisions before anything else is taken: one that cannot be written costs nothing, and the next ones see that."""
 Taken = tuple[Account, Line, list[Decision]]
 """The account, what waits, and what was decided."""
@@ -44,7 +44,7 @@ class Turns(NamedTuple):
     """How accounts take what tells of them. Unless `paced`, no history waits for advocacy."""
 
     book: Playbook
-    settle: Settle = _as_decided
+    as_written: AsWritten = _as_decided
     paced: bool = True
 
     def take(self, account: Account, line: Line, message: Ordered) -> Taken:
@@ -119,7 +119,7 @@ class Turns(NamedTuple):
         return not (self.paced and history and told) or message.seq <= account.advocacy_seq
 
     def _apply(self, account: Account, message: LifecycleMessage | OutreachRequested) -> Result:
-        return self.settle(*apply(account, message, self.book))
+        return self.as_written(*apply(account, message, self.book))
 
 
 def is_new(account: Account, message: LifecycleMessage) -> bool:

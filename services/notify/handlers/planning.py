@@ -140,7 +140,7 @@ class PlanningHandlers:
         await heed_contacts(tx, self._persons, contacts)
         waited = await waiting.load(tx, _loaded_until(stored, messages), stored)
         lines, texts = dict[str, Line](), self._texts(live=await self._is_live(tx))
-        turns = Turns(self._book, texts.settle, self._is_paced(messages))
+        turns = Turns(self._book, texts.as_written, self._is_paced(messages))
 
         def decide(accounts: dict[str, Account]) -> Decided:
             decisions: list[Decision] = []
@@ -164,7 +164,7 @@ class PlanningHandlers:
         stored = await self._accounts.load_for_update(tx, ids)
         waited = await waiting.load(tx, dict.fromkeys(stored, waiting.EVERY), stored)
         texts = self._texts(live=await self._is_live(tx))
-        turns = Turns(self._book, texts.settle, paced=False)
+        turns = Turns(self._book, texts.as_written, paced=False)
 
         def decide(accounts: dict[str, Account]) -> Decided:
             decisions: list[Decision] = []
@@ -186,7 +186,7 @@ class PlanningHandlers:
         def decide(accounts: dict[str, Account]) -> Decided:
             decisions: list[Decision] = []
             for account_id, account in accounts.items():
-                accounts[account_id], made = texts.settle(*advance(account, until, self._book))
+                accounts[account_id], made = texts.as_written(*advance(account, until, self._book))
                 decisions += made
             return accounts, decisions
 
@@ -278,16 +278,16 @@ class _Texts:
         self._written: dict[str, tuple[Decision, Decision, Rendered]] = {}
         self._addresses: dict[str, str | None] = {}
 
-    def settle(self, account: Account, decisions: list[Decision]) -> Result:
+    def as_written(self, account: Account, decisions: list[Decision]) -> Result:
         """The decisions as they stand when they are written: one that cannot be is not sent, and costs nothing."""
-        settled: list[Decision] = []
+        written: list[Decision] = []
         for decision in decisions:
             self._addresses.setdefault(decision.id, _address(account, decision))
             after, _ = self.of(decision)
             if decision.send and not after.send:
                 account = _after(account, after)
-            settled.append(after)
-        return account, settled
+            written.append(after)
+        return account, written
 
     def of(self, decision: Decision) -> tuple[Decision, Rendered]:
         """The decision, as it stands, and its text."""
