@@ -159,6 +159,11 @@ def answering(brand: Brand, csm: str, csm_email: str, mail_from: str) -> Answeri
     return Answering(name or "", own or _bare(brand.reply_to))
 
 
+def is_unread(address: str) -> bool:
+    """Whether the address says itself that nobody reads it: `no-reply@`, `donotreply@`."""
+    return bool(_UNREAD.search(_bare(address).rpartition("@")[0]))
+
+
 def _bare(address: str) -> str:
     return parseaddr(address)[1]
 
@@ -200,5 +205,5 @@ def _address_mistakes(loaded: Loaded[Brand]) -> Iterator[Mistake]:
     for at, address in places:
         if address and not _ADDRESS.fullmatch(_bare(address)):
             yield loaded.mistake(at, f"'{address}' is no mail address")
-        elif at[0] != "from" and _UNREAD.search(address):
+        elif at[0] != "from" and is_unread(address):
             yield loaded.mistake(at, "our mails say 'answer this mail': answers need an address that somebody reads")

@@ -5,27 +5,30 @@ holds what waits where an installation is live already; `WAYMARK_LIVE_DESPITE` n
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from markupsafe import escape
-
 from services.notify import store
 from services.notify.channels.channel import Delivery, Now, Receipt, Sender, confirmed
 from services.notify.channels.email import EmailSender, InvalidMail, parse_sender
 from services.notify.channels.table import CHANNELS
+from services.notify.content import blocks
 from services.notify.definition import Definition
 from services.notify.first_sends import FirstSends
-from shared.brand import BRAND_FILE, HOUSE_FILE
+from services.notify.mail_design import MailDesign
+from shared.brand import BRAND_FILE, HOUSE_FILE, is_unread
 from shared.db.protocol import Database
+from shared.definitions import load_plain
 from shared.failures import Refused
 from shared.settings import BUNDLED_CONFIG, Settings
 
 EVERYTHING = "all"
+REFERRALS_FILE = "referrals.yaml"
 _EXAMPLE_HOST = re.compile(
     r"(^|[.@/])(example\.(com|org|net|edu)|[\w-]+\.(example|test|invalid|localhost|localdomain)|localhost)\b",
     re.IGNORECASE,
@@ -59,6 +62,7 @@ class Readiness:
 
     def __init__(self, settings: Settings, defined: Definition, mail: Sender | None, now: Now) -> None:
         self._settings = settings
+        self._brand = defined.brand
         self._product = str(defined.company.get("product") or "Waymark")
         self._mail = mail if isinstance(mail, EmailSender) else None
         self._now = now
@@ -92,22 +96,24 @@ class Readiness:
         """Send a mail to somebody of our own. Raises Refused while there is no mail server."""
         if self._mail is None:
             raise Refused("WAYMARK_SMTP_URL is not set: no mail can leave", "not_configured", 409)
+        title = f"A test mail of {self._product}"
         text = (
             f"This is a test mail of {self._product}'s Waymark, sent because somebody asked for it.\n\n"
             f"If you read it, mail leaves. Look whether it came into the inbox, who it says it is from, and that its headers\n"
             f"name SPF and DKIM as passed. Links in mails will lead to {self._settings.public}\n"
         )
-        html = f"<p>{escape(text)}</p>".replace("\n\n", "</p><p>")
+        html = MailDesign(self._brand).page(title, blocks(text, {}))
         delivery = Delivery(
             id=delivery_id,
             account="",
             play="",
             step="",
             outreach_class="transactional",
-            subject=f"A test mail of {self._product}",
+            subject=title,
             text=text,
             html=html,
             email=to,
+            reply_to=parseaddr(self._brand.reply_to)[1] or None,
         )
         return await self._mail.send(delivery, confirmed)
 
@@ -134,8 +140,10 @@ def findings(settings: Settings, defined: Definition) -> list[Finding]:
         *_company(defined, _brand_file(settings.config)),
         *_links(settings),
         *_channels(settings, defined),
+        *_answers(settings, defined),
         *_examples(settings.config),
         *_lacking(defined, _brand_file(settings.config)),
+        *_sign_up(settings.config / REFERRALS_FILE),
     ]
     judged = [one._replace(blocks=one.blocks and not accepts(settings, one.name)) for one in found]
     return sorted(judged, key=lambda one: not one.blocks)
@@ -235,6 +243,25 @@ def _mail(settings: Settings) -> Iterator[Finding]:
         return
     if is_local(domain) or is_example(f"@{domain}"):
         yield Finding("mail_from", f"mail would come from '{settings.mail_from}', a domain that is nobody's", how)
+
+
+def _answers(settings: Settings, defined: Definition) -> Iterator[Finding]:
+    """Where answers go: nearly every mail asks for one."""
+    to = defined.brand.reply_to or settings.mail_from
+    how = f"Write an address that somebody reads into 'reply_to' of {_brand_file(settings.config)}"
+    domain = parseaddr(to)[1].rpartition("@")[2]
+    if is_unread(to):
+        yield Finding("reply_to", f"mails say 'answer this mail', and answers go to '{to}'", how)
+    elif defined.brand.reply_to and (is_local(domain) or is_example(f"@{domain}")):
+        yield Finding("reply_to", f"answers go to '{to}', a domain that is nobody's", how)
+
+
+def _sign_up(file: Path) -> Iterator[Finding]:
+    """Where the friends of advocates are led. Whether the file is right, advocacy checks."""
+    rules = load_plain(file) if file.exists() else None
+    if isinstance(rules, Mapping) and rules.get("enabled", True) and not rules.get("signup_url"):
+        problem = "a friend who follows an advocate's link finds a code to type, and no button to sign up"
+        yield Finding("signup_url", problem, f"Write where one signs up into 'signup_url' of {file}", blocks=False)
 
 
 def _lacking(defined: Definition, file: str) -> Iterator[Finding]:

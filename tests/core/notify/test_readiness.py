@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from services.notify.definition import Definition
@@ -32,7 +33,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = text.replace("example.com", "acme.io").replace(
             "Example Ltd, 1 Example Street, Example Town", "Acme Ltd, 5 Mill Lane, York"
         )
-        file.write_text(text, "utf8")
+        file.write_text(text.replace("# signup_url:", "signup_url:"), "utf8")
     return config
 
 
@@ -78,6 +79,7 @@ def test_what_a_fresh_installation_lacks_is_said_all_at_once_with_what_to_do() -
         ("mail_from", "Acme <hello@example.org>", "mail_from"),
         ("mail_from", "Acme <hello@mail.test>", "mail_from"),
         ("mail_from", "Acme", "mail_from"),
+        ("mail_from", "Acme <no-reply@acme.io>", "reply_to"),
     ],
 )
 def test_each_thing_alone_is_refused(own: Path, defined: Definition, setting: str, value: Any, name: str) -> None:
@@ -99,6 +101,25 @@ def test_each_thing_alone_is_refused(own: Path, defined: Definition, setting: st
 def test_names_of_our_examples_are_refused(own: Path, defined: Definition, key: str, value: str) -> None:
     theirs = defined._replace(company=defined.company | {key: value})
     assert _blocking(Settings(config=own, **GOOD), theirs) == [key]
+
+
+def test_answers_go_to_somebody_who_reads_them(own: Path, defined: Definition) -> None:
+    unread = Settings(config=own, **GOOD | {"mail_from": "Acme <donotreply@acme.io>"})
+    assert _blocking(unread, defined) == ["reply_to"]
+    read = defined._replace(brand=replace(defined.brand, reply_to="Acme <help@acme.io>"))
+    assert _blocking(unread, read) == []
+    nowhere = defined._replace(brand=replace(defined.brand, reply_to="help@acme.local"))
+    assert _blocking(unread, nowhere) == ["reply_to"]
+
+
+def test_a_programme_whose_friends_find_no_button_is_said_but_stops_nobody(own: Path, tmp_path: Path) -> None:
+    config = Path(shutil.copytree(own, tmp_path / "config"))
+    rules = config / "referrals.yaml"
+    rules.write_text(rules.read_text("utf8").replace("signup_url:", "# signup_url:"), "utf8")
+    (one,) = findings(Settings(config=config, **GOOD), definition(Settings(config=config)))
+    assert (one.name, one.blocks) == ("signup_url", False)
+    rules.write_text(rules.read_text("utf8").replace("enabled: true", "enabled: false"), "utf8")
+    assert findings(Settings(config=config, **GOOD), definition(Settings(config=config))) == []
 
 
 def test_a_play_that_has_no_link_for_its_text_is_said_but_stops_nobody(own: Path, tmp_path: Path) -> None:

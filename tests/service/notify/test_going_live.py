@@ -88,6 +88,7 @@ async def test_a_test_mail_goes_to_whoever_asks_in_either_mode(deployment: Deplo
     (mail,) = box.mails
     assert mail["To"] == "me@acme.test"
     assert "test mail" in mail["Subject"]
+    assert 'class="wordmark"' in mail.get_body(("html",)).get_content(), "it looks as customers' mails do"
     async with office(deployment.settings) as here:
         answer = await here.http.post("/v1/readiness/test-mail", json={"to": "me@acme.test"})
         assert (answer.status_code, answer.json()["code"]) == (409, "not_configured")
