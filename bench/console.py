@@ -58,7 +58,7 @@ _CALLS = {
     "accounts": "lifecycle/v1/accounts?limit=50&count=true",
     "search": "lifecycle/v1/accounts?q=4242&limit=50&count=true",
     "owner": "lifecycle/v1/accounts?owner=owner07&sort=score&limit=50&count=true",
-    "flag": "lifecycle/v1/accounts?flag=at_risk&sort=score&limit=50&count=true",
+    "flag": "lifecycle/v1/accounts?flag=at_risk&sort=score&why=true&limit=50&count=true",
     "outbox": "notify/v1/outbox?limit=50&count=true",
     "tasks": "notify/v1/tasks?owner=owner07&limit=50&count=true",
 }

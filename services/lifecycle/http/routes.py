@@ -127,8 +127,7 @@ def router(
     ) -> Page[Decision]:
         """What was decided about an account, the latest first, each with its evidence. Filter by `kind`, e.g. stage_changed."""
         start = decode_cursor(at, 1)
-        for one in kind or ():
-            _check_filter("kind", one, store.DECISION_KINDS)
+        _check_kinds(kind)
         async with context.database.snapshot() as read:
             rows = await store.list_decisions(read, account, kind or [], start[0] if start else None, limit + 1, since)
             if not rows and await accounts.load(read, account) is None:
@@ -154,23 +153,7 @@ def router(
         """
         return await computed.get()
 
-    @routes.get("/definition", tags=["definition"])
-    async def definition() -> Diagram:
-        """The stage machine as it runs now."""
-        stages = [
-            StageView(stage=name, goal=stage.goal, terminal=stage.terminal)
-            for name, stage in compiled.definition.stages.items()
-        ]
-        return Diagram(
-            definition=compiled.version,
-            mermaid=explain.diagram(compiled),
-            stages=stages,
-            edges=[EdgeWords(**arrow._asdict()) for arrow in explain.arrows(compiled)],
-            metrics={
-                name: MetricWords(label=wording.label(name), unit=wording.unit(name)) for name in compiled.metrics.reads
-            },
-        )
-
+    _add_definition(routes, compiled)
     _add_notes(routes, context, handlers)
     _add_place_counts(routes, passed_over)
     return routes
@@ -204,6 +187,27 @@ class FunnelFigures:
         found = await asyncio.to_thread(figures, list(self._compiled.definition.stages), visits)
         stages = [StageFigures(**stage._asdict()) for stage in found]
         return Funnel(definition=self._compiled.version, accounts=accounts_seen, stages=stages)
+
+
+def _add_definition(routes: APIRouter, compiled: CompiledDefinition) -> None:
+    wording = compiled.definition.wording
+
+    @routes.get("/definition", tags=["definition"])
+    async def definition() -> Diagram:
+        """The stage machine as it runs now."""
+        stages = [
+            StageView(stage=name, goal=stage.goal, terminal=stage.terminal)
+            for name, stage in compiled.definition.stages.items()
+        ]
+        return Diagram(
+            definition=compiled.version,
+            mermaid=explain.diagram(compiled),
+            stages=stages,
+            edges=[EdgeWords(**arrow._asdict()) for arrow in explain.arrows(compiled)],
+            metrics={
+                name: MetricWords(label=wording.label(name), unit=wording.unit(name)) for name in compiled.metrics.reads
+            },
+        )
 
 
 def _add_notes(routes: APIRouter, context: ServiceContext, handlers: Handlers) -> None:
@@ -369,6 +373,11 @@ def _start_of(cursor: str | None, by: str) -> tuple[Any, str] | None:
 
 def _no_account(account: str) -> Refused:
     return Refused(f"no account '{account}' has been seen", "no_account", 404)
+
+
+def _check_kinds(kinds: Sequence[str] | None) -> None:
+    for kind in kinds or ():
+        _check_filter("kind", kind, store.DECISION_KINDS)
 
 
 def _check_filter(what: str, given: str | None, values: Any) -> None:

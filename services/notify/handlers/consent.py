@@ -52,13 +52,13 @@ async def record_consent(
 
 
 async def heed_never_asks(
-    tx: Tx, messages: Iterable[NeverAskRequested], accounts: dict[str, Account], persons: Persons, now: datetime
+    tx: Tx, messages: Iterable[NeverAskRequested], accounts: dict[str, Account], persons: Persons
 ) -> dict[str, Account]:
     """The locked accounts after what people told advocacy: who is to be asked no more hears of no play of that class."""
     after = dict(accounts)
     for message in messages:
         given = ConsentGiven(message.account, message.user, message.outreach_class, granted=False, source=ADVOCACY)
-        after[message.account], _ = await _recorded(tx, given, after[message.account], persons, now)
+        after[message.account], _ = await _recorded(tx, given, after[message.account], persons, message.decided_at)
     return after
 
 

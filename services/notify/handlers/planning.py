@@ -131,11 +131,10 @@ class PlanningHandlers:
         """One batch of `lifecycle.v1` or `advocacy.v1`."""
         messages = [message for message in batch.messages if isinstance(message, _Planned)]
         never_asks = [message for message in batch.messages if isinstance(message, NeverAskRequested)]
-        now = self._clock.now()
-        await self._persons.verify(tx, now)
+        await self._persons.verify(tx, self._clock.now())
         ids = {message.account for message in [*messages, *never_asks]}
         stored = await self._accounts.load_or_create_for_update(tx, ids)
-        stored = await heed_never_asks(tx, never_asks, stored, self._persons, now)
+        stored = await heed_never_asks(tx, never_asks, stored, self._persons)
         contacts = [one for one in messages if isinstance(one, ContactChanged) and is_new(stored[one.account], one)]
         await heed_contacts(tx, self._persons, contacts)
         waited = await waiting.load(tx, _loaded_until(stored, messages), stored)
