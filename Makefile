@@ -80,9 +80,9 @@ axe: $(VENV)/.dev ## axe-core over every page of the console, phone and desk, li
 	$(VENV)/axe/python/bin/pip install -q --disable-pip-version-check "playwright>=1.50,<2"
 	$(BIN)/python -m tests.axe $(VENV)/axe/python/bin/python $(VENV)/axe/node_modules/axe-core/axe.min.js
 
-screenshots: $(VENV)/.dev ## the README's pictures anew, from a fresh demo (CHROMIUM=; smaller where ImageMagick is)
+screenshots: $(VENV)/.dev ## the README's pictures anew, from a fresh demo (CHROMIUM=)
 	$(PYTHON) -m venv $(VENV)/axe/python
-	$(VENV)/axe/python/bin/pip install -q --disable-pip-version-check "playwright>=1.50,<2"
+	$(VENV)/axe/python/bin/pip install -q --disable-pip-version-check "playwright>=1.50,<2" "pillow>=11,<13"
 	$(BIN)/python -m tests.screenshots $(VENV)/axe/python/bin/python
 
 bench: $(VENV)/.dev ## the speed beside what a user would pick instead (QUICK=1, ROWS=lifecycle or a row, SEED=1)

@@ -242,7 +242,32 @@ def _explained(error: str, plain: Any, lines: dict[At, int], file: str, model: A
     if unknown := _UNKNOWN_FIELD.search(problem):
         word = unknown[1]
         return Mistake(file, _line(lines, (*at, word)), f"unknown key '{word}'", nearest(word, _fields(model)))
-    return Mistake(file, _line(lines, at), problem.replace("Object", "this").replace("`", "'"))
+    return Mistake(file, _line(lines, at), _in_words(problem))
+
+
+_EXPECTED = re.compile(r"Expected `([^`]+)`(?: matching regex '(.*)'$)?")
+_GOT = re.compile(r", got `(\w+)`")
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "keys with values",
+    "null": "nothing",
+}
+
+
+def _in_words(problem: str) -> str:
+    """What the checker says, without the names of its types: `int` is a whole number."""
+    expected = _EXPECTED.match(problem)
+    if expected is None:
+        return problem.replace("Object", "this").replace("`", "'")
+    kinds = [_TYPES.get(name.strip(), f"'{name.strip()}'") for name in expected[1].split("|") if name.strip() != "null"]
+    wanted = " or ".join(kinds) + (f" of the form {expected[2]}" if expected[2] else problem[expected.end() :])
+    if got := _GOT.search(wanted):
+        return f"{_TYPES.get(got[1], got[1])} stands here, and should be {wanted[: got.start()]}{wanted[got.end() :]}"
+    return f"this should be {wanted}".replace("`", "'")
 
 
 def _unknown_kind(word: str, at: At, lines: dict[At, int], file: str, model: Any) -> Mistake:

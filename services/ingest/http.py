@@ -57,6 +57,9 @@ _PARSED_FOR_ANYBODY = 128 * 1024
 """Bytes that cost nothing to parse: who forgot the key and the end of the JSON is told both."""
 _NOT_INFLATED = "too many compressed bodies came without a known key: retry later, or send it as the Basic user name"
 _TOO_MANY_KEYLESS = "too many large bodies whose head names no key: retry later, or send it as the Basic user name"
+_NO_WRITE_KEY = (
+    "this is a key to read or to administer with: events take a write key, of kind server, browser or import"
+)
 _REFUSED = "waymark.origin_refused"
 """Marks the scope of a request whose key may not be used from its origin."""
 
@@ -282,7 +285,8 @@ class CaptureApi:
             await self._refresh.refresh_for_unknown()
             key = self._keys.find(text, SOURCE_KINDS)
         if key is None:
-            raise Refused("this write key is not known here", "unknown_key", 401)
+            other = self._keys.find(text, ("read", "admin")) is not None
+            raise Refused(_NO_WRITE_KEY if other else "this write key is not known here", "unknown_key", 401)
         if key.origins and (origin := header(request.scope, b"origin").decode("latin1")) and not key.admits(origin):
             request.scope[_REFUSED] = True
             raise _origin_refused(origin)

@@ -60,9 +60,11 @@ def install(app: FastAPI) -> None:
     async def ours(_request: Request, error: Exception) -> JSONResponse:
         return from_error(error)
 
-    async def invalid(_request: Request, error: Exception) -> JSONResponse:
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
         wrong = error.errors() if isinstance(error, RequestValidationError) else []
         places = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in wrong]
+        if [item["loc"] for item in wrong] == [("body",)] and "json" not in request.headers.get("content-type", ""):
+            places = [{"where": "body", "what": "send JSON, with the header Content-Type: application/json"}]
         detail = "; ".join(f"{place['where']}: {place['what']}" for place in places)
         return problem(422, "invalid", detail, errors=places)
 

@@ -1,12 +1,11 @@
 """Start a fresh demo of its own, take the pictures of the README into docs/images, and end the demo.
 
-`python -m tests.screenshots BROWSER_PYTHON`: a Python that has playwright.
+`python -m tests.screenshots BROWSER_PYTHON`: a Python that has playwright and Pillow.
 """
 
 import asyncio
 import os
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -16,7 +15,6 @@ from tests.conftest import ROOT
 
 _BROWSER = Path(__file__).parent / "browser.py"
 _IMAGES = ROOT / "docs" / "images"
-_COLOURS = "128"
 
 
 async def main(python: str) -> int:
@@ -43,12 +41,9 @@ async def _console_link(demo: asyncio.subprocess.Process) -> str:
 
 
 async def _take(python: str, enter: str) -> int:
+    _IMAGES.mkdir(exist_ok=True)
     browser = await asyncio.create_subprocess_exec(python, str(_BROWSER), enter, str(_IMAGES))
-    status = await browser.wait()
-    for picture in sorted(_IMAGES.glob("*.png")) if shutil.which("convert") else ():
-        smaller = ["convert", str(picture), "-strip", "-colors", _COLOURS, f"PNG8:{picture}"]
-        await (await asyncio.create_subprocess_exec(*smaller)).wait()
-    return status
+    return await browser.wait()
 
 
 if __name__ == "__main__":

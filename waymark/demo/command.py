@@ -46,11 +46,13 @@ async def run_demo(settings: Settings, clock: Clock, seed: int, *, once: bool, r
         async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
             await _print_report(Report(http, console), shown)
         told = (
-            f"The demo of {demo.mark.day} as it is now: `--reset` removes it and replays a new one."
+            f"The demo of {demo.mark.day} as it is now: `make demo RESET=1` (or `waymark demo --reset`) replays a new one."
             if demo.mark.finished
             else f"Replayed in {time.monotonic() - started:.0f} s. Nothing was sent: the outbox is in preview."
         )
         console.print(f"\n{told}")
+        if once:
+            console.print("`make demo` (or `waymark demo`) serves it: the console, and the pages of each service.")
         for line in closing_lines(url, own, once=once):
             console.print(line, soft_wrap=True)
         if not once:

@@ -139,7 +139,8 @@ def _dedupe_key(source: str, event_id: str, *, browser: bool) -> bytes:
 def _event_type(event: SegmentEvent, meta: RecordMeta) -> EventType:
     event_type = _TYPES.get((event.type or meta.type or "").lower())
     if event_type is None:
-        raise Parked(f"type {ascii(event.type or '')[:42]} is not one of {', '.join(_TYPES)}", "unknown_type")
+        said = f"type {ascii(event.type)[:42]}" if event.type else "an event without 'type'"
+        raise Parked(f"{said} is not one of {', '.join(_TYPES)}", "unknown_type")
     return event_type
 
 

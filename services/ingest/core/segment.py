@@ -151,7 +151,7 @@ def parse_envelope(body: bytes) -> Envelope:
     try:
         envelope = _decode_envelope(body)
     except msgspec.ValidationError as error:
-        raise Refused(f"not an event batch: {error}", "bad_shape") from None
+        raise Refused(f'not {{"batch": [...]}}, nor one event: {error}', "bad_shape") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(f"the body is not JSON: {error}", "bad_json") from None
     except RecursionError:

@@ -76,7 +76,7 @@ def test_a_survey_needs_little_and_has_a_version(tmp_path: Path):
         ("\non:", "\non:\n  - tenure: 0d", "nps.yaml:6: '0d' is not between 1 minute and 3650 days"),
         ("\non:", "\non:\n  - every: 60d", "nps.yaml:6: nobody is asked that often: cooldown.same_survey is 90 days"),
         ("\non:", "\non:\n  - every: 1d", "nps.yaml:6: '1d' is not between 7 days and 3650 days"),
-        ("\non:", "\naudience: {roles: [Admin]}\non:", "nps.yaml:5: Expected `str` matching regex"),
+        ("\non:", "\naudience: {roles: [Admin]}\non:", "nps.yaml:5: this should be text of the form "),
     ],
 )
 def test_a_mistake_in_a_survey_has_its_line(tmp_path: Path, before: str, after: str, mistake: str):

@@ -88,7 +88,8 @@ def test_a_value_that_names_no_kind_is_of_the_default_one(tmp_path: Path):
         (b"name: x\nmode: \xff\n", "file.yaml:2: not YAML: "),
         (b"name: x\nmode: a\0b\n", "file.yaml:2: not YAML: special characters are not allowed"),
         ("name: x\n? [a]\n: b\n", "file.yaml:2: not YAML: found unhashable key"),
-        ("", "file.yaml:1: Expected 'object', got 'null'"),
+        ("", "file.yaml:1: nothing stands here, and should be keys with values"),
+        ("name: [x]\n", "file.yaml:1: a list stands here, and should be text"),
     ],
 )
 def test_what_the_yaml_parser_cannot_read_is_a_mistake_and_no_traceback(tmp_path: Path, text: str | bytes, said: str):

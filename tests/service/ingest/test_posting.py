@@ -100,7 +100,9 @@ async def test_a_wrong_body_is_told_what_is_wrong(
 
 async def test_only_a_write_key_writes(embedded_ingest: RunningIngest) -> None:
     for key in (embedded_ingest.keys.read, embedded_ingest.keys.admin):
-        assert problem(await embedded_ingest.client.post(f"/v1/track?writeKey={key}", json=ANN)) == (401, "unknown_key")
+        refused = await embedded_ingest.client.post(f"/v1/track?writeKey={key}", json=ANN)
+        assert problem(refused) == (401, "unknown_key")
+        assert "events take a write key" in refused.json()["message"]
 
 
 async def test_a_body_in_pieces_is_measured_as_it_comes(embedded_ingest: RunningIngest) -> None:

@@ -96,6 +96,14 @@ async def test_an_address_that_is_nobodys_says_where_things_are(on: RunningServi
     assert "POST is not for /notify/v1/mode; it takes " in refused["detail"]
 
 
+async def test_json_sent_as_a_form_is_told_which_header_it_lacks(on: RunningServices) -> None:
+    """As curl sends it without -H."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await on.http.put("/notify/v1/mode", content=b'{"mode": "preview"}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert "Content-Type: application/json" in answer.json()["detail"]
+
+
 async def test_one_address_says_whether_every_service_of_the_process_is_ready(on: RunningServices) -> None:
     answer = await on.http.get("/readyz")
     assert answer.status_code == 200
