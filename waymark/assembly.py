@@ -27,7 +27,7 @@ from shared.clock import Clock, MeasuredClock
 from shared.http import api_docs, health, problem
 from shared.http.app import ServiceMount
 from shared.http.bodies import BodyBuffer, BodyMemoryLimit
-from shared.http.health import READY_WORDS, Health
+from shared.http.health import READY_WORDS, CountDue, Health
 from shared.http.security import SecurityHeaders
 from shared.keys import load_keys
 from shared.service import ownership
@@ -104,6 +104,7 @@ async def assembled(
                 loops[name],
                 VersionCheck(name, pending),
                 _notices(service, watch),
+                _count_due(service, contexts[name]),
             )
             for collector in (*service.collectors, *filter(None, [retention[name]])):
                 health_of.registry.register(collector)
@@ -170,6 +171,19 @@ def _notices(service: Service, watch: ClockWatch | None) -> Notices:
         return own if watch is None else own | {"clock": await watch.problem()}
 
     return notices
+
+
+def _count_due(service: Service, context: ServiceContext) -> CountDue | None:
+    """What time has to do in the service now, by the clock that its timers go by."""
+    due = service.due
+    if due is None:
+        return None
+
+    async def count() -> int:
+        async with context.database.snapshot() as read:
+            return await due.how_many(read, context.clock.now())
+
+    return count
 
 
 def _loops(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import bindparam, delete, exists, func, select
+from sqlalchemy import ColumnElement, bindparam, delete, distinct, exists, func, select
 
 from services.notify.core.order import Line
 from services.notify.core.state import Account
@@ -83,14 +83,22 @@ async def in_vain(read: Read, partition: int, until: datetime, limit: int, *, ev
 
     A request waits for a message that was in the log before it: where the log has no more, that was parked.
     """
-    found = select(_c.account, func.min(_c.since).label("since")).join(account, account.c.id == _c.account)
-    found = found.where(account.c.partition == partition).group_by(_c.account)
-    if not everything:
-        other = waiting.alias()
-        messages = exists().where(other.c.account == _c.account, other.c.request.is_(False))
-        found = found.where((_c.since <= until - LONGEST) | ~messages)
+    of_partition = select(_c.account).join(account, account.c.id == _c.account).where(account.c.partition == partition)
+    found = of_partition.where(*_vain(until, everything=everything)).group_by(_c.account)
     rows = await read.all(found.order_by(func.min(_c.since), _c.account).limit(limit))
     return [row.account for row in rows]
+
+
+async def count_in_vain(read: Read, until: datetime, *, everything: bool) -> int:
+    """How many accounts those of all partitions are, where all of the log is read."""
+    found = select(func.count(distinct(_c.account))).where(*_vain(until, everything=everything))
+    return int(await read.scalar(found))
+
+
+def _vain(until: datetime, *, everything: bool) -> list[ColumnElement[bool]]:
+    other = waiting.alias()
+    messages = exists().where(other.c.account == _c.account, other.c.request.is_(False))
+    return [] if everything else [(_c.since <= until - LONGEST) | ~messages]
 
 
 def _by_id(lines: Mapping[str, Line]) -> dict[str, LifecycleMessage | OutreachRequested]:

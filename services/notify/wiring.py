@@ -1,7 +1,7 @@
 """Wiring of notify: its handlers, consumer, timers, sender and API, built from the service context and the definition."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from services.notify.ceilings import Ceilings, CeilingWatch
@@ -23,6 +23,7 @@ from services.notify.waiting import Patience
 from shared.brand import with_sender
 from shared.bus.producer import partition_of
 from shared.contracts.topics import ADVOCACY, LIFECYCLE
+from shared.db.protocol import Read
 from shared.hosted import hosted_brand
 from shared.http import parked
 from shared.http.app import service_app
@@ -96,7 +97,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     app.include_router(parked.router(context, GROUP, consumer.redrive))
     loops: dict[str, Work] = {
         "notify-timers": partial(run_periodically, _POLL, context.by_the_clock(timers.fire), wake),
-        "notify-waits": partial(run_periodically, _POLL, context.by_the_clock(in_vain_timers.fire)),
+        "notify-waits": partial(run_periodically, _POLL, context.by_the_clock(in_vain_timers.fire), wake),
         "notify-sends": partial(run_periodically, _SEND, context.by_the_clock(send)),
     }
     expired = expired_deliveries(context.settings.keep_deliveries_days)
@@ -104,6 +105,9 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     async def notices() -> dict[str, str]:
         ceilings_reached = await watch.notices(context.database, context.clock.now())
         return ceilings_reached | sender.problems | await ready.notices(context.database, first_sends)
+
+    async def how_many_due(read: Read, until: datetime) -> int:
+        return await accounts.count_due(read, until) + await in_vain.count_due(read, until)
 
     return Service(
         "notify",
@@ -113,7 +117,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
         collectors=[watch],
         retention=expired,
         notices=notices,
-        due=DueWork(accounts.count_due, wake),
+        due=DueWork(how_many_due, wake),
     )
 
 

@@ -47,6 +47,10 @@ class Versions(Protocol):
         ...
 
 
+CountDue = Callable[[], Awaitable[int]]
+"""How much time has to do in a service now."""
+
+
 class Health:
     """One service's health."""
 
@@ -58,6 +62,7 @@ class Health:
         loops: Sequence[SupervisedLoop],
         versions: Versions | None = None,
         notices: Notices | None = None,
+        due: CountDue | None = None,
     ) -> None:
         self._database = database
         self._bus = bus
@@ -65,6 +70,8 @@ class Health:
         self._loops = loops
         self._versions = versions
         self._notices = notices
+        self._count_due = due
+        self._due = (0.0, 0)
         self._bounds: tuple[float, dict[Partition, Bounds]] = (0.0, {})
         self._retention = (0.0, "")
         self._parked: tuple[float, dict[tuple[str, str], int]] = (0.0, {})
@@ -76,13 +83,14 @@ class Health:
         """Whether it can do its work, and each check with what it found."""
         checks = {"database": await _tried(self._ask_database), "log": await _tried(self._ask_log)}
         checks["log-retention"] = await _tried(self._ask_retention)
+        await _tried(self._ask_due)
         if self._versions is not None:
             for name, ask in (("migrations", self._versions.migrations), ("layouts", self._versions.layouts)):
                 checks[name] = await _tried(partial(self._ask_versions, ask))
         checks |= {f"loop:{loop.name}": "" if loop.state == "running" else loop.problem for loop in self._loops}
         found = {name: problem or "ok" for name, problem in checks.items()}
         notices = {name: words for name, words in (await self._current_notices()).items() if words}
-        return not any(checks.values()), {"checks": found, "notices": notices, "lag": self._lags()}
+        return not any(checks.values()), {"checks": found, "notices": notices, "lag": self._lags(), "due": self._due[1]}
 
     async def refresh(self) -> None:
         """Ask the log and the database for what the metrics show, unless it is fresh; the last figures stay where they fail.
@@ -94,7 +102,9 @@ class Health:
         await asyncio.wait({self._refreshing}, timeout=_REFRESH_SECONDS)
 
     async def _refresh(self) -> None:
-        await asyncio.gather(_tried(self._ask_log), _tried(self._count_parked), self._current_notices())
+        await asyncio.gather(
+            _tried(self._ask_log), _tried(self._count_parked), _tried(self._ask_due), self._current_notices()
+        )
 
     async def _current_notices(self) -> dict[str, str]:
         """What the service wants somebody to look at; nothing where it cannot say: the checks will have found why."""
@@ -123,7 +133,10 @@ class Health:
         for (group, reason), count in self._parked[1].items():
             if group in groups:  # embedded, all services share the table
                 parked.add_metric([group, reason], count)
-        return [lag, handled, parked, running]
+        due = GaugeMetricFamily("waymark_due", "Accounts for which time has something to do now")
+        if self._count_due is not None:
+            due.add_metric([], self._due[1])
+        return [lag, handled, parked, running, due]
 
     async def _ask_database(self) -> None:
         async with self._database.snapshot() as read:
@@ -155,6 +168,11 @@ class Health:
             async with self._database.snapshot() as read:
                 parked = await dead_letters.count_open(read)
             self._parked = (_fresh_until(began), parked)
+
+    async def _ask_due(self) -> None:
+        if self._count_due is not None and (began := time.monotonic()) > self._due[0]:
+            due = await self._count_due()
+            self._due = (_fresh_until(began), due)
 
     def _lags(self) -> dict[str, int]:
         return {f"{group} {tp.topic}[{tp.number}]": behind for (group, tp), behind in self._lag_rows()}

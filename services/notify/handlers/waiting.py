@@ -10,7 +10,7 @@ from datetime import datetime
 import structlog
 
 from services.notify.handlers.planning import PlanningHandlers
-from services.notify.waiting import Patience, in_vain
+from services.notify.waiting import Patience, count_in_vain, in_vain
 from shared.db.protocol import Read, Tx
 
 _log = structlog.get_logger(__name__)
@@ -30,6 +30,10 @@ class WaitsInVain:
     async def due(self, read: Read, partition: int, until: datetime, limit: int) -> Sequence[str]:
         """Ids of accounts for which something waits in vain by now."""
         return await in_vain(read, partition, until, limit, everything=self._patience.is_over)
+
+    async def count_due(self, read: Read, until: datetime) -> int:
+        """How many such accounts there are, once all of the log is read."""
+        return await count_in_vain(read, until, everything=self._patience.is_over)
 
     async def advance_time(self, tx: Tx, ids: Sequence[str], until: datetime) -> int:
         """Take what waits for them as it stands. How many there were."""
