@@ -36,10 +36,14 @@ async def test_one_bad_event_costs_no_other_its_place(product: Product) -> None:
         answer = await product.http.post("/v1/batch", content=body, auth=(product.keys["server"], ""))
         assert (answer.status_code, answer.json()["accepted"]) == (200, 2), name
     marked = b'\xef\xbb\xbf{"batch":[%b]}' % (GOOD % (b"bom", b"bom"))
-    assert (await product.http.post("/v1/batch", content=marked, auth=(product.keys["server"], ""))).status_code == 200
-    await product.appears("good-bom")
+    wide = (b'{"batch":[%b]}' % (GOOD % (b"wide", b"wide"))).decode().encode("utf-16")
+    unread = b'{"batch":[%b],"sentAt":{}}' % (GOOD % (b"beside", b"beside"))
+    for body in (marked, unread, wide):
+        answer = await product.http.post("/v1/batch", content=body, auth=(product.keys["server"], ""))
+        assert answer.status_code == 200
+    await product.appears("good-wide")
     await product.settle()
-    for name in (*names, b"bom"):
+    for name in (*names, b"bom", b"beside", b"wide"):
         assert await product.account(f"good-{name.decode()}") is not None, name
     taken = {name for name in names if await product.account(f"bad-{name.decode()}") is not None}
     assert taken == MENDED.keys()

@@ -4,10 +4,10 @@ The shapes are read loosely: nulls, numbers for ids, and unknown keys are normal
 """
 
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -28,6 +28,7 @@ _TOO_LARGE_EXCERPT = 4096
 """Bytes that travel of an event over MAX_EVENT_BYTES, to be seen among the parked records."""
 
 Id = str | int | float | None
+_ID_TYPES = (str, int, float)
 
 
 class Context(msgspec.Struct, gc=False, rename="camel"):
@@ -82,13 +83,20 @@ class IdentityFields(RoutingFields, gc=False, rename="camel"):
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """A posted body: a batch, or a single event beside these keys (then `batch` is None)."""
+    """A posted body: a batch, or a single event beside these keys (then `batch` is None).
+
+    A `sentAt` of any other kind corrects nothing: it costs the events no place.
+    """
 
     batch: list[msgspec.Raw] | None = None
-    sentAt: Id = None  # noqa: N815  as on the wire
+    sentAt: Any = None  # noqa: N815  as on the wire
     writeKey: str | None = None  # noqa: N815
     context: msgspec.Raw = msgspec.Raw(b"")
     history: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sentAt.__class__ not in _ID_TYPES:
+            self.sentAt = None
 
 
 class RecordMeta(msgspec.Struct, gc=False, omit_defaults=True):
@@ -185,7 +193,9 @@ def _limited(envelope: Envelope) -> Envelope:
 
 
 def mend(text: bytes) -> bytes:
-    """JSON without what JSON does not have, and SDKs send: a byte order mark, NaN and Infinity (null), half characters."""
+    """JSON without what JSON does not have, and SDKs send: a byte order mark, UTF-16, NaN and Infinity (null), half characters."""
+    if text[:2] in {BOM_UTF16_LE, BOM_UTF16_BE}:
+        text = text.decode("utf-16", "replace").encode()
     text = text.removeprefix(BOM_UTF8)
     if b"NaN" in text or b"Infinity" in text:
         text = _STRING_OR_NO_NUMBER.sub(lambda token: b"null" if token[1] else token[0], text)

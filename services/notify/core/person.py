@@ -1,13 +1,18 @@
 """Person: who is behind an address, over all accounts and user ids: the keys they are known by, and what was spent on them."""
 
 import hmac
+import re
 import unicodedata
 from collections.abc import Iterable
+from email.utils import parseaddr
 from hashlib import sha256
 
 from services.notify.core.state import BudgetEntry
 
 _PURPOSE = b"waymark person"
+_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+_NO_MAILBOX = re.compile(r"[\s\x00-\x1f\x7f<>,;]")
+"""Two addresses in one, or words around it: nobody reads mail there."""
 _DOTLESS = frozenset({"gmail.com", "googlemail.com"})
 """One provider, to whom dots mean nothing."""
 
@@ -49,11 +54,19 @@ class PersonKeys:
 def normalised_address(address: str | None) -> str | None:
     """The address as mailboxes are compared: lower case, no blanks around it, the domain in its ASCII form.
 
-    Tags and dots stay (`mailbox_of` is without). None for what is no address.
+    Also out of `Ann Lee <ann@acme.test>`, and without what nobody sees (a byte order mark out of a list). Tags and dots stay
+    (`mailbox_of` is without). None for what is no address.
     """
-    local, at, domain = unicodedata.normalize("NFKC", address or "").strip().lower().rpartition("@")
+    text = address or ""
+    if not text.isascii():
+        text = unicodedata.normalize(
+            "NFKC", "".join(sign for sign in text if unicodedata.category(sign) not in _UNSEEN)
+        )
+    if "<" in text:
+        text = parseaddr(text)[1]
+    local, at, domain = text.strip().lower().rpartition("@")
     domain = domain.rstrip(".")
-    if not local or not at or not domain:
+    if not local or not at or not domain or _NO_MAILBOX.search(local + domain):
         return None
     return f"{local}@{_ascii_domain(domain)}"
 

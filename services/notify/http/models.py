@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.contracts.outreach import DeliveryStatus, OutreachMode
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern="^[^\\x00]*$")]
 Filter = Annotated[str | None, Query(max_length=200)]
 
 

@@ -43,9 +43,9 @@ class SuppressionWanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
     address: str = Field(min_length=3, max_length=320)
     reason: Literal["imported", "unsubscribed", "bounced", "complained"] = "imported"
-    topic: str = Field(EVERYTHING, min_length=1, max_length=200)
+    topic: str = Field(EVERYTHING, min_length=1, max_length=200, pattern="^[^\\x00]*$")
     at: str | None = Field(None, max_length=40)
-    detail: str = Field("", max_length=200)
+    detail: str = Field("", max_length=200, pattern="^[^\\x00]*$")
 
 
 class SuppressionsWanted(BaseModel):

@@ -288,8 +288,8 @@ _NO = {
     "an address is one in every spelling": Guard(
         3,
         "services/notify/core/person.py",
-        'unicodedata.normalize("NFKC", address or "").strip().lower().rpartition("@")',
-        '(address or "").rpartition("@")',
+        'local, at, domain = text.strip().lower().rpartition("@")',
+        'local, at, domain = text.rpartition("@")',
         _in("no_is_a_no", "a_no_holds_in_other_accounts_under_other_ids_and_spellings"),
     ),
     "a tag is no other mailbox": Guard(
@@ -394,6 +394,13 @@ _VALUES = {
         "services/ingest/core/segment.py",
         "text = text.removeprefix(BOM_UTF8)",
         "text = bytes(text)",
+        _in("bad_values", "one_bad_event_costs_no_other_its_place"),
+    ),
+    "what cannot be read beside a batch is passed over": Guard(
+        4,
+        "services/ingest/core/segment.py",
+        "    sentAt: Any = None  # noqa: N815  as on the wire\n",
+        "    sentAt: Id = None  # noqa: N815\n",
         _in("bad_values", "one_bad_event_costs_no_other_its_place"),
     ),
     "a batch is cut where an event cannot be read": Guard(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.core.canonical import canonical_event
-from services.ingest.core.segment import MAX_EVENTS, mend, parse_unclean_envelope, raw_records
+from services.ingest.core.segment import MAX_EVENTS, mend, parse_envelope, parse_unclean_envelope, raw_records
 from shared.bus.protocol import Record
 from shared.failures import Parked, Refused
 from tests.core.ingest.make import WEB, record
@@ -44,6 +44,19 @@ def test_the_words_inside_a_text_stay(text: bytes) -> None:
 
 def test_a_byte_order_mark_is_stripped() -> None:
     assert of_batch(b'\xef\xbb\xbf{"batch":[' + ANN + b"]}") == ["1"]
+
+
+@pytest.mark.parametrize("sent_at", [b"{}", b"true", b"[[]]"])
+def test_a_sent_at_that_cannot_be_read_costs_no_event_its_place(sent_at: bytes) -> None:
+    envelope = parse_envelope(b'{"batch":[%b],"sentAt":%b}' % (ANN, sent_at))
+    assert (len(envelope.batch or ()), envelope.sentAt) == (1, None)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_by_its_mark(codec: str) -> None:
+    marked = (b'{"batch":[' + ANN + b"]}").decode().encode(codec)
+    marks = {"utf-16": b"", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
+    assert of_batch(marks[codec] + marked) == ["1"]
 
 
 def test_the_neighbours_of_an_event_that_is_too_deep_are_taken() -> None:

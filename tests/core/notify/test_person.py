@@ -9,6 +9,13 @@ KEYS = PersonKeys(b"a secret of this installation")
 def test_one_mailbox_is_one_person_however_it_is_spelled() -> None:
     spellings = ("casey@consult.test", "Casey@Consult.TEST", "  casey@consult.test\n", "casey@consult.test.")
     assert len({KEYS.of_address(one) for one in spellings}) == 1
+    read = (
+        "Casey Lee <casey@consult.test>",
+        "\ufeffcasey@consult.test",
+        "ca\u200bsey@consult.test",
+        '"Lee, C" <Casey@consult.test.>',
+    )
+    assert {KEYS.of_address(one) for one in read} == {KEYS.of_address(spellings[0])}
     assert KEYS.of_address("ann@müller.test") == KEYS.of_address("Ann@xn--mller-kva.test")
 
 
@@ -32,7 +39,10 @@ def test_dots_are_nothing_to_gmail_and_letters_to_everybody_else() -> None:
 
 
 def test_what_is_no_address_is_nobody() -> None:
-    for text in (None, "", "  ", "ann", "@mail.test", "ann@", "ann@."):
+    for text in (
+        *(None, "", "  ", "ann", "@mail.test", "ann@", "ann@.", "<>", "a@b.test, c@d.test", "a@b.test;c@d.test"),
+        *("ann lee@mail.test", "ann@mail\0.test", "\ud800", "Ann <ann>"),
+    ):
         assert normalised_address(text) is None, text
         assert mailbox_of(text) is None, text
 
