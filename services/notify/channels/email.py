@@ -206,6 +206,8 @@ def wrapped(text: str) -> str:
 
 
 def _wrapped(line: str) -> str:
+    if len(line) <= _WIDTH:
+        return line  # "-- " keeps its blank: programs know by it what stands below a mail
     follow = "  " if line.startswith("- ") else ""
     return (
         "\n".join(textwrap.wrap(line, _WIDTH, subsequent_indent=follow, break_long_words=False, break_on_hyphens=False))

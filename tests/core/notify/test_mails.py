@@ -294,6 +294,16 @@ def test_what_has_been_achieved_is_numbers_that_are_some_beside_those_of_before(
     assert "Results" not in report
 
 
+def test_a_team_that_uses_no_feature_is_not_told_how_many(company: Definition):
+    told = text_of(company, "feature_tip_mail", features_28d=0.0, entitled_features=6.0).text
+    assert "0 of" not in told
+    assert "1 of the 6" in text_of(company, "feature_tip_mail", features_28d=1.0, entitled_features=6.0).text
+
+
+def test_what_stands_below_a_mail_is_marked_as_mail_programs_know_it(company: Definition):
+    assert "-- " in wrapped(text_of(company, "welcome_hello").text).split("\n")
+
+
 def test_a_limit_that_is_passed_is_not_announced_as_one_to_come(company: Definition):
     assert "before it becomes urgent" in text_of(company, "limit_approach_mail", limit_used=0.9).text
     assert "before it becomes urgent" not in text_of(company, "limit_approach_mail", limit_used=1.2).text
