@@ -23,6 +23,7 @@ from shared.clock import Clock
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Database, Tx
 from shared.failures import Halted
+from shared.greeting import greeting_name
 from shared.names import person_name
 
 T = TypeVar("T")
@@ -213,7 +214,7 @@ class DeliverySender:
             html=record.html,
             user=record.user,
             email=claim.email,
-            name=person_name(claim.name) or "",
+            name=(person_name(claim.name) or "") if greeting_name(claim.name) else "",
             reply_to=claim.reply_to or None,
             unsubscribe=None if transactional else self._writer.unsubscribe_url(record.id),
         )

@@ -145,6 +145,15 @@ async def test_the_text_is_written_of_what_is_known_when_it_leaves_and_recorded(
     assert "Kim" not in sent.text
 
 
+async def test_what_names_nobody_stands_in_no_head_of_a_mail(here: Office) -> None:
+    for account, name in (("a", "Admin"), ("b", "s3-8f3k2"), ("c", "null"), ("d", "SMITH, Ann")):
+        customer = Customer(account)
+        await here.take(customer.person(name=name), customer.onboarding())
+    await here.time()
+    await here.sends({"email": (mail := Channel())}).send()
+    assert {one.account: one.name for one in mail.mails} == {"a": "", "b": "", "c": "", "d": "SMITH, Ann"}
+
+
 async def test_what_may_have_arrived_is_repeated_word_for_word(here: Office) -> None:
     """The receiver knows a repeat by its id: what is recorded is what the first one said."""
     customer = Customer()
