@@ -150,6 +150,10 @@ def replay(
     ],
     account: Annotated[str | None, typer.Option(help="this account only")] = None,
     partition: Annotated[int | None, typer.Option(help="the accounts of this partition only")] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="an event's id: show what would be so without it; may be given several times"),
+    ] = None,
 ) -> None:
     """Make accounts once more, from the archive and the journal, in another database; fail where they differ from those here."""
     from shared.clock import SystemClock
@@ -158,12 +162,14 @@ def replay(
     equal = list[bool]()
 
     async def run() -> None:
-        found = await replaying.replay(_settings(), to, SystemClock(), replaying.Scope(account, partition))
+        found = await replaying.replay(
+            _settings(), to, SystemClock(), replaying.Scope(account, partition, without or [])
+        )
         typer.echo(replaying.report(found))
         equal.append(all(one.equal for one in found.values()))
 
     _do(run())
-    raise typer.Exit(0 if equal == [True] else 1)
+    raise typer.Exit(0 if equal == [True] or without else 1)
 
 
 @app.command()

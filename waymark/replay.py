@@ -30,10 +30,11 @@ _LONG = 60
 
 
 class Scope(NamedTuple):
-    """What to replay: one account, the accounts of one partition, or all."""
+    """What to replay: one account, the accounts of one partition, or all; `without` events of these ids."""
 
     account: str | None = None
     partition: int | None = None
+    without: Collection[str] = ()
 
 
 class Replayed(NamedTuple):
@@ -102,7 +103,7 @@ async def _replay(
     ):
         only = await _accounts(read, service, scope)
         try:
-            counts, floors = await replaying.replay(read, archive, copy, service, only)
+            counts, floors = await replaying.replay(read, archive, copy, service, only, scope.without)
         except (LookupError, DefinitionError) as error:
             raise Refused(f"{name} cannot be replayed: {error}") from None
         days = settings.keep_decisions_days

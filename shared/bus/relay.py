@@ -9,14 +9,13 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from shared.bus.kafka import KafkaProducer
 from shared.bus.outbox import AppendNotifier, decode_block, wait_at_most
 from shared.bus.protocol import Partition
 from shared.bus.tables import READ_BYTES, bytes_before, log_block, log_end, relay_lease
 from shared.clock import Clock
-from shared.contracts.topics import ARCHIVED
 from shared.db.protocol import Database, Tx
 
 _LEASE = timedelta(seconds=10)
@@ -48,9 +47,6 @@ _RELAYED = (
     update(log_end)
     .where(_e.topic == bindparam("in_topic"), _e.partition == bindparam("in_partition"))
     .values(relayed_offset=bindparam("end"))
-)
-_DELETE = delete(log_block).where(
-    _b.topic == bindparam("in_topic"), _b.partition == bindparam("in_partition"), _b.base_offset < bindparam("end")
 )
 
 
@@ -129,9 +125,7 @@ class Relay:
                 return
             for (topic, number), end in sorted(ends.items()):
                 values = {"in_topic": topic, "in_partition": number, "end": end}
-                await tx.run(_RELAYED, values)
-                if topic not in ARCHIVED:
-                    await tx.run(_DELETE, values)
+                await tx.run(_RELAYED, values)  # the rows stay: they are the archive
 
     async def release(self) -> None:
         """Give the lease back, if we have it: another relay continues at once."""

@@ -72,16 +72,23 @@ class EntryTaken(NamedTuple):
 
 
 class Reading:
-    """Reads a journal in order. `only`: of these accounts; None: of all."""
+    """Reads a journal in order. `only`: of these accounts; None: of all. `without`: ids of messages as if nobody had sent them."""
 
     def __init__(
-        self, read: Read, tables: Tables, topics: Mapping[str, Topic], archive: Archive, only: Collection[str] | None
+        self,
+        read: Read,
+        tables: Tables,
+        topics: Mapping[str, Topic],
+        archive: Archive,
+        only: Collection[str] | None = None,
+        without: Collection[str] = (),
     ) -> None:
         self._read = read
         self._tables = tables
         self._decoders = {name: decoder(topic) for name, topic in topics.items()}
         self._archive = archive
         self._only = None if only is None else frozenset(only)
+        self._without = frozenset(without)
         self._keys = None if only is None else {one.encode() for one in only}
         self.starts: dict[str, int] = {}
         """For each account with a checkpoint the entry before which it begins."""
@@ -114,7 +121,7 @@ class Reading:
             message
             for key, value in values
             if self._keys is None or key in self._keys
-            if self._concerns((message := decode(value)).account, entry.n)
+            if self._concerns((message := decode(value)).account, entry.n) and message.id not in self._without
         ]
         return EntryTaken(entry, messages, []) if messages else None
 
@@ -148,14 +155,19 @@ class Counts(NamedTuple):
 
 
 async def replay(
-    read: Read, archive: Archive, target: Database, service: Replays, only: Collection[str] | None = None
+    read: Read,
+    archive: Archive,
+    target: Database,
+    service: Replays,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
 ) -> tuple[Counts, dict[str, int]]:
     """Apply the journal that `read` shows to an empty database. For each account with a checkpoint its latest decision of before.
 
     Raises Gone where the archive does not hold what was taken, LookupError for a definition that was not kept,
     DefinitionError for one that this version cannot read.
     """
-    reading = Reading(read, service.journal, service.topics, archive, only)
+    reading = Reading(read, service.journal, service.topics, archive, only, without)
     done, floors = Counts(), dict[str, int]()
     async for some in reading.checkpoints():
         async with target.transaction() as tx:

@@ -246,7 +246,7 @@ def _against(one: Consent, declined: set[str]) -> bool:
 def replays(evidence: Evidence) -> Found:
     """The archive gives every account's state again, and reading the log once more sends nothing."""
     differ = (
-        f"{name}: the archive tells another story"
+        f"{name}: the archive tells another story ({both.live} and {both.again})"
         for name, both in evidence.replayed.items()
         if both.live != both.again
     )

@@ -4,6 +4,7 @@ The product's own `waymark replay` decides in the batches and at the moments of 
 what an account comes to may depend on neither.
 """
 
+import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ from tests.chaos.evidence import Replayed
 from tests.chaos.profile import COMPANY
 from tests.chaos.times import pass_midnights
 from tests.chaos.world import World
-from waymark.replay import opened, services
+from waymark.replay import Scope, opened, replay, services
 
 _WHENEVER = datetime(2000, 1, 1, tzinfo=UTC)
 """When it was decided is no part of the state."""
@@ -67,7 +68,20 @@ async def replayed(world: World) -> tuple[dict[str, Replayed], Midnights]:
     ):
         live = await states_as_they_are(read)
         again, midnights = await states_again(read, kept, load_definition(Settings(config=COMPANY)))
-    return {name: Replayed(live.get(name, "unknown"), again.get(name, "nothing")) for name in live | again}, midnights
+    found = {name: Replayed(live.get(name, "unknown"), again.get(name, "nothing")) for name in live | again}
+    return found | await _by_the_product(settings), midnights
+
+
+async def _by_the_product(settings: Settings) -> dict[str, Replayed]:
+    """What `waymark replay` says: one for each service, and one for each difference."""
+    found = dict[str, Replayed]()
+    with tempfile.TemporaryDirectory() as folder:
+        replays = await replay(settings, f"sqlite:///{folder}/again.db", SystemClock(), Scope())
+    for name, (_, compared) in replays.items():
+        found[f"{name} as it was"] = Replayed("", "")
+        for one in compared.differing:
+            found[f"{name}: {one.account}: {one.where}"] = Replayed(repr(one.live)[:200], repr(one.again)[:200])
+    return found
 
 
 async def states_as_they_are(read: Read) -> dict[str, str]:

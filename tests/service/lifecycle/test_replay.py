@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from deploy.servers import Postgres
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.handlers import FEEDBACK_GROUP, GROUP, Handlers
 from services.lifecycle.tables import JOURNAL, account, decision
@@ -25,14 +26,16 @@ from shared.contracts.usage import UsageEvent
 from shared.db.protocol import Database, Tx
 from shared.failures import Parked, Refused
 from shared.service import dead_letters
+from shared.service.journal import DefinitionText, Journal, entries, of_time
 from shared.service.ownership import claim_partition
 from shared.service.processor import BatchProcessor, MessageBatch
 from shared.settings import Settings
 from shared.storage import open_database
-from tests.conftest import Deployment
+from tests.conftest import Deployment, embedded
 from tests.core.lifecycle.make import START, default_definition, event
-from tests.make import FakeClock, migrated_storage
+from tests.make import NOON, FakeClock, migrated_storage
 from waymark import migrations
+from waymark.backup.commands import backup, restore
 from waymark.replay import Replayed, Scope, replay, report
 
 DAY = timedelta(days=1)
@@ -197,6 +200,20 @@ async def test_a_replay_comes_to_the_same_accounts_decisions_and_visits(
         assert of_partition.comparison.same == len(_NAMES)
 
 
+@pytest.mark.servers
+async def test_a_replay_goes_into_an_empty_postgresql_too_and_only_into_an_empty_one(
+    postgres: Postgres, tmp_path: Path, shipped: CompiledDefinition
+) -> None:
+    url = postgres.create_database("replayed")
+    async with running(embedded(tmp_path), shipped) as live:
+        await any_story(live, 5)
+        found = await replay(embedded(tmp_path), url, FakeClock(), EVERYTHING)
+        assert found["lifecycle"].comparison.differing == []
+        assert found["lifecycle"].comparison.same == len(_NAMES)
+        with pytest.raises(Refused, match="holds data"):
+            await replay(embedded(tmp_path), url, FakeClock(), EVERYTHING)
+
+
 async def test_what_is_missing_in_the_journal_or_was_changed_past_it_is_told(
     deployment: Deployment, tmp_path: Path, shipped: CompiledDefinition
 ) -> None:
@@ -278,3 +295,37 @@ async def test_a_replay_begins_with_an_empty_database_and_needs_the_whole_archiv
             await tx.run(delete(log_block))
         with pytest.raises(Refused, match=r"usage\.v1\[0\] has no record 0 in the archive"):
             await again(deployment.settings, tmp_path)
+
+
+async def test_a_restored_journal_goes_on_behind_what_it_has(
+    deployment: Deployment, tmp_path: Path, shipped: CompiledDefinition
+) -> None:
+    async with running(deployment.settings, shipped) as live:
+        for _ in range(3):
+            await live.publish(USAGE, [live.event()])
+            await live.take(USAGE)
+    file = await backup(deployment.settings, tmp_path / "kept", NOON)
+    await restore(deployment.settings, file, NOON, replace=True)
+    async with migrated_storage(deployment.settings, "lifecycle") as opened:
+        async with opened.database.transaction() as tx:
+            await Journal(JOURNAL, DefinitionText("v", {})).write(tx, of_time(0, ["acme"], NOON, {}, NOON), {})
+        async with opened.database.snapshot() as read:
+            found = await entries(read, JOURNAL, 0, 10)
+
+    assert [one.input.kind for one in found] == ["range", "range", "range", "time"]
+
+
+async def test_what_would_be_so_without_an_event_is_shown_and_nothing_is_changed(
+    deployment: Deployment, tmp_path: Path, shipped: CompiledDefinition
+) -> None:
+    async with running(deployment.settings, shipped) as live:
+        use, bogus = live.event(), live.event("subscription_started", properties={"mrr": 1e9, "plan": "pro"})
+        await live.publish(USAGE, [use, bogus, live.event(account="globex")])
+        await live.take(USAGE)
+        found = await again(deployment.settings, tmp_path, Scope("acme", without=[bogus.id]))
+        whole = await again(deployment.settings, tmp_path)
+
+    assert found.counts.messages == 1
+    assert {one.account for one in found.comparison.differing} == {"acme"}
+    assert "lifecycle_account.state" in {one.where for one in found.comparison.differing}
+    assert whole.equal
