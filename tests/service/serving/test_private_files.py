@@ -56,7 +56,21 @@ def test_a_folder_that_holds_more_than_our_data_stays_as_it_is(tmp_path: Path) -
     for folder, its_mode in ((everybodys, 0o1777), (working, 0o755)):
         folder.mkdir()
         folder.chmod(its_mode)
+    system = tmp_path / "etc"
+    system.mkdir(mode=0o755)
+    (system / "hosts").touch()
+    private_folder(system)
+    assert mode(system) == 0o755
     with chdir(working):
         for folder, its_mode in ((everybodys, 0o1777), (working, 0o755)):
             private_folder(folder)
             assert mode(folder) == its_mode
+
+
+def test_a_file_in_the_place_of_the_data_folder_is_said_and_left_as_it_is(tmp_path: Path) -> None:
+    """It was made 0700: with WAYMARK_DATA=/etc/passwd nobody could sign in any more."""
+    file = tmp_path / "passwd"
+    file.touch(mode=0o644)
+    with pytest.raises(NotADirectoryError, match="passwd"):
+        private_folder(file)
+    assert mode(file) == 0o644
