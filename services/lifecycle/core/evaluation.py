@@ -167,7 +167,7 @@ class Evaluation(dict[str, "Value"]):
             **fields,
         )
         self.decisions.append(message)
-        if (mark := mark_of(message)) is not None:
+        if "evidence" in fields and (mark := mark_of(message)) is not None:
             add_mark(account, mark)
 
     def evidence(
