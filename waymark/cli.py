@@ -136,11 +136,15 @@ def import_history(
     key: Annotated[str | None, typer.Option(envvar=_WRITE_KEY, help="a write key")] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=5000)] = 500,
     live: Annotated[bool | None, typer.Option(help="hand the accounts to the wall clock when the file ends")] = None,
+    import_id: Annotated[
+        str | None,
+        typer.Option("--id", help="the import's id: a file with the same is the same import; else from its content"),
+    ] = None,
 ) -> None:
     """Post history through the same road as live events, in the order of the events' own times, whatever the file's; nothing is sent."""
     from waymark import commands
 
-    _do(commands.import_history(_settings(), file, url, key, batch_size, live))
+    _do(commands.import_history(_settings(), file, url, key, batch_size, live, import_id))
 
 
 @app.command()

@@ -147,7 +147,13 @@ async def move(settings: Settings, source: str, target: str, clock: Clock) -> No
 
 
 async def import_history(
-    settings: Settings, file: Path, url: str | None, key: str | None, batch_size: int, live: bool | None
+    settings: Settings,
+    file: Path,
+    url: str | None,
+    key: str | None,
+    batch_size: int,
+    live: bool | None,
+    import_id: str | None,
 ) -> None:
     """Post a history file, with a progress bar and the rate, and say what became of it."""
     where = url or settings.ingest_url or f"http://{settings.host}:{settings.port}"
@@ -163,6 +169,7 @@ async def import_history(
             lambda progress, size: bar.update(
                 task, completed=progress.bytes_read, total=size, description=_doing(progress)
             ),
+            import_id,
         )
     _report(done)
 

@@ -46,6 +46,22 @@ dedupe_week = Table(
 )
 """One row: the week whose table is being filled."""
 
+import_mark = Table(
+    "ingest_import_mark",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("import_id", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("week", Integer, nullable=False),
+    Column("this_week", BigInteger, nullable=False),
+    Column("week_before", BigInteger, nullable=False),
+    Column("earlier", BigInteger, nullable=False),
+)
+"""How far an import came in each of its streams and each partition of the raw log: the highest position seen in `week`, in the
+week before it, and earlier. Few rows an import, kept for ever.
+"""
+
 membership = Table(
     "ingest_membership",
     metadata,

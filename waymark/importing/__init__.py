@@ -56,9 +56,14 @@ async def import_file(
     now: datetime,
     live: bool | None = None,
     on_progress: Callable[[Progress, int], None] = lambda _progress, _size: None,
+    import_id: str | None = None,
 ) -> ImportResult:
-    """Import a file, or standard input for `-`: what `waymark import` calls. `on_progress` also gets the file's size."""
-    with open_history(path) as file:
+    """Import a file, or standard input for `-`: what `waymark import` calls. `on_progress` also gets the file's size.
+
+    Whatever has the same import id is the same import, of which each position is taken once for ever.
+    """
+    with open_history(path) as opened:
+        file = opened._replace(import_id=import_id or opened.import_id)
         order = order_of(file, lambda read: on_progress(Progress(0, read, "reading"), file.size))
         mapper = RecordMapper(file.import_id, now, live)
         lines = in_order(file, order, lambda read: on_progress(Progress(0, read, "sorting"), file.size))

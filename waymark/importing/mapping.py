@@ -33,11 +33,17 @@ class InvalidLineError(Exception):
 
 
 class HistoryRecord(NamedTuple):
-    """One body to post, its account (or user), and the file's bytes read so far."""
+    """One body to post, its account (or user), and the file's bytes read so far.
+
+    `position` is its place in the import, counted from 1 in the order of sending, the same for every repeat of the file; 0: it
+    has none. `series` tells the places of markers apart, which follow what the file ends with.
+    """
 
     body: Body
     owner_id: str
     bytes_read: int
+    position: int = 0
+    series: str = ""
 
 
 class SkippedLine(NamedTuple):
@@ -70,16 +76,24 @@ class RecordMapper:
         return self.last_at is not None and self._now - self.last_at < LIVE_WITHIN
 
     def records(self, lines: Iterable[Line]) -> Iterator[HistoryRecord]:
-        """Every usable line's record, then the markers."""
-        bytes_read = 0
+        """Every usable line's record, then the markers.
+
+        Lines of the future, which are left out today and not in a later repeat, come last: they move no other's position.
+        """
+        bytes_read = position = 0
         for line in lines:
             self.lines += 1
             bytes_read = line.bytes_read
             try:
-                yield self._record(line)
+                record = self._record(line)
             except InvalidLineError as error:
                 self._skip(line.number, str(error))
-        yield from self._markers(bytes_read)
+            else:
+                position += 1
+                yield record._replace(position=position)
+        series = self.last_at.isoformat() if self.last_at is not None else ""
+        for number, marker in enumerate(self._markers(bytes_read), 1):
+            yield marker._replace(position=number, series=series)
 
     def from_bodies(self, bodies: Iterable[Body]) -> Iterator[HistoryRecord]:
         """The same for bodies that were generated rather than read: the demo."""

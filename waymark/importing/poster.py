@@ -15,8 +15,10 @@ import httpx2
 import msgspec
 
 from waymark.importing.errors import GaveUp, ImportStopped, ServerRefused
-from waymark.importing.mapping import HistoryRecord
+from waymark.importing.mapping import Body, HistoryRecord
 
+STREAMS = 16
+"""Parts of an import, each of some accounts, that are sent in order: the most connections there can be."""
 MAX_BYTES = 4 << 20
 """Of a batch before gzip; the server inflates up to 20 MiB."""
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -114,15 +116,25 @@ class _Lane:
 
 
 def batches(records: Iterable[HistoryRecord], import_id: str, batch_size: int, lanes: int = 1) -> Iterator[Batch]:
-    """All records as batches. An account always takes the same lane, so its order holds if each lane is sent in order."""
+    """All records as batches. An account always takes the same lane, so its order holds if each lane is sent in order.
+
+    A record's position says which of the fixed streams it is in: within one positions only grow, whatever the number of lanes.
+    """
     filling = [_Lane(number) for number in range(lanes)]
     for record in records:
-        lane = filling[zlib.crc32(record.owner_id.encode()) % lanes]
-        body = msgspec.json.encode(record.body)
+        stream = zlib.crc32(record.owner_id.encode()) % STREAMS
+        lane = filling[stream % lanes]
+        body = msgspec.json.encode(_with_position(record, stream))
         if lane.is_full_for(body, batch_size):
             yield lane.flush(import_id)
         lane.add(body, record.bytes_read)
     yield from (lane.flush(import_id) for lane in filling if lane.bodies)
+
+
+def _with_position(record: HistoryRecord, stream: int) -> Body:
+    if not record.position:
+        return record.body
+    return {**record.body, "importPosition": f"{stream}{record.series}:{record.position}"}
 
 
 class _Poster:

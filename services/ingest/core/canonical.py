@@ -23,6 +23,9 @@ _TYPES: dict[str, EventType] = {
 _MAX_CLOCK_SKEW = timedelta(days=2)
 """A larger difference says that the sender's clock is set to nonsense: it corrects nothing."""
 _MAX_CLAIMED = 64
+_MAX_STREAM = 64
+_MAX_DIGITS = 18
+"""Of a position: as many as the database's integers take."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -49,6 +52,13 @@ class TimeBounds(NamedTuple):
 BOUNDS = TimeBounds()
 
 
+class ImportPlace(NamedTuple):
+    """An event's place in its import: a part of it that is sent in order, and the position there, counted from 1."""
+
+    stream: str
+    position: int
+
+
 class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     """A valid event whose account may still have to be resolved. `dedupe_key` is 16 bytes of source and id."""
 
@@ -69,6 +79,7 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     claims: tuple[BrowserClaim, ...]
     record: Record
     stamped_at: datetime | None = None
+    place: ImportPlace | None = None
 
 
 def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEvent:
@@ -106,7 +117,16 @@ def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEve
         claims,
         record,
         request.stamped_at,
+        _place_in(event.import_position) if history and event.import_position is not None else None,
     )
+
+
+def _place_in(given: object) -> ImportPlace | None:
+    """`3:17` is the 17th of stream 3; anything else is no place."""
+    stream, _, position = given.rpartition(":") if isinstance(given, str) else ("", "", "")
+    if not stream or len(stream) > _MAX_STREAM or not position.isascii() or not position.isdigit():
+        return None
+    return ImportPlace(stream, int(position)) if len(position) <= _MAX_DIGITS else None
 
 
 def with_believable_time(record: Record, now: datetime, bounds: TimeBounds = BOUNDS) -> Record:

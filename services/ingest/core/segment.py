@@ -56,6 +56,7 @@ class SegmentEvent(msgspec.Struct, gc=False, rename="camel"):
     properties: msgspec.Raw = msgspec.Raw(b"")
     traits: msgspec.Raw = msgspec.Raw(b"")
     history: str | None = None
+    import_position: Any = None
 
 
 class GroupContext(msgspec.Struct, gc=False, rename="camel"):

@@ -122,6 +122,14 @@ def test_a_longer_file_keeps_the_ids_of_the_lines_it_had(write: Write):
     assert [body["messageId"] for body in events(long)][:3] == [body["messageId"] for body in events(short)]
 
 
+def test_a_repeat_gives_every_line_its_place_again_also_when_the_future_has_come(write: Write):
+    path = write(event(), "no line", event(day=2), event("b", 20, timestamp="2026-12-24T00:00:00Z"))
+    today, later = read(path)[1], read(path, now=NOW + timedelta(days=60))[1]
+    assert [(one.position, one.series[:10]) for one in today] == [(1, ""), (2, ""), (1, "2026-03-02")]
+    assert [(one.position, one.series[:10]) for one in later][:3] == [(1, ""), (2, ""), (3, "")]
+    assert {one.series[:10] for one in later[3:]} == {"2026-12-24"}
+
+
 def test_an_id_the_line_brings_is_kept_and_an_empty_one_is_not(write: Write):
     kept, empty = events(write(segment(messageId="mine"), segment(messageId=None)))
     assert kept["messageId"] == "mine"

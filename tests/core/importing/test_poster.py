@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from waymark.importing import GaveUp, HistoryRecord, Posted, Progress, ServerRefused, Target, import_file, post
+from waymark.importing.poster import Batch, batches
 
 Write = Callable[..., Path]
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -208,3 +209,21 @@ async def test_importing_a_file_again_sends_the_same_ids(write: Write):
     first, second = ([event["messageId"] for event in body["batch"]] for body in server.bodies)
     assert first == second
     assert len(set(first)) == 3
+
+
+def bodies(batch: Batch) -> list[dict[str, Any]]:
+    return list(msgspec.json.decode(gzip.decompress(batch.content))["batch"])
+
+
+def test_a_position_is_the_same_over_any_number_of_connections():
+    placed = [record._replace(position=number) for number, record in enumerate(records(40, accounts=7), 1)]
+    places = []
+    for lanes in (1, 3):
+        sent = [body for batch in batches(placed, "i", 5, lanes) for body in bodies(batch)]
+        by_stream: dict[str, list[int]] = {}
+        for body in sent:
+            stream, _, position = body["importPosition"].partition(":")
+            by_stream.setdefault(stream, []).append(int(position))
+        assert all(of == sorted(of) for of in by_stream.values())
+        places.append({body["n"]: body["importPosition"] for body in sent})
+    assert places[0] == places[1]
