@@ -84,9 +84,10 @@ class MessageWriter:
     def as_planned(self, record: DeliveryRecord) -> Rendered | None:
         """A message that has not left, with what was known when it was decided on; None where its text is gone since."""
         try:
-            decision = record.decision
-            return self.render(decision) if decision.send and decision.template in self._definition.templates else None
-        except (RenderError, Halted, msgspec.ValidationError):  # of another text by now, or of a newer version
+            decision, defined = record.decision, self._definition
+            known = decision.template in defined.templates and decision.channel in defined.playbook.channels
+            return self.render(decision) if decision.send and known else None
+        except (RenderError, Halted, msgspec.DecodeError):  # of another text by now, or of a newer version
             return None
 
     def render(self, decision: Decision, *, with_html: bool = True) -> Rendered:

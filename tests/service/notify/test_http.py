@@ -87,11 +87,13 @@ async def test_one_delivery_shows_what_would_go(here: Office) -> None:
 
 async def test_one_whose_text_is_gone_since_shows_what_was_planned(here: Office) -> None:
     row = await here.welcomed()
-    gone = encode_decision(replace(decode_decision(row["decision"]), template="no_longer_there"))
-    async with here.database.transaction() as tx:
-        await tx.run(update(delivery).values(decision=gone))
-    shown = (await here.http.get(f"/v1/outbox/{row['id']}")).json()
-    assert (shown["subject"], shown["text"], shown["html"]) == (row["subject"], row["text"], "")
+    planned = decode_decision(row["decision"])
+    gone = [encode_decision(replace(planned, **{name: "gone"})) for name in ("template", "channel")]
+    for decision in [*gone, b"no decision"]:
+        async with here.database.transaction() as tx:
+            await tx.run(update(delivery).values(decision=decision))
+        shown = (await here.http.get(f"/v1/outbox/{row['id']}")).json()
+        assert (shown["subject"], shown["text"], shown["html"]) == (row["subject"], row["text"], "")
 
 
 async def test_a_task_is_listed_until_it_is_done(here: Office) -> None:
