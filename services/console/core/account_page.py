@@ -72,11 +72,12 @@ class Measure(NamedTuple):
 
 
 class Cap(NamedTuple):
-    """What holds the score down, to `max`."""
+    """What holds the score down, to `max`. `ahead`: it has come up since the score was last computed, which is at midnight."""
 
     name: str
     max: Any
     values: Mapping[str, Any]
+    ahead: bool = False
 
 
 def measures(clauses: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Measure]]]:
@@ -86,11 +87,17 @@ def measures(clauses: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Measu
     return [(name, [_measure(clause) for clause in group]) for name, group in by_dimension]
 
 
-def caps(clauses: Sequence[Mapping[str, Any]]) -> list[Cap]:
-    """The caps that bind now."""
+def caps(clauses: Sequence[Mapping[str, Any]], score: Any = None) -> list[Cap]:
+    """The caps that bind now, of an account with this score."""
     found = [clause for clause in clauses if clause.get("kind") == "cap" and clause.get("satisfied")]
     return [
-        Cap(str(clause.get("cap") or ""), clause.get("threshold"), fields(clause.get("values"))) for clause in found
+        Cap(
+            name=str(clause.get("cap") or ""),
+            max=clause.get("threshold"),
+            values=fields(clause.get("values")),
+            ahead=number(score) > number(clause.get("threshold")),
+        )
+        for clause in found
     ]
 
 

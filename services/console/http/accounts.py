@@ -159,5 +159,5 @@ def _account_values(seen: Answer, moves: Answer) -> dict[str, Any]:
         "edges": nearest_first(rows(seen.fields.get("next"))),
         "line": stretches(moves.rows, seen.fields.get("clock")),
         "measures": measures(clauses),
-        "caps": caps(clauses),
+        "caps": caps(clauses, seen.fields.get("score")),
     }

@@ -154,7 +154,8 @@ def test_health_reads_as_measures_by_dimension_and_the_caps_that_bind():
         85,
         False,
     )
-    assert [(cap.name, cap.max) for cap in caps(clauses)] == [("quiet", 60)]
+    assert [(cap.name, cap.max, cap.ahead) for cap in caps(clauses, 58.0)] == [("quiet", 60, False)]
+    assert [cap.ahead for cap in caps(clauses, 95.2)] == [True], "the score is of last midnight"
 
 
 def test_the_nearest_way_out_comes_first():
