@@ -1,6 +1,7 @@
 """The console and the OpenAPI pages, as somebody finds them who knows their addresses and no key."""
 
 import base64
+import hmac
 import os
 import pwd
 import sqlite3
@@ -20,6 +21,7 @@ from tests.make import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITH_REST = SERVICES[:4]
+SIGNING = "a secret that the provider signs with"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -31,10 +33,24 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
-    """Docs and metrics behind a key, and nobody has tried keys there but the tests of guessing."""
+    """Docs and metrics behind a key, reports signed, and nobody has tried keys there but the tests of guessing."""
     settings = embedded(tmp_path_factory.mktemp("guarded"))
-    async with running(settings, variables={"WAYMARK_PROTECT": "docs,metrics"}) as started:
+    variables = {"WAYMARK_PROTECT": "docs,metrics", "WAYMARK_FEEDBACK_SIGNATURES": f"header:X-Signature:{SIGNING}"}
+    async with running(settings, variables=variables) as started:
         yield started
+
+
+async def test_who_found_a_server_key_silences_nobody_where_a_provider_signs(guarded: Product) -> None:
+    report = b'{"type": "complaint", "address": "ann@acme.test"}'
+    signed = {"X-Signature": hmac.new(SIGNING.encode(), report, "sha256").hexdigest()}
+    unsigned = await guarded.call("POST", "/notify/v1/feedback", "server", content=report)
+    altered = await guarded.call("POST", "/notify/v1/feedback", "server", content=report + b" ", headers=signed)
+    assert [(answer.status_code, answer.json()["code"]) for answer in (unsigned, altered)] == [(401, "unsigned")] * 2
+    assert (await guarded.get("/notify/v1/suppressions"))["items"] == []
+    taken = await guarded.call("POST", "/notify/v1/feedback", "server", content=report, headers=signed)
+    assert taken.json()["suppressed"] == 1
+    by_hand = await guarded.call("POST", "/notify/v1/feedback", "admin", content=report)
+    assert by_hand.json()["known"] == 1, "an admin key is trusted by itself"
 
 
 class Page(HTMLParser):

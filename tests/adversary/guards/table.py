@@ -358,6 +358,13 @@ _NO = {
         "if False:",
         _in("flood", "dead_unwilling_and_listed_addresses_are_written_to_from_no_account"),
     ),
+    "a report is signed where the settings say so": Guard(
+        3,
+        "services/notify/http/feedback.py",
+        'if signers and key.kind != "admin" and not is_signed(',
+        "if False and not is_signed(",
+        _in("console", "who_found_a_server_key_silences_nobody_where_a_provider_signs"),
+    ),
     "a report by mail names a delivery of ours": Guard(
         3,
         "services/notify/handlers/feedback.py",
