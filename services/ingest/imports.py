@@ -53,7 +53,7 @@ async def drop_known(
     if not highest:
         return events
     week = week_of(now)
-    marks, own = await _marks(tx, highest, partition, week)
+    marks, own = await _known_positions(tx, highest, partition, week)
     await _save(tx, partition, {stream: own.get(stream, Mark(week)) for stream in highest}, highest)
     return [event for event in events if (of := _stream_of(event)) is None or _position(event) > marks.get(of, 0)]
 
@@ -76,7 +76,7 @@ def _highest(events: Iterable[CanonicalEvent]) -> dict[Stream, int]:
     return found
 
 
-async def _marks(
+async def _known_positions(
     read: Read, streams: Mapping[Stream, int], partition: int, week: int
 ) -> tuple[dict[Stream, int], dict[Stream, Mark]]:
     """Up to where each stream is known from before the window, and its marks in this partition."""
