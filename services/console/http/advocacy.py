@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from fastapi import Depends
+from fastapi import Depends, Form
 from starlette.responses import HTMLResponse, Response
 
 from services.console.core.answers import rows
@@ -12,6 +12,7 @@ from services.console.core.csv_export import Column, column
 from services.console.core.formatting import ledger_account, money
 from services.console.effects import path_segment
 from services.console.http import lists
+from services.console.http.auth import safe_next
 from services.console.http.lists import Export
 from services.console.http.visit import Visit
 from shared.contracts.advocacy import ReferralStatus, RewardStatus
@@ -124,6 +125,14 @@ async def referrals(visit: Visit, given: ReferralsGiven, cursor: str = "") -> HT
     orders = lists.orders(given["sort"], _REFERRAL_SORTS)
     values: dict[str, Any] = {"filters": filters, "orders": orders, "given": given, "cursor": cursor, "names": names}
     return visit.page("referrals.html", found=found, advocates=advocates, ledger=ledger, **values)
+
+
+async def move_reward(
+    visit: Visit, reward: str, move: Annotated[Literal["approve", "pay"], Form()], back: Annotated[str, Form()] = ""
+) -> Response:
+    """Let a reward out of review, or note that it was paid."""
+    path = f"/advocacy/v1/rewards/{path_segment(reward)}/{move}"
+    return await visit.change("POST", path, safe_next(back) if back else "/console/referrals")
 
 
 async def referrals_csv(visit: Visit, given: ReferralsGiven) -> Response:

@@ -136,6 +136,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/surveys/{survey:id}/answers.csv", advocacy.answers_csv),
     ("GET", "/referrals", advocacy.referrals),
     ("GET", "/referrals.csv", advocacy.referrals_csv),
+    ("POST", "/rewards/{reward:plain}", advocacy.move_reward),
     ("GET", "/advocates", advocacy.advocates),
     ("GET", "/advocates.csv", advocacy.advocates_csv),
     ("GET", "/ledger", advocacy.ledger),

@@ -118,3 +118,34 @@ async def test_what_failed_can_be_sent_again_and_nothing_else(tmp_path: Path):
             assert ("Send again</button>" in (await http.get("/console/outbox/d1")).text) is offered
             again = await http.post("/console/outbox/d1/redrive")
     assert again.headers["location"] == "/console/outbox/d1"
+
+
+async def test_an_admin_lets_a_reward_out_and_notes_that_it_was_paid_but_none_of_history(tmp_path: Path):
+    settings = embedded(tmp_path)
+    for status, history, offered in (
+        ("pending", False, "Let out"),
+        ("payable", False, "Was paid"),
+        ("held", False, ""),
+        ("pending", True, ""),
+    ):
+        reward = {
+            "id": "r1",
+            "side": "referrer",
+            "amount": 5000,
+            "currency": "EUR",
+            "status": status,
+            "history": history,
+        }
+        answer = {"items": [{"referred": "a", "code": "c", "rewards": [reward]}], "total": 1}
+        async with console_alone(settings, StubServices(settings, answer)) as http:
+            text = (await http.get("/console/referrals?status=converted")).text
+            moved = await http.post(
+                "/console/rewards/r1", data={"move": "pay", "back": "/console/referrals?status=converted"}
+            )
+            refused = await http.post("/console/rewards/r1", data={"move": "reverse"})
+        assert [label for label in ("Let out", "Was paid") if f">{label}</button>" in text] == [offered][
+            : bool(offered)
+        ]
+        assert ('value="/console/referrals?status=converted"' in text) is bool(offered)
+        assert moved.headers["location"] == "/console/referrals?status=converted"
+        assert refused.status_code == 422
