@@ -19,7 +19,7 @@ from services.lifecycle.core import fold as folding
 from services.lifecycle.core.evaluation import Evaluation
 from services.lifecycle.core.fold import advance
 from services.notify import store
-from services.notify.core import engine, policy
+from services.notify.core import engine, order, policy
 from services.notify.handlers import delivery as delivering
 from services.notify.persons import Persons
 from services.notify.tables import delivery
@@ -302,6 +302,9 @@ MUTANTS: dict[str, Mutant] = {
     "tick_unjournaled": Mutant("what time does is an input", _put(journal.Journal, "write", _without_time), ("I10",)),
     "message_taken_twice": Mutant(
         "notify takes no message twice", _put(engine, "_repeated", lambda *_given: False), ("I10",)
+    ),
+    "request_ahead_of_its_message": Mutant(
+        "a history goes in the order of cause", _put(order.Turns, "_is_its_turn", lambda *_given: True), ("I10",)
     ),
     "stage_not_committed": Mutant(
         "the point of no return is committed",

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from services.lifecycle.core.state import Account
+from services.lifecycle.core.state import Account, tie_of
 from shared.contracts.usage import UsageEvent
 from tests.chaos.evidence import TrustedFact
 
@@ -48,9 +48,9 @@ def _of_account(account: Account, told: list[UsageEvent]) -> Iterator[TrustedFac
         reached = account.milestones.get(milestone)
         yield _fact(f"{account.id} {milestone}", reached, min(times, default=None))
     sold = [event for event in told if event.name == "subscription_started"]
-    latest = max(enumerate(sold), key=lambda one: (one[1].at, one[0]), default=None)
+    latest = max(sold, key=lambda event: (event.at, tie_of(event.id)), default=None)
     trait = account.traits.get("mrr")
-    paid = _properties(latest[1].properties)["mrr"] if latest else None
+    paid = _properties(latest.properties)["mrr"] if latest else None
     yield _fact(f"{account.id} mrr", trait and trait.value, paid and float(paid))
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Row, select, text
@@ -18,7 +18,7 @@ from shared.bus.outbox import decode_block
 from shared.bus.protocol import Partition as Place
 from shared.bus.tables import dead_letter, log_block
 from shared.contracts.topics import LIFECYCLE, USAGE, USAGE_RAW
-from shared.contracts.usage import UsageEvent
+from shared.contracts.usage import HISTORY_ENDED, UsageEvent
 from tests.chaos.evidence import (
     Cap,
     Consent,
@@ -111,25 +111,37 @@ async def _archive(deployment: SimulatedDeployment, found: Evidence) -> None:
     every = await rows(deployment, "ingest", blocks.where(log_block.c.topic == USAGE.name))
     events = [_ANY.decode(record.value) for row in every for record in decode_block(row.block)]
     found.archive = [Event(said["id"], said["account"]) for said in events]
-    uncounted = Counter(said["account"] for said in events if said["type"] != "track")
+    uncounted = Counter(said["account"] for said in events if said["type"] != "track" or said["name"] == HISTORY_ENDED)
     states = await _states(deployment)
     found.counted = {name: _counted(account) + uncounted[name] for name, account in states.items()}
-    for topic, part, offset, seq, value in await _records(deployment, blocks):
+    for topic, part, offset, seq, value in await records_of(deployment):
         said = _ANY.decode(value)
         told = PublishedMessage(said["account"], said["seq"], said["id"]) if topic == LIFECYCLE.name else None
         found.records.append(TopicRecord(topic, part, offset, seq, said["id"], told))
 
 
-async def _records(deployment: SimulatedDeployment, blocks: Any) -> list[tuple[str, int, int, int, bytes]]:
+class TopicValue(NamedTuple):
+    """One record of a topic as it lies there, whole."""
+
+    topic: str
+    partition: int
+    offset: int
+    sequence: int
+    value: bytes
+
+
+async def records_of(deployment: SimulatedDeployment) -> list[TopicValue]:
+    """Every record of every topic but the raw one."""
     if deployment.embedded:
+        blocks = select(log_block).order_by(log_block.c.topic, log_block.c.partition, log_block.c.base_offset)
         every = await rows(deployment, "ingest", blocks.where(log_block.c.topic != USAGE_RAW.name))
         return [
-            (row.topic, row.partition, at, at, record.value)
+            TopicValue(row.topic, row.partition, at, at, record.value)
             for row in every
             for at, record in enumerate(decode_block(row.block), row.base_offset)
         ]
     kept = ((place, log) for place, log in sorted(deployment.cluster.log.items()) if place.topic != USAGE_RAW.name)
-    return [(*place, one.offset, one.sequence, one.value) for place, log in kept for one in log]
+    return [TopicValue(*place, one.offset, one.sequence, one.value) for place, log in kept for one in log]
 
 
 def _counted(account: Account) -> int:

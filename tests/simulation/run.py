@@ -19,15 +19,16 @@ from tests.chaos.mutants import replaced
 from tests.simulation.browser import Browser
 from tests.simulation.chance import Chance
 from tests.simulation.client import Client
-from tests.simulation.collect import collected
+from tests.simulation.collect import collected, records_of
 from tests.simulation.customers import Customers
 from tests.simulation.database_templates import DatabaseTemplates
 from tests.simulation.deployment import SimulatedDeployment
 from tests.simulation.dishonest import Dishonest
-from tests.simulation.host import BROWSER_KEY
+from tests.simulation.host import BROWSER_KEY, playbook
 from tests.simulation.idle import wait_until_idle
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.nemesis import Nemesis
+from tests.simulation.plans import plans
 from tests.simulation.process import owned
 from tests.simulation.trace import Trace
 from tests.simulation.waits import Waits, cost_time, waits
@@ -36,6 +37,8 @@ from tests.simulation.workload import Workload
 _DAYS = 9
 _PATIENCE = timedelta(hours=30)
 _EMBEDDED = 0.15
+_PASTS = 3
+"""So many accounts at most begin with an import."""
 
 
 class Report(NamedTuple):
@@ -90,6 +93,7 @@ async def _run(
     deployment.clock.hold()
     stuck = stuck or await wait_until_idle(deployment, client)
     evidence = await collected(deployment, workload, client, templates, folder)
+    evidence.replayed |= await plans(deployment, playbook(), await records_of(deployment))
     journal = deployment.server("lifecycle").journal
     evidence.waits_alone = waits(load.alone, client, journal)
     evidence.waits_among_others = waits(load.among_others, client, journal)
@@ -117,6 +121,8 @@ async def _trouble(deployment: SimulatedDeployment, workload: Workload, client: 
             _also(requests, client.post(deployment.running("ingest"), events, deployment.clock.now(), BROWSER_KEY))
         if deployment.chance.random.random() < 0.2:
             _also(requests, client.post(deployment.running("ingest"), *dishonest.request()))
+        if workload.pasts < _PASTS and deployment.chance.random.random() < 0.25:
+            _also(requests, client.post(deployment.running("ingest"), workload.past(), deployment.clock.now()))
         if deployment.chance.random.random() < 0.5:
             await customers.act()
         _also(requests, client.again(deployment.running("ingest")))

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from shared.contracts.usage import HISTORY_ENDED
 from tests.simulation.chance import Chance
 from tests.simulation.clock import Clock
 
@@ -11,6 +12,7 @@ Body = dict[str, Any]
 ROAMER = "roamer"
 """A user id that stands in several accounts, under an address in each."""
 _ROAMED = 2
+_PAST_DAYS = 30
 _WINDOW = timedelta(days=2)
 """What a client posts again within it is one event, also when it is handled days later."""
 
@@ -36,6 +38,7 @@ class Workload:
         self.allowed: set[str] = set()
         self.introduced: set[str] = set()
         self._repeated: list[tuple[datetime, Body]] = []
+        self.pasts = 0
 
     def batch(self) -> list[Body]:
         """A few events, as one request."""
@@ -51,6 +54,25 @@ class Workload:
             events.append(self._chance.one(self._repeated)[1])
         self._repeated.append((self._clock.now(), events[0]))
         return events
+
+    def past(self) -> list[Body]:
+        """Some weeks of a new account, imported in one request; then the wall clock takes over."""
+        self.pasts += 1
+        account, now = f"past{self.pasts}", self._clock.now()
+        days = sorted(self._chance.random.uniform(0, _PAST_DAYS) for _ in range(self._chance.random.randint(10, 30)))
+        users = [f"{account}{letter}" for letter in "xyz"]
+        told = [
+            self.event(account, user, type="identify", traits={"email": f"{user}@{account}.example", "role": "user"})
+            for user in users
+        ]
+        for _ in days:
+            event = self._chance.one(("used:a", "used:b", "used:c", "goal_reached"))
+            told.append(self._track(account, self._chance.one(users), event))
+        ends = self._track(account, users[0], HISTORY_ENDED, live=True)
+        for body, day in zip(told, [0.0] * len(users) + days, strict=True):
+            body["timestamp"] = (now - timedelta(days=_PAST_DAYS + 1 - day)).isoformat()
+        ends["timestamp"] = now.isoformat()
+        return [{**body, "history": account} for body in (*told, ends)]
 
     def _event(self, customer: Customer) -> Body:
         user, dice = self._chance.one(customer.users), self._chance.random.random()
