@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from services.lifecycle.core.compiled_definition import CompiledDefinition, compile_definition
-from services.lifecycle.core.definition import Definition
+from services.lifecycle.core.definition import Definition as LifecycleDefinition
 from services.notify.channels.table import CHANNELS
 from services.notify.core.playbook import Counting, Playbook
-from services.notify.definition import lifecycle_names, load_plays
+from services.notify.core.state import TRANSACTIONAL
+from services.notify.definition import Definition, lifecycle_names, load_plays
 from shared.definitions import load
 from tests.journey.year.customers import KINDS
 from tests.journey.year.rules import (
@@ -31,7 +32,7 @@ from tests.journey.year.rules import (
     tasks_claim_what_was_sent,
     the_unhappy_are_not_congratulated,
 )
-from tests.journey.year.simulation import Entry, Ledger, simulate
+from tests.journey.year.simulation import Entry, Ledger, sends, simulate
 
 CONFIG = Path(__file__).parents[2] / "config"
 ACCOUNTS = int(os.environ.get("YEAR_ACCOUNTS", 10 * len(KINDS)))
@@ -40,18 +41,22 @@ ACCOUNTS = int(os.environ.get("YEAR_ACCOUNTS", 10 * len(KINDS)))
 
 @pytest.fixture(scope="module")
 def compiled() -> CompiledDefinition:
-    return compile_definition(load(CONFIG / "lifecycle.yaml", Definition))
+    return compile_definition(load(CONFIG / "lifecycle.yaml", LifecycleDefinition))
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Playbook:
-    """The shipped plays, of a company that has given the links its mails need."""
+def company(tmp_path_factory: pytest.TempPathFactory) -> Definition:
+    """The shipped plays and texts, of a company that has given the links its mails need."""
     config = shutil.copytree(CONFIG, tmp_path_factory.mktemp("year") / "config")
     brand = (config / "brand.yaml").read_text("utf8")
     (config / "brand.yaml").write_text(re.sub(r"^# (links:|  \w+: https)", r"\1", brand, flags=re.MULTILINE), "utf8")
-    book = load_plays(config, CHANNELS.traits, lifecycle_names(config / "lifecycle.yaml")).playbook
-    assert [play.name for play in book.plays.values() if play.lacks] == []
-    return book
+    return load_plays(config, CHANNELS.traits, lifecycle_names(config / "lifecycle.yaml"))
+
+
+@pytest.fixture(scope="module")
+def book(company: Definition) -> Playbook:
+    assert [play.name for play in company.playbook.plays.values() if play.lacks] == []
+    return company.playbook
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,24 @@ def ledger(book: Playbook, compiled: CompiledDefinition) -> Ledger:
 def test_a_year_keeps_the_rule(rule: Rule, ledger: Ledger, book: Playbook) -> None:
     assert len(ledger.departures) >= 10 * len(KINDS)
     assert list(rule(ledger, book)) == []
+
+
+NONSENSE = re.compile(r"-\d+ days?\b|[+-]0%|\bNone\b|\bnan\b|\{\{|\b[a-z]+_[a-z_]+\b")
+NOTHING = re.compile(r"\b0 (?:people|person|results|seats|times|days|of)\b")
+"""Tasks may say it, mails praise or ask with it."""
+
+
+def test_no_text_of_the_year_says_what_cannot_be(ledger: Ledger, company: Definition) -> None:
+    said = set()
+    for entry in sends(ledger):
+        one = entry.decision
+        footer = CHANNELS.traits[one.channel].needs_footer(one.outreach_class == TRANSACTIONAL)
+        values = {"unsubscribe_link": "https://x.test/u", **company.company, **one.values}
+        written = company.templates.render(one.template, values, subject=one.subject, footer=footer, with_html=False)
+        text = f"{written.subject}\n{written.text}"
+        found = NONSENSE.search(text) or (NOTHING.search(text) if CHANNELS.traits[one.channel].is_contact else None)
+        said |= {(one.step, entry.kind, found[0])} if found else set()
+    assert said == set()
 
 
 # A rule that cannot fail is none: each is shown a year in which it is broken.
