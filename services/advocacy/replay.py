@@ -13,7 +13,7 @@ from services.advocacy.handlers import Handlers, move_reward, release
 from services.advocacy.loading import REFERRALS, load_definitions
 from services.advocacy.store import invitations, referrals, rewards
 from services.advocacy.store.accounts import ACCOUNTS
-from services.advocacy.tables import JOURNAL, account, answer, invitation, note
+from services.advocacy.tables import JOURNAL, account, answer, code, invitation, ledger_entry, note, referral, reward
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.db.accounts import PartitionOf
 from shared.db.protocol import Read, Tx
@@ -42,6 +42,8 @@ class AdvocacyReplay:
         Compared(answer, "account_id", whole=True),
         Compared(note, "account_id", whole=True),
     )
+
+    shared = (code, referral, reward, ledger_entry)
 
     def __init__(self, partition_of: PartitionOf) -> None:
         self._partition_of = partition_of

@@ -35,6 +35,8 @@ class LifecycleReplay:
         Compared(stage_visit, "account_id", seq="seq"),
     )
 
+    shared = ()
+
     def __init__(self, partition_of: PartitionOf) -> None:
         self._partition_of = partition_of
         self._clock = ReplayClock()

@@ -52,6 +52,11 @@ class Replays(Protocol):
     @property
     def compared(self) -> Sequence[Compared]: ...
 
+    @property
+    def shared(self) -> Sequence[Table]:
+        """Tables whose rows several accounts make together: the same only where all are replayed from their beginning."""
+        ...
+
     def knows(self, version: str) -> bool: ...
 
     def define(self, version: str, files: Mapping[str, bytes]) -> None: ...
@@ -224,7 +229,25 @@ async def compare(
         found += differing
         same += len(ids) - len({one.account for one in differing})
     found += [Difference(one, service.accounts.name, None, "an account") for one in await _invented(live, again, c.id)]
+    if only is None and not floors and not unseen:
+        for table in service.shared:
+            found += await _shared_differences(live, again, table)
     return Comparison(same, unseen, found)
+
+
+async def _shared_differences(live: Read, again: Read, table: Table) -> list[Difference]:
+    here, there = await _by_key(live, table), await _by_key(again, table)
+    return [
+        Difference(key, table.name, here.get(key), there.get(key))
+        for key in sorted(here.keys() | there.keys())
+        if here.get(key) != there.get(key)
+    ]
+
+
+async def _by_key(read: Read, table: Table) -> dict[str, tuple[Any, ...]]:
+    names = [column.name for column in table.primary_key]
+    rows = [row._asdict() for row in await read.all(select(table))]
+    return {" ".join(str(row[name]) for name in names): tuple(row.values()) for row in rows}
 
 
 async def _invented(live: Read, again: Read, key: Column[str]) -> list[str]:
