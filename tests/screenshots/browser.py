@@ -13,7 +13,7 @@ from playwright.sync_api import Page, sync_playwright
 _COLOURS = 64
 """A palette halves a picture of text, and nobody sees it."""
 _DESK = {"width": 1280, "height": 760}
-_PHONE = {"width": 390, "height": 780}
+_PHONE = {"width": 390, "height": 640}
 
 
 def main(enter: str, folder: str) -> None:
