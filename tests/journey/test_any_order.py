@@ -20,6 +20,7 @@ from tests.conftest import ROOT, embedded, scaled
 from tests.journey.services import RunningServices, run_services
 from tests.make import NOON, FakeClock
 from waymark.demo import company, highlights
+from waymark.idle import total_due
 
 Bodies = list[dict[str, Any]]
 WATCHED: dict[str, tuple[Table, ...]] = {
@@ -68,7 +69,9 @@ async def told(settings: Settings, folder: Path, bodies: Bodies, batch_size: int
     async with run_services(with_referrals(settings, folder), clock=clock) as on:
         done = await on.imported(file, NOON, batch_size, live=True)
         assert done.skipped_count == 0
+        assert await total_due(on.assembly) == 0, "idle means that nothing is due, not only that nothing waits"
         clock.move(timedelta(minutes=1))
+        assert await total_due(on.assembly) > 0, "what was said of history settles by now"
         await on.wait_until_idle()
         return Told({table.name: await rows(on, name, table) for name, tables in WATCHED.items() for table in tables})
 
