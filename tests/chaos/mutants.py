@@ -206,6 +206,12 @@ def _by_the_wall(account: Any, event: Any, compiled: Any, now: Any, *unreadable:
     return [*advance(account, now, compiled, now), *_fold(account, event, compiled, now, *unreadable)]
 
 
+def _late_twice(account: Any, event: Any, compiled: Any, now: Any, *noted: Any) -> Any:
+    late = event.at < account.clock
+    messages = _fold(account, event, compiled, now, *noted)
+    return [*messages, *_fold(account, event, compiled, now, *noted)] if late else messages
+
+
 _fold_all = lifecycle.Handlers._fold  # noqa: SLF001
 
 
@@ -292,6 +298,7 @@ MUTANTS: dict[str, Mutant] = {
         ("I4",),
     ),
     "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold", _by_the_wall), ("I10",)),
+    "late_event_taken_twice": Mutant("a late event is taken once", _put(lifecycle, "fold", _late_twice), ("I3", "I10")),
     "decided_by_batch": Mutant("a batch decides nothing", _put(lifecycle.Handlers, "_fold", _by_batch), ("I10",)),
     "feedback_drives_the_clock": Mutant(
         "feedback waits for its place", _put(lifecycle.Handlers, "_keep", _driving), ("I10",)
