@@ -234,10 +234,14 @@ def read_consent_traits(traits: Mapping[str, object]) -> list[ConsentTrait]:
     """
     found = []
     for name, value in traits.items():
-        plain = _plain(name)
-        if plain in _OPT_OUT_TRAITS:
+        short = name if len(name) <= _MAX_TEXT else name[:_MAX_TEXT]  # what is remembered of names has a bound
+        kind = _kind_of(short)
+        if not kind:  # all but a few
+            continue
+        plain = _plain(short)
+        if kind == "opt_out":
             found.append(ConsentTrait(name, value, read_opt_out(value)))
-        elif plain in _OPT_IN_TRAITS:
+        elif kind == "opt_in":
             found.append(ConsentTrait(name, value, _opted_out_by_opt_in(value)))
         elif _says_no(plain, value):
             found.append(ConsentTrait(name, value, opted_out=True))
@@ -245,12 +249,21 @@ def read_consent_traits(traits: Mapping[str, object]) -> list[ConsentTrait]:
             found += [
                 ConsentTrait(f"{name}.{inner}", said, opted_out=True)
                 for inner, said in value.items()
-                if _says_no_inside(plain, _plain(inner), said)
+                if _says_no_inside(plain, _plain(inner[:_MAX_TEXT]), said)
             ]
     return found
 
 
 _ConsentKind = Literal["", "no", "yes", "state", "object"]
+
+
+@lru_cache(maxsize=4096)
+def _kind_of(name: str) -> _ConsentKind | Literal["opt_out", "opt_in"]:
+    """What a trait's name says: of a list of ours, or what it looks like."""
+    plain = _plain(name)
+    if plain in _OPT_OUT_TRAITS:
+        return "opt_out"
+    return "opt_in" if plain in _OPT_IN_TRAITS else _consent_kind(plain)
 
 
 @lru_cache(maxsize=2048)

@@ -52,6 +52,20 @@ async def test_one_bad_event_costs_no_other_its_place(product: Product) -> None:
     assert (await product.get("/lifecycle/v1/parked"))["items"] == []
 
 
+async def test_what_is_said_of_a_batch_is_not_stored_with_each_event(product: Product) -> None:
+    """One post of a megabyte with a public key wrote as much again for every event in it."""
+
+    def stored() -> int:
+        return sum(file.stat().st_size for file in product.data.glob("waymark.db*"))
+
+    before, long = stored(), "x" * 1_000_000
+    events = [track("amplified", "ann", "Feature Used") for _ in range(50)]
+    await product.accepted(events, "browser", sentAt=long)
+    await product.appears("amplified")
+    await product.settle()
+    assert stored() - before < 10_000_000
+
+
 async def told(product: Product, account: str, **traits: Any) -> dict[str, Any]:
     """What lifecycle makes of these traits of the account."""
     await product.accepted([track(account, "ann", "Feature Used"), group(account, "ann", **traits)])

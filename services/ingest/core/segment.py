@@ -28,7 +28,7 @@ _TOO_LARGE_EXCERPT = 4096
 """Bytes that travel of an event over MAX_EVENT_BYTES, to be seen among the parked records."""
 
 Id = str | int | float | None
-_ID_TYPES = (str, int, float)
+_NUMBERS = (int, float)
 
 
 class Context(msgspec.Struct, gc=False, rename="camel"):
@@ -96,7 +96,10 @@ class Envelope(msgspec.Struct, gc=False):
     history: str | None = None
 
     def __post_init__(self) -> None:
-        if self.sentAt.__class__ not in _ID_TYPES:
+        sent_at = self.sentAt
+        if sent_at.__class__ is str:
+            self.sentAt = sent_at if len(sent_at) <= _MAX_TIME_LENGTH else None
+        elif sent_at.__class__ not in _NUMBERS or not -_MAX_TIME < sent_at < _MAX_TIME:
             self.sentAt = None
 
 
@@ -137,6 +140,8 @@ _STRING_OR_NO_NUMBER = re.compile(_STRING + rb"|(-?\b(?:NaN|Infinity)\b)", re.DO
 _TOKEN = re.compile(_STRING + rb"|[\[\]{},]", re.DOTALL)
 _CLOSER_OF = {b"[": b"]", b"{": b"}"}
 _QUOTE = ord('"')
+_MAX_TIME_LENGTH = 64
+_MAX_TIME = 1e18
 _IN_BATCH = 2
 """The depth of a batch's events: the body's object, and the batch's array."""
 _ESCAPE = re.compile(
@@ -253,15 +258,16 @@ def raw_records(
 ) -> Iterator[ProducerRecord]:
     """The raw records of a body, without the write key that it came with.
 
-    Events are not validated here: a bad one travels on, and is parked with its reason.
+    Events are not validated here: a bad one travels on, and is parked with its reason. What the request says travels beside each of
+    them, so it is short: of an id that is too long there is enough to see that it is.
     """
     meta = RecordMeta(
         source.name,
         now.isoformat(),
         envelope.sentAt,
         path_type,
-        envelope.history,
-        _batch_group(envelope),
+        envelope.history[: MAX_ID_LENGTH + 1] if envelope.history else envelope.history,
+        _batch_group(envelope)[: MAX_ID_LENGTH + 1],
         trust=source.kind,
         **times._asdict(),
     )

@@ -410,6 +410,13 @@ _VALUES = {
         "    sentAt: Id = None  # noqa: N815\n",
         _in("bad_values", "one_bad_event_costs_no_other_its_place"),
     ),
+    "what a request says of its events is short": Guard(
+        4,
+        "services/ingest/core/segment.py",
+        "self.sentAt = sent_at if len(sent_at) <= _MAX_TIME_LENGTH else None",
+        "pass",
+        _in("bad_values", "what_is_said_of_a_batch_is_not_stored_with_each_event"),
+    ),
     "a batch is cut where an event cannot be read": Guard(
         4,
         "services/ingest/core/segment.py",

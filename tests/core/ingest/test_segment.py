@@ -110,6 +110,17 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
     assert refusal(body) == ("bad_json", 400)
 
 
+def test_what_a_request_says_of_its_events_is_short_however_long_it_was() -> None:
+    """It stands beside each event in the log: a text of five megabytes and a thousand events would be five gigabytes."""
+    long = "x" * 100_000
+    body = msgspec.json.encode(
+        {"batch": [{"userId": "u"}], "sentAt": long, "history": long, "context": {"groupId": long}}
+    )
+    [record] = raw_records(parse_envelope(body), body, WEB, None, NOON)
+    assert len(record.meta) < 2_000
+    assert parse_envelope(b'{"batch":[{}],"sentAt":1e300}').sentAt is None
+
+
 @pytest.mark.parametrize("body", [b"1", b"[]", b"null", b'{"batch":{}}', b'{"batch":1}', b'{"writeKey":5}'])
 def test_what_is_not_a_batch_is_refused(body: bytes) -> None:
     assert refusal(body) == ("bad_shape", 400)
