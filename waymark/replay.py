@@ -142,6 +142,8 @@ def report(found: dict[str, Replayed]) -> str:
             f"{name}: {counts.entries:,} entries, {counts.messages:,} messages; {comparison.same:,} accounts are equal, "
             f"{len({one.account for one in comparison.differing}):,} differ"
         )
+        if counts.lost:
+            lines.append(f"  {len(counts.lost):,} entries took what is not kept any more; the first: {counts.lost[0]}")
         if comparison.unseen:
             lines.append(f"  {comparison.unseen:,} accounts have not changed since the journal began")
         lines += [f"  {_line(one)}" for one in comparison.differing[:_SHOWN]]

@@ -97,6 +97,8 @@ class Reading:
         self._keys = None if only is None else {one.encode() for one in only}
         self.starts: dict[str, int] = {}
         """For each account with a checkpoint the entry before which it begins."""
+        self.lost: list[str] = []
+        """What entries took that is not kept any more: their accounts come out otherwise, unless they begin later."""
 
     async def checkpoints(self) -> AsyncIterator[list[Checkpoint]]:
         """The states to begin with, a page at a time. Read them all before the entries."""
@@ -108,7 +110,7 @@ class Reading:
             yield mine
 
     async def pages(self) -> AsyncIterator[list[EntryTaken]]:
-        """The entries that concern these accounts, a page at a time. Raises Gone."""
+        """The entries that concern these accounts, a page at a time. What is not kept any more is passed over, and noted."""
         after = 0
         while page := await entries(self._read, self._tables, after, PAGE):
             after = page[-1].n
@@ -121,7 +123,11 @@ class Reading:
             everybody = taken.kind == "command" and self._only is None
             return EntryTaken(entry, [], accounts) if accounts or everybody else None
         decode = self._decoders[taken.topic or ""]
-        values = await self._values(entry)
+        try:
+            values = await self._values(entry)
+        except Gone as error:
+            self.lost.append(str(error))
+            return None
         messages = [
             message
             for key, value in values
@@ -152,11 +158,12 @@ class Reading:
 
 
 class Counts(NamedTuple):
-    """What a replay applied."""
+    """What a replay applied; `lost`: what it could not, because it is not kept any more."""
 
     entries: int = 0
     messages: int = 0
     checkpoints: int = 0
+    lost: Sequence[str] = ()
 
 
 async def replay(
@@ -169,8 +176,7 @@ async def replay(
 ) -> tuple[Counts, dict[str, int]]:
     """Apply the journal that `read` shows to an empty database. For each account with a checkpoint its latest decision of before.
 
-    Raises Gone where the archive does not hold what was taken, LookupError for a definition that was not kept,
-    DefinitionError for one that this version cannot read.
+    Raises LookupError for a definition that was not kept, DefinitionError for one that this version cannot read.
     """
     reading = Reading(read, service.journal, service.topics, archive, only, without)
     done, floors = Counts(), dict[str, int]()
@@ -186,7 +192,7 @@ async def replay(
                     service.define(version, await definition_files(read, service.journal, version))
                 await service.apply(tx, read, *taken)
                 done = done._replace(entries=done.entries + 1, messages=done.messages + len(taken.messages))
-    return done, floors
+    return done._replace(lost=reading.lost), floors
 
 
 class Difference(NamedTuple):

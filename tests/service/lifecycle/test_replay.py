@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select, update
 from deploy.servers import Postgres
 from services.lifecycle.core.compiled_definition import CompiledDefinition
 from services.lifecycle.handlers import FEEDBACK_GROUP, GROUP, Handlers
+from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.tables import JOURNAL, account, decision
 from shared.bus.outbox import LogOutbox
 from shared.bus.protocol import Bounds, Partition, ProducerRecord, Record, RecordBatch
@@ -280,7 +281,7 @@ async def test_accounts_of_before_the_journal_begin_at_a_checkpoint(
     assert decisions
 
 
-async def test_a_replay_begins_with_an_empty_database_and_needs_the_whole_archive(
+async def test_a_replay_begins_with_an_empty_database_and_says_what_the_archive_lacks(
     deployment: Deployment, tmp_path: Path, shipped: CompiledDefinition
 ) -> None:
     async with running(deployment.settings, shipped) as live:
@@ -293,8 +294,9 @@ async def test_a_replay_begins_with_an_empty_database_and_needs_the_whole_archiv
             await again(deployment.settings, tmp_path, Scope(account="nobody"))
         async with live._published[USAGE.name].transaction() as tx:  # noqa: SLF001
             await tx.run(delete(log_block))
-        with pytest.raises(Refused, match=r"usage\.v1\[0\] has no record 0 in the archive"):
-            await again(deployment.settings, tmp_path)
+        found = await again(deployment.settings, tmp_path)
+    assert "usage.v1[0] has no record 0 in the archive" in report({"lifecycle": found})
+    assert not found.equal
 
 
 async def test_a_restored_journal_goes_on_behind_what_it_has(
@@ -329,3 +331,24 @@ async def test_what_would_be_so_without_an_event_is_shown_and_nothing_is_changed
     assert {one.account for one in found.comparison.differing} == {"acme"}
     assert "lifecycle_account.state" in {one.where for one in found.comparison.differing}
     assert whole.equal
+
+
+async def test_an_account_that_was_changed_past_the_journal_can_begin_anew(
+    deployment: Deployment, tmp_path: Path, shipped: CompiledDefinition
+) -> None:
+    async with running(deployment.settings, shipped) as live:
+        await any_story(live, 6)
+        async with live.database.transaction() as tx:
+            altered = await tx.scalar(select(account.c.state).where(account.c.id == "globex"))
+            state = LAYOUTS.decode(altered)
+            state.flags["planted"] = START
+            await tx.run(update(account).where(account.c.id == "globex").values(state=LAYOUTS.encode(state)))
+        assert {one.account for one in (await again(deployment.settings, tmp_path)).comparison.differing} == {"globex"}
+        async with live.database.transaction() as tx:
+            await tx.run(update(account).where(account.c.id == "globex").values(journaled=False))
+        await live.publish(USAGE, [live.event(account="globex"), live.event(account="acme")])
+        await live.take(USAGE, 100)
+        found = await again(deployment.settings, tmp_path)
+
+    assert found.comparison.differing == []
+    assert (found.comparison.same, found.counts.checkpoints) == (len(_NAMES), 1)
