@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from shared.settings import Settings
-from tests.conftest import ROOT
-from tests.golden.release import unpacked
+from tests.golden.release import config, unpacked
 from tests.golden.scenario import settings
 
 
 @pytest.fixture
 def golden(tmp_path: Path) -> Settings:
     """A copy of the embedded data, as the release left them."""
-    where = settings(tmp_path / "data", ROOT / "config")
+    where = settings(tmp_path / "data", config(tmp_path / "config"))
     (tmp_path / "data" / "waymark.db").write_bytes(unpacked("waymark.db.xz"))
     return where

@@ -23,7 +23,7 @@ from typing import Any
 from deploy.servers import Kafka, Postgres, start_kafka, start_postgres
 from deploy.servers.ports import free_port
 from tests.golden.readout import readout
-from tests.golden.release import FOLDER
+from tests.golden.release import DEFINITION, FOLDER
 from tests.golden.scenario import played, settings
 from tests.journey.services import RunningServices
 
@@ -33,6 +33,7 @@ OWNER = "golden:1"
 
 
 async def embedded(out: Path, work: Path) -> None:
+    shutil.copy(CONFIG / DEFINITION, out)
     where = settings(work, CONFIG)
 
     async def take(on: RunningServices) -> None:

@@ -3,19 +3,22 @@
 import asyncio
 import json
 import lzma
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from shared.settings import Settings
+from tests.conftest import ROOT
 from tests.journey.services import RunningServices, run_services
 from tests.make import FakeClock
 from waymark import migrations
 from waymark.assembly import WIRES
 
 FOLDER = Path(__file__).parent
-FILES = ("waymark.db.xz", "waymark.sql.xz", "embedded.json.xz", "scaled.json.xz")
+DEFINITION = "lifecycle.yaml"
+FILES = ("waymark.db.xz", "waymark.sql.xz", "embedded.json.xz", "scaled.json.xz", DEFINITION)
 RELEASES = sorted(path.parent.name for path in FOLDER.glob("*/waymark.db.xz"))
 FIRST = "0.1.0"
 """The oldest: what goes on with its data, and replays them, goes the longest way."""
@@ -30,6 +33,13 @@ def expectation(deployment: str, release: str = FIRST) -> dict[str, Any]:
     """What the release answered over REST: path -> answer."""
     found: dict[str, Any] = json.loads(unpacked(f"{deployment}.json.xz", release))
     return found
+
+
+def config(folder: Path, release: str = FIRST) -> Path:
+    """Today's configuration with the release's definition: whoever upgrades keeps their own."""
+    shutil.copytree(ROOT / "config", folder)
+    shutil.copy(FOLDER / release / DEFINITION, folder)
+    return folder
 
 
 def database(where: Settings) -> Path:

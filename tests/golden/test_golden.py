@@ -37,7 +37,7 @@ from shared.settings import Settings
 from tests.conftest import ROOT, scaled
 from tests.golden.comparison import Values, different, lost, postgres_tables, sqlite_tables
 from tests.golden.readout import readout
-from tests.golden.release import SERVICES, database, expectation, migrated, opened, unpacked
+from tests.golden.release import SERVICES, config, database, expectation, migrated, opened, unpacked
 from tests.golden.scenario import LINK, MOMENT, settings
 from tests.journey.services import RunningServices
 from tests.make import FakeClock, eventually
@@ -418,7 +418,7 @@ async def golden_postgres(request: pytest.FixtureRequest, tmp_path: Path) -> Set
     script = unpacked("waymark.sql.xz").decode() + "".join(NEW_TOPICS.format(service=one) for one in SERVICES)
     await restored(dsn, script)
     more = {"database_url": scaled_out.database_url, "bus_url": scaled_out.bus_url}
-    return settings(tmp_path / "data", ROOT / "config", topic_prefix=scaled_out.topic_prefix, **more)
+    return settings(tmp_path / "data", config(tmp_path / "config"), topic_prefix=scaled_out.topic_prefix, **more)
 
 
 def dsn_of(where: Settings) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.golden.comparison import different, lost, sqlite_tables
 from tests.golden.readout import readout
-from tests.golden.release import FILES, FOLDER, RELEASES, database, expectation, migrated, opened, unpacked
+from tests.golden.release import FILES, FOLDER, RELEASES, config, database, expectation, migrated, opened, unpacked
 from tests.golden.scenario import MOMENT, settings
 from tests.make import FakeClock
 
@@ -32,7 +32,7 @@ def test_the_version_that_is_released_has_its_golden_databases() -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 async def test_the_database_of_every_release_is_opened_and_loses_nothing(release: str, tmp_path: Path) -> None:
-    where = settings(tmp_path / "data", ROOT / "config")
+    where = settings(tmp_path / "data", config(tmp_path / "config", release))
     database(where).write_bytes(unpacked("waymark.db.xz", release))
     before = await asyncio.to_thread(sqlite_tables, database(where))
     await migrated(where)
