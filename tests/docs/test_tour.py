@@ -14,7 +14,6 @@ BESIDE_THE_WAY = {
     "services/advocacy/core/ledger.py": "advocacy books nothing for a first use",
     "shared/bus/kafka.py": "scaled out only",
     "shared/bus/relay.py": "scaled out only",
-    "shared/contracts/lifecycle.py": "data without functions",
     "shared/db/postgres.py": "scaled out only",
     "shared/storage.py": "before the first event",
     "waymark/assembly.py": "before the first event",
