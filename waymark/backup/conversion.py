@@ -58,8 +58,13 @@ def service_rows(backup: BackupFile, partitions: int) -> Contents:
 
 
 def _placed(table: StoredTable, rows: Iterable[Row], partitions: int) -> Iterator[Row]:
-    """The rows in the places of another log: an account in the partition of its id, a key of no batch."""
+    """The rows in the places of another log: an account in the partition of its id, a key of no batch.
+
+    A row that is no account's keeps its number: the marks of imports count in whatever partition they were made.
+    """
     moved = POSITIONS & set(table.columns)
+    if "id" not in table.columns:
+        moved -= {"partition"}
     for row in rows:
         yield {**row, **{name: _place(name, row, partitions) for name in moved}} if moved else row
 
