@@ -47,7 +47,9 @@ class Patience:
 
 async def load(tx: Tx, until: Mapping[str, int], accounts: Mapping[str, Account]) -> dict[str, Line]:
     """Of these accounts what waits up to these sequence numbers, in order."""
-    rows = await tx.among(select(waiting).where(_c.seq <= max(until.values(), default=0)), _c.account, until)
+    if not until:
+        return {}
+    rows = await tx.among(select(waiting).where(_c.seq <= max(until.values())), _c.account, until)
     messages: dict[str, list[LifecycleMessage]] = {}
     requests: dict[str, list[OutreachRequested]] = {}
     for row in sorted(rows, key=lambda row: row.seq):

@@ -19,6 +19,7 @@ from shared.contracts.topics import ADVOCACY, LIFECYCLE
 from shared.links import Links
 from shared.service.processor import MessageBatch
 from shared.settings import Settings
+from tests.conftest import Deployment
 from tests.core.advocacy.make import LOADED, Story, day
 from tests.make import FakeClock, migrated_storage
 from tests.service.notify.make import MONDAY, Office, office
@@ -139,10 +140,10 @@ async def test_what_advocacy_parked_is_waited_for_for_days(tmp_path: Path) -> No
         assert await overdue(here) == ["acme", "globex"]
 
 
-async def test_a_request_waits_for_its_message_unless_that_was_parked(tmp_path: Path) -> None:
+async def test_a_request_waits_for_its_message_unless_that_was_parked(deployment: Deployment) -> None:
     head: dict[str, Any] = {"id": "r1", "account": "acme", "at": MONDAY, "decided_at": MONDAY, "behind": 1}
     request = OutreachRequested(**head, user="ann", play="nps_invite", outreach_class="survey", link="https://x.test/s")
-    async with office(settings(tmp_path, "notify"), patience=LONG) as here:
+    async with office(deployment.settings, patience=LONG) as here:
         await here.take(request, topic=ADVOCACY)
         assert (await waits(here), (await here.state()).runs) == (1, [])
         assert await overdue(here) == ["acme"]
