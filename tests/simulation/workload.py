@@ -13,7 +13,6 @@ ROAMER = "roamer"
 """A user id that stands in several accounts, under an address in each."""
 _ROAMED = 2
 _PAST_DAYS = 30
-_IMPORTED = 3
 _WINDOW = timedelta(days=2)
 """What a client posts again within it is one event, also when it is handled days later."""
 
@@ -98,9 +97,7 @@ class Workload:
         late = timedelta(hours=self._chance.up_to(50)) if self._chance.random.random() < 0.1 else timedelta()
         at = (self._clock.now() - late).isoformat()
         context = {} if account is None else {"context": {"groupId": account}}
-        # some of what comes late is an import's, of accounts that live
-        history = {"history": "an-import"} if late and self._number % _IMPORTED == 0 else {}
-        return {"messageId": name, "userId": user, "timestamp": at, **context, **history, **rest}
+        return {"messageId": name, "userId": user, "timestamp": at, **context, **rest}
 
     def _poison(self, _customer: Customer, user: str) -> Body:
         body = self._track(None, user, "used")
