@@ -60,7 +60,7 @@ def build(context: ServiceContext, defined: Definition, channels: Built | None =
     consumer = context.consumer(GROUP, [LIFECYCLE, ADVOCACY], planning.handle)
     wake = asyncio.Event()
     timers = Timers(consumer, LIFECYCLE, accounts.due, planning, context.database, context.clock)
-    in_vain = WaitsInVain(planning, patience)
+    in_vain = WaitsInVain(planning, patience, settings.advocacy_patience)
     in_vain_timers = Timers(consumer, LIFECYCLE, in_vain.due, in_vain, context.database, context.clock)
     senders, missing = channels or CHANNELS.build(settings, context.clock.now)
     lease = timedelta(seconds=settings.send_lease)

@@ -48,6 +48,7 @@ SETTINGS = Settings(
     live_despite="all",
     first_sends=0,
     send_lease=20,
+    advocacy_patience=86_400,  # advocacy is down for longer here than anybody would wait, and I10 asks for its order
     bus_url="kafka://simulated",
 )
 _KEYS = Keys([("server", "product", KEY), ("browser", BROWSER, BROWSER_KEY)])

@@ -4,6 +4,7 @@ A request waits for a message of lifecycle, which was in the log before it; a me
 that it has followed. The message may have been parked, advocacy may be down, of an earlier version, or not run at all.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -19,9 +20,12 @@ _log = structlog.get_logger(__name__)
 class WaitsInVain:
     """Handlers of time for what waits: as `shared/service/timers.py` wants them, which never runs ahead of the log."""
 
-    def __init__(self, planning: PlanningHandlers, patience: Patience) -> None:
+    def __init__(self, planning: PlanningHandlers, patience: Patience, grace: float = 0) -> None:
+        """What has waited for too long waits `grace` seconds more from when it is seen: all of us may have been stopped."""
         self._planning = planning
         self._patience = patience
+        self._grace = grace
+        self._too_long_since: dict[int, float] = {}
 
     @property
     def handled_until(self) -> Mapping[int, datetime]:
@@ -29,7 +33,16 @@ class WaitsInVain:
 
     async def due(self, read: Read, partition: int, until: datetime, limit: int) -> Sequence[str]:
         """Ids of accounts for which something waits in vain by now."""
-        return await in_vain(read, partition, until, limit, everything=self._patience.is_over)
+        everything = self._patience.is_over
+        too_long = everything or await self._is_too_long(read, partition, until)
+        return await in_vain(read, partition, until, limit, everything=everything, too_long=too_long)
+
+    async def _is_too_long(self, read: Read, partition: int, until: datetime) -> bool:
+        if not await in_vain(read, partition, until, 1, everything=False, too_long=True):
+            self._too_long_since.pop(partition, None)
+            return False
+        now = asyncio.get_running_loop().time()
+        return now - self._too_long_since.setdefault(partition, now) >= self._grace
 
     async def count_due(self, read: Read, until: datetime) -> int:
         """How many such accounts there are, once all of the log is read."""

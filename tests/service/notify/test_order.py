@@ -137,6 +137,9 @@ async def test_what_advocacy_parked_is_waited_for_for_days(tmp_path: Path) -> No
     async with office(settings(tmp_path, "notify"), patience=LONG) as here:
         await here.take(*the_past())
         here.clock.move(LONGEST)
+        assert (
+            await overdue(here, WaitsInVain(here.handlers, here.patience, grace=LONG)) == []
+        )  # asleep for days, and just awake
         assert await overdue(here) == ["acme", "globex"]
 
 
