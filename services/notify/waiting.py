@@ -80,17 +80,13 @@ async def save(tx: Tx, before: Mapping[str, Line], after: Mapping[str, Line], no
 _TAKE = delete(waiting).where(_c.id == bindparam("taken"))
 
 
-async def in_vain(
-    read: Read, partition: int, until: datetime, limit: int, *, everything: bool, too_long: bool
-) -> list[str]:
-    """Accounts of a partition whose log is read to its end, for which something waits in vain.
-
-    With `everything`, all for which something waits; with `too_long` also those for which it has waited for LONGEST.
+async def in_vain(read: Read, partition: int, until: datetime, limit: int, *, everything: bool) -> list[str]:
+    """Accounts of a partition whose log is read as far as `until`, for which something waits in vain; with `everything`, all for which something waits.
 
     A request waits for a message that was in the log before it: where the log has no more, that was parked.
     """
     of_partition = select(_c.account).join(account, account.c.id == _c.account).where(account.c.partition == partition)
-    found = of_partition.where(*_vain(until if too_long else None, everything=everything)).group_by(_c.account)
+    found = of_partition.where(*_vain(until, everything=everything)).group_by(_c.account)
     rows = await read.all(found.order_by(func.min(_c.since), _c.account).limit(limit))
     return [row.account for row in rows]
 
@@ -101,12 +97,12 @@ async def count_in_vain(read: Read, until: datetime, *, everything: bool) -> int
     return int(await read.scalar(found))
 
 
-def _vain(until: datetime | None, *, everything: bool) -> list[ColumnElement[bool]]:
-    other = waiting.alias()
-    messages = exists().where(other.c.account == _c.account, other.c.request.is_(False))
+def _vain(until: datetime, *, everything: bool) -> list[ColumnElement[bool]]:
     if everything:
         return []
-    return [~messages if until is None else (_c.since <= until - LONGEST) | ~messages]
+    other = waiting.alias()
+    messages = exists().where(other.c.account == _c.account, other.c.request.is_(False))
+    return [(_c.since <= until - LONGEST) | ((_c.since <= until) & ~messages)]
 
 
 def _by_id(lines: Mapping[str, Line]) -> dict[str, LifecycleMessage | OutreachRequested]:

@@ -21,11 +21,12 @@ class WaitsInVain:
     """Handlers of time for what waits: as `shared/service/timers.py` wants them, which never runs ahead of the log."""
 
     def __init__(self, planning: PlanningHandlers, patience: Patience, grace: float = 0) -> None:
-        """What has waited for too long waits `grace` seconds more from when it is seen: all of us may have been stopped."""
+        """What waits in vain waits `grace` seconds more from when it is seen: all of us may have been stopped for days."""
         self._planning = planning
         self._patience = patience
         self._grace = grace
-        self._too_long_since: dict[int, float] = {}
+        self._seen: dict[int, dict[str, float]] = {}
+        """For each partition the accounts for which something waits in vain, and when that was first seen."""
 
     @property
     def handled_until(self) -> Mapping[int, datetime]:
@@ -33,16 +34,10 @@ class WaitsInVain:
 
     async def due(self, read: Read, partition: int, until: datetime, limit: int) -> Sequence[str]:
         """Ids of accounts for which something waits in vain by now."""
-        everything = self._patience.is_over
-        too_long = everything or await self._is_too_long(read, partition, until)
-        return await in_vain(read, partition, until, limit, everything=everything, too_long=too_long)
-
-    async def _is_too_long(self, read: Read, partition: int, until: datetime) -> bool:
-        if not await in_vain(read, partition, until, 1, everything=False, too_long=True):
-            self._too_long_since.pop(partition, None)
-            return False
-        now = asyncio.get_running_loop().time()
-        return now - self._too_long_since.setdefault(partition, now) >= self._grace
+        ids = await in_vain(read, partition, until, limit, everything=self._patience.is_over)
+        now, before = asyncio.get_running_loop().time(), self._seen.get(partition, {})
+        self._seen[partition] = {account: before.get(account, now) for account in ids}
+        return [account for account, since in self._seen[partition].items() if now - since >= self._grace]
 
     async def count_due(self, read: Read, until: datetime) -> int:
         """How many such accounts there are, once all of the log is read."""

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -149,16 +149,19 @@ async def test_a_request_waits_for_its_message_unless_that_was_parked(deployment
     async with office(deployment.settings, patience=LONG) as here:
         await here.take(request, topic=ADVOCACY)
         assert (await waits(here), (await here.state()).runs) == (1, [])
+        assert (
+            await overdue(here, read_until=here.clock.now() - timedelta(seconds=1)) == []
+        )  # it may stand in what is unread
         assert await overdue(here) == ["acme"]
         async with here.database.transaction() as tx:
             await WaitsInVain(here.handlers, here.patience).advance_time(tx, ["acme"], MONDAY)
         assert (await waits(here), [run.occurrence for run in (await here.state()).runs]) == (0, ["r1"])
 
 
-async def overdue(here: Office, vain: WaitsInVain | None = None) -> list[str]:
+async def overdue(here: Office, vain: WaitsInVain | None = None, read_until: datetime | None = None) -> list[str]:
     vain = vain or WaitsInVain(here.handlers, here.patience)
     async with here.database.snapshot() as read:
-        return list(await vain.due(read, here.partition_of("acme"), here.clock.now(), 10))
+        return list(await vain.due(read, here.partition_of("acme"), read_until or here.clock.now(), 10))
 
 
 async def both_ways(folder: Path, told: list[Any], config: Path = CONFIG) -> list[list[tuple[Any, ...]]]:
