@@ -37,7 +37,7 @@ def expectation(deployment: str, release: str = FIRST) -> dict[str, Any]:
 
 def config(folder: Path, release: str = FIRST) -> Path:
     """Today's configuration with the release's definition: whoever upgrades keeps their own."""
-    shutil.copytree(ROOT / "config", folder)
+    shutil.copytree(ROOT / "config", folder, dirs_exist_ok=True)
     shutil.copy(FOLDER / release / DEFINITION, folder)
     return folder
 

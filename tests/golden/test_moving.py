@@ -21,7 +21,7 @@ from tests.conftest import ROOT, scaled
 from tests.contract.house.databases import execute
 from tests.golden.comparison import different
 from tests.golden.readout import readout
-from tests.golden.release import SERVICES, database, expectation, migrated, opened
+from tests.golden.release import SERVICES, config, database, expectation, migrated, opened
 from tests.golden.scenario import MOMENT, settings
 from tests.golden.test_golden import STILL, After, active_accounts, uses
 from tests.make import FakeClock
@@ -41,7 +41,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Another installation, on PostgreSQL and a Kafka without topics of its own, with the secret of the golden one."""
     of = scaled(request, tmp_path, empty=True)
     more = {"database_url": of.database_url, "bus_url": of.bus_url, "topic_prefix": of.topic_prefix}
-    return settings(tmp_path / "elsewhere", ROOT / "config", **more, partitions=PARTITIONS)
+    return settings(tmp_path / "elsewhere", config(tmp_path / "config"), **more, partitions=PARTITIONS)
 
 
 def url(where: Settings) -> str:
@@ -83,7 +83,7 @@ async def test_all_that_is_known_moves_to_postgresql_goes_on_there_and_comes_bac
         parked = {service: set(await after.parked(service)) for service in SERVICES}
         last = await readout(on)
 
-    home = settings(tmp_path / "home", ROOT / "config")
+    home = settings(tmp_path / "home", config(tmp_path / "config"))
     back = await move(target, url(target), url(home), NOW)
     assert await state(home, tmp_path, "home") == back
     assert back["lifecycle_account"] != moved["lifecycle_account"], "it went on, so this is not the state of before"
@@ -102,7 +102,7 @@ async def test_all_that_is_known_moves_to_postgresql_goes_on_there_and_comes_bac
 
 @pytest.mark.servers
 async def test_what_is_in_use_or_not_read_is_not_moved(golden: Settings, target: Settings, tmp_path: Path) -> None:
-    home = settings(tmp_path / "home", ROOT / "config")
+    home = settings(tmp_path / "home", config(tmp_path / "config"))
     async with opened(golden, FakeClock(STILL)):
         with pytest.raises(Refused, match="another Waymark uses"):
             await move(target, url(golden), url(target), NOW)
@@ -154,7 +154,7 @@ def test_every_table_of_the_log_has_its_place_in_the_other_deployment() -> None:
 async def test_every_table_is_carried(golden: Settings, tmp_path: Path) -> None:
     moved = conversion.digests
     file = await backup(golden, tmp_path / "b", NOW)
-    home = settings(tmp_path / "home", ROOT / "config")
+    home = settings(tmp_path / "home", config(tmp_path / "config"))
     await restore(home, file, NOW, replace=False)
     again = await backup(home, tmp_path / "c", NOW)
     with BackupFile(again) as found:
@@ -232,7 +232,7 @@ async def test_what_nobody_or_only_some_have_read_is_carried_both_ways(golden: S
     with BackupFile(there_file) as there:
         assert unread(there) == wanted
         assert conversion.digests(there) == state_here
-        home = settings(tmp_path / "home", ROOT / "config")
+        home = settings(tmp_path / "home", config(tmp_path / "config"))
         await restore(home, there_file, NOW, replace=False)
     with BackupFile(await backup(home, tmp_path / "home.backup", NOW)) as again:
         assert unread(again) == wanted

@@ -39,7 +39,7 @@ class Asked(NamedTuple):
 
 
 JSON = "application/json"
-REDRIVE = msgspec.json.encode({"ids": ["00000000-0000-0000-0000-000000000000"] * 300})
+REDRIVE = msgspec.json.encode({"ids": ["00000000-0000-0000-0000-000000000000"] * 90})
 ASKED = [
     *[Asked("/lifecycle/v1/accounts?limit=500")] * EACH,
     *[Asked("/ingest/v1/parked?limit=500")] * EACH,
