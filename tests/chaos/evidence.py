@@ -174,6 +174,8 @@ class Evidence:
     sends: list[Send] = field(default_factory=list)
     sends_after_reread: int = 0
     """How many messages left while notify read its whole log once more."""
+    moved_by_reread: list[str] = field(default_factory=list)
+    """The accounts of which notify knew something else after that."""
     caps: list[Cap] = field(default_factory=list)
     consents: list[Consent] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)

@@ -251,7 +251,9 @@ def replays(evidence: Evidence) -> Found:
         if both.live != both.again
     )
     again = evidence.sends_after_reread
-    return len(evidence.replayed), [*differ, *([f"{again} messages left when the log was read again"] if again else [])]
+    left = [f"{again} messages left when the log was read again"] if again else []
+    moved = (f"{name} was another one to notify after the log was read again" for name in evidence.moved_by_reread)
+    return len(evidence.replayed), [*differ, *left, *moved]
 
 
 def nothing_parked_by_outage(evidence: Evidence) -> Found:

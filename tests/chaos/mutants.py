@@ -308,7 +308,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "tick_unjournaled": Mutant("what time does is an input", _put(journal.Journal, "write", _without_time), ("I10",)),
     "message_taken_twice": Mutant(
-        "notify takes no message twice", _put(engine, "_repeated", lambda *_given: False), ("I10",)
+        "notify takes no message twice",
+        _both(_put(engine, "_repeated", lambda *_given: False), _put(order, "is_new", lambda *_given: True)),
+        ("I10",),
     ),
     "request_ahead_of_its_message": Mutant(
         "a history goes in the order of cause", _put(order.Turns, "_is_its_turn", lambda *_given: True), ("I10",)

@@ -22,7 +22,6 @@ SEEDS_ENOUGH = 10
 
 
 FIRST: dict[str, int] = {
-    "message_taken_twice": 3,
     "lease_unfenced": 6,
     "browser_moves_users": 21,
     "request_ahead_of_its_message": 3,

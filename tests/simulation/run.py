@@ -8,10 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from services.lifecycle.core import fold as folding
 from services.notify.handlers.planning import GROUP as NOTIFY
+from services.notify.tables import account
 from shared.db.errors import is_infrastructure
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Verdict, verdicts
@@ -19,7 +20,7 @@ from tests.chaos.mutants import replaced
 from tests.simulation.browser import Browser
 from tests.simulation.chance import Chance
 from tests.simulation.client import Client
-from tests.simulation.collect import collected, records_of
+from tests.simulation.collect import collected, records_of, rows
 from tests.simulation.customers import Customers
 from tests.simulation.database_templates import DatabaseTemplates
 from tests.simulation.deployment import SimulatedDeployment
@@ -151,7 +152,7 @@ def _also(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> No
 
 async def _reread(deployment: SimulatedDeployment, client: Client, evidence: Evidence) -> list[str]:
     """Notify reads its whole log once more. The clock stands still already: what falls due by itself has left."""
-    before = len(deployment.sinks.journal)
+    before, planned = len(deployment.sinks.journal), await _planned(deployment)
     for name in [name for name, host in deployment.hosts.items() if "notify" in host.services]:
         await deployment.hosts[name].stop()
     for _ in deployment.reap():
@@ -167,7 +168,15 @@ async def _reread(deployment: SimulatedDeployment, client: Client, evidence: Evi
         deployment.cluster.expel(host.process)
     stuck = await wait_until_idle(deployment, client)
     evidence.sends_after_reread = len(deployment.sinks.journal) - before
+    again = await _planned(deployment)
+    evidence.moved_by_reread = sorted(name for name in planned | again if planned.get(name) != again.get(name))
     return stuck
+
+
+async def _planned(deployment: SimulatedDeployment) -> dict[str, bytes]:
+    """What notify knows of each account."""
+    found = await rows(deployment, "notify", select(account.c.id, account.c.state))
+    return {row.id: row.state for row in found}
 
 
 def _ended(loop: VirtualLoop) -> None:
