@@ -21,7 +21,7 @@ class WaitsInVain:
     """Handlers of time for what waits: as `shared/service/timers.py` wants them, which never runs ahead of the log."""
 
     def __init__(self, planning: PlanningHandlers, patience: Patience, grace: float = 0) -> None:
-        """What waits in vain waits `grace` seconds more from when it is seen: all of us may have been stopped for days."""
+        """While advocacy speaks, what waits in vain waits `grace` seconds more from when it is seen: all of us may have been stopped for days."""
         self._planning = planning
         self._patience = patience
         self._grace = grace
@@ -34,7 +34,9 @@ class WaitsInVain:
 
     async def due(self, read: Read, partition: int, until: datetime, limit: int) -> Sequence[str]:
         """Ids of accounts for which something waits in vain by now."""
-        ids = await in_vain(read, partition, until, limit, everything=self._patience.is_over)
+        if self._patience.is_over:  # measured in running time as it is
+            return await in_vain(read, partition, until, limit, everything=True)
+        ids = await in_vain(read, partition, until, limit, everything=False)
         now, before = asyncio.get_running_loop().time(), self._seen.get(partition, {})
         self._seen[partition] = {account: before.get(account, now) for account in ids}
         return [account for account, since in self._seen[partition].items() if now - since >= self._grace]

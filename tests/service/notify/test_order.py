@@ -126,7 +126,7 @@ async def test_where_advocacy_is_silent_or_not_run_nothing_waits_for_ever(tmp_pa
     async with office(settings(tmp_path, "silent"), patience=LONG) as here:
         await here.take(*past)
         assert await overdue(here) == []
-        vain = WaitsInVain(here.handlers, Patience(0))
+        vain = WaitsInVain(here.handlers, Patience(0), grace=LONG)
         assert await overdue(here, vain) == ["acme", "globex"]
         async with here.database.transaction() as tx:
             await vain.advance_time(tx, ["acme", "globex"], MONDAY)
