@@ -214,8 +214,8 @@ def _is_literal(*comparators: ast.expr) -> bool:
 
 
 def _number_of(literal: ast.expr) -> frozenset[float]:
-    value = None if isinstance(literal, ast.Name) else ast.literal_eval(literal)
-    return frozenset({float(value)} if isinstance(value, int | float) else ())
+    value = _value_of(literal)
+    return frozenset({value} if isinstance(value, float) else ())
 
 
 def comparisons(text: str) -> list[Comparison]:

@@ -5,8 +5,8 @@ literals, one between any two, one below and one above.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice, pairwise, product
-from math import ceil, floor, inf
+from itertools import pairwise, product
+from math import ceil, floor, inf, prod
 from typing import NamedTuple
 
 from services.lifecycle.core.schema_types import AnyOf, When
@@ -62,12 +62,6 @@ class Demand(NamedTuple):
     groups: Sequence[Sequence[Comparison | None]]
     refused: Sequence[Comparison | None] = ()
 
-    def __add__(self, other: object) -> "Demand":
-        """Both at once."""
-        if not isinstance(other, Demand):
-            return NotImplemented
-        return Demand([*self.groups, *other.groups], [*self.refused, *other.refused])
-
 
 def demand(when: When, unless: Iterable[str] = ()) -> Demand:
     """What these conditions ask."""
@@ -77,12 +71,17 @@ def demand(when: When, unless: Iterable[str] = ()) -> Demand:
 
 def can_hold(asked: Demand, values: Mapping[str, Values]) -> bool:
     """Whether some values satisfy it, as far as it is understood."""
-    return any(_agree([one for one in way if one is not None], asked.refused, values) for way in _ways(asked))
+    too_many = prod(map(len, asked.groups)) > _MAX_WAYS
+    return too_many or any(
+        _agree([one for one in way if one is not None], asked.refused, values) for way in product(*asked.groups)
+    )
 
 
 def can_hold_together(one: Demand, other: Demand, values: Mapping[str, Values]) -> list[str]:
     """Of two demands the metrics on whose values alone both hold; none where they do not, or where that cannot be told."""
-    for first, second in product(_ways(one), _ways(other)):
+    if prod(len(group) for group in (*one.groups, *other.groups)) > _MAX_WAYS:
+        return []
+    for first, second in product(product(*one.groups), product(*other.groups)):
         compared = [each for each in (*first, *second) if each is not None]
         names = {each.name for each in first if each}
         understood = len(compared) == len(first) + len(second)
@@ -90,11 +89,6 @@ def can_hold_together(one: Demand, other: Demand, values: Mapping[str, Values]) 
         if understood and names == {each.name for each in second if each} and _agree(compared, refused, values):
             return sorted(names)
     return []
-
-
-def _ways(asked: Demand) -> list[tuple[Comparison | None, ...]]:
-    """Each choice of one alternative of every group. Of too many ways the first."""
-    return list(islice(product(*asked.groups), _MAX_WAYS))
 
 
 def _agree(compared: Sequence[Comparison], refused: Sequence[Comparison | None], values: Mapping[str, Values]) -> bool:

@@ -203,6 +203,11 @@ def test_two_edges_that_undo_each_other_need_a_gap_or_time(tmp_path: Path, condi
     assert mistake.line == 22
 
 
+def test_a_rule_of_too_many_ways_to_look_at_is_taken_as_it_is(tmp_path: Path):
+    ways = ", ".join(["{any: [uses < 1, uses < 1, uses < 1, uses < 1, users > 2]}"] * 5)
+    definition_from(tmp_path, SOUND.replace("when: [uses >= 3]", f"when: [uses >= 3, {ways}]"))
+
+
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path):
     text = (
         SOUND.replace("of: use, days: 7", "of: uze, days: 7")
