@@ -21,8 +21,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.ingest.admission import FairShare, Newcomers, SourceRates, TokenBucket
 from services.ingest.core.canonical import canonical_event
-from services.ingest.core.segment import Envelope, identities, parse_envelope, parse_unclean_envelope, raw_records
-from services.ingest.core.write_keys import credentials_in_head, write_keys_in
+from services.ingest.core.segment import (
+    Envelope,
+    credentials_in_head,
+    identities,
+    parse_envelope,
+    parse_unclean_envelope,
+    raw_records,
+    write_keys_in,
+)
 from shared.access.key_refresh import KeyRefresh
 from shared.access.keys import looks_issued
 from shared.bus.protocol import Bus, ProducerRecord, Record

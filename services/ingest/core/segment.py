@@ -1,17 +1,18 @@
-"""Segment API: the shapes that tracking SDKs send, and a posted body cut into raw records of `usage.raw.v1`.
+"""Segment API: the shapes that tracking SDKs send, where they put write keys, and a posted body cut into raw records.
 
-The shapes are read loosely: nulls, numbers for ids, and unknown keys are normal.
+The shapes are read loosely: nulls, numbers for ids, and unknown keys are normal. Records of `usage.raw.v1` hold no write key.
 """
 
+import base64
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
-from services.ingest.core.write_keys import stands_in_events, without_write_keys
 from shared.bus.protocol import ProducerRecord
 from shared.contracts.usage import OF_SETTINGS, Source, SourceKind, Times
 from shared.failures import Refused
@@ -29,6 +30,12 @@ _TOO_LARGE_EXCERPT = 4096
 
 Id = str | int | float | None
 _NUMBERS = (int, float)
+_WRITE_KEY_MEMBER = re.compile(rb'"writeKey"\s{0,9}:\s{0,9}("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.DOTALL)
+"""Inside a string its quotes would be escaped: this finds members only."""
+_WRITE_KEY_NAME = b'"writeKey"'
+_MAX_WRITE_KEYS = 100
+"""A body of an SDK names its key at most once beside each event, always the same; more of them are not looked up."""
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 class Context(msgspec.Struct, gc=False, rename="camel"):
@@ -340,3 +347,56 @@ def _partition_key(raw: bytes, batch_group: str) -> tuple[bytes, bool]:
     key = account or id_text(fields.user_id) or id_text(fields.anonymous_id)
     timed = fields.timestamp is not None or fields.original_timestamp is not None
     return key.encode() if len(key) <= MAX_ID_LENGTH else b"", timed or id_text(fields.message_id) != ""
+
+
+class HeadCredentials(NamedTuple):
+    """What the head of a request says: `deciding` stands before whatever the body says, `bearer` behind it."""
+
+    deciding: str
+    bearer: str
+
+
+def credentials_in_head(authorization: str, query: str) -> HeadCredentials:
+    """SDKs put the write key in four places, and mean it in this order.
+
+    Basic user name, `?writeKey=`, `writeKey` in the body, and last Bearer, which may be an OAuth token beside them.
+    """
+    scheme, _, token = authorization.partition(" ")
+    scheme = scheme.lower()
+    basic = _basic_user_name(token.strip()) if scheme == "basic" else ""
+    return HeadCredentials(basic or query, token.strip() if scheme == "bearer" else "")
+
+
+def write_keys_in(body: bytes) -> Iterator[str]:
+    """The write keys that a body names, each once, found without parsing it."""
+    named = (match[1] for match in _WRITE_KEY_MEMBER.finditer(body))
+    return iter(dict.fromkeys(filter(None, map(_text, islice(named, _MAX_WRITE_KEYS)))))
+
+
+def stands_in_events(body: bytes, write_key: bytes, in_envelope: int) -> bool:
+    """Whether a write key may stand in an event of this body, beside the `in_envelope` times that the envelope names it."""
+    return body.count(_WRITE_KEY_NAME) > in_envelope or body.count(write_key) > in_envelope
+
+
+def without_write_keys(event: bytes, write_key: bytes) -> bytes:
+    """The event as it may be stored: no member `writeKey` has a value, and the key of the request stands nowhere in it."""
+    named = event.count(_WRITE_KEY_NAME)
+    if named and event.count(as_written := b'"writeKey":"%b"' % write_key) == named:
+        event = event.replace(as_written, b'"writeKey":null')
+    elif named:
+        event = _WRITE_KEY_MEMBER.sub(b'"writeKey":null', event)
+    return event.replace(write_key, b"[write key]") if write_key in event else event
+
+
+def _text(member: bytes) -> str:
+    try:
+        return _decode_text(member)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def _basic_user_name(token: str) -> str:
+    try:
+        return base64.b64decode(token + "=" * (-len(token) % 4), validate=True).decode().partition(":")[0]
+    except ValueError:
+        return ""

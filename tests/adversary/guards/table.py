@@ -211,8 +211,8 @@ _TRUST = {
     ),
     "write keys are taken out of events": Guard(
         2,
-        "services/ingest/core/write_keys.py",
-        "    named = event.count(_NAME)\n    if named and",
+        "services/ingest/core/segment.py",
+        "    named = event.count(_WRITE_KEY_NAME)\n    if named and",
         "    return event\n    if named and",
         _in("keys", "no_write_key_is_found_in_what_is_stored_shown_or_logged"),
     ),

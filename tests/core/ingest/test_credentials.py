@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from services.ingest.core.write_keys import credentials_in_head
+from services.ingest.core.segment import credentials_in_head
 
 
 def basic(text: str) -> str:
