@@ -83,7 +83,7 @@ PLANTS = [
     *_each(INSIDE["ingest"], "services.ingest.core.planted", "import services.ingest.http"),
     *_each(INSIDE["ingest"], "services.ingest.tables", "import services.ingest.store"),
     *_each(INSIDE["ingest"], "services.ingest.handlers", "from services.ingest import http"),
-    *_each("Inside ingest's core", "services.ingest.core.segment", "import services.ingest.core.decoding"),
+    *_each("Inside ingest's core", "services.ingest.core.segment", "import services.ingest.core.canonical"),
     *_each("Inside ingest's core", "services.ingest.core.canonical", "import services.ingest.core.account_resolution"),
     *_each("Inside ingest's core", "services.ingest.core.utils", ""),
     Plant(
