@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from services.ingest.imports import Mark
+from services.ingest.store import Mark
 from services.ingest.tables import import_mark
 from tests.service.ingest.make import ANN, RunningIngest
 
