@@ -148,6 +148,8 @@ _MINOR_DIGITS = {
 }
 """ISO 4217: the digits of a currency's minor unit where they are not two."""
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_CURRENCY_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
+"""What stands before an amount where the sign says more than the code."""
 _ROUNDING_NOISE = Decimal("0.0001")
 """Of a minor unit: what binary floats add to 0.30."""
 
@@ -183,6 +185,15 @@ def major_units(amount: int, currency: object) -> Decimal:
     """Minor units as people write them, with the currency's digits: 4900 EUR are 49.00, 5000 JPY are 5000."""
     digits = minor_digits(currency)
     return Decimal(amount).scaleb(-(2 if digits is None else digits))
+
+
+def written_money(amount: Decimal | float, currency: object = "") -> str:
+    """Major units as people read them: 1188.5 of EUR as €1,188.50, of CHF as CHF 1,188.50, of nothing as 1,188.50."""
+    code = currency.strip().upper() if isinstance(currency, str) else ""
+    digits = minor_digits(code)
+    figure = f"{abs(amount):,.{2 if digits is None else digits}f}"
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{_CURRENCY_SIGNS[code]}{figure}" if code in _CURRENCY_SIGNS else f"{code} {sign}{figure}".strip()
 
 
 def minor_digits(currency: object) -> int | None:

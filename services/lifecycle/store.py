@@ -100,18 +100,22 @@ _LISTED = (
     _c.plan,
     _c.renewal_at,
 )
-_UNKNOWN_SCORE = -1.0
+_UNKNOWN_SCORE, _BEHIND_EVERY_SCORE = -1.0, 1000.0
 _NO_RENEWAL = datetime(9999, 1, 1, tzinfo=UTC)
 _MOST_FREQUENT = 500
 SORTS: Mapping[str, ColumnElement[Any]] = {
     "id": _c.id,
     "name": _c.search,
     "score": func.coalesce(_c.score, _UNKNOWN_SCORE),
+    "known_score": func.coalesce(_c.score, _BEHIND_EVERY_SCORE),
     "entered_at": _c.entered_at,
     "owner": func.coalesce(_c.owner, NOBODY),
     "renewal_at": func.coalesce(_c.renewal_at, literal(_NO_RENEWAL, _c.renewal_at.type)),
 }
-"""What a list may be sorted by. An unknown score comes before the lowest: nobody has looked at it yet."""
+"""What a list may be sorted by. By `score` an unknown one comes before the lowest: of accounts at risk, one that tells nothing
+is looked at first. By `known_score` it comes last, whichever end begins.
+"""
+_FROM_THE_END = {"known_score": SORTS["score"]}
 
 
 async def list_accounts(
@@ -127,7 +131,7 @@ async def list_accounts(
 
     The page is found in the index alone; of the table only its rows are read.
     """
-    of = SORTS[by]
+    of = _FROM_THE_END.get(by, SORTS[by]) if descending else SORTS[by]
     found = select(_c.id, of.label("sorted_by")).where(*_conditions(wanted))
     page = await read.all(in_order(found, of, _c.id, after, descending=descending).limit(limit + 1))
     ids = [row.id for row in page[:limit]]

@@ -21,6 +21,7 @@ from services.notify import content
 from services.notify.core.account_view import YOUR_COMPANY
 from services.notify.mail_design import MailDesign, plain_design
 from shared.contracts.evidence import Value
+from shared.values import written_money
 
 MAX_VALUE = 300
 MAX_URL = 2000
@@ -102,19 +103,13 @@ def start(value: str) -> str:
 
 def money(value: float, currency: str = "") -> str:
     """1188.5 of EUR as €1,188.50, of CHF as CHF 1,188.50."""
-    code = currency.strip().upper()
-    decimals = 0 if code in _WHOLE_CURRENCIES else 2
-    amount = f"{value:,.{decimals}f}"
-    return f"{_SIGNS[code]}{amount}" if code in _SIGNS else f"{code} {amount}".strip()
+    return written_money(value, currency)
 
 
 def whole(value: float) -> int:
     """Rounded to a whole number."""
     return round(value)
 
-
-_SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
-_WHOLE_CURRENCIES = frozenset({"JPY", "KRW", "CLP", "ISK", "VND", "XAF", "XOF", "PYG", "UGX"})
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,

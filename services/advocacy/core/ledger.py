@@ -11,7 +11,7 @@ from services.advocacy.core.referral import Code, Referral
 from shared.contracts.advocacy import RewardBooked, RewardStatus
 from shared.ids import derived
 from shared.machine import StatusMachine
-from shared.values import major_units
+from shared.values import major_units, written_money
 
 Side = Literal["referrer", "referred"]
 
@@ -168,8 +168,8 @@ def payable_at(converted_at: datetime, rules: Rewards) -> datetime:
 
 
 def format_money(amount: int, currency: str) -> str:
-    """Minor units as people read them; empty for nothing."""
-    return f"{major_units(amount, currency):f} {currency}" if amount else ""
+    """Minor units as people read them, in mails, on pages and in the console alike; empty for nothing."""
+    return written_money(major_units(amount, currency), currency) if amount else ""
 
 
 def _transaction(reward: Reward, debit: str, to: RewardStatus, at: datetime) -> Transaction:

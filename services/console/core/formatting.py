@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.values import major_units
+from shared.values import major_units, written_money
 
 _DASH = "\u2013"
 
@@ -31,8 +31,8 @@ def number(given: Any) -> str:
 
 
 def money(minor: Any, currency: Any) -> str:
-    """An amount of minor units, with as many decimals as the currency has."""
-    return f"{major_units(minor, currency):,f} {currency or ''}".strip() if isinstance(minor, int) else _DASH
+    """An amount of minor units, as mails write it: €25.00."""
+    return written_money(major_units(minor, currency), currency) if isinstance(minor, int) else _DASH
 
 
 def whole(given: Any) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from services.console.core.answers import fields, listed, rows
+from services.console.core.formatting import words
 from shared.contracts.lifecycle import Band
 
 BANDS: tuple[Band, ...] = get_args(Band)
@@ -40,7 +41,16 @@ def flags_of(row: Mapping[str, Any]) -> list[str]:
 
 def why_raised(row: Mapping[str, Any], flag: str) -> Mapping[str, Any]:
     """Since when a flag of the account is raised, and the reason in words; nothing where neither is known."""
-    return next((one for one in rows(row.get("raised")) if one.get("flag") == flag), {})
+    found = next((one for one in rows(row.get("raised")) if one.get("flag") == flag), None)
+    return {} if found is None else {**found, "reason": reason_beside_name(found)}
+
+
+def reason_beside_name(raised: Mapping[str, Any]) -> str:
+    """Why a flag is raised, as it stands beside the flag's name: "At risk: unpaid." says the name once more."""
+    reason = str(raised.get("reason") or "")
+    name, colon, rest = reason.partition(":")
+    said_twice = colon and words(name.strip()).casefold() == words(raised.get("flag")).casefold()
+    return f"{rest.strip()[:1].upper()}{rest.strip()[1:]}" if said_twice and rest.strip() else reason
 
 
 def _numbers(answer: Any) -> dict[str, int]:

@@ -22,7 +22,8 @@ _BUILT_IN_FLAGS = ("at_risk", "stalled", "renewal_window")
 _SORTS = (
     ("", "id"),
     ("name", "name"),
-    ("score", "lowest health first, unknown before"),
+    ("known_score", "lowest health first"),
+    ("score", "health unknown, then the lowest"),
     ("-score", "highest health first"),
     ("-entered_at", "latest move first"),
     ("entered_at", "longest in stage first"),

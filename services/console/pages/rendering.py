@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 
 from services.console.core import answers, formatting, why_not
-from services.console.core.portfolio import why_raised
+from services.console.core.portfolio import reason_beside_name, why_raised
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "style.css").read_text("utf8")
@@ -72,4 +72,5 @@ _pages.filters.update(
     ledger_account=formatting.ledger_account,
     after=formatting.after,
     why_raised=why_raised,
+    reason_beside_name=reason_beside_name,
 )

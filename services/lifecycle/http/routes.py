@@ -59,6 +59,7 @@ _SORT_VALUES: Mapping[str, Callable[[Any], Any]] = {
     "entered_at": datetime.fromisoformat,
     "renewal_at": datetime.fromisoformat,
     "score": float,
+    "known_score": float,
 }
 """How the value in a cursor is read; text where nothing is said."""
 
@@ -90,7 +91,7 @@ def router(
         at: Cursor = None,
         limit: Limit = 100,
     ) -> CountedPage[AccountRow]:
-        """Accounts that match every filter given; an unknown health score comes before the lowest."""
+        """Accounts that match every filter given; by `score` an unknown health comes before the lowest, by `known_score` last."""
         by, descending = sort.removeprefix("-"), sort.startswith("-")
         _check_filter("sort", by, store.SORTS)
         _check_filter("stage", stage, compiled.definition.stages)

@@ -41,7 +41,7 @@ def asked() -> tuple[Account, Invitation]:
 def test_a_promoter_of_a_healthy_old_account_is_asked_on_entering_advocacy():
     _, ask = asked()
     assert (ask.user, ask.at, ask.play, ask.outreach_class) == ("ann", day(200), "referral_invite", "advocacy")
-    assert ask.values["reward_referrer"] == "50.00 EUR"
+    assert ask.values["reward_referrer"] == "€50.00"
 
 
 def test_the_candidate_signal_asks_too():
@@ -314,4 +314,4 @@ def test_codes_are_seven_clear_letters_and_read_as_people_type_them():
 
 
 def test_money_is_shown_as_people_read_it():
-    assert [format_money(5000, "EUR"), format_money(5, "USD"), format_money(0, "EUR")] == ["50.00 EUR", "0.05 USD", ""]
+    assert [format_money(5000, "EUR"), format_money(5, "USD"), format_money(0, "EUR")] == ["€50.00", "$0.05", ""]

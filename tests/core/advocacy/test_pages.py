@@ -115,8 +115,8 @@ def test_the_referral_page_says_what_both_get_and_offers_both_answers():
     page = rendering.referral(ACME, REWARDS, "Ann")
     buttons = Tags(page).of("button")
     assert [button["value"] for button in buttons] == ["accept", "decline", "never"]
-    assert "50.00 EUR" in page
-    assert "25.00 EUR" in page
+    assert "€50.00" in page
+    assert "€25.00" in page
 
 
 def test_the_code_page_shows_code_and_link_to_copy():
@@ -131,8 +131,8 @@ def test_the_landing_page_says_what_the_friend_gets_and_has_one_button_that_keep
     page = rendering.landing(ACME, CODE, SHIPPED.referrals, signup_address(OUTWARD + "?plan=pro", CODE.code), "")
     assert [link["href"] for link in Tags(page).of("a")] == [f"{OUTWARD}?plan=pro&referral_code=ABC2DEF"]
     assert Tags(page).of("form") == []
-    assert "25.00 EUR" in page
-    assert "50.00 EUR" not in page
+    assert "€25.00" in page
+    assert "€50.00" not in page
     assert "Somebody you know recommends Acme" in page
 
 

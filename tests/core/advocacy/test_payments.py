@@ -352,10 +352,10 @@ def test_a_payment_that_an_earlier_version_stored_is_taken_back_by_any_refund():
 @pytest.mark.parametrize(
     ("amount", "currency", "text"),
     [
-        (5000, "EUR", "50.00 EUR"),
-        (5000, "JPY", "5000 JPY"),
-        (5, "EUR", "0.05 EUR"),
-        (1500, "BHD", "1.500 BHD"),
+        (5000, "EUR", "€50.00"),
+        (5000, "JPY", "¥5,000"),
+        (5, "EUR", "€0.05"),
+        (1500, "BHD", "BHD 1.500"),
         (0, "EUR", ""),
     ],
 )

@@ -79,7 +79,7 @@ async def test_opting_in_gives_a_code_once_and_looking_gives_none(advocacy: Runn
     link = await asked(advocacy)
     page = await advocacy.get(link)
     assert "Would you recommend us to somebody?" in page.text
-    assert "50.00 EUR" in page.text
+    assert "€50.00" in page.text
     assert await advocacy.services.pages("/advocacy/v1/advocates") == []
     first = await advocacy.post(link, choice="accept")
     again = await advocacy.post(link, choice="accept")
@@ -147,7 +147,7 @@ async def test_a_stranger_with_the_link_of_the_mail_learns_nothing_and_can_decid
     public = await shared(advocacy)
     page = await advocacy.get(public)
     assert page.status_code == 200
-    assert "25.00 EUR" in page.text
+    assert "€25.00" in page.text
     assert "You told us" not in page.text
     assert "decline" not in page.text
     token = public.rpartition("/")[2]

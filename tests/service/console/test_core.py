@@ -10,7 +10,7 @@ from services.console.core.account_page import caps, measures, nearest_first, st
 from services.console.core.diagram import drawing
 from services.console.core.metric_words import MetricWords
 from services.console.core.plays import play_rows
-from services.console.core.portfolio import portfolio
+from services.console.core.portfolio import portfolio, reason_beside_name
 from services.console.http.auth import is_same_origin, safe_next
 from services.notify.core.delivery import Reason
 from shared.contracts.advocacy import RewardStatus
@@ -47,6 +47,21 @@ def test_the_counts_are_lifecycles_with_bands_in_their_order_and_the_most_freque
 
 def test_a_portfolio_that_could_not_be_had_counts_nothing():
     assert portfolio({}, [], []).accounts == 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "reason", "said"),
+    [
+        ("at_risk", "At risk: no core use for 14 days.", "No core use for 14 days."),
+        ("at_risk", "At risk: NPS answer is 3.", "NPS answer is 3."),
+        ("stalled", "Onboarding stands still: it waits.", "Onboarding stands still: it waits."),
+        ("renewal_window", "Renewal in 90 days.", "Renewal in 90 days."),
+        ("at_risk", "At risk:", "At risk:"),
+        ("quiet", None, ""),
+    ],
+)
+def test_beside_a_flags_name_its_reason_does_not_say_the_name_again(flag: str, reason: str | None, said: str):
+    assert reason_beside_name({"flag": flag, "reason": reason}) == said
 
 
 def test_every_reason_for_not_sending_has_words_of_a_person():
@@ -209,7 +224,9 @@ def test_decisions_and_values_read_as_words():
     assert [formatting.value(one) for one in (None, True, 0.8333, 3, "x", 12345.6)] == [
         "unknown", "yes", "0.83", "3", "x", "12,346"
     ]  # fmt: skip
-    assert formatting.money(123456, "EUR") == "1,234.56 EUR"
+    assert formatting.money(123456, "EUR") == "€1,234.56"
+    assert formatting.money(-5000, "EUR") == "-€50.00"
+    assert formatting.money(-5000, "CHF") == "CHF -50.00"
 
 
 def test_stages_are_drawn_below_each_other_with_steps_back_on_the_left():

@@ -80,6 +80,27 @@ async def test_what_lists_show_is_written_when_it_moves_and_stays_when_it_does_n
     assert (row.name, row.flags, row.clock) == ("acme", ["stalled"], NOON + 2 * DAY)
 
 
+async def test_unknown_health_comes_before_the_lowest_score_or_behind_all_that_are_known(opened: Storage) -> None:
+    async with opened.database.transaction() as tx:
+        rows = [repository(lambda _: 0).row(begin(f"of-{score}", NOON)) for score in (10, 90, None)]
+        await tx.insert(account, [{**row, "score": score} for row, score in zip(rows, (10.0, 90.0, None), strict=True)])
+
+    async def found(by: str, *, descending: bool = False) -> list[str]:
+        """Of pages of one account each."""
+        ids, after = list[str](), None
+        async with opened.database.snapshot() as read:
+            while True:
+                page = await store.list_accounts(read, store.AccountFilter(), 1, by, after, descending=descending)
+                ids += [one.id for one in page.accounts]
+                if (after := page.sorted_by) is None:
+                    return ids
+
+    assert await found("score") == ["of-None", "of-10", "of-90"]
+    assert await found("known_score") == ["of-10", "of-90", "of-None"]
+    assert await found("score", descending=True) == await found("known_score", descending=True)
+    assert await found("known_score", descending=True) == ["of-90", "of-10", "of-None"]
+
+
 async def test_an_account_that_is_dealt_to_another_partition_is_due_there(opened: Storage) -> None:
     await save(opened, partition=1, next_due=NOON)
     await save(opened, partition=2)

@@ -61,6 +61,7 @@ async def test_accounts_are_found_by_text_and_by_id_in_the_order_asked_for(
     assert await found(sort="entered_at") == ["beta", "gamma", "zoo-1"]
     assert await found(sort="score") == ["beta", "gamma", "zoo-1"]
     assert await found(sort="-score") == ["zoo-1", "gamma", "beta"]
+    assert await found(sort="known_score") == ["beta", "gamma", "zoo-1"]
     assert await found(q="ALPHA") == await found(q="ZOO") == await found(q="100%") == ["zoo-1"]
     assert await found(q="1%0") == []
     assert await found(ids=["gamma", "nobody", "beta"]) == ["beta", "gamma"]

@@ -211,7 +211,7 @@ async def test_a_never_stops_what_waits_already(here: Office, box: Mailbox) -> N
 
 
 def asks_to_refer(account: str) -> OutreachRequested:
-    values = {"name": "Ann", "reward_referrer": "50.00 EUR", "reward_referred": "25.00 EUR"}
+    values = {"name": "Ann", "reward_referrer": "€50.00", "reward_referred": "€25.00"}
     return OutreachRequested(
         id=f"request-{account}",
         account=account,
