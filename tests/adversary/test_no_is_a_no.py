@@ -118,6 +118,8 @@ NOES: list[dict[str, Any]] = [
     {"email_marketing_consent": {"state": "unsubscribed"}},
     {"consent": {"email": False}},
     {"unsubscribed_at": "2026-01-01"},
+    {"status": "cleaned"},
+    {"consents": [{"channel": "email", "granted": False}]},
 ]
 YES = {"unsubscribed": "false"}
 NO_YES: list[dict[str, Any]] = [{"unsubscribed": spelled} for spelled in (None, "", [], "maybe")]

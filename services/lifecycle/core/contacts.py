@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from services.lifecycle.core.evaluation import Evaluation, UntrustedClaim, in_utc, note_unreadable
 from services.lifecycle.core.state import NEVER, Contact, ContactClaim, Moment, tie_of
+from shared.consent import read_consent_traits
 from shared.contracts.lifecycle import ContactChanged
 from shared.contracts.usage import UsageEvent
-from shared.values import read_boolean, read_consent_traits
+from shared.values import read_boolean
 
 MAX_CONTACTS = 2000
 OWN_SOURCE = "waymark"

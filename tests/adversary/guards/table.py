@@ -302,14 +302,14 @@ _NO = {
     ),
     "a name that looks like a no is heard as one": Guard(
         3,
-        "shared/values.py",
-        "        elif _says_no(plain, value):\n",
-        "        elif False:\n",
+        "shared/consent.py",
+        "        elif kind and _says_no(_plain(short), value):",
+        "        elif False:",
         _in("no_is_a_no", "every_spelling_of_a_no_is_a_no_and_only_a_clear_yes_takes_it_back"),
     ),
     "a no is spelled in many ways": Guard(
         3,
-        "shared/values.py",
+        "shared/consent.py",
         "return word not in _NOT_OPTED_OUT if word else None",
         'return word == "true" if word else None',
         _in("no_is_a_no", "every_spelling_of_a_no_is_a_no_and_only_a_clear_yes_takes_it_back"),

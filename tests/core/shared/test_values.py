@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from shared.values import (
     MAX_NUMBER,
     read_boolean,
-    read_consent_traits,
     read_minor_units,
     read_number,
-    read_opt_out,
     read_score,
     read_time,
 )
@@ -101,13 +99,11 @@ def test_a_date_that_could_be_two_or_none_is_unreadable(value: object) -> None:
 @pytest.mark.parametrize("value", [True, "true", "TRUE", "Yes", "y", "on", "1", 1, 1.0, " t "])
 def test_every_usual_yes_is_a_yes(value: object) -> None:
     assert read_boolean(value) is True
-    assert read_opt_out(value) is True
 
 
 @pytest.mark.parametrize("value", [False, "false", "FALSE", "No", "n", "off", "0", 0, 0.0, -0.0 + 0, " f "])
 def test_every_usual_no_is_a_no(value: object) -> None:
     assert read_boolean(value) is False
-    assert read_opt_out(value) is False
 
 
 @pytest.mark.parametrize("value", [2, "maybe", None, "", [], {}, [True], float("nan")])
@@ -115,96 +111,9 @@ def test_what_is_neither_is_unreadable(value: object) -> None:
     assert read_boolean(value) is None
 
 
-@pytest.mark.parametrize("value", ["maybe", "2024-01-01", 2, -1, "unsubscribed", "none", "opted out", "да"])
-def test_what_cannot_be_read_as_a_yes_to_mail_is_a_no(value: object) -> None:
-    assert read_opt_out(value) is True
-
-
-@pytest.mark.parametrize("value", [None, "", "  ", [], {}, ["news"]])
-def test_who_says_nothing_about_mail_changes_nothing(value: object) -> None:
-    assert read_opt_out(value) is None
-
-
-@pytest.mark.parametrize(
-    "traits",
-    [
-        {"Unsubscribed": True},
-        {"UNSUBSCRIBED": "1"},
-        {"$unsubscribed": "yes"},
-        {"email_opt_out": True},
-        {"emailOptOut": "true"},
-        {"opted-out": 1},
-        {"unsubscribed_from_emails": True},
-        {"hs_email_optout": "true"},
-        {"HasOptedOutOfEmail": True},
-        {"do not email": "y"},
-        {"marketing_opt_in": False},
-        {"email_subscribe": "unsubscribed"},
-        {"acceptsMarketing": "no"},
-        {"unsubscribed": False, "email_opt_out": True},
-        {"unsubscribed_at": "2026-01-01"},
-        {"unsubscribedFromNewsletter": "true"},
-        {"globally_unsubscribed": 1},
-        {"unsubscribe_from_all": True},
-        {"isOptedOut": True},
-        {"opted_out_at": "2026-01-01T00:00:00Z"},
-        {"marketingEmailsOptOut": True},
-        {"dont_email": True},
-        {"do_not_send_email": "yes"},
-        {"no_emails": True},
-        {"email_marketing_consent": False},
-        {"email_marketing_consent": {"state": "unsubscribed", "opt_in_level": "single_opt_in"}},
-        {"email_status": "Unsubscribed"},
-        {"newsletter_subscription": "opted_out"},
-        {"marketing_consent_revoked_at": "2026-01-01"},
-        {"consent": {"email": False}},
-        {"emailPreferences": {"marketing": "no"}},
-        {"preferences": {"unsubscribed": True}},
-        {"subscription_preferences": {"email_opt_out": "1"}},
-        {"email": "ann@acme.test", "email_permission": 0},
-        {"wants_newsletter": False},
-    ],
-)
-def test_a_no_to_mail_is_read_by_every_name_that_tools_have_for_it(traits: dict[str, object]) -> None:
-    assert True in {one.opted_out for one in read_consent_traits(traits)}
-
-
-@pytest.mark.parametrize("traits", [{"unsubscribed": False}, {"email_opt_in": True}, {"email_subscribe": "opted_in"}])
-def test_a_yes_to_mail_is_read_as_well(traits: dict[str, object]) -> None:
-    assert {one.opted_out for one in read_consent_traits(traits)} == {False}
-
-
-@pytest.mark.parametrize(
-    "traits",
-    [
-        {},
-        {"subscribed": False},
-        {"plan": "unsubscribed"},
-        {"email_opt_in": "2026-01-01"},
-        {"sms_opt_out": True},
-        {"push_unsubscribed": True},
-        {"unsubscribe_url": "https://acme.test/u"},
-        {"unsubscribe_count": 3},
-        {"not_unsubscribed": True},
-        {"subscription_status": "unsubscribed"},
-        {"subscription": {"email_invoices": False, "state": "canceled"}},
-        {"consent": {"analytics": False, "sms": False}},
-        {"email_notifications_enabled": False},
-        {"casino_email": "ann@acme.test"},
-        {"email_verified": False},
-        {"marketing_budget": 0},
-        {"consent": {"email": True}},
-        {"unsubscribed_from_newsletter": False},
-        {"unsubscribed_at": None},
-    ],
-)
-def test_what_says_nothing_clear_about_mail_is_neither(traits: dict[str, object]) -> None:
-    assert {one.opted_out for one in read_consent_traits(traits)} - {None} == set()
-
-
 @given(JSON)
 def test_every_reader_takes_every_json(value: Any) -> None:
-    for read in (read_number, read_time, read_boolean, read_opt_out):
+    for read in (read_number, read_time, read_boolean):
         read(value)
     assert read_score(value, NPS) in {None, *NPS}
     assert read_minor_units(value, value) is None or isinstance(value, str)
