@@ -10,7 +10,6 @@ from services.ingest import store
 from services.ingest.core.account_resolution import Membership, resolve, unanimous_accounts, users_to_lock
 from services.ingest.core.canonical import BOUNDS, CanonicalEvent, TimeBounds, canonical_event, with_believable_time
 from services.ingest.corrected_times import CorrectedTimes
-from services.ingest.store import drop_known_of_imports
 from shared.bus.protocol import Partition, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE, USAGE_RAW
@@ -49,7 +48,7 @@ class Handlers:
         """One batch of canonical events."""
         now = self._clock.now()
         await store.rotate_dedupe_window(tx, now)
-        messages = await drop_known_of_imports(tx, batch.partition, self._received_by(now, batch.messages), now)
+        messages = await store.drop_known_of_imports(tx, batch.partition, self._received_by(now, batch.messages), now)
         if not messages:
             return
         first = {event.dedupe_key: event for event in reversed(messages)}

@@ -14,7 +14,7 @@ import structlog
 
 from services.notify import store
 from services.notify.channels.channel import ConfirmSend, Delivery, Receipt, Sender
-from services.notify.core.circuit import Circuit
+from services.notify.core.channels import Circuit
 from services.notify.core.state import TRANSACTIONAL
 from services.notify.handlers.delivery import AT_ONCE, Claim, DeliveryHandlers
 from services.notify.handlers.planning import MessageWriter

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services.notify.core.circuit import OPENS_AFTER, WAITS, Circuit
+from services.notify.core.channels import OPENS_AFTER, WAITS, Circuit
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
