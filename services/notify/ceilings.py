@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import delete, select, update
 
-from services.notify.core.ceilings import LOOK_AGAIN, Ceiling
+from services.notify.core.budget import LOOK_AGAIN, Ceiling
 from services.notify.tables import ceiling as row
 from services.notify.tables import delivery, person
 from services.notify.tables import send_count as counted

@@ -374,7 +374,7 @@ _NO = {
     ),
     "so many leave in an hour": Guard(
         3,
-        "services/notify/core/ceilings.py",
+        "services/notify/core/budget.py",
         "            if total < self.max:\n",
         "            if True:\n",
         _in("flood", "no_more_leaves_in_an_hour_than_the_ceiling_and_somebody_may_let_the_rest_go"),
