@@ -19,8 +19,8 @@ from services.notify.channels.email import EmailSender, InvalidMail, parse_sende
 from services.notify.channels.table import CHANNELS
 from services.notify.content import blocks
 from services.notify.definition import Definition
-from services.notify.first_sends import FirstSends
 from services.notify.mail_design import MailDesign
+from services.notify.sending_limits import FirstSends
 from shared.brand import BRAND_FILE, HOUSE_FILE, is_unread
 from shared.db.protocol import Database
 from shared.definitions import load_plain

@@ -4,13 +4,11 @@ import asyncio
 from datetime import datetime, timedelta
 from functools import partial
 
-from services.notify.ceilings import Ceilings, CeilingWatch
 from services.notify.channels.channel import Built
 from services.notify.channels.table import CHANNELS
 from services.notify.core.person import PersonKeys
 from services.notify.definition import Definition, lifecycle_names, load_plays
 from services.notify.effects import DeliverySender
-from services.notify.first_sends import FirstSends
 from services.notify.handlers.delivery import DeliveryHandlers
 from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
@@ -18,6 +16,7 @@ from services.notify.handlers.waiting import WaitsInVain
 from services.notify.http import admin, ceilings, feedback, going_live, outbox, suppressions, unsubscribe
 from services.notify.persons import Persons
 from services.notify.readiness import Readiness
+from services.notify.sending_limits import Ceilings, CeilingWatch, FirstSends
 from services.notify.store import expired_deliveries, repository
 from services.notify.waiting import Patience
 from shared.brand import with_sender

@@ -26,8 +26,6 @@ CeilingName = Literal["sends", "new_addresses"]
 AfterTrip = Literal["wait", "stop"]
 _PIECES = 12
 _SHORTEST_PIECE = timedelta(minutes=1)
-LOOK_AGAIN = timedelta(minutes=10)
-"""What a stopped ceiling holds back is looked at again after so long: somebody may have released it."""
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 _SATURDAY = 5
 

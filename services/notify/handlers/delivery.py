@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from services.notify import store
-from services.notify.ceilings import HELD, Ceilings
 from services.notify.core.account_view import values_when_leaving
 from services.notify.core.budget import still_counting
 from services.notify.core.channels import AttemptOutcome
@@ -30,10 +29,10 @@ from services.notify.core.person import spend, unspend
 from services.notify.core.playbook import Playbook
 from services.notify.core.policy import CONFIRM_CHECKS, recheck
 from services.notify.core.state import EVERYTHING, Account, BudgetEntry, with_refusals
-from services.notify.first_sends import LOOK_AGAIN, WAITS, FirstSends
 from services.notify.handlers.planning import MessageWriter, outreach_recorded
 from services.notify.persons import NewRefusal, Persons
 from services.notify.rendering import Rendered, RenderError
+from services.notify.sending_limits import APPROVAL_LOOK_AGAIN, AWAITS_APPROVAL, HELD_BY_CEILING, Ceilings, FirstSends
 from services.notify.store import Accounts, DeliveryRecord, DeliverySummary
 from shared.contracts.outreach import OutreachMode
 from shared.contracts.topics import OUTREACH
@@ -312,18 +311,18 @@ class DeliveryHandlers:
         if verdict.action != "send" or not self._reaches_customer(record.channel):
             return verdict
         if waits := await self._first_sends.objection(tx):
-            return Verdict("defer", WAITS, waits, now + LOOK_AGAIN)
+            return Verdict("defer", AWAITS_APPROVAL, waits, now + APPROVAL_LOOK_AGAIN)
         reached = await self._ceilings.closed(tx, self._mailed_person(record.channel, person), now)
-        return Verdict("defer", HELD, reached.ceiling, reached.until) if reached else verdict
+        return Verdict("defer", HELD_BY_CEILING, reached.ceiling, reached.until) if reached else verdict
 
     async def _counted(self, tx: Tx, record: DeliveryRecord, verdict: Verdict, now: datetime) -> Verdict:
         """The verdict with the message counted among those that leave, or what others have used up since it was claimed."""
         if verdict.action != "send" or not self._reaches_customer(record.channel):
             return verdict
         if waits := await self._first_sends.locked_objection(tx, now):
-            return Verdict("defer", WAITS, waits, now + LOOK_AGAIN)
+            return Verdict("defer", AWAITS_APPROVAL, waits, now + APPROVAL_LOOK_AGAIN)
         reached = await self._ceilings.count(tx, self._mailed_person(record.channel, record.person), now)
-        return Verdict("defer", HELD, reached.ceiling, reached.until) if reached else verdict
+        return Verdict("defer", HELD_BY_CEILING, reached.ceiling, reached.until) if reached else verdict
 
     @staticmethod
     async def _put_off(

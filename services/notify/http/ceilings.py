@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from services.notify.ceilings import Ceilings
+from services.notify.sending_limits import Ceilings
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.service.context import ServiceContext

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.notify.core.channels import deliverable
-from services.notify.first_sends import ApprovalStatus, FirstSends
 from services.notify.readiness import Readiness
+from services.notify.sending_limits import ApprovalStatus, FirstSends
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key

@@ -1,28 +1,37 @@
-"""Store of ceilings: counts what leaves, and says what is held back. Counted at the point of no return, under a lock.
+"""Sending limits: the ceilings over everything that leaves, and the first sends that somebody approves before the rest goes.
 
-The ceilings' rows are locked last in a transaction (delivery, account, persons, ceilings), so that two processes never let
-through more than the maximum between them.
+Both count at the point of no return, under a lock: two processes never let through more than the maximum between them. The
+ceilings' rows are locked last in a transaction (delivery, account, persons, ceilings).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, literal, or_, select, update
 
-from services.notify.core.budget import LOOK_AGAIN, Ceiling
+from services.notify.core.budget import Ceiling
+from services.notify.core.channels import Channels
 from services.notify.tables import ceiling as row
-from services.notify.tables import delivery, person
+from services.notify.tables import delivery, marker, person
 from services.notify.tables import send_count as counted
 from shared.db.protocol import Database, Read, Tx
 from shared.failures import Refused
 
 _log = structlog.get_logger(__name__)
-HELD: Literal["ceiling"] = "ceiling"
+HELD_BY_CEILING: Literal["ceiling"] = "ceiling"
 """The reason of a delivery that a ceiling holds back."""
+CEILING_LOOK_AGAIN = timedelta(minutes=10)
+"""What a stopped ceiling holds back is looked at again after so long: somebody may have released it."""
+AWAITS_APPROVAL: Literal["approval"] = "approval"
+"""The reason of a delivery that waits for the approval."""
+APPROVAL_LOOK_AGAIN = timedelta(hours=1)
+_APPROVAL = "first_sends"
+_COUNTING = ""
+_delivery = delivery.c
 
 
 class CeilingReached(NamedTuple):
@@ -53,7 +62,7 @@ class CeilingStatus(NamedTuple):
         how = "until somebody releases it" if self.until is None else f"until {self.until.isoformat()}"
         return (
             f"nothing more leaves {how}: {self.counted} of at most {self.max} in {self.within:g} s went out; "
-            f"look at the outbox (reason {HELD}), then POST /notify/v1/ceilings/{self.name}/release"
+            f"look at the outbox (reason {HELD_BY_CEILING}), then POST /notify/v1/ceilings/{self.name}/release"
         )
 
 
@@ -100,7 +109,7 @@ class Ceilings:
         await tx.upsert(row, [{"name": name, **released}])
         await tx.run(delete(counted).where(counted.c.name == name))
         c = delivery.c
-        waiting = update(delivery).where(c.status == "pending", c.reason == HELD, c.not_before > now)
+        waiting = update(delivery).where(c.status == "pending", c.reason == HELD_BY_CEILING, c.not_before > now)
         await tx.run(waiting.values(not_before=now))
 
     async def _reached(
@@ -213,5 +222,101 @@ def _reached(
 ) -> CeilingReached | None:
     until = ceiling.room_from(counts, now)
     if ceiling.stops and (until is not None or tripped.get(ceiling.name, False)):
-        return CeilingReached(f"{ceiling.words}, until somebody releases it", now + LOOK_AGAIN)
+        return CeilingReached(f"{ceiling.words}, until somebody releases it", now + CEILING_LOOK_AGAIN)
     return None if until is None else CeilingReached(ceiling.words, until)
+
+
+class ApprovalStatus(NamedTuple):
+    """How it stands: `limit` first sends (0: no approval is needed), `sent` of them, `waiting` messages; who approved, and when."""
+
+    limit: int
+    sent: int
+    waiting: int
+    approved_by: str = ""
+    approved_at: datetime | None = None
+
+    @property
+    def needed(self) -> bool:
+        """Whether messages wait for it, or will."""
+        return self.approved_at is None and 0 < self.limit <= self.sent
+
+    @property
+    def words(self) -> str:
+        """What is held, and how to let it go; empty while nothing is."""
+        if not self.needed:
+            return ""
+        return (
+            f"the first {self.limit} messages have left, {self.waiting} wait: look at what went out, then approve the rest "
+            "(console, `waymark outbox approve`, or POST /notify/v1/approval)"
+        )
+
+
+class FirstSends:
+    """The first so many (`limit`) messages of these channels that reach customers; 0 is no limit. Once, for the life of an installation.
+
+    The lock is a marker's row.
+    """
+
+    def __init__(self, limit: int, channels: Channels) -> None:
+        self._limit = limit
+        self._channels = sorted(name for name, traits in channels.items() if traits.reaches_customer)
+        self._approved = limit == 0
+
+    async def objection(self, tx: Tx) -> str:
+        """Why a message to a customer waits for the approval, as far as can be seen without a lock; empty where it does not."""
+        if await self._is_approved(tx) or await self._sent(tx) < self._limit:
+            return ""
+        return f"the first {self._limit} have left"
+
+    async def locked_objection(self, tx: Tx, now: datetime) -> str:
+        """The same under the lock: whoever else is about to send has been counted, or will count this one."""
+        if await self._is_approved(tx):
+            return ""
+        await tx.insert_new(marker, [{"name": _APPROVAL, "value": _COUNTING, "at": now}])
+        await tx.all(select(marker.c.name).where(marker.c.name == _APPROVAL).with_for_update())
+        return await self.objection(tx)
+
+    async def approve(self, tx: Tx, by: str, now: datetime) -> None:
+        """Let the rest go, for good."""
+        await tx.upsert(marker, [{"name": _APPROVAL, "value": by, "at": now}])
+        waiting = update(delivery).where(
+            _delivery.status == "pending", _delivery.reason == AWAITS_APPROVAL, _delivery.not_before > now
+        )
+        await tx.run(waiting.values(not_before=now))
+
+    async def status(self, read: Read) -> ApprovalStatus:
+        """How it stands now."""
+        row = await read.first(select(marker.c.value, marker.c.at).where(marker.c.name == _APPROVAL))
+        waiting = (
+            select(func.count())
+            .select_from(delivery)
+            .where(_delivery.status == "pending", _delivery.reason == AWAITS_APPROVAL)
+        )
+        sent, held = await self._sent(read), int(await read.scalar(waiting) or 0)
+        if row is None or row.value == _COUNTING:
+            return ApprovalStatus(self._limit, sent, held)
+        return ApprovalStatus(self._limit, sent, held, row.value, row.at)
+
+    async def _is_approved(self, read: Read) -> bool:
+        """Read until it is so: an approval is never taken back."""
+        if not self._approved:
+            value = await read.scalar(select(marker.c.value).where(marker.c.name == _APPROVAL))
+            self._approved = bool(value)
+        return self._approved
+
+    async def _sent(self, read: Read) -> int:
+        """How many went out, or may have: as far as the limit, more are not counted."""
+        return await _count_sent(read, self._channels, self._limit)
+
+
+async def _count_sent(read: Read, channels: Iterable[str], limit: int) -> int:
+    under_way = (_delivery.status == "sending") & (_delivery.stage == "data_sent")
+    out = or_(_delivery.status.in_(["sent", "unknown"]), under_way)
+    some = (
+        select(literal(1))
+        .select_from(delivery)
+        .where(out, _delivery.channel.in_(list(channels)))
+        .limit(limit)
+        .subquery()
+    )
+    return int(await read.scalar(select(func.count()).select_from(some)) or 0)
