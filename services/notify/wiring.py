@@ -10,8 +10,8 @@ from services.notify.core.person import PersonKeys
 from services.notify.definition import Definition, lifecycle_names, load_plays
 from services.notify.effects import DeliverySender
 from services.notify.handlers.delivery import DeliveryHandlers
-from services.notify.handlers.earlier_refusals import EarlierRefusals
 from services.notify.handlers.planning import GROUP, MessageWriter, PlanningHandlers
+from services.notify.handlers.refusals import EarlierRefusals
 from services.notify.handlers.waiting import WaitsInVain
 from services.notify.http import admin, ceilings, feedback, going_live, outbox, suppressions, unsubscribe
 from services.notify.persons import Persons

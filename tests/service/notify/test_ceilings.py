@@ -9,7 +9,7 @@ from shutil import copytree
 import pytest
 from sqlalchemy import delete, update
 
-from services.notify.handlers.earlier_refusals import EarlierRefusals
+from services.notify.handlers.refusals import EarlierRefusals
 from services.notify.tables import delivery, person
 from tests.conftest import ROOT, Deployment
 from tests.service.notify.doors import Mailbox, mail_server
