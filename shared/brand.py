@@ -9,8 +9,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from shared.definitions import At, DefinitionError, Loaded, Mistake, load
-from shared.greeting import greeting_name
-from shared.names import person_name
+from shared.names import greeting_name, person_name
 from shared.settings import Settings
 
 BRAND_FILE = "brand.yaml"

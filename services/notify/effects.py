@@ -23,8 +23,7 @@ from shared.clock import Clock
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Database, Tx
 from shared.failures import Halted
-from shared.greeting import greeting_name
-from shared.names import person_name
+from shared.names import greeting_name, person_name
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)

@@ -22,9 +22,9 @@ from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import LifecycleMessage, SignalRaised
 from shared.contracts.outreach import OutreachClass, OutreachRecorded
 from shared.durations import in_words
-from shared.greeting import greeting_name
 from shared.ids import derived
 from shared.machine import IllegalTransition
+from shared.names import greeting_name
 
 TOPIC: OutreachClass = "advocacy"
 SURVEY_KIND = "nps"

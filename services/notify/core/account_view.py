@@ -20,8 +20,7 @@ from services.notify.core.state import (
 from shared.contracts.advocacy import AdvocacyMessage
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import ClockAdvanced, ContactChanged, LifecycleMessage, Snapshot
-from shared.greeting import customer_name, greeting_name
-from shared.names import company_name, person_name, plain_text, visible
+from shared.names import company_name, customer_name, greeting_name, person_name, plain_text, visible
 
 Message = LifecycleMessage | AdvocacyMessage
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.greeting import customer_name, greeting_name, looks_like_id
-from shared.names import person_name
+from shared.names import customer_name, greeting_name, looks_like_id, person_name
 
 
 @pytest.mark.parametrize(
