@@ -21,7 +21,7 @@ from services.console.wiring import wire as wire_console
 from services.ingest.wiring import wire as wire_ingest
 from services.lifecycle.wiring import wire as wire_lifecycle
 from services.notify.wiring import wire as wire_notify
-from shared.access.key_refresh import KeyRefresh
+from shared.access.keys import KeyRefresh
 from shared.access.sessions import Delegation
 from shared.clock import Clock, MeasuredClock
 from shared.http import api_docs, health, problem

@@ -30,8 +30,7 @@ from services.ingest.core.segment import (
     raw_records,
     write_keys_in,
 )
-from shared.access.key_refresh import KeyRefresh
-from shared.access.keys import looks_issued
+from shared.access.keys import KeyRefresh, looks_issued
 from shared.bus.protocol import Bus, ProducerRecord, Record
 from shared.clock import Clock
 from shared.contracts.topics import USAGE_RAW

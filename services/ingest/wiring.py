@@ -19,7 +19,7 @@ from services.ingest.handlers import (
 )
 from services.ingest.http import CaptureApi
 from services.ingest.tables import corrected_time
-from shared.access.key_refresh import KeyRefresh
+from shared.access.keys import KeyRefresh
 from shared.contracts.topics import USAGE_RAW
 from shared.http import audit, keys, parked
 from shared.http.app import service_app

@@ -4,22 +4,25 @@ A key reads `wm_KIND_ID_SECRETCHECK`: the id is public, CHECK is the CRC-32 of w
 leaked secrets, or a person, can tell a key from anything else.
 """
 
+import asyncio
 import re
 import secrets
 import zlib
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+import structlog
 from sqlalchemy import Row, select, update
 
 from shared.access.tables import access_key, access_key_use
+from shared.clock import Clock
 from shared.contracts.usage import Times
-from shared.db.protocol import Read, Tx
+from shared.db.protocol import Database, Read, Tx
 from shared.failures import Refused
-from shared.keys import SOURCE_KINDS, Key, Kind, Rates, digest
+from shared.keys import SOURCE_KINDS, Key, Keys, Kind, Rates, digest
 
 State = Literal["live", "expired", "revoked"]
 USE_IS_KNOWN_TO = timedelta(minutes=1)
@@ -30,6 +33,12 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\*\.)?([a-z0-9-]+(\.[a-z0-9-]+)*|\[[
 _PORTS_LEFT_OUT = {"https": ":443", "http": ":80"}
 _OF_KAFKA = "kafka"
 """The source of events that a product's own producer writes to the log."""
+_REFRESH_EVERY = 2.0
+"""Seconds after which a key that another process created or revoked counts here."""
+_REFRESH_AT_MOST_EVERY = 1.0
+_REFRESH_PATIENCE = 1.0
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_log = structlog.get_logger(__name__)
 
 
 class IssuedKey(NamedTuple):
@@ -323,3 +332,61 @@ def _key(row: Row[Any]) -> IssuedKey:
         row.revoked_at,
         Times(**msgspec.json.decode(row.times)),
     )
+
+
+class KeyRefresh:
+    """Reads the live keys into `keys` again and again, and notes in the table which were used.
+
+    What a process knows of the issued keys follows the table within seconds, whichever process changed it.
+    """
+
+    def __init__(self, keys: Keys, database: Database, clock: Clock) -> None:
+        self._keys = keys
+        self._database = database
+        self._clock = clock
+        self._began = float("-inf")
+        self._refreshing: asyncio.Task[None] | None = None
+        self._used: set[str] = set()
+        self._noted: dict[str, datetime] = {}
+
+    async def run(self) -> None:
+        """For ever. While the database does not answer the keys hold that were known."""
+        while True:
+            await self.refresh()
+            await self._note_use()
+            await asyncio.sleep(_REFRESH_EVERY)
+
+    async def refresh(self) -> None:
+        """Read them now."""
+        self._began = asyncio.get_running_loop().time()
+        async with self._database.snapshot() as read:
+            self._keys.replace_issued(await live_keys(read, self._clock.now()))
+
+    async def refresh_for_unknown(self) -> None:
+        """Somebody shows a key that is not known: it may have been created just now, elsewhere.
+
+        At most once a second, however many show one, and all wait for the same answer, for a second at most.
+        """
+        running = self._refreshing is not None and not self._refreshing.done()
+        if not running and asyncio.get_running_loop().time() - self._began < _REFRESH_AT_MOST_EVERY:
+            return
+        if self._refreshing is None or not running:
+            self._refreshing = asyncio.create_task(self._refresh_or_log())
+        await asyncio.wait({self._refreshing}, timeout=_REFRESH_PATIENCE)
+
+    async def _refresh_or_log(self) -> None:
+        try:
+            await self.refresh()
+        except Exception as error:  # noqa: BLE001  the loop reads them again, and readyz says what is wrong
+            _log.warning("keys_not_read", error=repr(error))
+
+    async def _note_use(self) -> None:
+        """Write the last uses: each key at most once a minute."""
+        now = self._clock.now()
+        self._used |= self._keys.take_used()
+        due = {key_id for key_id in self._used if now - self._noted.get(key_id, _NEVER) >= USE_IS_KNOWN_TO}
+        if due:
+            async with self._database.transaction() as tx:
+                await record_use(tx, due, now)
+            self._noted |= dict.fromkeys(due, now)
+            self._used -= due

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.access import keys as issued
-from shared.access.key_refresh import KeyRefresh
-from shared.access.keys import IssuedKey, KeyChanges, State, WantedKey
+from shared.access.keys import IssuedKey, KeyChanges, KeyRefresh, State, WantedKey
 from shared.contracts.usage import Times
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.access import keys as issued
-from shared.access.key_refresh import KeyRefresh
-from shared.access.keys import IssuedKey, NewKey, WantedKey, looks_issued, normal_origin
+from shared.access.keys import IssuedKey, KeyRefresh, NewKey, WantedKey, looks_issued, normal_origin
 from shared.access.tables import access_key
 from shared.db.protocol import Database
 from shared.failures import Refused

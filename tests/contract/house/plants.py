@@ -73,7 +73,7 @@ PLANTS = [
     *_each(BUS, "shared.bus.outbox", "import shared.bus.relay", "import shared.bus.embedded"),
     *_each(BUS, "shared.bus.embedded", "import shared.bus.kafka"),
     *_each(BUS, "shared.bus.utils", ""),
-    *_each(ACCESS, "shared.access.keys", "import shared.access.key_refresh"),
+    *_each(ACCESS, "shared.access.tables", "import shared.access.keys"),
     *_each(ACCESS, "shared.access.sessions", "import shared.access.keys", "import shared.access.audit"),
     *_each(ACCESS, "shared.access.utils", ""),
     *_each(RUNTIME, "shared.service.processor", "import shared.service.consumer"),
