@@ -16,11 +16,10 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
 from services.ingest.core.canonical import CanonicalEvent
-from shared.counts import MAX_LABEL, OTHER, LatestCounts
 from shared.http.auth import require_key
 from shared.http.paging import Page
 from shared.service.context import ServiceContext
-from shared.service.saved_counts import Kind, SavedCounts
+from shared.service.saved_counts import MAX_LABEL, OTHER, Kind, LatestCounts, SavedCounts
 
 
 class CorrectedTime(BaseModel):

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.counts import MAX_LABEL, OTHER, LatestCounts
-from shared.service.saved_counts import Kind, SavedCounts
+from shared.service.saved_counts import MAX_LABEL, OTHER, Kind, LatestCounts, SavedCounts
 
 _MAX_EXAMPLE = 40
 

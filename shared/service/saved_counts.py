@@ -1,7 +1,7 @@
 """Saved counts: what a service counted beside the way of its events, over all of its processes and their restarts.
 
-Counted in memory, so that an event waits for nothing, and written every few seconds: a process that is killed forgets the
-last of them.
+Counted in memory by key, with the latest of each, so that an event waits for nothing; bounded, so that no sender chooses how much
+is kept; and written every few seconds: a process that is killed forgets the last of them.
 """
 
 import asyncio
@@ -14,18 +14,79 @@ import msgspec
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, delete, select, update
 
 from shared.clock import Clock
-from shared.counts import MAX_KEYS, Count, LatestCounts
 from shared.db.columns import Utc
 from shared.db.protocol import Database, Read, Tx
 from shared.service.retention import RetentionPolicy
 from shared.service.supervisor import run_periodically
 
-K = TypeVar("K")
+K = TypeVar("K", bound=Any)
 V = TypeVar("V")
+MAX_KEYS = 500
+"""Keys counted one by one; those past it are counted together."""
+MAX_LABEL = 100
+"""Characters that are kept of a text which a sender chose, and which names what is counted."""
+OTHER = "(other)"
+"""The label of what is counted together."""
 _SAVE_SECONDS = 5.0
 """How often counts are written: what a killed process forgets of them."""
 _MAX_SAVED = 2 * MAX_KEYS
 """Keys of a kind that are kept: those that were met last."""
+
+
+class Count(NamedTuple, Generic[K, V]):
+    """How often a key was met, and what came with it last."""
+
+    key: K
+    times: int
+    latest: V
+
+
+class LatestCounts(Generic[K, V]):
+    """In memory, since the process began. Keys can be compared; `other` stands for those past MAX_KEYS."""
+
+    def __init__(self, other: K) -> None:
+        self._other = other
+        self._found: dict[K, tuple[int, V]] = {}
+        self._unsaved: dict[K, tuple[int, V]] = {}
+
+    def add(self, key: K, latest: V, times: int = 1) -> None:
+        """Count it."""
+        if key not in self._found and len(self._found) >= MAX_KEYS:
+            key = self._other
+        for counts in (self._found, self._unsaved):
+            before = counts[key][0] if key in counts else 0
+            counts[key] = (before + times, latest)
+
+    def listed(self) -> list[Count[K, V]]:
+        """Every key, the most frequent first."""
+        return most_frequent_first(self._found)
+
+    def take_unsaved(self) -> list[Count[K, V]]:
+        """What was counted since this was last asked."""
+        taken, self._unsaved = self._unsaved, {}
+        return most_frequent_first(taken)
+
+    def give_back(self, counts: Iterable[Count[K, V]]) -> None:
+        """They could not be saved: they are to be saved with what was counted meanwhile."""
+        self._unsaved = merged(counts, self._unsaved)
+
+    def over(self, saved: Iterable[Count[K, V]]) -> list[Count[K, V]]:
+        """What is saved, and what was counted here since."""
+        return most_frequent_first(merged(saved, self._unsaved))
+
+
+def most_frequent_first(counts: dict[K, tuple[int, V]]) -> list[Count[K, V]]:
+    """The counts, sorted; those that were met equally often by their keys."""
+    found = [Count(key, times, latest) for key, (times, latest) in counts.items()]
+    return sorted(found, key=lambda one: (-one.times, one.key))
+
+
+def merged(earlier: Iterable[Count[K, V]], later: dict[K, tuple[int, V]]) -> dict[K, tuple[int, V]]:
+    """Both together; the latest is that of the later ones."""
+    both = {key: (times, latest) for key, times, latest in earlier}
+    for key, (times, latest) in later.items():
+        both[key] = (times + both.get(key, (0, latest))[0], latest)
+    return both
 
 
 def counts_table(name: str, metadata: MetaData) -> Table:

@@ -8,9 +8,8 @@ import pytest
 
 from services.lifecycle.place_counts import UNREADABLE, UNTRUSTED, Place
 from services.lifecycle.tables import passed_over
-from shared.counts import MAX_KEYS, Count, LatestCounts
 from shared.db.protocol import Database, Tx
-from shared.service.saved_counts import SavedCounts
+from shared.service.saved_counts import MAX_KEYS, Count, LatestCounts, SavedCounts
 from tests.conftest import Deployment
 from tests.make import NOON, migrated_storage
 

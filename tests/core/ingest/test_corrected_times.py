@@ -1,7 +1,7 @@
 """Corrected times: counted by source, the latest shown, and no sender chooses how much is kept."""
 
 from services.ingest.corrected_times import CorrectedTimes
-from shared.counts import MAX_KEYS, OTHER
+from shared.service.saved_counts import MAX_KEYS, OTHER
 from tests.core.ingest.make import event_of
 
 

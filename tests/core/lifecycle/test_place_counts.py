@@ -2,7 +2,7 @@
 
 from services.lifecycle.core.evaluation import UnreadableValue
 from services.lifecycle.place_counts import PlaceCounts
-from shared.counts import MAX_KEYS, OTHER
+from shared.service.saved_counts import MAX_KEYS, OTHER
 
 
 def test_the_most_frequent_place_comes_first_with_its_latest_example() -> None:
