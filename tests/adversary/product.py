@@ -22,7 +22,9 @@ from tests.service.notify.doors import Mailbox, mail_server
 from waymark import migrations
 
 SERVICES = ("ingest", "lifecycle", "notify", "advocacy", "console")
-KEYS = {kind: f"{kind}-key-of-the-adversary-suite" for kind in ("browser", "server", "import", "read", "admin")}
+KEYS = {
+    kind: f"{kind}-key-of-the-adversary-suite" for kind in ("browser", "server", "import", "read", "admin", "write")
+}
 _LAG = re.compile(r"^waymark_lag(?:\{[^}]*\})? ([\d.e+-]+)", re.MULTILINE)
 _QUIET = re.compile(r"quiet: .*")
 Event = dict[str, Any]

@@ -39,12 +39,16 @@ async def test_one_bad_event_costs_no_other_its_place(product: Product) -> None:
     marked = b'\xef\xbb\xbf{"batch":[%b]}' % (GOOD % (b"bom", b"bom"))
     wide = (b'{"batch":[%b]}' % (GOOD % (b"wide", b"wide"))).decode().encode("utf-16")
     unread = b'{"batch":[%b],"sentAt":{}}' % (GOOD % (b"beside", b"beside"))
-    for body in (marked, unread, wide):
+    around = b'{"integrations":oops,"writeKey":17,"context":%b,"batch":[%b]}' % (
+        PARKED[b"deep"],
+        GOOD % (b"around", b"around"),
+    )
+    for body in (marked, unread, around, wide):
         answer = await product.http.post("/v1/batch", content=body, auth=(product.keys["server"], ""))
         assert answer.status_code == 200
     await product.appears("good-wide")
     await product.settle()
-    for name in (*names, b"bom", b"beside", b"wide"):
+    for name in (*names, b"bom", b"beside", b"around", b"wide"):
         assert await product.account(f"good-{name.decode()}") is not None, name
     taken = {name for name in names if await product.account(f"bad-{name.decode()}") is not None}
     assert taken == MENDED.keys()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from shared.clock import SystemClock
-from tests.adversary.product import Product, running, track
+from tests.adversary.product import SERVICES, Product, group, running, track
 from tests.conftest import Deployment
 from tests.make import eventually
 
@@ -65,10 +66,12 @@ async def test_a_key_made_or_withdrawn_on_the_command_line_counts_within_seconds
     product.keys["shop"] = await product.waymark("keys", "create", "--kind", "browser", "--name", "shop")
     assert await statuses(product, "shop") == [200], "known at once: it is looked for when it is shown"
     [row] = [line for line in (await product.waymark("keys", "list")).splitlines() if " shop " in line]
+    product.keys["shop-2"] = await product.waymark("keys", "rotate", row.split()[0])
+    assert await statuses(product, "shop", "shop-2") == [200, 200], "two live keys"
     await product.waymark("keys", "revoke", row.split()[0])
 
     async def withdrawn() -> bool:
-        return await statuses(product, "shop") == [401]
+        return await statuses(product, "shop", "shop-2") == [401, 200]
 
     await eventually(withdrawn)
 
@@ -148,9 +151,44 @@ async def test_what_stands_in_the_data_folder_is_its_owners_alone(product: Produ
     assert {file.name: file.stat().st_mode & 0o077 for file in ours} == {file.name: 0 for file in ours}
 
 
-async def test_a_key_that_was_named_write_is_said_to_be_a_servers(product: Product) -> None:
+async def test_a_key_that_was_named_write_is_believed_and_said_to_be_a_servers(product: Product) -> None:
     said = (product.data / "log").read_text("utf8")
-    assert "write key (default) is believed as a server's: keep it secret" in said
+    assert "write key (write-source, default) is believed as a server's: keep it secret" in said
+    await product.accepted([group("of-write", "ann", mrr=7)], "write")
+    await product.appears("of-write")
+    await product.settle()
+    assert (await product.account("of-write"))["metrics"]["mrr"] == 7
+
+
+FOR_ADMINS = {"/ingest/v1/audit", "/ingest/v1/keys"}
+"""What is only to be seen by them; whatever changes something is theirs anyway."""
+FOR_SERVERS = {"/notify/v1/feedback", "/notify/v1/feedback/mail"}
+WITHOUT_A_KEY = {"health", "unsubscribe"}
+"""Tags of what everybody may ask: probes, and pages behind a signed link."""
+
+
+async def resources(product: Product) -> AsyncIterator[tuple[str, str]]:
+    """Method and path of everything that the services say they have."""
+    for service in SERVICES[:4]:
+        for path, methods in (await product.get(f"/{service}/openapi.json"))["paths"].items():
+            for method, told in methods.items():
+                if not WITHOUT_A_KEY & {*told.get("tags", [])}:
+                    yield method.upper(), f"/{service}{re.sub('{[^}]+}', 'x', path)}"
+
+
+async def test_every_resource_asks_for_a_key_of_its_kind(product: Product) -> None:
+    """SECURITY.md, Who reaches what with which key."""
+    product.keys["nobody"] = "a key that nobody issued"
+    found = [one async for one in resources(product)]
+    assert {path for _, path in found} >= FOR_ADMINS | FOR_SERVERS
+    for method, path in found:
+        refused = {None: 401, "nobody": 401, "browser": 403, "import": 403}
+        if path not in FOR_SERVERS:
+            refused |= {"server": 403, "write": 403}
+        if method != "GET" or path in FOR_ADMINS | FOR_SERVERS:
+            refused["read"] = 403
+        answers = {kind: (await product.call(method, path, kind)).status_code for kind in refused}
+        assert answers == refused, (method, path)
 
 
 async def test_nobody_fills_an_account_with_people_through_a_public_key(product: Product) -> None:

@@ -195,6 +195,18 @@ async def test_a_no_recorded_by_the_company_and_its_yes_hold_everywhere(product:
     await welcomed(product, address)
 
 
+async def test_a_no_to_one_kind_of_mail_holds_everywhere_and_for_that_kind_alone(product: Product) -> None:
+    for name, topic in (("kind", "onboarding"), ("other", "expansion")):
+        address = f"{name}@consult.test"
+        await product.accepted([identify(f"{name}-acme", name, email=address, name="Sam Lee")])
+        await product.settle()
+        wanted = {"account": f"{name}-acme", "user": name, "topic": topic, "granted": False}
+        assert (await product.call("PUT", "/notify/v1/consents", json=wanted)).status_code == 200
+        await product.accepted(signs_up(f"{name}-globex", f"{name}-2", address))
+    await silent(product, "kind-globex")
+    await welcomed(product, "other@consult.test")
+
+
 async def test_who_comes_back_by_our_link_is_back_until_they_say_no_anew_in_the_same_words(product: Product) -> None:
     address = "pat@consult.test"
     await product.accepted(signs_up("link-acme", "pat", address))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from shared.clock import SystemClock
 from tests.adversary.product import Product, running, track
 from tests.conftest import BOTH, Deployment
 
@@ -63,26 +65,37 @@ async def test_a_device_without_a_clock_has_no_age(product: Product) -> None:
     assert await _corrected(product) - before == len(times) + 8
 
 
+async def test_an_import_goes_as_far_back_as_it_says_and_never_ahead(product: Product) -> None:
+    now = SystemClock().now()
+    years = [(now - timedelta(days=700)).isoformat(), "2199-01-01T00:00:00Z"]
+    await product.accepted([track("imported", "u", "Feature Used", at=at) for at in years], "import", history="h3")
+    await product.appears("imported")
+    await product.settle()
+    account = await product.account("imported")
+    assert account["metrics"]["tenure_days"] == 700
+    assert datetime.fromisoformat(account["clock"]) < now + timedelta(minutes=10)
+
+
 @pytest.mark.parametrize("place", [BOTH[1]], indirect=True)
 async def test_a_record_of_kafka_without_a_time_has_no_age(product: Product) -> None:
     """A product's own producer writes to a topic of its own making, with no meta and its own idea of the time."""
     servers = str(product.settings.bus_url).removeprefix("kafka://")
-    topic = f"{product.settings.topic_prefix}usage.raw.v1"
+    topic, times = f"{product.settings.topic_prefix}usage.raw.v1", (0, -1, 7_000, 4_102_444_800_000)
     admin, producer = AIOKafkaAdminClient(bootstrap_servers=servers), AIOKafkaProducer(bootstrap_servers=servers)
     await admin.start()
     await producer.start()
     try:
         by_sender = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**62)}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=by_sender)])
-        for milliseconds in (0, 7_000, 4_102_444_800_000):
+        for milliseconds in times:
             account = f"k{milliseconds}"
             value = json.dumps(track(account, "u", "Feature Used")).encode()
             await producer.send_and_wait(topic, value, account.encode(), timestamp_ms=milliseconds)
     finally:
         await producer.stop()
         await admin.close()
-    for account_id in ("k0", "k7000", "k4102444800000"):
-        account = await product.appears(account_id)
+    for milliseconds in times:
+        account = await product.appears(f"k{milliseconds}")
         assert (account["stage"], account["metrics"]["tenure_days"], account["flags"]) == ("onboarding", 0, [])
     await product.accepted([track(_HONEST, "ann", "Feature Used")])
     await product.settle()

@@ -211,6 +211,24 @@ async def test_a_newer_layout_is_refused_at_the_start_in_clear_words(golden: Set
     assert "Traceback" not in said.text
 
 
+async def test_a_layout_that_a_newer_version_wrote_meanwhile_is_told_by_readyz(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    async with running(settings) as product:
+        await product.accepted([track("acme", "ann", "Feature Used")])
+        await product.appears("acme")
+        await product.settle()
+        with closing(sqlite3.connect(database(settings), timeout=60)) as write:
+            write.execute("UPDATE notify_account SET state = ?", [NEWER])
+            write.commit()
+
+        async def said() -> bool:
+            answer = await product.call("GET", "/notify/readyz")
+            return answer.status_code == 503 and "has layout 99" in answer.json()["checks"]["layouts"]
+
+        await eventually(said)
+        assert (await product.call("GET", "/lifecycle/readyz")).status_code == 200
+
+
 async def test_a_backup_under_traffic_is_restored_with_every_event_that_had_been_counted(
     deployment: Deployment, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -93,16 +93,18 @@ class IdentityFields(RoutingFields, gc=False, rename="camel"):
 class Envelope(msgspec.Struct, gc=False):
     """A posted body: a batch, or a single event beside these keys (then `batch` is None).
 
-    A `sentAt` of any other kind corrects nothing: it costs the events no place.
+    A `sentAt` of any other kind corrects nothing, a `writeKey` that is no text is none: neither costs the events their place.
     """
 
     batch: list[msgspec.Raw] | None = None
     sentAt: Any = None  # noqa: N815  as on the wire
-    writeKey: str | None = None  # noqa: N815
+    writeKey: Any = None  # noqa: N815
     context: msgspec.Raw = msgspec.Raw(b"")
     history: str | None = None
 
     def __post_init__(self) -> None:
+        if self.writeKey.__class__ is not str:
+            self.writeKey = None
         sent_at = self.sentAt
         if sent_at.__class__ is str:
             self.sentAt = sent_at if len(sent_at) <= _MAX_TIME_LENGTH else None
@@ -149,6 +151,8 @@ _CLOSER_OF = {b"[": b"]", b"{": b"}"}
 _QUOTE = ord('"')
 _MAX_TIME_LENGTH = 64
 _MAX_TIME = 1e18
+_MAX_MEMBERS = 1_000
+"""Of a body that has to be cut: no SDK has so many."""
 _IN_BATCH = 2
 """The depth of a batch's events: the body's object, and the batch's array."""
 _ESCAPE = re.compile(
@@ -184,7 +188,7 @@ def parse_unclean_envelope(body: bytes) -> tuple[Envelope, bytes]:
     """The envelope of a body that `parse_envelope` refuses, and the body as it was mended.
 
     What can be mended is; a batch in which an event still is not JSON, or too deep, is cut at its commas, so that only that
-    event is parked. Raises Refused where neither helps.
+    event is parked, and what cannot be read beside it is passed over. Raises Refused where neither helps.
     """
     mended = mend(body)
     try:
@@ -194,7 +198,7 @@ def parse_unclean_envelope(body: bytes) -> tuple[Envelope, bytes]:
         if cut is None:
             raise
         around, events = cut
-        envelope = parse_envelope(around)
+        envelope = _readable_envelope(around)
         envelope.batch = [msgspec.Raw(event) for event in events]
         return _limited(envelope), mended
 
@@ -246,6 +250,52 @@ def _cut(body: bytes) -> tuple[bytes, list[bytes]] | None:
         return None
     starts, ends = [began, *(cut + 1 for cut in cuts)], [*cuts, ended]
     return body[:began] + body[ended:], [body[start:end].strip() for start, end in zip(starts, ends, strict=True)]
+
+
+def _readable_envelope(around: bytes) -> Envelope:
+    """The envelope without the members that cannot be read, whatever their nesting.
+
+    Raises Refused where it is not one object, and for a `history` that cannot be read: nobody wants an import taken as live.
+    """
+    try:
+        return parse_envelope(around)
+    except Refused:
+        members = _members(around.strip())
+        if not members:
+            raise
+    return parse_envelope(b"{%b}" % b",".join(one for one in members if _is_readable(one)))
+
+
+def _is_readable(member: bytes) -> bool:
+    try:
+        parse_envelope(b"{%b}" % member)
+    except Refused:
+        if member.startswith(b'"history"'):
+            raise
+        return False
+    return True
+
+
+def _members(body: bytes) -> list[bytes]:
+    """The members of an object whose brackets match, each as it stands; none where it is not one object, or has too many."""
+    depth, cuts, ends = 0, [0], list[int]()
+    for token in _TOKEN.finditer(body):
+        mark = token[0]
+        if mark in _CLOSER_OF:
+            depth += 1
+        elif mark == b",":
+            if depth == 1:
+                cuts.append(token.start())
+        elif mark[0] != _QUOTE:
+            depth -= 1
+            if depth == 0:
+                ends.append(token.end())
+        if len(cuts) > _MAX_MEMBERS:
+            return []
+    if ends != [len(body)] or body[:1] != b"{":
+        return []
+    cuts.append(len(body) - 1)
+    return [body[start + 1 : end].strip() for start, end in pairwise(cuts)]
 
 
 def _add_cut(cuts: list[int], comma: int) -> None:

@@ -65,6 +65,22 @@ def test_the_neighbours_of_an_event_that_is_too_deep_are_taken() -> None:
     assert parse_unclean_envelope(body)[0].writeKey == "k"
 
 
+@pytest.mark.parametrize("value", [b'{"a":' * 5000 + b"1" + b"}" * 5000, b"oops", b'"\\x"', b'{"a":,}'])
+@pytest.mark.parametrize("name", [b"context", b"integrations", b"sentAt"])
+def test_what_cannot_be_read_beside_a_batch_costs_no_event_its_place(name: bytes, value: bytes) -> None:
+    member = b'"%b":%b' % (name, value)
+    for body in (b'{"writeKey":"k",%b,"batch":[%b]}', b'{"writeKey":"k",%b,\n "batch" : [%b] } '):
+        assert of_batch(body % (member, ANN)) == ["1"]
+        assert parse_unclean_envelope(body % (member, ANN))[0].writeKey == "k"
+    assert of_batch(b'{"batch":[%b,oops],%b,"context":{"groupId":"x"}}' % (ANN, member)) == ["1", "bad_json"]
+
+
+@pytest.mark.parametrize("key", [b"1", b"true", b"{}", b"[[]]", b"null"])
+def test_a_write_key_that_is_no_text_is_none(key: bytes) -> None:
+    envelope = parse_envelope(b'{"batch":[%b],"writeKey":%b}' % (ANN, key))
+    assert (len(envelope.batch or ()), envelope.writeKey) == (1, None)
+
+
 @pytest.mark.parametrize("broken", [b'{"type":"track","event":"\\x"}', b"oops", b"", b'{"a" 1}', b"{1:2}"])
 def test_the_neighbours_of_an_event_that_is_no_json_are_taken(broken: bytes) -> None:
     assert of_batch(b'{"batch":[' + ANN + b"," + broken + b"," + ANN.replace(b'"1"', b'"2"') + b"]}") == [
@@ -77,7 +93,7 @@ def test_the_neighbours_of_an_event_that_is_no_json_are_taken(broken: bytes) -> 
 @pytest.mark.parametrize(
     "body",
     [b'{"batch":[{]}', b'{"batch":[', b'{"batch":[}]', b'{"x":[oops]}', b'{"batch":[oops]', b'{"batch":[]}oops', b'"batch":[oops]',
-     b'{"batch":[oops],"writeKey":oops}', b'{"x":{"batch":[oops]}}', b'{"batch":"[oops]"', b'["batch",[oops]]', b"}{", b"]"],
+     b'{"batch":[oops],"history":oops}', b'{"batch":[oops],"history":1}', b'{"batch":[oops]}{"x":oops}', b'{"x":{"batch":[oops]}}', b'{"batch":"[oops]"', b'["batch",[oops]]', b"}{", b"]"],
 )  # fmt: skip
 def test_what_cannot_be_cut_is_refused(body: bytes) -> None:
     with pytest.raises(Refused):

@@ -121,7 +121,7 @@ def test_what_a_request_says_of_its_events_is_short_however_long_it_was() -> Non
     assert parse_envelope(b'{"batch":[{}],"sentAt":1e300}').sentAt is None
 
 
-@pytest.mark.parametrize("body", [b"1", b"[]", b"null", b'{"batch":{}}', b'{"batch":1}', b'{"writeKey":5}'])
+@pytest.mark.parametrize("body", [b"1", b"[]", b"null", b'{"batch":{}}', b'{"batch":1}', b'{"history":5}'])
 def test_what_is_not_a_batch_is_refused(body: bytes) -> None:
     assert refusal(body) == ("bad_shape", 400)
 
