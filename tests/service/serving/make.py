@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
-from waymark.connection import Limits
-from waymark.serving import _bound, config
+from waymark.serving import Limits, _bound, config
 
 ASKED = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE = 60.0

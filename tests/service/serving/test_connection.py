@@ -9,7 +9,7 @@ import pytest
 
 from tests.make import eventually
 from tests.service.serving.make import ASKED, PATIENCE, client, hello, listening, waiting
-from waymark.connection import Limits
+from waymark.serving import Limits
 
 QUICK = Limits(head_seconds=0.2, close_seconds=0.2)
 SOON = b"hello"

@@ -6,7 +6,7 @@ from importlib.metadata import requires, version
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from tests.conftest import ROOT
-from waymark.connection import UVICORN, Connection
+from waymark.serving import UVICORN, Connection
 
 OVERRIDDEN = {
     "_start_asgi_task": ["self", "cycle", "app"],
