@@ -15,12 +15,20 @@ from pydantic import BaseModel
 from shared.access import audit
 from shared.access.audit import Action, Actor, AuditEntry, AuditFilter
 from shared.db.protocol import Tx
-from shared.failures import Refused
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Count, CountedPage, Since, decode_cursor, encode_cursor
+from shared.http.paging import (
+    MAX_PAGE,
+    Count,
+    CountedPage,
+    Since,
+    decode_text_cursor,
+    encode_cursor,
+    order_of,
+    refuse_unknown,
+    sorts_in_words,
+)
 from shared.keys import Key
 from shared.service.context import ServiceContext
-from shared.values import read_time
 
 _Text = Annotated[str | None, Query(max_length=400)]
 
@@ -123,50 +131,24 @@ def router(context: ServiceContext) -> APIRouter:
             str | None, Query(max_length=200, description="text in who, what, on what or how; in whatever case")
         ] = None,
         since: Since = None,
-        sort: Annotated[str, Query(description=f"{', '.join(audit.SORTS)}; from the end with - before it")] = "-at",
+        sort: Annotated[str, Query(description=sorts_in_words(audit.SORTS))] = "-at",
         count: Count = False,
         after_cursor: Annotated[str | None, Query(alias="cursor", max_length=1000)] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     ) -> CountedPage[AuditView]:
         """Who did what, when and from where, of all services and the console; the latest first."""
-        by, descending = sort.removeprefix("-"), sort.startswith("-")
-        _check(action, by)
-        wanted, behind = AuditFilter(action, actor, subject, q, since), _behind(after_cursor, by)
+        refuse_unknown("action", action, get_args(Action))
+        by, descending = order_of(sort, audit.SORTS)
+        wanted = AuditFilter(action, actor, subject, q, since)
+        behind = decode_text_cursor(after_cursor, is_time=by == "at")
         async with context.access.snapshot() as read:
             found = await audit.page(read, wanted, behind, limit + 1, by, descending=descending)
             total = await audit.count(read, wanted) if count else None
         items = [_view(entry) for entry in found[:limit]]
-        following = encode_cursor([_cursor_value(items[-1], by), items[-1].id]) if len(found) > limit else None
+        following = encode_cursor([getattr(items[-1], by), items[-1].id]) if len(found) > limit else None
         return CountedPage(items=items, next=following, total=total)
 
     return routes
-
-
-def _check(action: str | None, by: str) -> None:
-    """Raises Refused for what can never match: a typo must not look like an empty list."""
-    actions = get_args(Action)
-    if action is not None and action not in actions:
-        raise Refused(f"no action '{action}'; there are: {', '.join(actions)}", "unknown_action")
-    if by not in audit.SORTS:
-        raise Refused(f"no sort '{by}'; there are: {', '.join(audit.SORTS)}", "unknown_sort")
-
-
-def _cursor_value(entry: AuditView, by: str) -> str:
-    value = getattr(entry, by)
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _behind(text: str | None, by: str) -> tuple[Any, str] | None:
-    """The sort value and id of the last entry of the page before. Raises Refused."""
-    values = decode_cursor(text, 2)
-    if values is None:
-        return None
-    value: Any = values[0]
-    if by == "at":
-        value = read_time(value) if isinstance(value, str) else None
-    if value is None or not all(isinstance(each, str) and "\0" not in each for each in values):
-        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
-    return value, values[1]
 
 
 def _view(entry: AuditEntry) -> AuditView:

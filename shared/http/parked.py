@@ -8,10 +8,19 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Count, CountedPage, Since, decode_cursor, encode_cursor
+from shared.http.paging import (
+    MAX_PAGE,
+    Count,
+    CountedPage,
+    Since,
+    bad_cursor,
+    decode_cursor,
+    encode_cursor,
+    order_of,
+    sorts_in_words,
+)
 from shared.service import dead_letters
 from shared.service.context import ServiceContext
 from shared.service.dead_letters import DeadLetter, DeadLetterFilter
@@ -58,17 +67,13 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
         reason: _Reason = None,
         q: Annotated[str | None, Query(max_length=200, description="text in the detail or what it waits for")] = None,
         since: Since = None,
-        sort: Annotated[
-            str, Query(description=f"{', '.join(dead_letters.SORTS)}; from the end with - before it")
-        ] = "id",
+        sort: Annotated[str, Query(description=sorts_in_words(dead_letters.SORTS))] = "id",
         count: Count = False,
         after_cursor: Annotated[str | None, Query(alias="cursor")] = None,
         limit: _Limit = 100,
     ) -> CountedPage[ParkedRecord]:
         """Records that could not be processed, with the reason of each."""
-        by, descending = sort.removeprefix("-"), sort.startswith("-")
-        if by not in dead_letters.SORTS:
-            raise Refused(f"no sort '{by}'; there are: {', '.join(dead_letters.SORTS)}", "unknown_sort")
+        by, descending = order_of(sort, dead_letters.SORTS)
         wanted, start = DeadLetterFilter(reason, q, since), _start(after_cursor, by)
         async with context.database.snapshot() as read:
             found = await dead_letters.list_open(read, group, wanted, start, limit + 1, by, descending=descending)
@@ -89,8 +94,7 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
 
 
 def _next(last: ParkedRecord, by: str) -> str:
-    value = last.parked_at.isoformat() if by == "parked_at" else getattr(last, by)
-    return encode_cursor([last.id] if by == "id" else [value, last.id])
+    return encode_cursor([last.id] if by == "id" else [getattr(last, by), last.id])
 
 
 def _start(text: str | None, by: str) -> tuple[Any, str] | None:
@@ -105,7 +109,7 @@ def _start(text: str | None, by: str) -> tuple[Any, str] | None:
     value: Any = last if by == "id" else values[0] if isinstance(values[0], str) and "\0" not in values[0] else None
     value = read_time(value) if by == "parked_at" else value
     if not last or value is None:
-        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
+        raise bad_cursor()
     return value, last
 
 

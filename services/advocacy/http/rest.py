@@ -1,7 +1,7 @@
 """REST of advocacy: surveys and answers, referrals, advocates, the ledger, notes, and the moves of a reward."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, assert_never
 from uuid import UUID
@@ -36,7 +36,18 @@ from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Count, CountedPage, Page, Since, decode_cursor, encode_cursor
+from shared.http.paging import (
+    MAX_PAGE,
+    Count,
+    CountedPage,
+    Page,
+    Since,
+    bad_cursor,
+    decode_cursor,
+    encode_cursor,
+    order_of,
+    sorts_in_words,
+)
 from shared.service.context import ServiceContext
 from shared.service.journal import Journal
 
@@ -50,11 +61,6 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Filter = Annotated[str | None, Query(max_length=200)]
 _SORT_TYPES: dict[str, Any] = {"at": Moment, "issued_at": Moment, "signed_up_at": Moment, "score": int}
 """The type of a cursor's sort value; a text where nothing is said."""
-
-
-def _sorts_of(sorts: Iterable[str]) -> str:
-    """What a list may be sorted by, as its documentation says it."""
-    return f"{', '.join(sorts)}; from the end with - before it"
 
 
 def router(context: ServiceContext, definitions: Definitions, journal: Journal) -> APIRouter:
@@ -84,13 +90,13 @@ def _add_surveys(routes: APIRouter, context: ServiceContext, definitions: Defini
         account: Filter = None,
         q: Annotated[str | None, Query(max_length=200, description="text in the comment or the account's id")] = None,
         since: Since = None,
-        sort: Annotated[str, Query(description=_sorts_of(queries.ANSWER_SORTS))] = "-at",
+        sort: Annotated[str, Query(description=sorts_in_words(queries.ANSWER_SORTS))] = "-at",
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
     ) -> CountedPage[AnswerView]:
         """One survey's answers, the latest first."""
-        by, descending = _sort_of(sort, queries.ANSWER_SORTS)
+        by, descending = order_of(sort, queries.ANSWER_SORTS)
         start, wanted = _behind(at, by), queries.AnswerFilter(name, account, q, since)
         async with context.database.snapshot() as read:
             found = await queries.answers(read, wanted, by, start, limit + 1, descending=descending)
@@ -118,13 +124,13 @@ def _add_referrals(routes: APIRouter, context: ServiceContext) -> None:
         account: Filter = None,
         q: Annotated[str | None, Query(max_length=200, description="text in the code or an account's id")] = None,
         since: Annotated[AwareDatetime | None, Query(description="signed up then or later, with a time zone")] = None,
-        sort: Annotated[str, Query(description=_sorts_of(queries.REFERRAL_SORTS))] = "id",
+        sort: Annotated[str, Query(description=sorts_in_words(queries.REFERRAL_SORTS))] = "id",
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
     ) -> CountedPage[ReferralView]:
         """Referred accounts with their rewards, by id."""
-        by, descending = _sort_of(sort, queries.REFERRAL_SORTS)
+        by, descending = order_of(sort, queries.REFERRAL_SORTS)
         wanted, start = queries.ReferralFilter(status, account, q, since), _behind(at, by)
         async with context.database.snapshot() as read:
             found = await queries.referrals(read, wanted, by, start, limit + 1, descending=descending)
@@ -142,13 +148,13 @@ def _add_referrals(routes: APIRouter, context: ServiceContext) -> None:
         since: Annotated[
             AwareDatetime | None, Query(description="got the code then or later, with a time zone")
         ] = None,
-        sort: Annotated[str, Query(description=_sorts_of(queries.ADVOCATE_SORTS))] = "code",
+        sort: Annotated[str, Query(description=sorts_in_words(queries.ADVOCATE_SORTS))] = "code",
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
     ) -> CountedPage[AdvocateView]:
         """People who hold a code, by code."""
-        by, descending = _sort_of(sort, queries.ADVOCATE_SORTS)
+        by, descending = order_of(sort, queries.ADVOCATE_SORTS)
         wanted, start = queries.AdvocateFilter(account, q, since), _behind(at, by)
         async with context.database.snapshot() as read:
             found = await queries.advocates(read, wanted, by, start, limit + 1, descending=descending)
@@ -172,20 +178,20 @@ def _add_rewards(routes: APIRouter, context: ServiceContext, journal: Journal) -
             str | None, Query(max_length=200, description="text in a transaction's, reward's or account's id")
         ] = None,
         since: Annotated[AwareDatetime | None, Query(description="booked then or later, with a time zone")] = None,
-        sort: Annotated[str, Query(description=_sorts_of(queries.LEDGER_SORTS))] = "transaction",
+        sort: Annotated[str, Query(description=sorts_in_words(queries.LEDGER_SORTS))] = "transaction",
         count: Count = False,
         at: Cursor = None,
         limit: Limit = 100,
     ) -> Ledger:
         """Lines of the double-entry ledger, a transaction's together; the balances are of the whole ledger."""
-        by, descending = _sort_of(sort, queries.LEDGER_SORTS)
+        by, descending = order_of(sort, queries.LEDGER_SORTS)
         wanted, start = queries.LedgerFilter(account, status, q, since), _behind(at, by)
         async with context.database.snapshot() as read:
             lines = await queries.ledger_lines(read, wanted, by, start, limit + 1, descending=descending)
             total = await queries.count_ledger_lines(read, wanted) if count else None
             balances = [Balance(**each._asdict()) for each in await queries.ledger_balances(read)]
         items = [EntryView(**each._asdict()) for each in lines[:limit]]
-        last = [_sort_value(items[-1], by), queries.ledger_line_id(lines[limit - 1])] if len(lines) > limit else None
+        last = [getattr(items[-1], by), queries.ledger_line_id(lines[limit - 1])] if len(lines) > limit else None
         following = encode_cursor(last) if last else None
         balance = sum(each.amount for each in balances)
         return Ledger(items=items, next=following, balances=balances, sum=balance, total=total)
@@ -213,14 +219,6 @@ def _status_after(move: Move) -> RewardStatus:
             assert_never(move)
 
 
-def _sort_of(text: str, sorts: Collection[str]) -> tuple[str, bool]:
-    """What to sort by, and whether from the end. Raises Refused."""
-    by = text.removeprefix("-")
-    if by not in sorts:
-        raise Refused(f"no sort '{by}'; there are: {', '.join(sorts)}", "unknown_sort")
-    return by, text.startswith("-")
-
-
 def _start(text: str | None, *types: Any) -> Any:
     """A cursor's values, each of the type that the query takes; None for the first page. Raises Refused."""
     values = decode_cursor(text, len(types))
@@ -229,7 +227,7 @@ def _start(text: str | None, *types: Any) -> Any:
     try:
         return tuple(msgspec.convert(value, kind) for value, kind in zip(values, types, strict=True))
     except msgspec.ValidationError:
-        raise Refused("this cursor is not one of ours; start without it", "bad_cursor") from None
+        raise bad_cursor() from None
 
 
 def _behind(text: str | None, by: str) -> Any:
@@ -239,22 +237,14 @@ def _behind(text: str | None, by: str) -> Any:
 
 def _following(items: Sequence[BaseModel], found: int, sorted_by: str, id_field: str) -> str | None:
     """The cursor of the page after these, by these fields of theirs; None where no more were found."""
-    return (
-        encode_cursor([_sort_value(items[-1], sorted_by), getattr(items[-1], id_field)]) if found > len(items) else None
-    )
-
-
-def _sort_value(item: BaseModel, field: str) -> Any:
-    value = getattr(item, field)
-    return value.isoformat() if isinstance(value, datetime) else value
+    return encode_cursor([getattr(items[-1], sorted_by), getattr(items[-1], id_field)]) if found > len(items) else None
 
 
 def _next(found: Sequence[object], limit: int, *fields: str) -> str | None:
     """The cursor of the page after `limit` of these; None where there is no more."""
     if len(found) <= limit:
         return None
-    values = [getattr(found[limit - 1], field) for field in fields]
-    return encode_cursor([value.isoformat() if isinstance(value, datetime) else value for value in values])
+    return encode_cursor([getattr(found[limit - 1], field) for field in fields])
 
 
 def survey_views(

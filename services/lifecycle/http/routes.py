@@ -40,7 +40,18 @@ from shared.contracts import evidence
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Count, CountedPage, Page, Since, decode_cursor, encode_cursor
+from shared.http.paging import (
+    MAX_PAGE,
+    Count,
+    CountedPage,
+    Page,
+    Since,
+    decode_cursor,
+    encode_cursor,
+    order_of,
+    refuse_unknown,
+    sorts_in_words,
+)
 from shared.ids import derived
 from shared.service.context import ServiceContext
 from shared.service.saved_counts import SavedCounts
@@ -84,7 +95,7 @@ def router(
         since: Annotated[AwareDatetime | None, Query(description="entered their stage then or later")] = None,
         q: Annotated[str | None, Query(max_length=200, description="text in the name or the id")] = None,
         ids: Annotated[list[str] | None, Query(max_length=MAX_PAGE, description="these accounts")] = None,
-        sort: Annotated[str, Query(description=f"{', '.join(store.SORTS)}; from the end with - before it")] = "id",
+        sort: Annotated[str, Query(description=sorts_in_words(store.SORTS))] = "id",
         people: Annotated[bool, Query(description="true: with the people of each account")] = False,
         why: Annotated[bool, Query(description="true: with why each flag of an account is raised")] = False,
         count: Count = False,
@@ -92,11 +103,10 @@ def router(
         limit: Limit = 100,
     ) -> CountedPage[AccountRow]:
         """Accounts that match every filter given; by `score` an unknown health comes before the lowest, by `known_score` last."""
-        by, descending = sort.removeprefix("-"), sort.startswith("-")
-        _check_filter("sort", by, store.SORTS)
-        _check_filter("stage", stage, compiled.definition.stages)
-        _check_filter("health", health, ("green", "yellow", "red", "unknown"))
-        _check_filter("flag", flag, compiled.definition.flags)
+        by, descending = order_of(sort, store.SORTS)
+        refuse_unknown("stage", stage, compiled.definition.stages)
+        refuse_unknown("health", health, ("green", "yellow", "red", "unknown"))
+        refuse_unknown("flag", flag, compiled.definition.flags)
         renewals = (_midnight(renewal_from), _midnight(renewal_to, 1))
         wanted = store.AccountFilter(stage, health, flag, q, ids, owner, plan, since, *renewals)
         start = _start_of(at, by)
@@ -110,7 +120,7 @@ def router(
             AccountRow(**row._asdict(), people=_people(states, row.id), raised=_raised(row.flags, row.id, changes))
             for row in page.accounts
         ]
-        return CountedPage(items=items, next=_cursor(page.sorted_by), total=total)
+        return CountedPage(items=items, next=encode_cursor(page.sorted_by) if page.sorted_by else None, total=total)
 
     @routes.get("/portfolio", tags=["accounts"])
     async def portfolio(owner: Owner = None) -> Portfolio:
@@ -223,7 +233,7 @@ def _add_notes(routes: APIRouter, context: ServiceContext, handlers: Handlers) -
             if not found and await accounts.load(read, account) is None:
                 raise _no_account(account)
         behind = found[limit - 1] if len(found) > limit else None
-        following = _cursor((behind.at, behind.id)) if behind else None
+        following = encode_cursor((behind.at, behind.id)) if behind else None
         return Page(items=[_note(one) for one in found[:limit]], next=following)
 
     @routes.post("/accounts/{account:id}/notes", tags=["accounts"])
@@ -351,14 +361,6 @@ def _midnight(day: date | None, days_later: int = 0) -> datetime | None:
         raise Refused("this day is beyond the calendar", "bad_day") from None
 
 
-def _cursor(behind: tuple[Any, str] | None) -> str | None:
-    """The cursor of the page behind this sort value and id; None behind the last page."""
-    if behind is None:
-        return None
-    value, account_id = behind
-    return encode_cursor([value.isoformat() if isinstance(value, datetime) else value, account_id])
-
-
 def _start_of(cursor: str | None, by: str) -> tuple[Any, str] | None:
     """The value and the id that a page begins behind. Raises Refused for a cursor that belongs to another order."""
     start = decode_cursor(cursor, 2)
@@ -378,10 +380,4 @@ def _no_account(account: str) -> Refused:
 
 def _check_kinds(kinds: Sequence[str] | None) -> None:
     for kind in kinds or ():
-        _check_filter("kind", kind, store.DECISION_KINDS)
-
-
-def _check_filter(what: str, given: str | None, values: Any) -> None:
-    """Raises Refused for a filter that can never match: a typo must not look like an empty list."""
-    if given is not None and given not in values:
-        raise Refused(f"no {what} '{given}'; there are: {', '.join(values)}", f"unknown_{what}")
+        refuse_unknown("kind", kind, store.DECISION_KINDS)

@@ -1,6 +1,6 @@
 """Outbox API: deliveries and tasks with their texts and reasons; releasing a preview, sending again what failed, completing a task."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple, get_args
@@ -28,9 +28,18 @@ from shared.db.protocol import Tx
 from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Count, CountedPage, Since, decode_cursor, encode_cursor
+from shared.http.paging import (
+    MAX_PAGE,
+    Count,
+    CountedPage,
+    Since,
+    decode_text_cursor,
+    encode_cursor,
+    order_of,
+    refuse_unknown,
+    sorts_in_words,
+)
 from shared.service.context import ServiceContext
-from shared.values import read_time
 
 _Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before", max_length=1000)]
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
@@ -39,7 +48,7 @@ _Owner = Annotated[str | None, Query(max_length=200, description="who looks afte
 _Text = Annotated[
     str | None, Query(max_length=200, description="text in the account's name or id, or the address it went to")
 ]
-_Sort = Annotated[str, Query(description=f"{', '.join(queries.SORTS)}; from the end with - before it")]
+_Sort = Annotated[str, Query(description=sorts_in_words(queries.SORTS))]
 
 
 def router(context: ServiceContext, book: Playbook, accounts: Accounts, writer: MessageWriter) -> APIRouter:
@@ -86,8 +95,8 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, shown: 
         limit: _Limit = 100,
     ) -> CountedPage[DeliveryRow]:
         """Deliveries that match every filter given, the newest (on their accounts' clocks) first."""
-        _refuse_unknown("status", status, get_args(DeliveryStatus))
-        _refuse_unknown("channel", channel, book.channels)
+        refuse_unknown("status", status, get_args(DeliveryStatus))
+        refuse_unknown("channel", channel, book.channels)
         wanted = DeliveryFilter(status, account, play, channel, history, owner, q, since)
         return _known_play(book, wanted, await _page(context, shown.accounts, wanted, sort, at, limit, count=count))
 
@@ -131,7 +140,7 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, shown:
         wanted: PlayWanted, act: Annotated[Act, administrative(context, "play_released")]
     ) -> Released:
         """Let everything go that is previewed of a play, and neither history nor expired."""
-        _refuse_unknown("play", wanted.play, book.plays)
+        refuse_unknown("play", wanted.play, book.plays)
         await act.announce(wanted.play)
         return Released(released=await in_slices(lambda tx, now: handlers.release_play(tx, wanted.play, now)))
 
@@ -147,8 +156,8 @@ def _changing(routes: APIRouter, context: ServiceContext, book: Playbook, shown:
         wanted: RedriveWanted, act: Annotated[Act, administrative(context, "failures_redriven")]
     ) -> Redriven:
         """Send again what failed, all of it or of a play or channel, but for addresses that are dead. Each is asked again."""
-        _refuse_unknown("play", wanted.play, book.plays)
-        _refuse_unknown("channel", wanted.channel, book.channels)
+        refuse_unknown("play", wanted.play, book.plays)
+        refuse_unknown("channel", wanted.channel, book.channels)
         failed = store.FailedFilter(**wanted.model_dump())
         await act.announce(wanted.play or wanted.channel or "everything")
         redriven = await in_slices(lambda tx, now: handlers.redrive_failed(tx, failed, now), handlers.MAX_REDRIVEN)
@@ -189,44 +198,17 @@ async def _page(
     *,
     count: bool,
 ) -> CountedPage[DeliveryRow]:
-    by, descending = sort.removeprefix("-"), sort.startswith("-")
-    _refuse_unknown("sort", by, queries.SORTS)
-    start = _position(at, by)
+    by, descending = order_of(sort, queries.SORTS)
+    start = decode_text_cursor(at, is_time=by == "at")
     async with context.database.snapshot() as read:
         page = await queries.list_deliveries(read, accounts, wanted, limit, by, start, descending=descending)
         total = await queries.count_deliveries(read, wanted) if count else None
     items = [DeliveryRow(**_values(one)) for one in page.deliveries]
-    return CountedPage(items=items, next=_cursor(page.sorted_by), total=total)
+    return CountedPage(items=items, next=encode_cursor(page.sorted_by) if page.sorted_by else None, total=total)
 
 
 def _known_play(book: Playbook, wanted: DeliveryFilter, page: CountedPage[DeliveryRow]) -> CountedPage[DeliveryRow]:
     """The page. Raises Refused for an empty one of a play that is not there: what plays that are gone sent is still found."""
     if not page.items:
-        _refuse_unknown("play", wanted.play, book.plays)
+        refuse_unknown("play", wanted.play, book.plays)
     return page
-
-
-def _cursor(behind: tuple[Any, str] | None) -> str | None:
-    if behind is None:
-        return None
-    value, delivery = behind
-    return encode_cursor([value.isoformat() if isinstance(value, datetime) else value, delivery])
-
-
-def _position(text: str | None, by: str) -> tuple[Any, str] | None:
-    """The sort value and id of the last row of the page before. Raises Refused for what is no cursor of such a list."""
-    values = decode_cursor(text, 2)
-    if values is None:
-        return None
-    value: Any = values[0]
-    if by == "at":
-        value = read_time(value) if isinstance(value, str) else None
-    if value is None or not all(isinstance(each, str) and "\0" not in each for each in values):
-        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
-    return value, values[1]
-
-
-def _refuse_unknown(what: str, given: str | None, there_are: Collection[str]) -> None:
-    """Raises Refused for a filter that can never match: a typo must not look like an empty list."""
-    if given is not None and given not in there_are:
-        raise Refused(f"no {what} '{given}'; there are: {', '.join(there_are)}", f"unknown_{what}")

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.notify.core.person import normalised_address
 from services.notify.core.state import EVERYTHING
 from services.notify.persons import NewRefusal, Persons, Suppression, page
-from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Page, decode_cursor, encode_cursor
+from shared.http.paging import MAX_PAGE, Page, bad_cursor, decode_cursor, encode_cursor
 from shared.service.context import ServiceContext
 from shared.values import read_time
 
@@ -85,7 +84,7 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
                 return Page(items=[_view(one) for one in found])
             found = await page(read, _position(at), limit + 1)
         last = found[limit - 1] if len(found) > limit else None
-        following = encode_cursor([last.at.isoformat(), last.person, last.topic, last.reason]) if last else None
+        following = encode_cursor([last.at, last.person, last.topic, last.reason]) if last else None
         return Page(items=[_view(one) for one in found[:limit]], next=following)
 
     @routes.post("")
@@ -134,5 +133,5 @@ def _position(text: str | None) -> tuple[datetime, str, str, str] | None:
         return None
     at = read_time(values[0])
     if at is None or not all(isinstance(value, str) for value in values):
-        raise Refused("this cursor is not one of ours; start without it", "bad_cursor")
+        raise bad_cursor()
     return at, values[1], values[2], values[3]
