@@ -15,8 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from services.advocacy import tables as advocacy
 from services.advocacy.store.accounts import ACCOUNTS
 from services.advocacy.store.invitations import INVITATIONS
-from services.advocacy.store.referrals import CODES, REFERRALS
-from services.advocacy.store.rewards import REWARDS
+from services.advocacy.store.referrals import CODES, REFERRALS, REWARDS
 from services.lifecycle import tables as lifecycle
 from services.lifecycle.layouts import LAYOUTS as LIFECYCLE_ACCOUNTS
 from services.notify import tables as notify

@@ -27,7 +27,7 @@ from services.advocacy.core.invitations import Addresses, outreach_request
 from services.advocacy.core.ledger import Reward, due_transitions, transition_reward
 from services.advocacy.core.referral import Code, Referral, record_click
 from services.advocacy.core.survey_kinds import Submission
-from services.advocacy.store import invitations, referrals, rewards
+from services.advocacy.store import invitations, referrals
 from services.advocacy.store.accounts import account_repository, wake_sleeping
 from services.advocacy.store.referrals import ReferralProcessor
 from services.advocacy.tables import JOURNAL
@@ -231,14 +231,14 @@ def journal_of(definitions: Definitions) -> Journal:
 
 async def move_reward(tx: Tx, reward_id: str, to: RewardStatus, journal: Journal, now: datetime) -> Reward:
     """Somebody moves a reward. Raises Refused for one that is not there or cannot go there."""
-    reward = await rewards.load_for_update(tx, reward_id)
+    reward = await referrals.load_reward_for_update(tx, reward_id)
     if reward is None:
         raise Refused(f"there is no reward '{reward_id}'", "no_reward", 404)
     try:
         booking = transition_reward(reward, to, now)
     except IllegalTransition as error:
         raise Refused(str(error), "forbidden_move", 409) from None
-    await rewards.book(tx, [booking])
+    await referrals.book_rewards(tx, [booking])
     await journal.write(tx, of_command("move_reward", [reward_id, to], [reward.account], now), {})
     return booking.reward
 
@@ -298,7 +298,7 @@ class RewardRelease:
         """Release what is due now: how many moves were made."""
         now = self._clock.now()
         async with self._database.transaction() as tx:
-            due = await rewards.due(tx, now, self._BATCH, automatic=self._rules.review == "automatic")
+            due = await referrals.due_rewards(tx, now, self._BATCH, automatic=self._rules.review == "automatic")
             return await release(tx, due, self._rules, self._journal, now)
 
 
@@ -306,7 +306,7 @@ async def release(tx: Tx, due: Sequence[Reward], rules: Rewards, journal: Journa
     """Release these rewards, which are locked: how many moves were made."""
     bookings = [booking for reward in due for booking in due_transitions(reward, now, rules)]
     if bookings:
-        await rewards.book(tx, bookings)
+        await referrals.book_rewards(tx, bookings)
         moved = list(dict.fromkeys(booking.reward.id for booking in bookings))
         await journal.write(tx, of_command("release", moved, [], now), {})
     return len(bookings)

@@ -11,7 +11,7 @@ from services.advocacy.core.referral import Code
 from services.advocacy.core.survey_kinds import Submission
 from services.advocacy.handlers import Handlers, move_reward, release
 from services.advocacy.loading import REFERRALS, load_definitions
-from services.advocacy.store import invitations, referrals, rewards
+from services.advocacy.store import invitations, referrals
 from services.advocacy.store.accounts import ACCOUNTS
 from services.advocacy.tables import JOURNAL, account, answer, code, invitation, ledger_entry, note, referral, reward
 from shared.contracts.topics import LIFECYCLE, OUTREACH
@@ -108,7 +108,7 @@ class AdvocacyReplay:
             case "mail_page":
                 await handlers.mail_page(tx, await _code(tx, first))
             case "release":
-                due = [await rewards.load_for_update(tx, name) for name in details.arguments]
+                due = [await referrals.load_reward_for_update(tx, name) for name in details.arguments]
                 await release(tx, [one for one in due if one is not None], rules, handlers.journal, now)
             case "move_reward":
                 await move_reward(tx, first, more[0], handlers.journal, now)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import update
 
-from services.advocacy.store import rewards
+from services.advocacy.store import referrals
 from services.ingest import handlers as ingest
 from services.ingest import store as ingest_store
 from services.ingest.core import account_resolution, canonical
@@ -190,7 +190,7 @@ async def _nothing_known(_self: Any, _read: Any, _keys: Any) -> dict[str, Any]:
     return {}
 
 
-_lines = rewards._lines  # noqa: SLF001
+_ledger_rows = referrals._ledger_rows  # noqa: SLF001
 _record_decision = Evaluation.record_decision
 
 
@@ -346,7 +346,7 @@ MUTANTS: dict[str, Mutant] = {
         "what the person refused in other accounts is asked for", _put(Persons, "refusals", _nothing_known), ("I13",)
     ),
     "ledger_one_sided": Mutant(
-        "both lines of a transaction", _put(rewards, "_lines", lambda one: _lines(one)[:1]), ("I8",)
+        "both lines of a transaction", _put(referrals, "_ledger_rows", lambda one: _ledger_rows(one)[:1]), ("I8",)
     ),
     "browser_believed": Mutant(
         "what a browser may say", _put(UsageEvent, "is_trusted", property(lambda _event: True)), ("I14",)

@@ -12,8 +12,7 @@ from sqlalchemy import Column, LargeBinary, MetaData, select, update
 from services.advocacy import tables as advocacy
 from services.advocacy.store.accounts import ACCOUNTS
 from services.advocacy.store.invitations import INVITATIONS
-from services.advocacy.store.referrals import CODES, REFERRALS
-from services.advocacy.store.rewards import REWARDS
+from services.advocacy.store.referrals import CODES, REFERRALS, REWARDS
 from services.ingest import tables as ingest
 from services.lifecycle import tables as lifecycle
 from services.lifecycle.layouts import LAYOUTS as LIFECYCLE_ACCOUNTS

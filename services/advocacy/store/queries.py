@@ -10,8 +10,7 @@ from services.advocacy.core.decisions import Answer
 from services.advocacy.core.ledger import Reward
 from services.advocacy.core.referral import Code, Referral
 from services.advocacy.store.invitations import answer_of
-from services.advocacy.store.referrals import CODES, REFERRALS
-from services.advocacy.store.rewards import REWARDS
+from services.advocacy.store.referrals import CODES, REFERRALS, REWARDS
 from services.advocacy.tables import answer, code, invitation, ledger_entry, note, referral, reward
 from shared.contracts.advocacy import NoteKind, ReferralStatus, RewardStatus
 from shared.db.keyset import in_order

@@ -1,29 +1,31 @@
-"""Referral repository, and the evaluation of referrals in the database.
+"""Referral repository: codes, referrals and the rewards booked for them, and the evaluation of referrals in the database.
 
 The code and the account that used it are in different partitions: whoever comes second finds what the first one wrote.
 Locks are taken in one order: codes, then referrers, then rewards. The lock of a code orders everybody who evaluates by it.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Self, assert_never
 
 from msgspec.structs import replace
-from sqlalchemy import select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from services.advocacy.core.attribution import evaluate, merge_facts
 from services.advocacy.core.decisions import Decision, Published, ReversalRequired, ReviewRequired
 from services.advocacy.core.definitions import Referrals
-from services.advocacy.core.ledger import REWARD, Booking, transition_reward
+from services.advocacy.core.ledger import REWARD, Booking, Reward, Transaction, transition_reward
 from services.advocacy.core.referral import Code, Referral
-from services.advocacy.store import invitations, rewards
-from services.advocacy.tables import code, referral, referrer
+from services.advocacy.store import invitations
+from services.advocacy.tables import code, ledger_entry, referral, referrer, reward
 from shared.contracts.advocacy import ReferralConverted, RewardBooked
 from shared.db.layouts import Layouts, renamed
 from shared.db.protocol import Read, Tx
 
 _c, _r = code.c, referral.c
 _rename_in_signup = renamed(born="first_seen_at")
+_w = reward.c
+REWARDS = Layouts(Reward, 1)
 
 
 def rename_in_signup(plain: dict[str, Any]) -> dict[str, Any]:
@@ -143,14 +145,14 @@ class ReferralProcessor:
 
     async def _evaluate(self, row: Referral) -> list[Published]:
         code = self._codes[row.signup.code]
-        booked = await rewards.count_booked(self._tx, code.account, row.cap_month) if code else 0
+        booked = await count_booked(self._tx, code.account, row.cap_month) if code else 0
         after, decisions = evaluate(row, code, booked, self._rules, self._now)
         await save(self._tx, after, code.account if code else None)
         published: list[Published] = []
         for decision in decisions:
             match decision:
                 case Booking():
-                    await rewards.book(self._tx, [decision])
+                    await book_rewards(self._tx, [decision])
                 case ReversalRequired():
                     await self._reverse(decision)
                 case ReviewRequired():
@@ -164,12 +166,68 @@ class ReferralProcessor:
         return published
 
     async def _reverse(self, reversal: ReversalRequired) -> None:
-        for reward in await rewards.load_by_referral_for_update(self._tx, reversal.referral):
-            if REWARD.allows(reward.status, "reversed"):
-                await rewards.book(self._tx, [transition_reward(reward, "reversed", self._now)])
-            elif reward.status == "paid":
-                await invitations.add_note(self._tx, "paid_already", reversal, reward.id, reversal.reason)
+        for booked in await load_rewards_of(self._tx, reversal.referral):
+            if REWARD.allows(booked.status, "reversed"):
+                await book_rewards(self._tx, [transition_reward(booked, "reversed", self._now)])
+            elif booked.status == "paid":
+                await invitations.add_note(self._tx, "paid_already", reversal, booked.id, reversal.reason)
 
 
 def _code_in(decision: Code | Referral) -> str:
     return decision.code if isinstance(decision, Code) else decision.signup.code
+
+
+async def book_rewards(tx: Tx, bookings: Sequence[Booking]) -> None:
+    """Write each reward as it is now, and each move. A move that was made before is an error, never a second one."""
+    latest = {booking.reward.id: booking.reward for booking in bookings}
+    await tx.upsert(reward, [_reward_row(each) for each in latest.values()])
+    await tx.insert(ledger_entry, [line for booking in bookings for line in _ledger_rows(booking.transaction)])
+
+
+async def count_booked(tx: Tx, referrer: str, month: str) -> int:
+    """How many rewards the referrer has in that month. The caller has the referrer's lock."""
+    own = (_w.referrer_id == referrer, _w.month == month, _w.side == "referrer")
+    return int(await tx.scalar(select(func.count()).select_from(reward).where(*own)))
+
+
+async def load_rewards_of(tx: Tx, referral_id: str) -> list[Reward]:
+    """The rewards of a referral, locked."""
+    rows = await tx.all(select(_w.body).where(_w.referral_id == referral_id).order_by(_w.id).with_for_update())
+    return [REWARDS.decode(row.body) for row in rows]
+
+
+async def load_reward_for_update(tx: Tx, reward_id: str) -> Reward | None:
+    """One reward, locked."""
+    row = await tx.first(select(_w.body).where(_w.id == reward_id).with_for_update())
+    return None if row is None else REWARDS.decode(row.body)
+
+
+async def due_rewards(tx: Tx, now: datetime, limit: int, *, automatic: bool) -> list[Reward]:
+    """Rewards for which time alone has something to do, locked; those that another transaction has locked are left out."""
+    hold_over = and_(_w.status == "held", _w.payable_at <= now)
+    unreviewed = and_(_w.status == "pending", _w.history.is_(False), _w.needs_review.is_(False))
+    waiting = select(_w.body).where(or_(hold_over, unreviewed) if automatic else hold_over)
+    ordered = waiting.order_by(_w.payable_at, _w.id).limit(limit)
+    return [REWARDS.decode(row.body) for row in await tx.all(ordered.with_for_update(skip_locked=True))]
+
+
+def _reward_row(state: Reward) -> dict[str, Any]:
+    return {
+        "id": state.id,
+        "referral_id": state.referral,
+        "side": state.side,
+        "account_id": state.account,
+        "referrer_id": state.referrer,
+        "month": state.month,
+        "status": state.status,
+        "payable_at": state.payable_at,
+        "history": state.history,
+        "needs_review": state.needs_review,
+        "body": REWARDS.encode(state),
+    }
+
+
+def _ledger_rows(move: Transaction) -> list[dict[str, Any]]:
+    line = {"transaction_id": move.id, "reward_id": move.reward, "status": move.status, "at": move.at}
+    line["currency"] = move.currency
+    return [{**line, "ledger_account": entry.account, "amount": entry.amount} for entry in move.entries]

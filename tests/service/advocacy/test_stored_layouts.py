@@ -10,8 +10,7 @@ from services.advocacy.core.account import Account, Ask, Contact, LastInvitation
 from services.advocacy.core.referral import Referral, Signup
 from services.advocacy.store.accounts import ACCOUNTS
 from services.advocacy.store.invitations import INVITATIONS
-from services.advocacy.store.referrals import CODES, REFERRALS
-from services.advocacy.store.rewards import REWARDS
+from services.advocacy.store.referrals import CODES, REFERRALS, REWARDS
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 SIGNUP = {"code": "ABC2DEF", "at": AT, "born": AT, "event": "e"}
