@@ -358,9 +358,9 @@ app.add_typer(outbox_app, name="outbox")
 @outbox_app.command("approve")
 def approve_sends(url: _NotifyUrl = None, key: _AdminKey = None) -> None:
     """The first messages were looked at: let the rest go, for good."""
-    from waymark import outbox as waymark_outbox
+    from waymark import notify_client
 
-    _do(waymark_outbox.approve(_notify(url, key)))
+    _do(notify_client.approve_sends(_notify(url, key)))
 
 
 @outbox_app.command("redrive")
@@ -372,9 +372,9 @@ def redrive(
     key: _AdminKey = None,
 ) -> None:
     """Send again what failed. Each is asked again: what is no longer true is left out, nothing in doubt is sent twice."""
-    from waymark import outbox as waymark_outbox
+    from waymark import notify_client
 
-    _do(waymark_outbox.redrive(_notify(url, key), delivery, play, channel))
+    _do(notify_client.redrive_deliveries(_notify(url, key), delivery, play, channel))
 
 
 def main() -> None:

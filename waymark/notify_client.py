@@ -1,6 +1,7 @@
-"""Client of a running notify: where it answers, with which key, and what its refusals say."""
+"""Client of a running notify: where it answers, with which key, what its refusals say; and the commands `waymark outbox` over it."""
 
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import httpx2
 
@@ -45,3 +46,25 @@ async def call(http: httpx2.AsyncClient, method: str, path: str, **request: Any)
     if answer.status_code != 200:
         raise Refused(f"notify answered {answer.status_code}: {answer.text[:300]}")
     return answer.json()
+
+
+async def approve_sends(target: Target) -> None:
+    """Let go what waits after the first sends, and say how much it is."""
+    async with client(target) as http:
+        waiting = (await call(http, "GET", "/notify/v1/approval"))["waiting"]
+        await call(http, "POST", "/notify/v1/approval")
+    print(f"approved: {waiting} messages that waited leave now, and all later ones as they come")
+
+
+async def redrive_deliveries(target: Target, delivery: str | None, play: str | None, channel: str | None) -> None:
+    """Send again what failed: one delivery, or all of a play or channel, or everything; and say what came of it."""
+    async with client(target) as http:
+        if delivery is not None:
+            await call(http, "POST", f"/notify/v1/outbox/{quote(delivery, safe='')}/redrive")
+            print("sent again, if it is still true when it leaves")
+            return
+        wanted = {name: value for name, value in (("play", play), ("channel", channel)) if value is not None}
+        done = await call(http, "POST", "/notify/v1/outbox/redrive", json=wanted)
+    print(
+        f"{done['redriven']} sent again, if still true when they leave; {done['expired']} left out, they have expired"
+    )
