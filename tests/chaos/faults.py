@@ -229,12 +229,12 @@ FAULT_KINDS: dict[str, Kind] = {
 
 
 def plan_faults(seed: int, deployment: Literal["scaled", "embedded"], seconds: float) -> list[PlannedFault]:
-    """Each kind at its own rate, at moments the seed draws: they overlap as they like."""
+    """Each kind at its own rate, at moments the seed draws, but once at least: they overlap as they like."""
     random = Random(f"{seed}:{deployment}")
     faults = []
     for kind, rates in FAULT_KINDS.items():
         rate = getattr(rates, deployment)
-        many = _whole(rate * seconds / 60, random)
+        many = max(_whole(rate * seconds / 60, random), int(rate > 0))
         faults += [
             PlannedFault(random.uniform(0, seconds), kind, random.randrange(1000), random.random()) for _ in range(many)
         ]

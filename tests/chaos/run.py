@@ -145,7 +145,8 @@ async def wait_until_idle(on: Running, seconds: float = _IDLE_SECONDS) -> None:
         if asyncio.get_running_loop().time() > deadline:
             raise NotIdleError(describe(found))
         say(f"  idle? {describe(found)}")
-        await asyncio.sleep(3)
+        if idle < _IDLE_CHECKS:
+            await asyncio.sleep(3)
 
 
 async def became_idle(on: Running) -> bool:
