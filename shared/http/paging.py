@@ -46,7 +46,8 @@ class Order(NamedTuple):
 def order_of(sort: str, sorts: Collection[str]) -> Order:
     """The order that the query parameter `sort` asks for: one of `sorts`, perhaps with `-` before it. Raises Refused for another."""
     by = sort.removeprefix("-")
-    refuse_unknown("sort", by, sorts)
+    if by not in sorts:
+        raise Refused(f"no sort '{by}'; there are: {', '.join(sorts)}", "unknown_sort")
     return Order(by, sort.startswith("-"))
 
 
