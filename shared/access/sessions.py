@@ -1,18 +1,20 @@
-"""Console sessions: opaque, stored hashed, revocable, and over when idle or old. They outlive a process, and all processes know them.
+"""Console sessions and the attempts to begin one. Sessions are opaque, stored hashed, revocable, and over when idle or old.
+
+Both outlive a process, and all processes know them. Of attempts it is kept what is left to an address (its network) and to all.
 
 The cookie is 32 random bytes and says nothing. What the console asks the services for goes under a signed token of a few minutes
 (`Delegation`), so that the key itself is kept nowhere.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, delete, select, update
 
-from shared.access.tables import access_session
+from shared.access.tables import access_attempt, access_session
 from shared.clock import Clock
 from shared.db.protocol import Read, Tx
 from shared.keys import Acting, Key, Keys
@@ -28,6 +30,13 @@ _KEPT = timedelta(days=30)
 """How long it is remembered that there was one."""
 _MAX_AGENT = 200
 _columns = access_session.c
+EVERYBODY = ""
+"""The row of all together: no address is empty, and this one sorts before each."""
+NOBODY_TRIED = 1e9
+"""More than any allowance: nobody tried yet."""
+_FORGOTTEN_AFTER = timedelta(hours=1)
+"""By then any allowance is whole again."""
+_attempt = access_attempt.c
 
 
 class Session(NamedTuple):
@@ -118,6 +127,34 @@ class Delegation:
             return None
         key = self._keys.of_id(subject["key"])
         return None if key is None else key._replace(acting=Acting(subject["session"], subject["address"]))
+
+
+class Left(NamedTuple):
+    """The attempts at the console's keys that were left at a time."""
+
+    attempts: float
+    at: datetime
+
+
+async def lock_attempts(tx: Tx, network: str, now: datetime) -> dict[str, Left]:
+    """What is left to the network, where it tried of late, and to all; both locked. What is of no account any more is removed.
+
+    Whoever tries locks the row of all first, so there is no other order.
+    """
+    rows = select(access_attempt).with_for_update()
+    found = await tx.all(rows.where(_attempt.network == EVERYBODY))
+    if not found:
+        await tx.insert_new(access_attempt, [{"network": EVERYBODY, "attempts": NOBODY_TRIED, "at": now}])
+        found = await tx.all(rows.where(_attempt.network == EVERYBODY))
+    await tx.run(delete(access_attempt).where(_attempt.at < now - _FORGOTTEN_AFTER, _attempt.network != EVERYBODY))
+    own = await tx.all(rows.where(_attempt.network == network))
+    return {row.network: Left(row.attempts, row.at) for row in [*found, *own]}
+
+
+async def save_attempts(tx: Tx, left: Mapping[str, Left]) -> None:
+    """What is left now, of locked rows."""
+    rows = [{"network": network, "attempts": one.attempts, "at": one.at} for network, one in sorted(left.items())]
+    await tx.upsert(access_attempt, rows)
 
 
 def _live(now: datetime) -> list[ColumnElement[bool]]:

@@ -19,10 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.console.core.throttle import Bucket, Buckets, Throttle, Wait, network_of
 from services.console.pages.rendering import STYLE, link, rendered
-from shared.access import attempts, audit, sessions
-from shared.access.attempts import EVERYBODY, Left
+from shared.access import audit, sessions
 from shared.access.audit import Actor, AuditEntry
-from shared.access.sessions import SEEN_IS_KNOWN_TO, Delegation, Session
+from shared.access.sessions import EVERYBODY, SEEN_IS_KNOWN_TO, Delegation, Left, Session
 from shared.db.errors import is_infrastructure
 from shared.db.protocol import Tx
 from shared.http.security import CONSOLE_POLICY
@@ -90,12 +89,12 @@ class SignIn:
         return wait.seconds
 
     async def _left(self, tx: Tx, address: str, now: datetime) -> Buckets:
-        found, full = await attempts.lock(tx, network_of(address), now), self._throttle.limits.full(now)
+        found, full = await sessions.lock_attempts(tx, network_of(address), now), self._throttle.limits.full(now)
         own, everybody = found.get(network_of(address)), found[EVERYBODY]
         return Buckets(Bucket(*own) if own else full.own, Bucket(*everybody))
 
     async def _save_left(self, tx: Tx, address: str, left: Buckets) -> None:
-        await attempts.save(tx, {network_of(address): Left(*left.own), EVERYBODY: Left(*left.everybody)})
+        await sessions.save_attempts(tx, {network_of(address): Left(*left.own), EVERYBODY: Left(*left.everybody)})
 
     def key_of(self, text: str, address: str) -> Key | None:
         """The key, of a kind that may look; None for any other."""
