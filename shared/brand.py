@@ -22,6 +22,9 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _ADDRESS = re.compile(r"[!-;=?A-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _UNREAD = re.compile(r"(no|do-?not)[-_.]?reply", re.IGNORECASE)
 _RIGHT_TO_LEFT = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "syr", "ug", "ur", "yi"})
+READABLE = 4.5
+"""The contrast that WCAG asks of text."""
+_COLOUR_STEPS = 20
 
 
 class BrandLinks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -206,3 +209,35 @@ def _address_mistakes(loaded: Loaded[Brand]) -> Iterator[Mistake]:
             yield loaded.mistake(at, f"'{address}' is no mail address")
         elif at[0] != "from" and is_unread(address):
             yield loaded.mistake(at, "our mails say 'answer this mail': answers need an address that somebody reads")
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours `#rrggbb` as WCAG measures it, from 1 to 21."""
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def readable(colour: str, page: str) -> str:
+    """The colour, moved away from the page's until text in it can be read there."""
+    towards = 0 if _luminance(page) > 0.5 else 255
+    channels = _channels(colour)
+    moved = (
+        "#" + "".join(f"{round(value + (towards - value) * step / _COLOUR_STEPS):02x}" for value in channels)
+        for step in range(_COLOUR_STEPS + 1)
+    )
+    return next((one for one in moved if contrast(one, page) >= READABLE), "#000000" if towards == 0 else "#ffffff")
+
+
+def text_on(colour: str) -> str:
+    """Nearly black or white: what is easier to read on this colour."""
+    return max("#ffffff", "#101418", key=lambda on: contrast(on, colour))
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _luminance(colour: str) -> float:
+    shares = (value / 255 for value in _channels(colour))
+    red, green, blue = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -15,8 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import escape
 
 from services.notify.content import END_ISOLATE, ISOLATE, Block, Bullets, Button, Line, Paragraph, Rule, Scale, Span
-from shared.brand import Brand
-from shared.colour import readable, text_on
+from shared.brand import Brand, readable, text_on
 
 _SOURCE = Path(__file__).parent / "design" / "mail.mjml"
 _PIECE = re.compile(r"<!--piece:(\w+)-->(.*?)<!--end-->", re.DOTALL)

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from shared.brand import Brand
-from shared.colour import readable, text_on
+from shared.brand import Brand, readable, text_on
 from shared.http.security import hosted_page_headers
 
 _HERE = Path(__file__).parent

@@ -6,8 +6,7 @@ import pytest
 
 from services.notify.mail_design import MailDesign
 from services.notify.rendering import OUTPUT_LIMIT, SOURCE_LIMIT, RenderError, TemplateMistake, Templates
-from shared.brand import Brand
-from shared.colour import contrast, readable
+from shared.brand import Brand, contrast, readable
 
 HEAD = "Subject: Hello {{ name }}\n\n"
 FOOTER = "Subject: -\n\nStop: {{ unsubscribe_link }}\n"
