@@ -17,9 +17,9 @@ from shared.access.audit import Action, Actor, AuditEntry, AuditFilter
 from shared.db.protocol import Tx
 from shared.http.auth import require_key
 from shared.http.paging import (
-    MAX_PAGE,
     Count,
     CountedPage,
+    Limit,
     Since,
     decode_text_cursor,
     encode_cursor,
@@ -134,7 +134,7 @@ def router(context: ServiceContext) -> APIRouter:
         sort: Annotated[str, Query(description=sorts_in_words(audit.SORTS))] = "-at",
         count: Count = False,
         after_cursor: Annotated[str | None, Query(alias="cursor", max_length=1000)] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+        limit: Limit = 100,
     ) -> CountedPage[AuditView]:
         """Who did what, when and from where, of all services and the console; the latest first."""
         refuse_unknown("action", action, get_args(Action))

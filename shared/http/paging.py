@@ -30,6 +30,10 @@ class CountedPage(Page[T], Generic[T]):
     total: int | None = None
 
 
+Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
+"""The query parameter `cursor`."""
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+"""The query parameter `limit`."""
 Count = Annotated[bool, Query(description="true: `total` says how many match on all pages")]
 """The query parameter `count`."""
 Since = Annotated[AwareDatetime | None, Query(description="from then on, with a time zone: 2026-11-22T12:00:00Z")]

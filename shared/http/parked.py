@@ -14,6 +14,7 @@ from shared.http.paging import (
     MAX_PAGE,
     Count,
     CountedPage,
+    Limit,
     Since,
     bad_cursor,
     decode_cursor,
@@ -28,7 +29,6 @@ from shared.values import read_time
 
 _MAX_BODY_BYTES = 2000
 _Reason = Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")]
-_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 RedriveFunction = Callable[[Sequence[str]], Awaitable[int]]
 """Processes the parked records with these ids once more; how many were taken. Those still invalid are parked anew."""
 
@@ -70,7 +70,7 @@ def router(context: ServiceContext, group: str, redrive: RedriveFunction) -> API
         sort: Annotated[str, Query(description=sorts_in_words(dead_letters.SORTS))] = "id",
         count: Count = False,
         after_cursor: Annotated[str | None, Query(alias="cursor")] = None,
-        limit: _Limit = 100,
+        limit: Limit = 100,
     ) -> CountedPage[ParkedRecord]:
         """Records that could not be processed, with the reason of each."""
         by, descending = order_of(sort, dead_letters.SORTS)

@@ -37,9 +37,10 @@ from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import (
-    MAX_PAGE,
     Count,
     CountedPage,
+    Cursor,
+    Limit,
     Page,
     Since,
     bad_cursor,
@@ -51,8 +52,6 @@ from shared.http.paging import (
 from shared.service.context import ServiceContext
 from shared.service.journal import Journal
 
-Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 SurveyName = Annotated[str, Path(pattern=r"^[^\x00]{1,200}$")]
 
 Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]

@@ -44,6 +44,8 @@ from shared.http.paging import (
     MAX_PAGE,
     Count,
     CountedPage,
+    Cursor,
+    Limit,
     Page,
     Since,
     decode_cursor,
@@ -57,8 +59,6 @@ from shared.service.context import ServiceContext
 from shared.service.saved_counts import SavedCounts
 from shared.wording import Wording
 
-Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Owner = Annotated[
     str | None, Query(max_length=200, description="who looks after it (the trait csm); empty: nobody does")
 ]

@@ -29,9 +29,9 @@ from shared.failures import Refused
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
 from shared.http.paging import (
-    MAX_PAGE,
     Count,
     CountedPage,
+    Limit,
     Since,
     decode_text_cursor,
     encode_cursor,
@@ -42,7 +42,6 @@ from shared.http.paging import (
 from shared.service.context import ServiceContext
 
 _Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before", max_length=1000)]
-_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 _History = Annotated[bool | None, Query(description="true: only what comes of imported history")]
 _Owner = Annotated[str | None, Query(max_length=200, description="who looks after the account; empty: nobody does")]
 _Text = Annotated[
@@ -92,7 +91,7 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, shown: 
         sort: _Sort = "-at",
         count: Count = False,
         at: _Cursor = None,
-        limit: _Limit = 100,
+        limit: Limit = 100,
     ) -> CountedPage[DeliveryRow]:
         """Deliveries that match every filter given, the newest (on their accounts' clocks) first."""
         refuse_unknown("status", status, get_args(DeliveryStatus))
@@ -116,7 +115,7 @@ def _reading(routes: APIRouter, context: ServiceContext, book: Playbook, shown: 
         sort: _Sort = "-at",
         count: Count = False,
         at: _Cursor = None,
-        limit: _Limit = 100,
+        limit: Limit = 100,
     ) -> CountedPage[DeliveryRow]:
         """Tasks for your own people that nobody closed yet, the newest first."""
         wanted = DeliveryFilter("done" if done else "opened", account, play, None, None, owner, q, since)

@@ -11,14 +11,13 @@ from services.notify.core.state import EVERYTHING
 from services.notify.persons import NewRefusal, Persons, Suppression, page
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import MAX_PAGE, Page, bad_cursor, decode_cursor, encode_cursor
+from shared.http.paging import Limit, Page, bad_cursor, decode_cursor, encode_cursor
 from shared.service.context import ServiceContext
 from shared.values import read_time
 
 MAX_ITEMS = 1000
 _Address = Annotated[str, Query(min_length=3, max_length=320)]
 _Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before", max_length=1000)]
-_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
 class SuppressionView(BaseModel):
@@ -75,7 +74,7 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
 
     @routes.get("")
     async def list_suppressions(
-        address: Annotated[str | None, Query(max_length=320)] = None, at: _Cursor = None, limit: _Limit = 100
+        address: Annotated[str | None, Query(max_length=320)] = None, at: _Cursor = None, limit: Limit = 100
     ) -> Page[SuppressionView]:
         """Who is not written to and why, the latest first; or all that speaks against one address."""
         async with context.database.snapshot() as read:
