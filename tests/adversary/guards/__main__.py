@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -56,14 +57,17 @@ def main() -> int:
         and not (asked.without_servers and guard.servers)
     }
     began = time.monotonic()
+    _check_that_a_copy_runs()
     unfit = [] if asked.without_control else unfit_tests(wanted.values())
     for problem in unfit:
         _say(f"{'UNFIT':11} {problem}")
     with ThreadPoolExecutor(asked.jobs) as pool:
         found = dict(zip(wanted, pool.map(_told, wanted.items()), strict=True))
     unnoticed = sorted(name for name, noticed in found.items() if noticed.wrong)
-    minutes = (time.monotonic() - began) / 60
-    _say(f"{len(found) - len(unnoticed)} of {len(found)} guards are noticed when they are gone, {minutes:.0f} minutes")
+    used, minutes = getrusage(RUSAGE_CHILDREN), (time.monotonic() - began) / 60
+    worked = (used.ru_utime + used.ru_stime) / 60
+    _say(f"{len(found) - len(unnoticed)} of {len(found)} guards are noticed when they are gone")
+    _say(f"in {minutes:.0f} minutes, {worked:.0f} of them one core's work")
     return 1 if unfit or unnoticed or not found else 0
 
 
@@ -131,13 +135,18 @@ def _copy_of_the_tree() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="waymark-guards-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder).resolve() / "tree"
         shutil.copytree(ROOT, tree, ignore=_LEFT_OUT)
+        yield tree
+
+
+def _check_that_a_copy_runs() -> None:
+    """Raises RuntimeError where a product in a copy would be another one's, or of the checkout that is installed."""
+    with _copy_of_the_tree() as tree:
         found = subprocess.run(  # noqa: S603  our own interpreter
-            [sys.executable, "-c", _WHAT_RUNS], cwd=folder, env=_environment(tree), capture_output=True, check=True
+            [sys.executable, "-c", _WHAT_RUNS], cwd=tree.parent, env=_environment(tree), capture_output=True, check=True
         )
         strangers = [path for path in found.stdout.decode().split() if not Path(path).is_relative_to(tree)]
-        if strangers:
-            raise RuntimeError(f"not the copy would run, but {strangers}")
-        yield tree
+    if strangers:
+        raise RuntimeError(f"not the copy would run, but {strangers}")
 
 
 def _environment(tree: Path) -> dict[str, str]:

@@ -485,11 +485,11 @@ _UPGRADE = {
         'return ""',
         _in("upgrade", "a_layout_that_a_newer_version_wrote_meanwhile_is_told_by_readyz"),
     ),
-    "an old account is read": Guard(
+    "what an older version stored is read": Guard(
         5,
-        "services/lifecycle/layouts.py",
-        '    plain[_DEFINITION_VERSION:] = ["", 0]\n',
-        "",
+        "services/advocacy/store/referrals.py",
+        'return {**plain, "signup": _rename_in_signup(plain["signup"])} if plain.get("signup") else plain',
+        "return plain",
         _in("upgrade", "the_database_of_0_1_0_is_opened_under_traffic_that_loses_and_repeats_nothing"),
     ),
     "a newer revision is told by readyz": Guard(
