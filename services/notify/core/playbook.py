@@ -66,7 +66,7 @@ class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fact: str | None = None
     """The usage event arrives; lifecycle.yaml lists it under `facts`."""
     when: str | None = None
-    """The condition holds."""
+    """The condition holds, asked with each decision and fact about the account: what use or time alone moves is seen with the next of them; `flag_cleared` is seen at once."""
 
 
 class Audience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
