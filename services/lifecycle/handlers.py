@@ -9,9 +9,9 @@ from functools import partial
 
 from services.lifecycle.accounts import Decided, change, repository
 from services.lifecycle.core.compiled_definition import CompiledDefinition
-from services.lifecycle.core.evaluation import UnreadableValue, UntrustedClaim
+from services.lifecycle.core.evaluation import Evaluation, UnreadableValue, UntrustedClaim
 from services.lifecycle.core.feedback import as_event, keep, wakes_at
-from services.lifecycle.core.fold import advance, by_account, fold, is_behind
+from services.lifecycle.core.fold import advance, by_account, fold_next, is_behind
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.place_counts import PlaceCounts
 from services.lifecycle.store import keep_early, take_early, take_early_of
@@ -191,19 +191,22 @@ class Handlers:
             messages: list[LifecycleMessage] = []
             unreadable: list[UnreadableValue] = []
             claims: list[UntrustedClaim] = []
+            evaluation: Evaluation | None = None
             for event in by_id[account_id]:
                 if done % _LOOK_EVERY == 0 and time_slice.is_over:
                     raise OutOfTime(done // 2)
+                account = account or _begin(event)
                 if account is None:
-                    if event.name == HISTORY_ENDED and event.is_trusted:
-                        continue
-                    account = begin(account_id, event.at)
+                    continue
                 due = account.next_due
-                if due is not None and due <= event.at and is_behind(account, event.at):
+                is_far_behind = due is not None and due <= event.at and is_behind(account, event.at)
+                if is_far_behind:
                     messages += await self._advance(account, event.at, now, time_slice)
                     if _is_due(account.next_due, event.at):
                         raise self._far_behind(events, event, partition_of)
-                messages += fold(account, event, self._compiled, now, unreadable, claims)
+                if is_far_behind or evaluation is None:
+                    evaluation = Evaluation(account, self._compiled.metrics, now, unreadable, claims)
+                messages += fold_next(evaluation, event, self._compiled)
                 done += 1
                 if unreadable or claims:
                     self._count(event, unreadable, claims)
@@ -224,8 +227,7 @@ class Handlers:
 
     def _count_unmatched(self, events: Iterable[UsageEvent]) -> None:
         """Names that lifecycle.yaml does not have: often ones that their sender spells in another way."""
-        route = self._compiled.router.route
-        unmatched = [event for event in events if event.type == "track" and not route(event).matches]
+        unmatched = self._compiled.router.unmatched(events)
         met = Counter((event.source, event.name) for event in unmatched if event.name != HISTORY_ENDED)
         latest = {(event.source, event.name): event.account for event in unmatched}
         for (source, name), times in met.items():
@@ -239,6 +241,11 @@ class Handlers:
             return await self._pass_time(tx, [event.account], partition_of, event.at, time_slice, _midnight_of)
 
         return OutOfTime(next(place for place, one in enumerate(events) if one is event), some_of_it)
+
+
+def _begin(event: UsageEvent) -> Account | None:
+    """The account of its first event; the end of an import begins none."""
+    return None if event.name == HISTORY_ENDED and event.is_trusted else begin(event.account, event.at)
 
 
 def _is_due(due: datetime | None, until: datetime) -> bool:

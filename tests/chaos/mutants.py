@@ -17,7 +17,7 @@ from services.ingest.core import account_resolution, canonical
 from services.lifecycle import handlers as lifecycle
 from services.lifecycle.core import fold as folding
 from services.lifecycle.core.evaluation import Evaluation
-from services.lifecycle.core.fold import advance
+from services.lifecycle.core.fold import advance, fold
 from services.notify import store
 from services.notify.core import engine, order, policy
 from services.notify.handlers import delivery as delivering
@@ -199,17 +199,18 @@ def _skipping(self: Any, kind: Any, **fields: Any) -> None:
     _record_decision(self, kind, **fields)
 
 
-_fold = lifecycle.fold
+_fold_next = lifecycle.fold_next
 
 
-def _by_the_wall(account: Any, event: Any, compiled: Any, now: Any, *unreadable: Any) -> Any:
-    return [*advance(account, now, compiled, now), *_fold(account, event, compiled, now, *unreadable)]
+def _by_the_wall(evaluation: Any, event: Any, compiled: Any) -> Any:
+    account, now = evaluation.account, evaluation.decided_at
+    return [*advance(account, now, compiled, now), *fold(account, event, compiled, now)]
 
 
-def _late_twice(account: Any, event: Any, compiled: Any, now: Any, *noted: Any) -> Any:
-    late = event.at < account.clock
-    messages = _fold(account, event, compiled, now, *noted)
-    return [*messages, *_fold(account, event, compiled, now, *noted)] if late else messages
+def _late_twice(evaluation: Any, event: Any, compiled: Any) -> Any:
+    late = event.at < evaluation.account.clock
+    messages = _fold_next(evaluation, event, compiled)
+    return [*messages, *_fold_next(evaluation, event, compiled)] if late else messages
 
 
 _fold_all = lifecycle.Handlers._fold  # noqa: SLF001
@@ -241,7 +242,7 @@ async def _driving(self: Any, tx: Any, events: Any, taken: Any) -> list[Any]:
     async def driven(account_id: str, account: Any) -> Any:
         if account is None:
             return None
-        messages = [one for event in by_id[account_id] for one in _fold(account, event, self._compiled, now)]
+        messages = [one for event in by_id[account_id] for one in fold(account, event, self._compiled, now)]
         return lifecycle.Decided(account, messages)
 
     async def journaled(tx: Any, unknown: Any) -> None:
@@ -297,8 +298,10 @@ MUTANTS: dict[str, Mutant] = {
         _put(Evaluation, "record_decision", _skipping),
         ("I4",),
     ),
-    "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold", _by_the_wall), ("I10",)),
-    "late_event_taken_twice": Mutant("a late event is taken once", _put(lifecycle, "fold", _late_twice), ("I3", "I10")),
+    "decided_by_the_wall": Mutant("time is an argument", _put(lifecycle, "fold_next", _by_the_wall), ("I10",)),
+    "late_event_taken_twice": Mutant(
+        "a late event is taken once", _put(lifecycle, "fold_next", _late_twice), ("I3", "I10")
+    ),
     "decided_by_batch": Mutant("a batch decides nothing", _put(lifecycle.Handlers, "_fold", _by_batch), ("I10",)),
     "feedback_drives_the_clock": Mutant(
         "feedback waits for its place", _put(lifecycle.Handlers, "_keep", _driving), ("I10",)

@@ -4,13 +4,13 @@ What a browser says leaves activity only: no event of a trusted class, no trait 
 source told. The rest is noted as untrusted claims.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from services.lifecycle.core.compiled_definition import CompiledDefinition, CompiledEventClass
+from services.lifecycle.core.compiled_definition import CompiledDefinition, CompiledEventClass, Match
 from services.lifecycle.core.contacts import record_departure
 from services.lifecycle.core.evaluation import (
     MILESTONES,
@@ -38,13 +38,32 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 def apply_occurrence(
     evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, occurrence: Occurrence, packed: PackedEvent
-) -> list[CompiledEventClass]:
+) -> Sequence[CompiledEventClass]:
     """Fold a tracked event or a view into all that its classes keep. The classes that announce something of it."""
-    account, route, trusted = evaluation.account, compiled.router.route(event), occurrence.trusted
+    route = compiled.router.route(event)
     if route.properties:
         occurrence.properties = properties(event)
-    announcing: list[CompiledEventClass] = []
-    for match in route.matches:
+    plain = route.plain
+    if plain is not None:
+        occurrence.feature = plain.feature
+        evaluation.write(plain.writers, occurrence)
+        for name in plain.names:
+            add_recent(evaluation.account, name, packed)
+        return plain.announcing
+    return _apply_matches(evaluation, compiled, event, occurrence, packed, route.matches)
+
+
+def _apply_matches(
+    evaluation: Evaluation,
+    compiled: CompiledDefinition,
+    event: UsageEvent,
+    occurrence: Occurrence,
+    packed: PackedEvent,
+    matches: Iterable[Match],
+) -> Sequence[CompiledEventClass]:
+    """One class after another, each as far as it lets this event in."""
+    account, trusted, announcing = evaluation.account, occurrence.trusted, list[CompiledEventClass]()
+    for match in matches:
         of = match.event_class
         if of.where is not None and not _fits(of.where, occurrence):
             continue

@@ -102,11 +102,21 @@ class Match(NamedTuple):
     announces: bool
 
 
+class PlainRoute(NamedTuple):
+    """What the classes of an event's name do together where none asks anything of the event first: most names of most products."""
+
+    feature: str
+    writers: tuple[tuple[int, Writer], ...]
+    names: tuple[str, ...]
+    announcing: tuple[CompiledEventClass, ...]
+
+
 class Route(NamedTuple):
     """The classes of an event's name, and whether any of them looks into the properties."""
 
     matches: tuple[Match, ...]
     properties: bool
+    plain: PlainRoute | None
 
 
 class Router:
@@ -123,13 +133,37 @@ class Router:
         name = event.name if event.type == "track" else f"{event.type}:{event.name}"
         return self.routes.get(name) or self._match(name, event.name)
 
+    def unmatched(self, events: Iterable[UsageEvent]) -> list[UsageEvent]:
+        """The tracked events whose names no class has."""
+        routes, tracked = self.routes, [event for event in events if event.type == "track"]
+        names = {event.name for event in tracked}
+        if all(name in routes and routes[name].matches for name in names):  # as most are
+            return []
+        return [event for event in tracked if not self.route(event).matches]
+
     def _match(self, name: str, bare_name: str) -> Route:
         matches = tuple(_matched(each, bare_name) for each in self.classes if each.pattern.fullmatch(name))
         if len(self.routes) >= MAX_NAMES:
             self.routes.clear()
         looks = any(match.event_class.properties or match.feature is None for match in matches)
-        route = self.routes[name] = Route(matches, looks)
+        route = self.routes[name] = Route(matches, looks, _plain(matches))
         return route
+
+
+def _plain(matches: Collection[Match]) -> PlainRoute | None:
+    """None where a class has a condition, is trusted, sets traits, removes people, or finds its feature in the properties."""
+    classes, features = [match.event_class for match in matches], {match.feature for match in matches} - {""}
+    if any(of.where or of.trusted or of.sets or of.removes_user for of in classes):
+        return None
+    feature = features.pop() if features else ""
+    if feature is None or features:
+        return None
+    return PlainRoute(
+        feature,
+        tuple(writer for of in classes for writer in of.writers),
+        tuple(of.name for of in classes),
+        tuple(match.event_class for match in matches if match.announces),
+    )
 
 
 def pattern(of: EventClass) -> re.Pattern[str]:
@@ -373,6 +407,8 @@ def compile_definition(loaded: Loaded[Definition]) -> CompiledDefinition:
             version=loaded.version,
             reads={name: metric.read for name, metric in compiler.metrics.items()},
             bits=compiler.bits,
+            moved_by={name: compiler.moved_by(name) for name in compiler.metrics},
+            cached={},
             in_snapshot=(*definition.metrics, *SNAPSHOT_METRICS),
         ),
         knowable=compiler.mask(store for metric in compiler.metrics.values() for store in metric.needs) & KNOWABLE,
@@ -407,6 +443,12 @@ class _Compiler:
 
     def needs(self, metric: str) -> int:
         return self.mask(self.metrics[metric].needs) & KNOWABLE
+
+    def moved_by(self, metric: str) -> int:
+        """The bits of all stores that can make it another value, through other metrics too."""
+        of = self.metrics[metric]
+        through = (self.moved_by(name) for expr in of.exprs for name in expr.names)
+        return reduce(or_, through, self.mask(of.stores | of.needs) | (self.bits[TIME] if of.timed else 0))
 
     def rule(self, name: str, when: When, unless: Iterable[str], hold: str, reason: str, waits: bool = False) -> Rule:
         condition = Condition(when, unless, self.needs)

@@ -39,6 +39,7 @@ TIME = "time"
 """The store that midnight moves."""
 STAGE, FLAGS, MILESTONES, HEALTH, FIRST_SEEN = "stage", "flags", "milestones", "health", "first_seen"
 """The stores that decisions write, and the time of the account's earliest event."""
+_MAX_MOVING = 20_000
 MAX_DEPARTED = 2000
 """People of whom an account remembers when they were removed; the longest gone are forgotten first."""
 USERS = "users:"
@@ -48,14 +49,27 @@ USERS = "users:"
 class MetricIndex(NamedTuple):
     """What an evaluation needs of the definition: how each metric is read, and the bit of each store.
 
-    A store is a part of the account's state that rules read through metrics. `in_snapshot` are the metrics that messages
-    carry, `version` is the definition's.
+    A store is a part of the account's state that rules read through metrics. `moved_by` has for each metric the bits of all
+    stores that can make it another value, `in_snapshot` the metrics that messages carry; `version` is the definition's, and
+    `cached` what `moving` found.
     """
 
     version: str
     reads: dict[str, ReadMetric]
     bits: dict[str, int]
+    moved_by: dict[str, int]
     in_snapshot: tuple[str, ...]
+    cached: dict[int, tuple[str, ...]]
+
+    def moving(self, moved: int) -> tuple[str, ...]:
+        """The metrics that may be another value when these stores moved (bits)."""
+        return self.cached.get(moved) or self._find_moving(moved)
+
+    def _find_moving(self, moved: int) -> tuple[str, ...]:
+        if len(self.cached) >= _MAX_MOVING:
+            self.cached.clear()
+        found = self.cached[moved] = tuple(name for name, bits in self.moved_by.items() if bits & moved)
+        return found
 
 
 class UnreadableValue(NamedTuple):
@@ -100,8 +114,9 @@ class Occurrence(msgspec.Struct, gc=False):
 class Evaluation(dict[str, "Value"]):
     """The account's metrics now, each read when first asked for, and what is decided on them.
 
-    It is a dict because most of an event's cost is looking up values: one that is there costs no call. `moved` are the bits
-    of the stores that were written since the rules were last asked; `imported`: an import tells an account that lives of its past. `unreadable` and `claims` get the values that count nowhere.
+    It is a dict because most of an event's cost is looking up values: one that is there costs no call, and it stays until
+    something moves it. `moved` are the bits of the stores that were written since the rules were last asked; `imported`: an
+    import tells an account that lives of its past. `unreadable` and `claims` get the values that count nowhere.
     """
 
     __slots__ = ("account", "claims", "day", "decided_at", "decisions", "imported", "metrics", "moved", "unreadable")
@@ -137,11 +152,19 @@ class Evaluation(dict[str, "Value"]):
         if moved:
             self.moved |= moved
             if self:
-                self.clear()
+                for name in self.metrics.moving(moved):
+                    self.pop(name, None)
 
     def write_one(self, store: str, change: Change[C], cause: C) -> None:
         """One change of one store."""
         self.write(((self.metrics.bits[store], change),), cause)
+
+    def move_clock(self, at: datetime) -> None:
+        """The account's clock stands at `at` from here on; what was read on another day must be read again."""
+        self.account.clock, day = at, at.toordinal()
+        if day != self.day:
+            self.day = day
+            self.clear()
 
     def everything_moved(self) -> None:
         """Every rule must be asked: the account begins, or wakes up."""

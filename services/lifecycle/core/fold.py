@@ -10,7 +10,7 @@ mechanism. At a shared instant the midnight comes before the event. Between midn
 (`feedback.py`), between midnights as an event is: it moves no clock, and when it arrived does not matter.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from services.lifecycle.core.activity import drop_inactive
@@ -66,18 +66,24 @@ def fold(
     An event older than the account's clock corrects what it left behind at its own time; what follows from the
     correction is decided at the account's clock.
     """
-    evaluation = Evaluation(account, compiled.metrics, decided_at, unreadable, claims)
-    at = event.at
+    return fold_next(Evaluation(account, compiled.metrics, decided_at, unreadable, claims), event, compiled)
+
+
+def fold_next(evaluation: Evaluation, event: UsageEvent, compiled: CompiledDefinition) -> list[LifecycleMessage]:
+    """As `fold`, into the account of an evaluation that may have seen the events before: nothing else may have changed it since."""
+    account, at = evaluation.account, event.at
+    evaluation.imported = False
     if at.tzinfo is not UTC:  # as most are: the question costs less than the call
         at = in_utc(at)
     if account.definition_version != compiled.version:
         compiled.recognise(account)
     if (account.next_due is not None and account.next_due <= at) or account.waiting or account.unsettled:
         _catch_up(evaluation, compiled, at)
-    if at > account.clock:
-        account.clock = at
-        evaluation.day = at.toordinal()
-    questioned = question_decisions(account, event, at, compiled) if at < account.clock else None
+    questioned = None
+    if at >= account.clock:
+        evaluation.move_clock(at)
+    else:
+        questioned = question_decisions(account, event, at, compiled)
     if event.name == HISTORY_ENDED and event.is_trusted:
         _end_history(evaluation, event)
     else:
@@ -88,7 +94,10 @@ def fold(
         _happen(evaluation, compiled, event, at)
     if questioned is not None:
         record_corrections(evaluation, questioned)
-    return evaluation.decisions
+    decisions = evaluation.decisions
+    if decisions:
+        evaluation.decisions = []
+    return decisions
 
 
 def advance(
@@ -149,8 +158,7 @@ def _take_feedback(evaluation: Evaluation, compiled: CompiledDefinition, place: 
     for event in taken_at(account, place):
         at = in_utc(event.at)
         if at > account.clock:
-            account.clock = at
-            evaluation.day = at.toordinal()
+            evaluation.move_clock(at)
         evaluation.imported = event.history is not None and not account.replaying
         _happen(evaluation, compiled, event, at)
     evaluation.imported = False
@@ -213,14 +221,15 @@ def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEv
     occurrence = Occurrence(
         at, at.toordinal(), event.user or "", "", {}, evaluation.unreadable, event.is_trusted, event.id
     )
-    announcing: list[CompiledEventClass] = []
+    announcing: Sequence[CompiledEventClass] = ()
     if event.claims or event.name == HISTORY_ENDED:
         note_claims(evaluation, event)
     if event.type in _OCCURRENCES:
         announcing = apply_occurrence(evaluation, compiled, event, occurrence, packed)
     elif event.type == "group":
         apply_traits(evaluation, compiled, event, at, packed)
-    account.known_stores |= evaluation.moved & compiled.knowable
+    if evaluation.moved:
+        account.known_stores |= evaluation.moved & compiled.knowable
     if not account.stage:
         _start(evaluation, compiled, packed)
     if event.type == "identify":

@@ -9,6 +9,7 @@ and id. Forty structs in an account cost more to read and write than all the res
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from zlib import crc32
 
@@ -196,9 +197,14 @@ def begin(account_id: str, at: datetime) -> Account:
 
 def pack(event: UsageEvent, at: datetime) -> PackedEvent:
     """The event as it is kept; `at` is its time in UTC."""
-    name, since = (event.name or event.type).encode(), at - _EPOCH
-    when = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds + _BIAS
-    return b"%b%b\0%b%b" % (when.to_bytes(8, "big"), event.id.encode(), name, len(name).to_bytes(4, "big"))
+    when = (at - _EPOCH) // _MICROSECOND + _BIAS
+    return when.to_bytes(8, "big") + event.id.encode() + _packed_name(event.name or event.type)
+
+
+@lru_cache(1024)
+def _packed_name(name: str) -> bytes:
+    encoded = name.encode()
+    return b"\0%b%b" % (encoded, len(encoded).to_bytes(4, "big"))
 
 
 def unpack(packed: PackedEvent) -> EventRef:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from services.lifecycle.accounts import listed_columns, outline
 from services.lifecycle.core.compiled_definition import CompiledDefinition
-from services.lifecycle.core.evaluation import EVERYTHING
+from services.lifecycle.core.evaluation import EVERYTHING, Evaluation
 from services.lifecycle.core.explain import snapshot_of
-from services.lifecycle.core.fold import advance, fold
+from services.lifecycle.core.fold import advance, fold, fold_next
 from services.lifecycle.core.rules import AffectedRules
 from services.lifecycle.core.state import Account, begin
 from services.lifecycle.layouts import LAYOUTS
@@ -94,6 +94,25 @@ def test_storing_the_account_between_batches_changes_nothing(steps: list[Step], 
         if index in cuts:
             account = LAYOUTS.decode(LAYOUTS.encode(account))
         again += fold(account, each, DEFINITION, DECIDED)
+    assert again == told
+    assert LAYOUTS.encode(account) == LAYOUTS.encode(whole)
+
+
+@FEW
+@given(steps=STEPS, late=st.sets(st.integers(0, 60)))
+def test_an_evaluation_of_many_events_knows_what_one_of_each_would_read(steps: list[Step], late: set[int]):
+    """Some events come after the one that follows them, and everything is read after each."""
+    events = history(steps)
+    for index in sorted(late & {*range(len(events) - 1)}):
+        events[index], events[index + 1] = events[index + 1], events[index]
+    account, again, metrics = begin("acme", events[0].at), [], DEFINITION.metrics
+    evaluation = Evaluation(account, metrics, DECIDED)
+    for each in events:
+        again += fold_next(evaluation, each, DEFINITION)
+        known, fresh = dict(evaluation), Evaluation(account, metrics, DECIDED)
+        assert known == {name: fresh[name] for name in known}
+        assert [evaluation[name] for name in metrics.reads] == [fresh[name] for name in metrics.reads]
+    whole, told = folded(events)
     assert again == told
     assert LAYOUTS.encode(account) == LAYOUTS.encode(whole)
 

@@ -154,13 +154,14 @@ def _amounts(of: str, weight: str | None, days: int, otherwise: int) -> StoreWri
             return otherwise != 0
 
         def weigh(account: Account, occurrence: Occurrence) -> bool:
-            amount = None
-            if weight and (given := occurrence.properties.get(weight)) is not None:
-                amount = read_number(given)
-                if amount is None:
-                    note_unreadable(occurrence.unreadable, of, weight, given)
-                elif not occurrence.trusted:
-                    amount = min(max(amount, 0), MAX_BROWSER_AMOUNT)
+            given = occurrence.properties.get(weight or "")
+            if given is None:
+                return count(account, occurrence)
+            amount = read_number(given)
+            if amount is None:
+                note_unreadable(occurrence.unreadable, of, weight or "", given)
+            elif not occurrence.trusted:
+                amount = min(max(amount, 0), MAX_BROWSER_AMOUNT)
             return _add_amount(account, store, occurrence.day, otherwise if amount is None else amount, keep_days)
 
         return weigh if weight else count
@@ -179,9 +180,10 @@ def _add_amount(account: Account, store: str, day: int, amount: float, keep_days
 
 def _mark_day(store: str, keep_days: int) -> Writer:
     def write(account: Account, occurrence: Occurrence) -> bool:
-        series = account.series.get(store)
-        is_marked = series is not None and has(series, occurrence.day)
-        return not is_marked and _add_amount(account, store, occurrence.day, 1, keep_days)
+        series, day = account.series.get(store), occurrence.day
+        if series is not None and (series.days[-1] if series.last == day else has(series, day)):
+            return False
+        return _add_amount(account, store, occurrence.day, 1, keep_days)
 
     return write
 
@@ -239,10 +241,14 @@ class Features(MetricKind, frozen=True, tag="features"):
         store = f"features:{self.of}"
 
         def write(account: Account, occurrence: Occurrence) -> bool:
-            feature = occurrence.feature[:200]
-            return bool(feature) and see(
-                _seen_in(account, store, occurrence.day), feature, occurrence.day, MAX_FEATURES
-            )
+            feature, day = occurrence.feature[:200], occurrence.day
+            if not feature:
+                return False
+            active = _seen_in(account, store, day)
+            seen = active.members.get(feature)
+            if seen is not None and seen.last == day:  # as most are: the question costs less than the calls
+                return False
+            return see(active, feature, day, MAX_FEATURES)
 
         return _members(StoreWrite(self.of, store, lambda _keep: write), self.days, count_members)
 
@@ -268,7 +274,8 @@ def _users(of: str) -> StoreWrite:
     store = f"{USERS}{of}"
 
     def write(account: Account, occurrence: Occurrence) -> bool:
-        user, (day, second) = occurrence.user, instant(occurrence.at)
+        user, at, day = occurrence.user, occurrence.at, occurrence.day
+        second = at.hour * 3600 + at.minute * 60 + at.second
         departure = account.departed.get(user) if account.departed else None
         left = instant(departure.at) if departure is not None else None
         return see(_seen_in(account, store, day), user, day, MAX_USERS, second, left)
