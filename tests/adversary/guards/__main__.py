@@ -1,6 +1,6 @@
 """Runner: `python -m tests.adversary.guards [WORDS ...] [--jobs N] [--without-servers]`, for all guards or those with these words.
 
-Each guard is taken out of a copy of the working tree, and the tests that the table names are run there, on the product of that
+Each guard is taken out of a copy of the working tree as it was at the beginning, and the tests that the table names are run there, on the product of that
 copy. The run fails where such a test passes, or fails for another reason than the missing guard: nothing could be started.
 Tests wait less here than in CI for what does not come, so they run first where nothing is taken out: there they must pass.
 """
@@ -13,8 +13,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator
+from compileall import compile_dir
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import NamedTuple
@@ -57,39 +59,40 @@ def main() -> int:
         and not (asked.without_servers and guard.servers)
     }
     began = time.monotonic()
-    _check_that_a_copy_runs()
-    unfit = [] if asked.without_control else unfit_tests(wanted.values())
-    for problem in unfit:
-        _say(f"{'UNFIT':11} {problem}")
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        found = dict(zip(wanted, pool.map(_told, wanted.items()), strict=True))
+    with _copy_of(ROOT) as tree:
+        _check_and_compile(tree)
+        unfit = [] if asked.without_control else unfit_tests(tree, wanted.values())
+        for problem in unfit:
+            _say(f"{'UNFIT':11} {problem}")
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            found = dict(zip(wanted, pool.map(partial(_told, tree), wanted.items()), strict=True))
     unnoticed = sorted(name for name, noticed in found.items() if noticed.wrong)
     used, minutes = getrusage(RUSAGE_CHILDREN), (time.monotonic() - began) / 60
     worked = (used.ru_utime + used.ru_stime) / 60
     _say(f"{len(found) - len(unnoticed)} of {len(found)} guards are noticed when they are gone")
-    _say(f"in {minutes:.0f} minutes, {worked:.0f} of them one core's work")
+    _say(f"in {minutes:.1f} minutes, of which a core worked {worked:.1f}")
     return 1 if unfit or unnoticed or not found else 0
 
 
-def unfit_tests(guards: Iterable[Guard]) -> list[str]:
-    """What fails where nothing is taken out: of such a test nothing follows."""
+def unfit_tests(whole: Path, guards: Iterable[Guard]) -> list[str]:
+    """What fails where nothing is taken out of the tree: of such a test nothing follows."""
     wanted: dict[bool, set[str]] = {False: set(), True: set()}
     for guard in guards:
         wanted[guard.servers].update(guard.tests)
     found: list[str] = []
     for servers, tests in wanted.items():
         if tests:
-            with _copy_of_the_tree() as tree:
+            with _copy_of(whole) as tree:
                 cases = _run(tree, tests, _SECONDS_OF_ALL, servers=servers)
             found += [cases] if isinstance(cases, str) else [_named(case) for case in cases if _failed(case)]
             _say(f"{'control':11} {len(tests)} tests with every guard, {len(found)} failed")
     return found
 
 
-def without(guard: Guard) -> Noticed:
+def without(whole: Path, guard: Guard) -> Noticed:
     """Run the guard's tests in a copy of the tree without it."""
     began = time.monotonic()
-    with _copy_of_the_tree() as tree:
+    with _copy_of(whole) as tree:
         file = tree / guard.file
         text = file.read_text("utf8")
         if text.count(guard.old) != 1:
@@ -120,9 +123,9 @@ def _run(tree: Path, tests: Collection[str], seconds: int, *, servers: bool) -> 
     return list(ET.parse(report).iter("testcase"))  # noqa: S314  pytest wrote it
 
 
-def _told(named: tuple[str, Guard]) -> Noticed:
+def _told(whole: Path, named: tuple[str, Guard]) -> Noticed:
     name, guard = named
-    noticed = without(guard)
+    noticed = without(whole, guard)
     _say(f"{'NOT NOTICED' if noticed.wrong else 'noticed':11} {name}: {noticed.failed} tests, {noticed.seconds:.0f} s")
     for problem in noticed.wrong:
         _say(f"            {problem}")
@@ -130,22 +133,22 @@ def _told(named: tuple[str, Guard]) -> Noticed:
 
 
 @contextmanager
-def _copy_of_the_tree() -> Iterator[Path]:
-    """The working tree, as it is now, in a folder that is removed. What Python imports there is of that folder."""
+def _copy_of(whole: Path) -> Iterator[Path]:
+    """A copy of the tree, with what was compiled of it, in a folder that is removed."""
     with tempfile.TemporaryDirectory(prefix="waymark-guards-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder).resolve() / "tree"
-        shutil.copytree(ROOT, tree, ignore=_LEFT_OUT)
+        shutil.copytree(whole, tree, ignore=_LEFT_OUT)
         yield tree
 
 
-def _check_that_a_copy_runs() -> None:
-    """Raises RuntimeError where a product in a copy would be another one's, or of the checkout that is installed."""
-    with _copy_of_the_tree() as tree:
-        found = subprocess.run(  # noqa: S603  our own interpreter
-            [sys.executable, "-c", _WHAT_RUNS], cwd=tree.parent, env=_environment(tree), capture_output=True, check=True
-        )
-        strangers = [path for path in found.stdout.decode().split() if not Path(path).is_relative_to(tree)]
-    if strangers:
+def _check_and_compile(tree: Path) -> None:
+    """Compile the tree once for hundreds of processes. Raises RuntimeError where Python would run something else than it."""
+    for package in ("deploy", "services", "shared", "tests", "waymark"):
+        compile_dir(tree / package, quiet=2)
+    found = subprocess.run(  # noqa: S603  our own interpreter
+        [sys.executable, "-c", _WHAT_RUNS], cwd=tree.parent, env=_environment(tree), capture_output=True, check=True
+    )
+    if strangers := [path for path in found.stdout.decode().split() if not Path(path).is_relative_to(tree)]:
         raise RuntimeError(f"not the copy would run, but {strangers}")
 
 
