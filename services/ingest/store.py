@@ -29,6 +29,10 @@ _NOT_MEMBERS = (
     .select_from(_expected.outerjoin(membership, membership.c.user_id == _expected.c.key))
     .where(or_(func.coalesce(membership.c.account_id, "") != _expected.c.value, membership.c.trusted.is_(False)))
 )
+_KNOWN_ACCOUNTS = select(membership.c.account_id).distinct()
+_KNOWN_USERS = select(membership.c.user_id)
+_MEMBERSHIPS = select(membership)
+_MEMBERSHIPS_LOCKED = _MEMBERSHIPS.with_for_update()
 _encode = msgspec.json.Encoder().encode
 _CHUNK = 500
 _mark = import_mark.c
@@ -79,19 +83,17 @@ async def users_not_in(read: Read, expected: Mapping[str, str]) -> set[str]:
 
 async def known_accounts(read: Read, accounts: Collection[str]) -> set[str]:
     """Of these accounts those that have a member."""
-    column = membership.c.account_id
-    return {row.account_id for row in await read.among(select(column).distinct(), column, accounts)}
+    return {row.account_id for row in await read.among(_KNOWN_ACCOUNTS, membership.c.account_id, accounts)}
 
 
 async def known_users(read: Read, users: Collection[str]) -> set[str]:
     """Of these users those who are members, or whose events wait for their account."""
-    column = membership.c.user_id
-    return {row.user_id for row in await read.among(select(column), column, users)}
+    return {row.user_id for row in await read.among(_KNOWN_USERS, membership.c.user_id, users)}
 
 
 async def load_memberships(read: Read, users: Collection[str]) -> dict[str, Membership]:
     """The memberships of these users, where there is one."""
-    return await _memberships(read, select(membership), users)
+    return await _memberships(read, _MEMBERSHIPS, users)
 
 
 async def load_memberships_for_update(tx: Tx, users: Collection[str], now: datetime) -> dict[str, Membership]:
@@ -101,7 +103,7 @@ async def load_memberships_for_update(tx: Tx, users: Collection[str], now: datet
     another process, which cannot see that yet, learns the user's account and redrives what waits for it.
     """
     await tx.insert_new(membership, [{"user_id": user, "account_id": "", "since": now} for user in sorted(users)])
-    return await _memberships(tx, select(membership).with_for_update(), users)
+    return await _memberships(tx, _MEMBERSHIPS_LOCKED, users)
 
 
 async def _memberships(read: Read, statement: Select[Any], users: Collection[str]) -> dict[str, Membership]:

@@ -56,6 +56,7 @@ class AccountRepository(Generic[State]):
         self._partition_of = partition_of
         c = table.c
         self._journaled = "journaled" in c
+        self._ids, self._states = select(c.id), select(c.id, c.state)
         self._rows = select(c.id, c.partition, c.state, *([c.journaled] if self._journaled else [])).with_for_update()
 
     async def load(self, read: Read, account_id: str) -> State | None:
@@ -66,8 +67,7 @@ class AccountRepository(Generic[State]):
 
     async def load_all(self, read: Read, ids: Collection[str]) -> dict[str, State]:
         """Those of these accounts that are known; nothing is locked."""
-        c = self._table.c
-        rows = await read.among(select(c.id, c.state), c.id, ids)
+        rows = await read.among(self._states, self._table.c.id, ids)
         return {row.id: self._layouts.decode(row.state) for row in rows}
 
     async def lock(self, tx: Tx, ids: Collection[str]) -> dict[str, Stored[State]]:
@@ -97,8 +97,7 @@ class AccountRepository(Generic[State]):
         They are written, in the order of their ids, before any is locked: consumers of two topics may meet a new account in two
         transactions at once, and whoever held a lock and waited for the other's new row could be waited for.
         """
-        c = self._table.c
-        known = {row.id for row in await tx.among(select(c.id), c.id, ids)}
+        known = {row.id for row in await tx.among(self._ids, self._table.c.id, ids)}
         missing = sorted({*ids} - known)
         if missing and self._begin is not None:
             begun = map(self._begin, missing)

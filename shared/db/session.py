@@ -8,14 +8,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     CursorResult,
     Executable,
+    LargeBinary,
     Row,
     Select,
     Table,
+    Text,
     bindparam,
     exists,
     func,
@@ -28,9 +31,13 @@ from shared.contracts.topics import KeyedMessage, Topic
 from shared.db.protocol import Emitted, Values
 
 Kind = Literal["insert", "insert_new", "upsert", "update"]
+Form = Literal["array", "json", "list"]
+"""How a statement is given the keys that it asks for."""
 _CHUNK = 500
 _CACHED = 256
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_encode = msgspec.json.Encoder().encode
+_NUL = "\\u0000"
 
 
 @lru_cache(_CACHED)
@@ -81,16 +88,38 @@ def overwrite(dialect: str, table: Table, columns: tuple[str, ...]) -> Executabl
     return statement
 
 
-def among(dialect: str, column: ColumnElement[Any], keys: list[Any]) -> Iterator[tuple[ColumnElement[bool], Any]]:
-    """Conditions and values that together ask for every key: pieces of a fixed length on SQLite, one array on PostgreSQL.
+def among(
+    dialect: str, statement: Select[Any], column: ColumnElement[Any], keys: list[Any]
+) -> Iterator[tuple[Executable, Values]]:
+    """Statements and values that together ask for every key, in order: one on PostgreSQL, and on SQLite for most keys.
 
-    A subquery, not `= ANY(array)`: with an order asked for, that one walks the whole index.
+    SQLite gets them as JSON, where it can hold them: bytes and a NUL it cannot (read back, a text ends there).
     """
     if dialect == "postgresql":
-        yield column.in_(select(func.unnest(bindparam("keys", type_=ARRAY(column.type))))), {"keys": keys}
+        yield _asking_among(statement, column, "array"), {"keys": keys}
+        return
+    if not isinstance(column.type, LargeBinary) and _NUL not in (text := _encode(keys).decode()):
+        yield _asking_among(statement, column, "json"), {"keys": text}
         return
     for start in range(0, len(keys), _CHUNK):
-        yield column.in_(keys[start : start + _CHUNK]), None
+        yield _asking_among(statement, column, "list"), {"keys": keys[start : start + _CHUNK]}
+
+
+@lru_cache(_CACHED)
+def _asking_among(statement: Select[Any], column: ColumnElement[Any], form: Form) -> Select[Any]:
+    """The statement for some keys, made once for a statement that is kept: making and compiling it costs more than the answer.
+
+    On PostgreSQL a subquery, not `= ANY(array)`: with an order asked for, that one walks the whole index.
+    """
+    keys: Any
+    match form:
+        case "array":
+            keys = select(func.unnest(bindparam("keys", type_=ARRAY(column.type))))
+        case "json":
+            keys = select(func.json_each(bindparam("keys", type_=Text)).table_valued("value").c.value)
+        case "list":
+            keys = bindparam("keys", expanding=True)
+    return statement.where(column.in_(keys)).order_by(column)
 
 
 def arrays(columns: tuple[str, ...], rows: Sequence[Any]) -> dict[str, list[Any]]:
@@ -147,8 +176,8 @@ class Session(ABC):
 
     async def among(self, statement: Select[Any], column: ColumnElement[Any], keys: Collection[Any]) -> list[Row[Any]]:
         rows: list[Row[Any]] = []
-        for condition, values in among(self.dialect, column, sorted(keys)):
-            rows += await self.all(statement.where(condition).order_by(column), values)
+        for asking, values in among(self.dialect, statement, column, sorted(keys)) if keys else ():
+            rows += await self.all(asking, values)
         return rows
 
     async def run(self, statement: Executable, values: Values | None = None) -> int:
