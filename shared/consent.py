@@ -171,10 +171,12 @@ def read_consent_traits(traits: Mapping[str, object]) -> list[ConsentTrait]:
             found.append(ConsentTrait(name, value, read_opt_out(value)))
         elif kind == "opt_in":
             found.append(ConsentTrait(name, value, _opted_out_by_opt_in(value)))
-        elif kind and _says_no(_plain(short), value):
+        elif kind and _says_no(plain_name(short), value):
             found.append(ConsentTrait(name, value, opted_out=True))
         if value.__class__ is dict or value.__class__ is list:
-            found += [ConsentTrait(f"{name}.{at}", no, True) for at, no in _noes_inside((_plain(short),), value, nodes)]
+            found += [
+                ConsentTrait(f"{name}.{at}", no, True) for at, no in _noes_inside((plain_name(short),), value, nodes)
+            ]
     return found
 
 
@@ -189,7 +191,7 @@ def _noes_inside(path: tuple[str, ...], value: object, nodes: Iterator[int]) -> 
         return
     members: Iterable[tuple[str, object]] = ()
     if isinstance(value, Mapping):
-        beside = tuple(_plain(said) for key in _BESIDE if key in value and isinstance(said := value[key], str))
+        beside = tuple(plain_name(said) for key in _BESIDE if key in value and isinstance(said := value[key], str))
         if any(_is_elsewhere(said) for said in beside):
             return
         members, path = value.items(), (*path, *beside)
@@ -199,12 +201,12 @@ def _noes_inside(path: tuple[str, ...], value: object, nodes: Iterator[int]) -> 
         if next(nodes, None) is None:
             return
         if isinstance(inner, Mapping | list):
-            below = path if isinstance(value, list) else (*path, _plain(name))
+            below = path if isinstance(value, list) else (*path, plain_name(name))
             yield from ((f"{name}.{at}", no) for at, no in _noes_inside(below, inner, nodes))
         elif (
             _is_listed_no(path[-1], inner)
             if isinstance(value, list)
-            else _says_no_inside("".join(path), _plain(name), inner)
+            else _says_no_inside("".join(path), plain_name(name), inner)
         ):
             yield name, inner
 
@@ -212,7 +214,7 @@ def _noes_inside(path: tuple[str, ...], value: object, nodes: Iterator[int]) -> 
 def _is_listed_no(of: str, item: object) -> bool:
     """Whether an item of a list of what is declined is mail: `opt_outs: ["email"]`."""
     is_no = _NO_ROOT.search(of) is not None and not _OTHER_CHANNEL.search(of)
-    return is_no and (_plain(word_of(item)) in _OF_MAIL or item is True)
+    return is_no and (plain_name(word_of(item)) in _OF_MAIL or item is True)
 
 
 def _says_no_inside(around: str, name: str, value: object) -> bool:
@@ -258,7 +260,7 @@ _ConsentKind = Literal["", "no", "yes", "state", "any_state", "object"]
 @lru_cache(maxsize=4096)
 def _kind_of(name: str) -> _ConsentKind | Literal["opt_out", "opt_in"]:
     """What a trait's name says: of a list of ours, or what it looks like."""
-    plain = _plain(name)
+    plain = plain_name(name)
     if plain in _OPT_OUT_TRAITS:
         return "opt_out"
     return "opt_in" if plain in _OPT_IN_TRAITS else _consent_kind(plain)
@@ -287,12 +289,12 @@ def _says_no(plain: str, value: object) -> bool:
         case "no":
             return read_opt_out(value) is True
         case "yes":
-            return _opted_out_by_opt_in(value) is True or _plain(word_of(value)) in _OPTED_OUT_STATES
+            return _opted_out_by_opt_in(value) is True or plain_name(word_of(value)) in _OPTED_OUT_STATES
         case "state":
-            word = _plain(word_of(value))
+            word = plain_name(word_of(value))
             return word in _OPTED_OUT_STATES or (plain.endswith("frequency") and word in _OPTED_OUT)
         case "any_state":
-            return _plain(word_of(value)).startswith(_ABOUT_MAIL_ALONE)
+            return plain_name(word_of(value)).startswith(_ABOUT_MAIL_ALONE)
         case "" | "object":
             return False
 
@@ -301,7 +303,7 @@ def _opted_out_by_opt_in(value: object) -> bool | None:
     word = word_of(value)
     if not word or word in YES:
         return False if word else None
-    plain = _plain(word)
+    plain = plain_name(word)
     return True if word in NO or plain in _OPTED_OUT else False if plain in _OPTED_IN else None
 
 
@@ -315,6 +317,6 @@ def _plain_short(name: str) -> str:
     return _NO_LETTER.sub("", unicodedata.normalize("NFKC", name)).casefold()
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name without case, dollar sign, blanks, dashes and underscores, and with common letters for their look-alikes in width."""
     return _plain_short(name[:_MAX_NAME])

@@ -13,6 +13,7 @@ import msgspec
 
 from shared.contracts.evidence import EventRef, Evidence, Value
 from shared.contracts.usage import SourceKind
+from shared.mail_events import MailReason
 
 Stage = str
 """A stage's name in the definition: onboarding, adoption, value_realization, expansion, retention, advocacy, churned."""
@@ -134,6 +135,18 @@ class ContactChanged(Message, frozen=True, kw_only=True, tag="contact_changed"):
     resubscribed: bool = False
 
 
+class MailReported(Message, frozen=True, kw_only=True, tag="mail_reported"):
+    """An event says that mail to somebody is not wanted, came back for good, or was called spam.
+
+    `told` is the event's name. Where `address` is None it is about the user, wherever mail to them goes.
+    """
+
+    reason: MailReason
+    told: str
+    user: str | None = None
+    address: str | None = None
+
+
 class FactObserved(Message, frozen=True, kw_only=True, tag="fact_observed"):
     """A usage event that the definition forwards by name (nps_answered, invoice_paid, referred_signup ...).
 
@@ -188,6 +201,7 @@ LifecycleMessage = (
     | MilestoneReached
     | HealthChanged
     | ContactChanged
+    | MailReported
     | FactObserved
     | ClockAdvanced
     | DecisionCorrected

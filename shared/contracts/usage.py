@@ -55,7 +55,8 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     `trust` is the kind of source that told it: what a browser says moves no fact. An event that names no account, of a
     user whom only a browser placed, is no more trusted than that. `claimed_at` is the time as it was sent, where that was
     not believed and `at` is `received_at` instead; `claims` is what else was not believed. `stamped_at` is what the clock of the
-    server that received it said, where that could not be and `received_at` is when ingest read it.
+    server that received it said, where that could not be and `received_at` is when ingest read it. `no_to_mail`: what came along
+    with it, its context, says that its user wants no mail; `address` is the user's there, where either says something of mail.
     """
 
     id: str
@@ -72,6 +73,8 @@ class UsageEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     claimed_at: str | None = None
     claims: tuple[BrowserClaim, ...] = ()
     stamped_at: datetime | None = None
+    no_to_mail: bool = False
+    address: str | None = None
 
     @property
     def is_trusted(self) -> bool:

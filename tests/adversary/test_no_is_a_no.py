@@ -144,6 +144,44 @@ async def test_every_spelling_of_a_no_is_a_no_and_only_a_clear_yes_takes_it_back
         await silent(product, f"spelled-again-{number}")
 
 
+TOLD_BY_THE_WAY: list[tuple[Event, str]] = [
+    ({"type": "track", "event": "Report Shared", "context": {"traits": {"unsubscribed": "true"}}}, "unsubscribed"),
+    ({"type": "page", "name": "Home", "context": {"traits": {"hs_email_optout": True}}}, "unsubscribed"),
+    ({"type": "group", "context": {"traits": {"email_opt_in": False}}}, "unsubscribed"),
+    ({"type": "track", "event": "Used", "context": {"consent": {"categoryPreferences": {"Marketing": False}}}}, "unsubscribed"),
+    ({"type": "track", "event": "Unsubscribed"}, "unsubscribed"),
+    ({"type": "track", "event": "email_preferences_updated", "properties": {"marketing": {"email": False}, "unsubscribed": 1}}, "unsubscribed"),
+    ({"type": "track", "event": "Email Bounced"}, "bounced"),
+    ({"type": "track", "event": "Email Marked as Spam"}, "complained"),
+]  # fmt: skip
+
+
+async def test_a_no_that_comes_along_with_something_else_and_a_report_of_a_mail_tool_stop_the_mail(
+    product: Product,
+) -> None:
+    """By a browser as by a server, but for a bounce and a complaint."""
+
+    async def decided_again(number: int, kind: str) -> tuple[str, str]:
+        return await decided(product, f"told-again-{number}-{kind}")
+
+    for number, (call, _) in enumerate(TOLD_BY_THE_WAY):
+        for kind in ("server", "browser"):
+            name = f"told-{number}-{kind}"
+            await product.accepted([identify(name, name, email=f"{name}@consult.test")])
+            context = {"groupId": name, **call.get("context", {})}
+            await product.accepted([{**call, "userId": name, "groupId": name, "context": context}], kind)
+    await product.settle()
+    for number in range(len(TOLD_BY_THE_WAY)):
+        for kind in ("server", "browser"):
+            address = f"TOLD-{number}-{kind}@consult.test"
+            await product.accepted(signs_up(f"told-again-{number}-{kind}", f"again-{number}-{kind}", address))
+    for number, (_, reason) in enumerate(TOLD_BY_THE_WAY):
+        assert await decided_again(number, "server") == ("skipped", reason)
+        if reason != "bounced":
+            assert await decided_again(number, "browser") == ("skipped", "unsubscribed")
+    await welcomed(product, f"told-{[reason for _, reason in TOLD_BY_THE_WAY].index('bounced')}-browser@consult.test")
+
+
 async def test_two_thousand_contacts_later_a_no_is_still_a_no(product: Product) -> None:
     address = "first@crowd.test"
     await product.accepted([identify("crowd", "first", email=address, unsubscribed=True)])

@@ -35,6 +35,7 @@ from shared.contracts.lifecycle import (
     FlagChanged,
     HealthChanged,
     LifecycleMessage,
+    MailReported,
     MilestoneReached,
     SignalRaised,
     StageChanged,
@@ -97,7 +98,7 @@ def _apply_lifecycle(account: Account, message: LifecycleMessage, definitions: D
             return apply_fact(account, message, definitions)
         case ClockAdvanced():
             return replace(account, replaying=not message.live, followed=not message.live), []
-        case DecisionCorrected():
+        case DecisionCorrected() | MailReported():
             return account, []
         case _:
             assert_never(message)

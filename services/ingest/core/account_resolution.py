@@ -112,4 +112,6 @@ def _usage_event(event: CanonicalEvent, account_id: str, *, trusted: bool, place
         event.claimed_at,
         claims,
         event.stamped_at,
+        event.no_to_mail,
+        event.address,
     )

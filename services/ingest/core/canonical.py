@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from services.ingest.core.said_in_context import NOTHING_SAID, said_in_context
 from services.ingest.core.segment import (
     MAX_DEPTH,
     MAX_EVENT_BYTES,
@@ -116,6 +117,8 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     record: Record
     stamped_at: datetime | None = None
     place: ImportPlace | None = None
+    no_to_mail: bool = False
+    address: str | None = None
 
 
 def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEvent:
@@ -135,11 +138,15 @@ def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEve
     _check_lengths(user_id, account_id, previous_user_id, event_id, history or "")
     trust = "import" if history else meta.trust
     at, claimed_at = _time_of(event, request, trust, bounds)
+    name, context = _name(event, event_type), event.context
+    said = NOTHING_SAID
+    if context is not None and (context.traits or context.consent):
+        said = said_in_context(context, name)
     return CanonicalEvent(
         _dedupe_key(meta.source, event_id, browser=browser),
         event_id,
         event_type,
-        _name(event, event_type),
+        name,
         at,
         request.received_at,
         meta.source,
@@ -154,6 +161,7 @@ def canonical_event(record: Record, bounds: TimeBounds = BOUNDS) -> CanonicalEve
         record,
         request.stamped_at,
         _place_in(event.import_position) if history and event.import_position is not None else None,
+        *said,
     )
 
 

@@ -39,10 +39,11 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 class Context(msgspec.Struct, gc=False, rename="camel"):
-    """The fields of `context` that count: the group, and the traits where RudderStack's identify puts them."""
+    """The fields of `context` that count: the group, and what is said of the user: traits, and consent (Segment's categories)."""
 
     group_id: Id = None
     traits: msgspec.Raw = msgspec.Raw(b"")
+    consent: msgspec.Raw = msgspec.Raw(b"")
 
 
 class SegmentEvent(msgspec.Struct, gc=False, rename="camel"):

@@ -43,6 +43,7 @@ def apply_occurrence(
     route = compiled.router.route(event)
     if route.properties:
         occurrence.properties = properties(event)
+        occurrence.about_mail = route.about_mail
     plain = route.plain
     if plain is not None:
         occurrence.feature = plain.feature

@@ -57,6 +57,7 @@ from shared.contracts.lifecycle import SNAPSHOT_METRICS, BuiltInMetric
 from shared.contracts.usage import UsageEvent
 from shared.definitions import Loaded
 from shared.expr import Expr
+from shared.mail_events import read_mail_event
 
 MAX_NAMES = 10_000
 """Names are the product's to invent: past this many, the cache starts again."""
@@ -112,11 +113,12 @@ class PlainRoute(NamedTuple):
 
 
 class Route(NamedTuple):
-    """The classes of an event's name, and whether any of them looks into the properties."""
+    """The classes of an event's name, whether any of them looks into the properties, and whether the name is about mail to somebody."""
 
     matches: tuple[Match, ...]
     properties: bool
     plain: PlainRoute | None
+    about_mail: bool
 
 
 class Router:
@@ -146,7 +148,8 @@ class Router:
         if len(self.routes) >= MAX_NAMES:
             self.routes.clear()
         looks = any(match.event_class.properties or match.feature is None for match in matches)
-        route = self.routes[name] = Route(matches, looks, _plain(matches))
+        about_mail = name == bare_name and read_mail_event(name) is not None
+        route = self.routes[name] = Route(matches, looks or about_mail, _plain(matches), about_mail)
         return route
 
 

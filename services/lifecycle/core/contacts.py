@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from services.lifecycle.core.evaluation import Evaluation, UntrustedClaim, in_utc, note_unreadable
-from services.lifecycle.core.state import NEVER, Contact, ContactClaim, Moment, tie_of
+from services.lifecycle.core.state import NEVER, Account, Contact, ContactClaim, Moment, tie_of
 from shared.consent import read_consent_traits
-from shared.contracts.lifecycle import ContactChanged
+from shared.contracts.lifecycle import ContactChanged, MailReported
 from shared.contracts.usage import UsageEvent
 from shared.values import read_boolean
 
@@ -26,10 +26,16 @@ Described = TypeVar("Described", Contact, ContactClaim)
 
 
 def identify(evaluation: Evaluation, event: UsageEvent, traits: dict[str, Any]) -> None:
-    """Merge what the call says. Of somebody who was removed after it, only the word on mail counts."""
-    user, trusted, contacts = event.user, event.is_trusted, evaluation.account.contacts
-    if not user or "membership" in event.claims:
-        return
+    """Merge what the call says. Of whom only a browser's word makes one of this account, a no to mail is all that counts."""
+    if event.user and "membership" not in event.claims:
+        _merge(evaluation, event, event.user, traits)
+    elif event.user and _opted_out(evaluation, traits):
+        decline(evaluation, event, None)
+
+
+def _merge(evaluation: Evaluation, event: UsageEvent, user: str, traits: dict[str, Any]) -> None:
+    """Of somebody who was removed after the call, only the word on mail counts."""
+    trusted, contacts = event.is_trusted, evaluation.account.contacts
     left, at = evaluation.account.departed.get(user), in_utc(event.at)
     is_past = left is not None and at <= left.at
     known = contacts.get(user)
@@ -60,6 +66,27 @@ def identify(evaluation: Evaluation, event: UsageEvent, traits: dict[str, Any]) 
         back = earlier[_OPT_OUT] and not shown[_OPT_OUT] and event.source != OWN_SOURCE
         evaluation.record_decision(ContactChanged, user=user, **shown, resubscribed=back)
     contacts[user] = contact
+
+
+def decline(evaluation: Evaluation, event: UsageEvent, address: str | None) -> None:
+    """The event's user says no to mail. The address is taken of somebody of whom none is known.
+
+    Where only a browser's word makes the user one of this account, it makes no contact here; a no it is all the same.
+    """
+    if "membership" in event.claims:
+        evaluation.record_decision(MailReported, user=event.user, reason="unsubscribed", told=event.name or event.type)
+        return
+    is_new = address is not None and address_of(evaluation.account, event.user) is None
+    identify(evaluation, event, {_OPT_OUT: True} | ({"email": address} if is_new else {}))
+
+
+def address_of(account: Account, user: str | None) -> str | None:
+    """The address that this person has, or had when they were removed."""
+    left = account.departed.get(user or "")
+    contact = account.contacts.get(user or "") or (left.contact if left is not None else None)
+    if contact is None:
+        return None
+    return contact.email or (contact.claim.email if contact.claim is not None else None)
 
 
 def record_departure(evaluation: Evaluation, user: str, at: datetime) -> None:

@@ -99,7 +99,10 @@ def note_unreadable(noted: list[UnreadableValue], event_class: str, name: str, v
 
 
 class Occurrence(msgspec.Struct, gc=False):
-    """One event as one of its classes sees it. `day` is the proleptic ordinal of `at`, `unreadable` the evaluation's, `id` the event's."""
+    """One event as one of its classes sees it. `day` is the proleptic ordinal of `at`, `unreadable` the evaluation's, `id` the event's.
+
+    `about_mail`: its name is about mail to somebody.
+    """
 
     at: datetime
     day: int
@@ -109,6 +112,7 @@ class Occurrence(msgspec.Struct, gc=False):
     unreadable: list[UnreadableValue]
     trusted: bool = True
     id: str = ""
+    about_mail: bool = False
 
 
 class Evaluation(dict[str, "Value"]):

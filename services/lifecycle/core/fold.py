@@ -32,6 +32,7 @@ from services.lifecycle.core.evaluation import (
 )
 from services.lifecycle.core.feedback import next_place, settles_at, taken_at
 from services.lifecycle.core.health import evaluate_health
+from services.lifecycle.core.heard_of_mail import hear_of_mail
 from services.lifecycle.core.late import question_decisions, record_corrections
 from services.lifecycle.core.quiet_days import standing
 from services.lifecycle.core.run_rules import enter, run_rules
@@ -234,6 +235,8 @@ def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEv
         _start(evaluation, compiled, packed)
     if event.type == "identify":
         identify(evaluation, event, properties(event))
+    if event.no_to_mail or occurrence.about_mail:
+        hear_of_mail(evaluation, event, occurrence.properties)
     for event_class in announcing:
         announce(evaluation, event_class, event, occurrence, packed)
     if evaluation.moved:

@@ -39,7 +39,7 @@ from shared.brand import answering
 from shared.clock import Clock
 from shared.contracts.advocacy import HistoryFollowed, NeverAskRequested, OutreachRequested
 from shared.contracts.evidence import Value
-from shared.contracts.lifecycle import ContactChanged, LifecycleMessage
+from shared.contracts.lifecycle import ContactChanged, LifecycleMessage, MailReported
 from shared.contracts.outreach import DeliveryStatus, OutreachMode, OutreachRecorded, OutreachStatus
 from shared.contracts.topics import LIFECYCLE, OUTREACH
 from shared.db.protocol import Tx, Values
@@ -137,7 +137,8 @@ class PlanningHandlers:
         stored = await self._accounts.load_or_create_for_update(tx, ids)
         stored = await heed_never_asks(tx, never_asks, stored, self._persons)
         contacts = [one for one in messages if isinstance(one, ContactChanged) and is_new(stored[one.account], one)]
-        await heed_contacts(tx, self._persons, contacts)
+        reports = [one for one in messages if isinstance(one, MailReported) and is_new(stored[one.account], one)]
+        await heed_contacts(tx, self._persons, contacts, reports)
         waited = await waiting.load(tx, _loaded_until(stored, messages), stored)
         lines, texts = dict[str, Line](), self._texts(live=await self._is_live(tx))
         turns = Turns(self._book, texts.as_written, self._is_paced(messages))

@@ -18,10 +18,12 @@ from services.notify.core.state import ANSWERABLE, EVERYTHING, Account, with_ref
 from services.notify.persons import NewRefusal, Persons, Suppression, following
 from services.notify.store import Accounts
 from shared.clock import Clock
-from shared.contracts.lifecycle import ContactChanged
+from shared.contracts.lifecycle import ContactChanged, MailReported
 from shared.db.protocol import Database, Read, Tx
 
 _IDENTIFY = "identify"
+_EVENT = "event"
+_MAX_TOLD = 200
 _ROUNDS = 8
 """Recipients that one turn may find to have refused; what is left is found when it is claimed."""
 
@@ -39,17 +41,27 @@ class _Recipient(NamedTuple):
     address: str | None
 
 
-async def heed_contacts(tx: Tx, persons: Persons, changes: Iterable[ContactChanged]) -> None:
+async def heed_contacts(
+    tx: Tx, persons: Persons, changes: Iterable[ContactChanged], reports: Iterable[MailReported] = ()
+) -> None:
     """Write down what these messages say of consent, and let refusals of a user id follow it to a new address."""
     known = list(changes)
+    reported = [
+        (one, dict.fromkeys(persons.refusing(one.address, one.user, one.reason), one.address)) for one in reports
+    ]
     keys = {key for change in known for key in persons.keys.of(change.email, change.user)}
+    keys |= {key for _, theirs in reported for key in theirs}
     if not keys:
         return
     told = any(change.unsubscribed or change.resubscribed for change in known)
     found = _by_person(await persons.suppressions(tx, keys))
-    if not told and not found:
+    if not told and not found and not reported:
         return
     await persons.lock(tx, keys)
+    for report, addresses in reported:
+        await persons.add(
+            tx, addresses, NewRefusal(EVERYTHING, report.reason, _EVENT, report.at, report.told[:_MAX_TOLD])
+        )
     for change in known:
         if change.resubscribed:
             await persons.take_back(tx, persons.keys.of(change.email, change.user), before=change.at)

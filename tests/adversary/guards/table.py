@@ -323,6 +323,20 @@ _NO = {
         "        elif False:",
         _in("no_is_a_no", "every_spelling_of_a_no_is_a_no_and_only_a_clear_yes_takes_it_back"),
     ),
+    "a no that comes along with something else is heard": Guard(
+        3,
+        "services/lifecycle/core/fold.py",
+        "if event.no_to_mail or occurrence.about_mail:",
+        "if False:",
+        _in("no_is_a_no", "a_no_that_comes_along_with_something_else_and_a_report_of_a_mail_tool_stop_the_mail"),
+    ),
+    "a browser tells of no bounce": Guard(
+        3,
+        "services/lifecycle/core/heard_of_mail.py",
+        'if not is_believed and reason == "bounced":',
+        "if False:",
+        _in("no_is_a_no", "a_no_that_comes_along_with_something_else_and_a_report_of_a_mail_tool_stop_the_mail"),
+    ),
     "a no is spelled in many ways": Guard(
         3,
         "shared/consent.py",

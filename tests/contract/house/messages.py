@@ -53,6 +53,7 @@ MESSAGES: dict[Topic, list[msgspec.Struct]] = {
         lifecycle.MilestoneReached(**_DECIDED, milestone="first_value", reached_at=AT, corrected=True),
         lifecycle.HealthChanged(**_DECIDED, previous="green", band="unknown", score=None, coverage=0.4),
         lifecycle.ContactChanged(**_LIFECYCLE, user="u-1", email="ann@acme.example", timezone="Europe/Berlin"),
+        lifecycle.MailReported(**_LIFECYCLE, reason="bounced", told="Email Bounced", address="ann@acme.example"),
         lifecycle.FactObserved(**_LIFECYCLE, fact="nps_answered", event="e-1", properties={"score": 9.0, "who": None}),
         lifecycle.ClockAdvanced(**_LIFECYCLE, live=False),
         lifecycle.DecisionCorrected(
