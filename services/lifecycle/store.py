@@ -282,10 +282,14 @@ async def write_note(tx: Tx, note: AccountNote) -> None:
     await tx.insert_new(account_note, [note._asdict()])
 
 
-async def list_notes(read: Read, account_id: str, before: tuple[datetime, str] | None, limit: int) -> list[AccountNote]:
-    """What was written about an account, the latest first; what is older than this one (its time and id)."""
+async def list_notes(
+    read: Read, account_id: str, before: tuple[datetime, str] | None, limit: int, since: datetime | None = None
+) -> list[AccountNote]:
+    """What was written about an account, the latest first; what is older than this one (its time and id), of `since` and later."""
     c = account_note.c
     found = select(account_note).where(c.account_id == account_id)
+    if since is not None:
+        found = found.where(c.at >= since)
     if before is not None:
         found = found.where(tuple_(c.at, c.id) < tuple_(literal(before[0], c.at.type), literal(before[1])))
     rows = await read.all(found.order_by(c.at.desc(), c.id.desc()).limit(limit))

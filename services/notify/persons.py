@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, literal, select, tuple_
+from sqlalchemy import ColumnElement, delete, func, literal, select, tuple_
 
 from services.notify.core.person import PersonKeys
 from services.notify.core.state import ANSWERABLE, EVERYTHING, BudgetEntry, Refusal, SuppressionReason
@@ -171,10 +171,33 @@ def following(user_key: str, refusal: Suppression) -> NewRefusal:
     return NewRefusal(refusal.topic, refusal.reason, f"{_FOLLOWS}{user_key}", refusal.at)
 
 
-async def page(read: Read, before: tuple[datetime, str, str, str] | None, limit: int) -> list[Suppression]:
+class SuppressionFilter(NamedTuple):
+    """Which suppressions a list shows: those that match every filter given."""
+
+    reason: SuppressionReason | None = None
+    since: datetime | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        reason = [] if self.reason is None else [_c.reason == self.reason]
+        return reason if self.since is None else [*reason, _c.at >= self.since]
+
+    def matches(self, one: Suppression) -> bool:
+        """The same of one that was read."""
+        return self.reason in {None, one.reason} and (self.since is None or one.at >= self.since)
+
+
+async def count_suppressions(read: Read, wanted: SuppressionFilter) -> int:
+    """How many match."""
+    return int(await read.scalar(select(func.count()).select_from(suppression).where(*wanted.conditions)))
+
+
+async def page(
+    read: Read, wanted: SuppressionFilter, before: tuple[datetime, str, str, str] | None, limit: int
+) -> list[Suppression]:
     """Suppressions, the latest first, those of user ids among them. `before`: time, person, topic and reason of the last one."""
     order = (_c.at, _c.person, _c.topic, _c.reason)
-    found = select(suppression)
+    found = select(suppression).where(*wanted.conditions)
     if before is not None:
         found = found.where(
             tuple_(*order) < tuple_(*(literal(value, column.type) for value, column in zip(before, order, strict=True)))

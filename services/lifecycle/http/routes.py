@@ -225,11 +225,11 @@ def _add_notes(routes: APIRouter, context: ServiceContext, handlers: Handlers) -
     accounts = handlers.accounts
 
     @routes.get("/accounts/{account:id}/notes", tags=["accounts"])
-    async def list_notes(account: str, at: Cursor = None, limit: Limit = 100) -> Page[NoteView]:
+    async def list_notes(account: str, since: Since = None, at: Cursor = None, limit: Limit = 100) -> Page[NoteView]:
         """What people wrote about an account, the latest first."""
         start = _start_of(at, "entered_at")
         async with context.database.snapshot() as read:
-            found = await store.list_notes(read, account, start, limit + 1)
+            found = await store.list_notes(read, account, start, limit + 1, since)
             if not found and await accounts.load(read, account) is None:
                 raise _no_account(account)
         behind = found[limit - 1] if len(found) > limit else None

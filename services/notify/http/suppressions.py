@@ -1,21 +1,32 @@
 """Suppressions API: who is not written to and why; a list is imported and read page by page, an address is let go."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.notify.core.person import normalised_address
-from services.notify.core.state import EVERYTHING
-from services.notify.persons import NewRefusal, Persons, Suppression, page
+from services.notify.core.state import EVERYTHING, SuppressionReason
+from services.notify.persons import NewRefusal, Persons, Suppression, SuppressionFilter, count_suppressions, page
 from shared.http.audit import Act, administrative
 from shared.http.auth import require_key
-from shared.http.paging import Limit, Page, bad_cursor, decode_cursor, encode_cursor
+from shared.http.paging import (
+    Count,
+    CountedPage,
+    Limit,
+    Since,
+    bad_cursor,
+    decode_cursor,
+    encode_cursor,
+    refuse_unknown,
+)
 from shared.service.context import ServiceContext
 from shared.values import read_time
 
 MAX_ITEMS = 1000
+_REASONS: Mapping[str, SuppressionReason] = {reason: reason for reason in get_args(SuppressionReason)}
 _Address = Annotated[str, Query(min_length=3, max_length=320)]
 _Cursor = Annotated[str | None, Query(alias="cursor", description="`next` of the page before", max_length=1000)]
 
@@ -74,17 +85,26 @@ def router(context: ServiceContext, persons: Persons) -> APIRouter:
 
     @routes.get("")
     async def list_suppressions(
-        address: Annotated[str | None, Query(max_length=320)] = None, at: _Cursor = None, limit: Limit = 100
-    ) -> Page[SuppressionView]:
+        address: Annotated[str | None, Query(max_length=320)] = None,
+        reason: Annotated[str | None, Query(description=", ".join(_REASONS))] = None,
+        since: Since = None,
+        count: Count = False,
+        at: _Cursor = None,
+        limit: Limit = 100,
+    ) -> CountedPage[SuppressionView]:
         """Who is not written to and why, the latest first; or all that speaks against one address."""
+        refuse_unknown("reason", reason, _REASONS)
+        wanted = SuppressionFilter(_REASONS.get(reason or ""), since)
         async with context.database.snapshot() as read:
             if address is not None:
-                found = await persons.suppressions(read, persons.keys.of(address, None))
-                return Page(items=[_view(one) for one in found])
-            found = await page(read, _position(at), limit + 1)
+                of_person = await persons.suppressions(read, persons.keys.of(address, None))
+                matching = [one for one in of_person if wanted.matches(one)]
+                return CountedPage(items=[_view(one) for one in matching], total=len(matching) if count else None)
+            found = await page(read, wanted, _position(at), limit + 1)
+            total = await count_suppressions(read, wanted) if count else None
         last = found[limit - 1] if len(found) > limit else None
         following = encode_cursor([last.at, last.person, last.topic, last.reason]) if last else None
-        return Page(items=[_view(one) for one in found[:limit]], next=following)
+        return CountedPage(items=[_view(one) for one in found[:limit]], next=following, total=total)
 
     @routes.post("")
     async def add_suppressions(

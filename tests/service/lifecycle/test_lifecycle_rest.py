@@ -147,6 +147,7 @@ async def test_notes_on_an_account_stay_with_who_wrote_them(on: RunningServices,
         clock.move(timedelta(minutes=1))
     notes = await on.pages("/lifecycle/v1/accounts/acme/notes", limit=1)
     assert [note["text"] for note in notes] == ["They want SSO.", "Renewal is safe."]
+    assert await on.pages("/lifecycle/v1/accounts/acme/notes", since=notes[0]["at"]) == notes[:1]
     missing = await on.http.post("/lifecycle/v1/accounts/nobody/notes", json={"text": "?"})
     assert (missing.status_code, missing.json()["code"]) == (404, "no_account")
     assert (await on.http.get("/lifecycle/v1/accounts/nobody/notes")).status_code == 404

@@ -143,6 +143,28 @@ async def test_the_list_is_read_page_by_page_and_nobody_is_left_out(here: Office
     assert sorted(seen) == sorted(one["address"] for one in items)
 
 
+async def test_the_list_is_filtered_by_reason_and_time_and_counted(here: Office) -> None:
+    items = [
+        {"address": "old@acme.test", "at": "2020-01-01"},
+        {"address": "new@acme.test", "at": "2026-01-01"},
+        {"address": "dead@acme.test", "at": "2026-01-01", "reason": "bounced"},
+    ]
+    await here.http.post(LIST, json={"items": items})
+
+    async def found(**query: Any) -> tuple[list[str], int | None]:
+        page = (await here.http.get(LIST, params=query)).json()
+        return sorted(one["address"] for one in page["items"]), page["total"]
+
+    assert await found(count="true") == (["dead@acme.test", "new@acme.test", "old@acme.test"], 3)
+    assert await found(reason="imported", count="true", limit=1) == (["new@acme.test"], 2)
+    assert await found(since="2021-01-01T00:00:00Z") == (["dead@acme.test", "new@acme.test"], None)
+    assert await found(since="2021-01-01T00:00:00Z", reason="bounced") == (["dead@acme.test"], None)
+    assert await found(address="old@acme.test", since="2021-01-01T00:00:00Z", count="true") == ([], 0)
+    assert await found(address="old@acme.test", reason="imported") == (["old@acme.test"], None)
+    refused = (await here.http.get(LIST, params={"reason": "bounce"})).json()
+    assert (refused["code"], "there are: unsubscribed" in refused["detail"]) == ("unknown_reason", True)
+
+
 async def test_reading_takes_a_key_and_changing_an_admins(here: Office) -> None:
     stranger = {"Authorization": f"Bearer {credentials(here.context.settings.data).write}"}
     assert (await here.http.get(LIST, headers=stranger)).status_code == 403
