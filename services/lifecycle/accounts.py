@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, update
 
 from services.lifecycle.core.feedback import wakes_at
 from services.lifecycle.core.metrics.traits import date_in
-from services.lifecycle.core.state import Account, TimestampedValue
+from services.lifecycle.core.state import Account
 from services.lifecycle.layouts import LAYOUTS
 from services.lifecycle.tables import MAX_LISTED, account, decision, stage_visit
 from shared.contracts.lifecycle import LifecycleMessage, StageChanged
@@ -80,10 +80,12 @@ def listed_columns(account: Account) -> Values:
 def outline(account: Account) -> tuple[object, ...]:
     """Moves whenever a listed column but the clock moves: stage, flags and band only with a message, the score at midnight."""
     trait = account.traits.get
-    listed = _value(trait("name")), _value(trait(_OWNER)), _value(trait(_PLAN)), _value(trait(_RENEWAL))
+    name, owner, plan, renewal = trait("name"), trait(_OWNER), trait(_PLAN), trait(_RENEWAL)
+    # written out: it is asked twice an account of every transaction
+    listed = (name and name.value, owner and owner.value, plan and plan.value, renewal and renewal.value)
     if account.waiting or account.unsettled:
-        return account.seq, *_timer(account).values(), *listed
-    return account.seq, account.next_due, account.replaying, *listed
+        return account.seq, *_timer(account).values(), listed
+    return account.seq, account.next_due, account.replaying, listed
 
 
 def repository(partition_of: PartitionOf) -> AccountRepository[Account]:
@@ -174,13 +176,9 @@ async def _write_visits(tx: Tx, changes: Sequence[StageChanged]) -> None:
     await tx.insert(stage_visit, entered)
 
 
-def _value(trait: TimestampedValue | None) -> object:
-    return None if trait is None else trait.value
-
-
-def _text(account: Account, trait: str) -> str | None:
-    value = _value(account.traits.get(trait))
-    return str(value)[:MAX_LISTED] or None if value is not None else None
+def _text(account: Account, name: str) -> str | None:
+    trait = account.traits.get(name)
+    return str(trait.value)[:MAX_LISTED] or None if trait is not None and trait.value is not None else None
 
 
 def _name(account: Account) -> str:
