@@ -246,6 +246,16 @@ async def test_who_signs_in_anew_leaves_no_session_behind(product: Product) -> N
             assert not await is_open(thief)
 
 
+async def test_an_admin_ends_a_session_from_another(product: Product) -> None:
+    async with browser(product) as stolen, browser(product) as admin:
+        await signed_in(stolen, product.keys["read"])
+        await signed_in(admin, product.keys["admin"])
+        shown = (await admin.get("/console/sessions")).text
+        for one in [part.split("/")[0] for part in shown.split('action="/console/sessions/')[1:]]:
+            assert (await admin.post(f"/console/sessions/{one}/end")).status_code == 303
+        assert [await is_open(http) for http in (stolen, admin)] == [False, True]
+
+
 async def test_a_reader_ends_nobody_elses_session(product: Product) -> None:
     async with browser(product) as admin, browser(product) as other, browser(product) as reader:
         for http in (admin, other):

@@ -31,6 +31,13 @@ _WORK = {
         _in("time", "a_device_without_a_clock_has_no_age", "an_import_goes_as_far_back_as_it_says_and_never_ahead")
         + _in("trust", "it_moves_no_clock_ahead"),
     ),
+    "a time that is not believed is kept and counted": Guard(
+        1,
+        "services/ingest/core/canonical.py",
+        "return received_at, id_text(timestamp)[:_MAX_CLAIMED]",
+        "return received_at, None",
+        _in("time", "a_device_without_a_clock_has_no_age"),
+    ),
     "a gap is a jump": Guard(
         1,
         "services/lifecycle/core/fold.py",
@@ -664,6 +671,7 @@ _CONSOLE = {
             "a_cookie_is_worth_nothing_after_signing_out_and_nothing_anywhere_else",
             "signing_out_everywhere_ends_the_sessions_of_this_key_and_of_no_other",
             "who_signs_in_anew_leaves_no_session_behind",
+            "an_admin_ends_a_session_from_another",
         ),
     ),
     "a reader sees no other sessions": Guard(
