@@ -129,6 +129,8 @@ async def test_the_database_of_0_1_0_is_opened_under_traffic_that_loses_and_repe
                 history = next(path for path in old if path.endswith("/history"))
                 before, now = old[history], (await http.get(history, params={"limit": 500})).json()["items"]
                 assert list(different(before, now[-len(before) :])) == []
+                whole = [(await http.get(f"{READ_ONLY[0]}/{one['id']}")).status_code for one in old[READ_ONLY[0]]]
+                assert whole == [200] * len(whole)
             await sdk.reaches(300)
             assert (await first.stopped(60))[0] == 0
         async with started(settings, "up") as second:
