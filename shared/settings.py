@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     )
     feedback_signatures: SecretStr | None = Field(
         None,
-        description="who signs what is posted to `/notify/v1/feedback`: `standard:whsec_...` (Standard Webhooks, Svix, Resend), `mailgun:SIGNING_KEY`, `header:NAME:SECRET` (HMAC-SHA256 of the body), comma-separated; then a server key alone is not enough; unset: it is",
+        description="who signs what is posted to `/notify/v1/feedback`: `standard:whsec_...` (Standard Webhooks, Svix, Resend), `mailgun:SIGNING_KEY`, `sendgrid:PUBLIC_KEY`, `header:NAME:SECRET` (HMAC-SHA256 of the body), comma-separated; then a server key alone is not enough; unset: it is",
     )
     egress_allow: str = Field("", description="private networks that webhooks may reach, comma-separated CIDR")
     outreach: Literal["preview", "live"] = Field(

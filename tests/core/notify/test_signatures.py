@@ -6,6 +6,9 @@ import json
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from standardwebhooks import Webhook
 
 from services.notify.core.signatures import is_signed, read_signers
@@ -14,6 +17,7 @@ from tests.make import NOON
 BODY = b'{"type": "bounce", "address": "ann@acme.test"}'
 SECRET = "a secret of thirty two characters"
 WHSEC = "whsec_" + base64.b64encode(SECRET.encode()).decode()
+TWILIO = "x-twilio-email-event-webhook"
 AT = str(int(NOON.timestamp()))
 
 
@@ -45,6 +49,25 @@ def test_mailgun_signs_a_time_and_a_token() -> None:
         assert not is_signed(signers, {}, nonsense, NOON)
 
 
+def test_sendgrid_signs_time_and_body_with_a_key_of_which_we_know_the_public_half() -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    signers = read_signers(f"sendgrid:{base64.b64encode(public).decode()}")
+
+    def headers(by: ec.EllipticCurvePrivateKey = private, at: str = AT) -> dict[str, str]:
+        signature = base64.b64encode(by.sign(at.encode() + BODY, ec.ECDSA(SHA256()))).decode()
+        return {f"{TWILIO}-signature": signature, f"{TWILIO}-timestamp": at}
+
+    assert is_signed(signers, headers(), BODY, NOON)
+    assert not is_signed(signers, headers(), BODY + b" ", NOON)
+    assert not is_signed(signers, headers(), BODY, NOON + timedelta(days=2))
+    assert not is_signed(signers, headers(ec.generate_private_key(ec.SECP256R1())), BODY, NOON)
+    assert not is_signed(signers, headers() | {f"{TWILIO}-timestamp": str(int(AT) + 1)}, BODY, NOON)
+    for nonsense in ("", "!", "bm8=", "\u00e9", "MA=="):
+        assert not is_signed(signers, headers() | {f"{TWILIO}-signature": nonsense}, BODY, NOON)
+    assert not is_signed(signers, {}, BODY, NOON)
+
+
 @pytest.mark.parametrize("written", ["{hex}", "{HEX}", "sha256={hex}", "{base64}"])
 def test_a_header_may_have_the_signature_of_the_body(written: str) -> None:
     digest = hmac.new(SECRET.encode(), BODY, "sha256").digest()
@@ -56,7 +79,10 @@ def test_a_header_may_have_the_signature_of_the_body(written: str) -> None:
     assert not is_signed(signers, {"x-signature": "\u00e9"}, BODY, NOON)
 
 
-@pytest.mark.parametrize("text", ["plain:secret", "standard:whsec_!", "mailgun:short", "header:X", SECRET])
+@pytest.mark.parametrize(
+    "text",
+    ["plain:secret", "sns:arn", "sendgrid:bm8=", "sendgrid:!", "standard:whsec_!", "mailgun:short", "header:X", SECRET],
+)
 def test_a_setting_that_checks_nothing_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"secret|header|standard"):
+    with pytest.raises(ValueError, match=r"secret|header|standard|sendgrid|SNS"):
         read_signers(text)
