@@ -57,7 +57,7 @@ verify: ## everything in its long form: a night on a quiet machine
 	REQUIRE_SERVERS=1 $(MAKE) test
 	YEAR_ACCOUNTS=2000 $(BIN)/pytest -q tests/journey/test_year.py
 	CONSTANT_ACCOUNTS=300 $(BIN)/pytest -q tests/core/lifecycle/test_constant_behaviour.py
-	ORDERS=5000 $(BIN)/pytest -q tests/core/lifecycle/test_order.py tests/core/notify/test_order.py
+	ORDERS=5000 $(BIN)/pytest -q tests/core/lifecycle/test_order.py tests/core/notify/test_order.py tests/service/test_three_services.py
 	$(MAKE) coverage
 	$(MAKE) guards
 	$(MAKE) simulate SEEDS=2000
