@@ -33,6 +33,9 @@ from waymark import migrations
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 EVIDENCE = Evidence("rule", "version", "because")
 M = TypeVar("M")
+_PAUSE, _LONGEST_PAUSE = 0.02, 0.1
+PLAIN = False
+"""`verify` of a client that speaks plain HTTP to this machine: to read the certificates of the world takes 20 ms of each."""
 _PATIENCE = float(os.environ.get("PATIENCE", "1"))
 """The share of each deadline that is waited: where guards are taken out, most tests wait for what does not come."""
 
@@ -51,10 +54,15 @@ class FakeClock:
 
 
 async def eventually(done: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> None:
-    """Wait until it is so. Fails when it does not become so: never a fixed sleep."""
+    """Wait until it is so. Fails when it does not become so: never a fixed sleep.
+
+    What takes long is asked for less and less often: to ask costs a processor that those whom we wait for need.
+    """
+    pause = _PAUSE
     async with asyncio.timeout(seconds * _PATIENCE):
-        while not await done():  # noqa: ASYNC110  what we wait for is in a database
-            await asyncio.sleep(0.02)
+        while not await done():  # what we wait for is in a database
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.2, _LONGEST_PAUSE)
 
 
 @asynccontextmanager

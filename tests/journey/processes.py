@@ -14,7 +14,7 @@ import httpx2
 
 from shared.settings import Settings
 from tests.conftest import ROOT
-from tests.make import eventually
+from tests.make import PLAIN, eventually
 
 _SET = ("data", "config", "database_url", "bus_url", "topic_prefix", "outreach", "live_despite", "session_seconds")
 
@@ -86,7 +86,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 async def _answers(url: str) -> bool:
     try:
-        async with httpx2.AsyncClient(timeout=60) as http:
+        async with httpx2.AsyncClient(timeout=60, verify=PLAIN) as http:
             return (await http.get(url)).status_code == 200
     except httpx2.TransportError:
         return False

@@ -19,7 +19,7 @@ from shared.keys import credentials
 from shared.settings import Settings
 from tests.conftest import ROOT, Deployment, embedded, scaled
 from tests.journey.processes import Running, Sdk, started, uses
-from tests.make import eventually
+from tests.make import PLAIN, eventually
 from tests.service.notify.doors import Mailbox, mail_server
 from waymark import migrations
 from waymark.assembly import WIRES
@@ -32,7 +32,8 @@ BOUND = 60.0
 async def counts(url: str, key: str) -> dict[str, float]:
     """How many uses lifecycle has counted for each account."""
     found = {}
-    async with httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30, verify=PLAIN) as http:
         for number in range(ACCOUNTS):
             answer = await http.get(f"/lifecycle/v1/accounts/acct{number}")
             if answer.status_code == 200:
@@ -146,7 +147,7 @@ def awake(folder: Path) -> Path:
 
 async def deliveries(settings: Settings, key: str) -> list[dict[str, Any]]:
     url = f"http://127.0.0.1:{settings.port}/notify/v1/outbox"
-    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30, verify=PLAIN) as http:
         items: list[dict[str, Any]] = (await http.get(url)).json()["items"]
     return [one for one in items if one["step"] == "welcome_hello"]
 

@@ -14,7 +14,7 @@ from shared.settings import Settings
 from tests.conftest import embedded, scaled
 from tests.journey.processes import Running, started, uses
 from tests.journey.services import RunningServices, run_services
-from tests.make import eventually
+from tests.make import PLAIN, eventually
 from waymark import migrations
 
 pytestmark = pytest.mark.servers
@@ -36,7 +36,7 @@ async def post(on: RunningServices, stream: list[dict[str, object]], pause: floa
 
 async def handled(url: str) -> float:
     """How many events this replica has handled since it started."""
-    async with httpx2.AsyncClient(timeout=60) as http:
+    async with httpx2.AsyncClient(timeout=60, verify=PLAIN) as http:
         text = (await http.get(f"{url}/lifecycle/metrics")).text
     return float(
         next(line for line in text.splitlines() if line.startswith('waymark_handled_total{group="lifecycle"}')).split()[
@@ -47,13 +47,13 @@ async def handled(url: str) -> float:
 
 async def owns(url: str) -> bool:
     """Whether this replica has some of the partitions."""
-    async with httpx2.AsyncClient(timeout=60) as http:
+    async with httpx2.AsyncClient(timeout=60, verify=PLAIN) as http:
         lag = (await http.get(f"{url}/lifecycle/readyz")).json()["lag"]
     return any(name.startswith("lifecycle usage.v1[") for name in lag)
 
 
 async def asked(url: str, on: RunningServices, path: str) -> Any:
-    async with httpx2.AsyncClient(base_url=url, headers=dict(on.http.headers), timeout=30) as http:
+    async with httpx2.AsyncClient(base_url=url, headers=dict(on.http.headers), timeout=30, verify=PLAIN) as http:
         answer = await http.get(path)
     return answer.json() if answer.status_code == 200 else {}
 
