@@ -72,10 +72,11 @@ class AccountRepository(Generic[State]):
 
     async def lock(self, tx: Tx, ids: Collection[str]) -> dict[str, Stored[State]]:
         """The rows of those that are known, locked in the order of their ids until the transaction ends."""
-        rows = await tx.among(self._rows, self._table.c.id, ids)
+        rows: list[Any] = await tx.among(self._rows, self._table.c.id, ids)
+        layouts = self._layouts  # and columns by their places, of as many rows as a transaction has accounts
         if not self._journaled:
-            return {row.id: Stored(row.partition, row.state, self._layouts) for row in rows}
-        return {row.id: Stored(row.partition, row.state, self._layouts, row.journaled) for row in rows}
+            return {row[0]: Stored(row[1], row[2], layouts) for row in rows}
+        return {row[0]: Stored(row[1], row[2], layouts, row[3]) for row in rows}
 
     async def load_for_update(
         self, tx: Tx, ids: Collection[str], unjournaled: dict[str, bytes] | None = None
