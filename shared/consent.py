@@ -92,6 +92,7 @@ _A_NO = re.compile(
     r"unsubscri|dono?t(?:bulk)?(?:e?mail|send|contact|market|disturb)|^no(?:e?mails?|marketing|newsletters?)$"
     r"|suppress(?:ed)?e?mails?$|^(?:is|has|user|global|all|fully)?opt(?:ed)?out(?:at|on|date|all|time|reason)?$"
     r"|e?mail(?:is)?(?:black|block)list|excludedfromcampaigns|marketingsuspended|^(?:is|has)?(?:hard)bounced$"
+    r"|^(?:e?mail)?unsub$|^dnc$|^e?mail(?:has)?(?:bounced|blocked)$|^(?:has)?complained$|^spamreported$"
     r"|markede?mailasspam|e?mailmarkedasspam|hse?mailoptout|hse?mailhardbounce|hse?mailquarantined$"
 )
 _A_NO_ABOUT_MAIL = re.compile(
@@ -110,6 +111,7 @@ _A_BARE_YES = frozenset(
         *("newsletter", "newsletters", "marketing", "marketingemail", "marketingemails", "emailmarketing", "promotionalemail"),
         *("promotionalemails", "promoemails", "emailnewsletter", "sendnewsletter", "sendemail", "sendemails", "mailinglist"),
         *("msgemail", "consent", "consentgiven", "hasconsent", "consentstatus", "gdprconsent", "euconsent"),
+        *("optin", "optedin", "isoptedin", "canemail", "canbeemailed", "cancontact", "contactable", "contactpermission"),
     ]
 )  # fmt: skip
 """Names of boxes to tick, of which false is a no: Segment's wire has `newsletter`, CleverTap `MSG-email`, Drip `eu_consent`."""
@@ -135,6 +137,7 @@ _LEAVES = frozenset(
     ]
 )  # fmt: skip
 """Names that say how something was answered whose name stands around them, or beside them."""
+_LABELS = frozenset({"tags", "labels", "segments", "lists"})
 _BESIDE = ("channel", "channelType", "channel_type", "type", "kind", "name", "purpose", "topic", "category", "medium", "id", "key", "scope")  # fmt: skip
 """Where an object of a list says what it is about."""
 
@@ -213,6 +216,8 @@ def _noes_inside(path: tuple[str, ...], value: object, nodes: Iterator[int]) -> 
 
 def _is_listed_no(of: str, item: object) -> bool:
     """Whether an item of a list of what is declined is mail: `opt_outs: ["email"]`."""
+    if of in _LABELS:
+        return plain_name(word_of(item)).startswith(_ABOUT_MAIL_ALONE)
     is_no = _NO_ROOT.search(of) is not None and not _OTHER_CHANNEL.search(of)
     return is_no and (plain_name(word_of(item)) in _OF_MAIL or item is True)
 
@@ -292,7 +297,7 @@ def _says_no(plain: str, value: object) -> bool:
             return _opted_out_by_opt_in(value) is True or plain_name(word_of(value)) in _OPTED_OUT_STATES
         case "state":
             word = plain_name(word_of(value))
-            return word in _OPTED_OUT_STATES or (plain.endswith("frequency") and word in _OPTED_OUT)
+            return word in _OPTED_OUT_STATES or (plain.endswith(("frequency", "preference")) and word in _OPTED_OUT)
         case "any_state":
             return plain_name(word_of(value)).startswith(_ABOUT_MAIL_ALONE)
         case "" | "object":

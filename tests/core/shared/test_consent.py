@@ -73,6 +73,12 @@ def test_who_says_nothing_about_mail_changes_nothing(value: object) -> None:
         {"Marketing emails": "off"},
         {"email_frequency": "Never"},
         {"consent": "withdrawn"},
+        {"opted_in": "no"},
+        {"canEmail": False},
+        {"email_unsub": 1},
+        {"email_bounced": True},
+        {"email_preference": "none"},
+        {"tags": ["vip", "Unsubscribed"]},
     ],
 )
 def test_a_no_to_mail_is_read_by_every_name(traits: dict[str, object]) -> None:
@@ -183,6 +189,7 @@ def test_a_yes_to_mail_is_read_as_well(traits: dict[str, object]) -> None:
         {"channels": {"sms": {"unsubscribed": True}}},
         {"consents": [{"channel": "sms", "granted": False}]},
         {"opt_outs": ["sms"]},
+        {"opted_in": True, "tags": ["subscribed"], "bounced": 3},
         {"opt_outs": [{"channel": "email", "value": False}]},
         {"consents": [{"channel": "email", "granted": True, "granted_at": "2026-01-01", "source": "none"}]},
         {"team": {"members": [{"email": "bob@acme.test", "unsubscribed": True}]}},
