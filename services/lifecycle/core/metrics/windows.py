@@ -276,9 +276,14 @@ def _users(of: str) -> StoreWrite:
     def write(account: Account, occurrence: Occurrence) -> bool:
         user, at, day = occurrence.user, occurrence.at, occurrence.day
         second = at.hour * 3600 + at.minute * 60 + at.second
+        active = _seen_in(account, store, day)
+        seen = active.members.get(user)
+        if seen is not None and seen.last == day:  # as above
+            seen.second = max(seen.second, second)
+            return False
         departure = account.departed.get(user) if account.departed else None
         left = instant(departure.at) if departure is not None else None
-        return see(_seen_in(account, store, day), user, day, MAX_USERS, second, left)
+        return see(active, user, day, MAX_USERS, second, left)
 
     return StoreWrite(of, store, lambda _keep: write)
 
