@@ -327,7 +327,7 @@ _NO = {
     "a name that looks like a no is heard as one": Guard(
         3,
         "shared/consent.py",
-        "        elif kind and _says_no(_plain(short), value):",
+        "        elif kind and _says_no(plain_name(short), value):",
         "        elif False:",
         _in("no_is_a_no", "every_spelling_of_a_no_is_a_no_and_only_a_clear_yes_takes_it_back"),
     ),
