@@ -62,7 +62,7 @@ async def test_one_post_reaches_a_stranger_once_and_carries_nothing_of_the_attac
         flood += signed_up(account, f"u{number}", STRANGER, trick)
     tagged = [f"stranger+{number}@victim.test" for number in range(20)]
     flood += [event for number, to in enumerate(tagged) for event in signed_up(f"t{number}", f"t{number}", to, trick)]
-    flood += signed_up("turned", "turned", "turned@victim.test", "Ann\u202eeeL")
+    flood += signed_up("turned", "turned", "turned@victim.test", "Ann \u202eeeL Lee")
     flood += [event for number in range(60) for event in signed_up("one", f"w{number}", STRANGER, trick)]
     await product.accepted(flood)
     await product.settle()
