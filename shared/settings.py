@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     egress_allow: str = Field("", description="private networks that webhooks may reach, comma-separated CIDR")
     outreach: Literal["preview", "live"] = Field(
         "preview",
-        description="first mode of the outbox; later it is switched by REST. Live, nothing leaves while `waymark doctor` finds something missing",
+        description="first mode of the outbox; later it is switched by REST. Live, no customer is written to while `waymark doctor` finds something missing: only addresses that are nobody's are (`.test`, `example.com` and their like), for a trial",
     )
     live_despite: str = Field(
         "",

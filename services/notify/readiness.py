@@ -71,7 +71,7 @@ class Readiness:
 
     @property
     def refusal(self) -> str:
-        """Why nothing may leave, of what never changes while the process runs; empty where it may."""
+        """Why no customer may be written to, of what never changes while the process runs; empty where they may."""
         return refusal(self._static)
 
     async def findings(self) -> list[Finding]:
@@ -81,12 +81,12 @@ class Readiness:
         return sorted([*self._static, *self._asked[1]], key=lambda one: not one.blocks)
 
     async def notices(self, database: Database, first_sends: FirstSends) -> dict[str, str]:
-        """What readyz tells: that nothing leaves although the mode is live, and that messages wait for the approval."""
+        """What readyz tells: that no customer is written to although the mode is live, and that messages wait for the approval."""
         async with database.snapshot() as read:
             mode = (await store.read_mode(read, self._settings.outreach)).mode
             approval = await first_sends.status(read)
         held = (
-            {"going-live": f"nothing leaves, this installation is not ready to write to customers: {self.refusal}"}
+            {"going-live": f"no customer is written to, this installation is not ready for it: {self.refusal}"}
             if mode == "live" and self.refusal
             else {}
         )

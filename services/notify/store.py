@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, Select, func, or_, select, update
 
 from services.notify.core.channels import AttemptStage
 from services.notify.core.delivery import DELIVERY, Decision, decode_decision
@@ -222,10 +222,20 @@ async def load_for_update(tx: Tx, delivery_id: str, *, skip_locked: bool = False
 
 
 async def due(
-    read: Read, now: datetime, limit: int, *, without: Collection[str] = (), of: str | None = None
+    read: Read,
+    now: datetime,
+    limit: int,
+    *,
+    without: Collection[str] = (),
+    of: str | None = None,
+    ending: Collection[str] = (),
 ) -> list[str]:
-    """Ids of pending ones whose time has come, the longest waiting first; of one channel, or without some."""
+    """Ids of pending ones whose time has come, the longest waiting first; of one channel, without some, or to addresses
+    with one of these endings (in lower case).
+    """
     waiting = select(_c.id).where(_c.status == "pending", _c.not_before <= now)
+    if ending:
+        waiting = waiting.where(or_(*(func.lower(_c.address).endswith(one) for one in ending)))
     if of is not None:
         waiting = waiting.where(_c.channel == of)
     if without:

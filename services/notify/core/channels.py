@@ -106,6 +106,18 @@ def deliverable(address: str | None) -> bool:
     return bool(address) and len(address or "") <= 254 and _ADDRESS.fullmatch(address or "") is not None
 
 
+NOBODYS_ENDINGS = (
+    *(".test", ".example", ".invalid", ".localhost"),
+    *(f"{before}example.{top}" for before in "@." for top in ("com", "net", "org")),
+)
+"""How addresses end that belong to nobody and never will (RFC 2606, RFC 6761)."""
+
+
+def is_nobodys(address: str | None) -> bool:
+    """Whether it is one of a trial: no customer is written to there."""
+    return address is not None and address.lower().endswith(NOBODYS_ENDINGS)
+
+
 class Circuit:
     """How one channel does: closed while it answers, open while nothing is to be tried, between the two one attempt.
 

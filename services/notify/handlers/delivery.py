@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from services.notify import store
 from services.notify.core.account_view import values_when_leaving
 from services.notify.core.budget import still_counting
-from services.notify.core.channels import AttemptOutcome
+from services.notify.core.channels import NOBODYS_ENDINGS, AttemptOutcome, is_nobodys
 from services.notify.core.delivery import (
     Decision,
     Verdict,
@@ -69,7 +69,8 @@ class DeliveryHandlers:
     """Moves deliveries of one playbook. `missing` says, for each channel that is not set up, what to set.
 
     `lease` is how long a delivery stays with a sender that does not come back. `not_ready` is why this installation must not
-    write to customers although it is live: nothing is claimed then. After `first_sends` messages the rest wait for an approval.
+    write to customers although it is live: only what goes to addresses that are nobody's is claimed then. After `first_sends`
+    messages the rest wait for an approval.
     """
 
     def __init__(
@@ -102,16 +103,17 @@ class DeliveryHandlers:
         return await store.stranded(read, now, AT_ONCE)
 
     async def due(self, read: Read, now: datetime, room: Mapping[str, int] | None = None) -> list[str]:
-        """The deliveries to claim now. In preview there are none, nor while this installation is not ready to be live.
+        """The deliveries to claim now. In preview there are none, and only a trial's while this installation is not ready to be live.
 
         `room` names the channels of which less than usual is to be tried, and how much.
         """
         if not await self._is_live(read):
             return []
         less = {channel: most for channel, most in (room or {}).items() if most < AT_ONCE}
-        due = await store.due(read, now, AT_ONCE, without=less.keys())
+        ending = NOBODYS_ENDINGS if self._not_ready else ()
+        due = await store.due(read, now, AT_ONCE, without=less.keys(), ending=ending)
         for channel, most in sorted(less.items()):
-            due += await store.due(read, now, most, of=channel) if most else []
+            due += await store.due(read, now, most, of=channel, ending=ending) if most else []
         return due
 
     async def resume(self, tx: Tx, channel: str, now: datetime) -> None:
@@ -127,12 +129,11 @@ class DeliveryHandlers:
         if not await self._is_live(tx):
             return None
         await self._persons.verify(tx, now)
-        record = await store.load_for_update(tx, delivery_id, skip_locked=True)
-        if record is None or record.status != "pending" or record.not_before > now:
+        claimable = await self._claimable(tx, delivery_id, now)
+        if claimable is None:
             return None
-        decision, account = record.decision, await self._account(tx, record.account)
-        contact = account.contacts.get(record.user or "")
-        address = contact.email if contact and self._reaches_customer(record.channel) else None
+        record, account, address = claimable
+        decision = record.decision
         person = self._persons.keys.of_mailbox(address)
         account, spent = await self._recipient(tx, account, record, address)
         verdict = recheck(without_previews(account), decision, now, self._book, spent=spent.get(person or "", ()))
@@ -157,6 +158,18 @@ class DeliveryHandlers:
             await self._save_spent(tx, record.person, unspend(spent.get(record.person or "", ()), record.id), now)
         await self._save_spent(tx, person, self._with_contact(spent.get(person or "", ()), decision, now), now)
         return await self._lease_to_sender(tx, record, account, person, written, now)
+
+    async def _claimable(
+        self, tx: Tx, delivery_id: str, now: datetime
+    ) -> tuple[DeliveryRecord, Account, str | None] | None:
+        """The delivery, its account and the address it goes to now, all locked; None where it is not to be claimed."""
+        record = await store.load_for_update(tx, delivery_id, skip_locked=True)
+        if record is None or record.status != "pending" or record.not_before > now:
+            return None
+        account = await self._account(tx, record.account)
+        contact = account.contacts.get(record.user or "")
+        address = contact.email if contact and self._reaches_customer(record.channel) else None
+        return None if self._not_ready and not is_nobodys(address) else (record, account, address)
 
     async def confirm_send(self, tx: Tx, record: DeliveryRecord, now: datetime) -> bool:
         """Whether it may go out: still ours, in time, and nothing has made it wrong since it was claimed.
@@ -389,7 +402,7 @@ class DeliveryHandlers:
         return person if traits is None or traits.needs_address else None
 
     async def _is_live(self, read: Read) -> bool:
-        return not self._not_ready and (await store.read_mode(read, self._default_mode)).mode == "live"
+        return (await store.read_mode(read, self._default_mode)).mode == "live"
 
     async def _account(self, tx: Tx, account_id: str) -> Account:
         """The account, locked. Raises LookupError where it is not there."""

@@ -16,7 +16,7 @@ from shared.access.tables import access_audit
 from shared.contracts.outreach import OutreachMode
 from tests.conftest import Deployment
 from tests.service.notify.doors import Mailbox, mail_server
-from tests.service.notify.make import Office, office
+from tests.service.notify.make import Customer, Office, office
 
 HOUR = timedelta(hours=1)
 
@@ -69,12 +69,35 @@ async def test_a_mail_server_that_does_not_answer_is_found_before_anybody_is_wri
 async def test_an_installation_that_is_live_by_its_settings_and_not_ready_sends_nothing(deployment: Deployment) -> None:
     async with office(deployment.settings) as here:
         await here.live()
-        row = await here.welcomed()
+        row = await _welcomed(here, Customer(), "ann@acme.com")
         mail = Counts()
         assert await _sends(here, mail, 0, not_ready="product: the product's name is 'Our Product'").send() == 0
         assert (await here.row(id=row["id"]))["status"] == "pending"
         await _sends(here, mail, 0).send()
         assert mail.sent == [row["id"]]
+
+
+async def _welcomed(here: Office, customer: Customer, email: str) -> dict[str, Any]:
+    """An account whose welcome mail to this address is planned."""
+    await here.take(customer.person(email=email), customer.onboarding())
+    await here.time()
+    return await here.row(step="welcome_hello", account=customer.account)
+
+
+async def test_addresses_that_are_nobodys_are_written_to_in_a_trial_that_asks_nobody(deployment: Deployment) -> None:
+    async with office(deployment.settings) as here:
+        await here.live()
+        customer = await _welcomed(here, Customer(), "ann@acme.com")
+        trial = await _welcomed(here, Customer("beta"), "Bea@Beta.TEST")
+        moves = Customer("gamma")
+        moved = await _welcomed(here, moves, "cas@example.org")
+        await here.take(moves.person(email="cas@gamma.com"))
+        mail = Counts()
+        sender = _sends(here, mail, 0, not_ready="product: the product's name is 'Our Product'")
+        await sender.send()
+        await sender.send()
+        assert mail.sent == [trial["id"]]
+        assert {(await here.row(id=row["id"]))["status"] for row in (customer, moved)} == {"pending"}
 
 
 async def test_a_test_mail_goes_to_whoever_asks_in_either_mode(deployment: Deployment) -> None:
