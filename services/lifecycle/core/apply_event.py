@@ -25,7 +25,7 @@ from services.lifecycle.core.evaluation import (
 )
 from services.lifecycle.core.metrics.kind import TypedTrait, scalar
 from services.lifecycle.core.metrics.traits import GROUP, GivenTrait, set_trait, trait_store
-from services.lifecycle.core.state import Moment, PackedEvent, add_recent, tie_of, unpack
+from services.lifecycle.core.state import MAX_EVENTS, Moment, PackedEvent, add_recent, tie_of, unpack
 from shared.contracts.evidence import Value
 from shared.contracts.lifecycle import FactObserved, MilestoneReached
 from shared.contracts.usage import HISTORY_ENDED, UsageEvent
@@ -48,8 +48,14 @@ def apply_occurrence(
     if plain is not None:
         occurrence.feature = plain.feature
         evaluation.write(plain.writers, occurrence)
+        recent = evaluation.account.recent_events
         for name in plain.names:
-            add_recent(evaluation.account, name, packed)
+            events = recent.get(name)
+            if events is None or len(events) < MAX_EVENTS or packed < events[-1]:
+                add_recent(evaluation.account, name, packed)
+            else:  # as most are: the question costs less than the call
+                events.append(packed)
+                del events[0]
         return plain.announcing
     return _apply_matches(evaluation, compiled, event, occurrence, packed, route.matches)
 

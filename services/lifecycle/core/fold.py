@@ -85,9 +85,12 @@ def fold_next(evaluation: Evaluation, event: UsageEvent, compiled: CompiledDefin
         evaluation.move_clock(at)
     else:
         questioned = question_decisions(account, event, at, compiled)
-    if event.name == HISTORY_ENDED and event.is_trusted:
+    is_marker = event.name == HISTORY_ENDED
+    if is_marker and event.is_trusted:
         _end_history(evaluation, event)
     else:
+        if is_marker or event.claims:
+            note_claims(evaluation, event)
         if event.history is not None or account.replaying:
             _note_driver(evaluation, event)
         if at < account.first_seen:
@@ -95,9 +98,7 @@ def fold_next(evaluation: Evaluation, event: UsageEvent, compiled: CompiledDefin
         _happen(evaluation, compiled, event, at)
     if questioned is not None:
         record_corrections(evaluation, questioned)
-    decisions = evaluation.decisions
-    if decisions:
-        evaluation.decisions = []
+    decisions, evaluation.decisions = evaluation.decisions, []
     return decisions
 
 
@@ -219,21 +220,18 @@ def _drop_inactive(account: Account, day: int) -> None:
 def _happen(evaluation: Evaluation, compiled: CompiledDefinition, event: UsageEvent, at: datetime) -> None:
     account = evaluation.account
     packed = pack(event, at)
-    occurrence = Occurrence(
-        at, at.toordinal(), event.user or "", "", {}, evaluation.unreadable, event.is_trusted, event.id
-    )
+    trusted, kind = event.trust != "browser", event.type  # not the property: the question costs less than the call
+    occurrence = Occurrence(at, at.toordinal(), event.user or "", "", {}, evaluation.unreadable, trusted, event.id)
     announcing: Sequence[CompiledEventClass] = ()
-    if event.claims or event.name == HISTORY_ENDED:
-        note_claims(evaluation, event)
-    if event.type in _OCCURRENCES:
+    if kind in _OCCURRENCES:
         announcing = apply_occurrence(evaluation, compiled, event, occurrence, packed)
-    elif event.type == "group":
+    elif kind == "group":
         apply_traits(evaluation, compiled, event, at, packed)
     if evaluation.moved:
         account.known_stores |= evaluation.moved & compiled.knowable
     if not account.stage:
         _start(evaluation, compiled, packed)
-    if event.type == "identify":
+    if kind == "identify":
         identify(evaluation, event, properties(event))
     if event.no_to_mail or occurrence.about_mail:
         hear_of_mail(evaluation, event, occurrence.properties)
