@@ -70,6 +70,9 @@ def resolve(events: Iterable[CanonicalEvent], memberships: Mapping[str, Membersh
         if not account_id:
             result.unresolved.append(event)
             continue
+        if membership is not None and _confirms(event, account_id, membership):
+            result.resolved.append(_usage_event(event, account_id, trusted=True, placed=True))
+            continue
         trusted = event.trust != "browser" and bool(event.account_id or (membership and membership.trusted))
         users = [event.user_id] if event.user_id else []
         if event.type == "alias" and event.previous_user_id:
@@ -78,6 +81,12 @@ def resolve(events: Iterable[CanonicalEvent], memberships: Mapping[str, Membersh
         moved = [_join(user_id, new, current, result.changed) for user_id in users]
         result.resolved.append(_usage_event(event, account_id, trusted=trusted, placed=all(moved)))
     return result
+
+
+def _confirms(event: CanonicalEvent, account_id: str, membership: Membership) -> bool:
+    """Whether it tells nothing new of anybody's membership, as most events."""
+    known = membership.trusted and membership.account_id == account_id
+    return known and event.trust != "browser" and event.type != "alias"
 
 
 def _join(user_id: str, new: Membership, current: dict[str, Membership], changed: dict[str, Membership]) -> bool:
