@@ -27,6 +27,8 @@ _HELD_SECONDS = 1.0
 GiveUp = Callable[[str], BaseException]
 MayHandle = Callable[[], Awaitable[bool]]
 """Whether what was read may be handled now."""
+AskTime = Callable[[], Awaitable[object]]
+"""Makes sure that the clock was held against its witnesses. Raises Retry where they do not answer."""
 
 
 class PollSettings(NamedTuple):
@@ -48,7 +50,8 @@ class Consumer:
 
     A reader that returns nothing for `stall_seconds`, while the log has more, is replaced; the third time in a row the
     consumer raises what `give_up` makes of the reason. While `may_handle` says no, what was read waits. Of a transaction
-    deciding gets `slice_seconds`.
+    deciding gets `slice_seconds`. `ask_time` comes before every claim: a cursor tells when somebody worked, and one that a
+    wrong clock has dated would be held against the right time.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Consumer:
         stall_seconds: float = _STALL_SECONDS,
         give_up: GiveUp = Halted,
         may_handle: MayHandle | None = None,
+        ask_time: AskTime | None = None,
         slice_seconds: float = math.inf,
     ) -> None:
         self.group = group
@@ -77,6 +81,7 @@ class Consumer:
         self._stall_seconds = stall_seconds
         self._give_up = give_up
         self._may_handle = may_handle
+        self._ask_time = ask_time
         self.slice_seconds = slice_seconds
         self._stalls = 0
         self.idle = False
@@ -89,6 +94,8 @@ class Consumer:
 
     async def run(self) -> None:
         """Read for ever. Raises Retry when log or database fail, Halted when going on would lose something."""
+        if self._ask_time is not None:
+            await self._ask_time()
         try:
             async with self._bus.reader(self.group, list(self.topics), self.ownership) as reader:
                 await self._read(reader)

@@ -76,6 +76,7 @@ class ServiceContext(NamedTuple):
             *(group, topics, handler, self.bus, self.database, self.clock, self.owner, poll, decode),
             give_up=give_up,
             may_handle=may_handle,
+            ask_time=None if self.clock_watch is None else self.clock_watch.problem,
             slice_seconds=self.slice_seconds,
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,13 @@ from shared.contracts.topics import USAGE_RAW
 from shared.db.protocol import Tx
 from shared.failures import Halted, Retry
 from shared.service.consumer import Consumer, PollSettings
+from shared.service.ownership import last_move
 from shared.service.processor import MessageBatch
 from shared.service.time_slice import OutOfTime
 from shared.storage import Storage
 from tests.conftest import Deployment, scaled
 from tests.contract.effects import Effects, consumer, ids, prepare, publish, read, run_until_it_fails, until
-from tests.make import FakeClock, migrated_storage
+from tests.make import NOON, FakeClock, migrated_storage
 
 
 @pytest.fixture
@@ -33,6 +35,20 @@ async def test_each_record_has_its_effect_once(opened: Storage) -> None:
     await publish(opened, 0, 300)
     await until(opened, 300, consumer(opened, Effects()))
     assert await ids(opened) == list(range(300))
+
+
+async def test_no_cursor_is_dated_before_the_clock_was_held_against_its_witnesses(opened: Storage) -> None:
+    """A cursor tells when somebody worked: one with the date of a clock that is ahead would say that this clock is right."""
+    month = timedelta(days=30)
+    clock = FakeClock(NOON + month)
+
+    async def ask() -> None:
+        clock.move(-month)
+
+    parts = (opened.bus, opened.database, clock, "one")
+    await publish(opened, 0, 1)
+    await until(opened, 1, Consumer("g", [USAGE_RAW], Effects().handle, *parts, decode=read, ask_time=ask))
+    assert await last_move(opened.database) == NOON
 
 
 async def test_a_stopped_reader_goes_on_where_it_committed(opened: Storage) -> None:
