@@ -8,10 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
 from sqlalchemy import select, text
 
 from services.lifecycle.core import fold as folding
 from services.notify.handlers.planning import GROUP as NOTIFY
+from services.notify.store import LAYOUTS
 from services.notify.tables import account
 from shared.db.errors import is_infrastructure
 from tests.chaos.evidence import Evidence
@@ -174,9 +176,10 @@ async def _reread(deployment: SimulatedDeployment, client: Client, evidence: Evi
 
 
 async def _planned(deployment: SimulatedDeployment) -> dict[str, bytes]:
-    """What notify knows of each account."""
+    """What notify knows of each account, but for what its people said elsewhere: that is asked anew whenever it matters."""
     found = await rows(deployment, "notify", select(account.c.id, account.c.state))
-    return {row.id: row.state for row in found}
+    known = {row.id: LAYOUTS.decode(row.state) for row in found}
+    return {name: LAYOUTS.encode(replace(one, refused_elsewhere={})) for name, one in known.items()}
 
 
 def _ended(loop: VirtualLoop) -> None:
