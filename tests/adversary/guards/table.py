@@ -142,8 +142,8 @@ _TRUST = {
     "a browser ends no history": Guard(
         2,
         "services/lifecycle/core/fold.py",
-        "if event.name == HISTORY_ENDED and event.is_trusted:",
-        "if event.name == HISTORY_ENDED:",
+        "if is_marker and event.is_trusted:",
+        "if is_marker:",
         _in("trust", "it_marks_no_history_and_ends_none"),
     ),
     "use told by a browser counts": Guard(
