@@ -63,7 +63,8 @@ class MetricIndex(NamedTuple):
 
     def moving(self, moved: int) -> tuple[str, ...]:
         """The metrics that may be another value when these stores moved (bits)."""
-        return self.cached.get(moved) or self._find_moving(moved)
+        found = self.cached.get(moved)
+        return self._find_moving(moved) if found is None else found
 
     def _find_moving(self, moved: int) -> tuple[str, ...]:
         if len(self.cached) >= _MAX_MOVING:
@@ -319,7 +320,12 @@ class Removed(NamedTuple):
 
 def instant(at: datetime) -> Instant:
     """The day and the second of it."""
-    return at.toordinal(), at.hour * 3600 + at.minute * 60 + at.second
+    return at.toordinal(), second_of_day(at)
+
+
+def second_of_day(at: datetime) -> int:
+    """The second of its day, 0 to 86399."""
+    return at.hour * 3600 + at.minute * 60 + at.second
 
 
 def forget_user(account: Account, removed: Removed) -> bool:

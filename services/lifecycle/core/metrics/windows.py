@@ -16,7 +16,7 @@ from services.lifecycle.core.activity import (
     see,
     window,
 )
-from services.lifecycle.core.evaluation import USERS, Evaluation, Occurrence, instant, note_unreadable
+from services.lifecycle.core.evaluation import USERS, Evaluation, Occurrence, instant, note_unreadable, second_of_day
 from services.lifecycle.core.findings import Findings
 from services.lifecycle.core.metrics.kind import (
     CompiledByName,
@@ -274,8 +274,7 @@ def _users(of: str) -> StoreWrite:
     store = f"{USERS}{of}"
 
     def write(account: Account, occurrence: Occurrence) -> bool:
-        user, at, day = occurrence.user, occurrence.at, occurrence.day
-        second = at.hour * 3600 + at.minute * 60 + at.second
+        user, day, second = occurrence.user, occurrence.day, second_of_day(occurrence.at)
         active = _seen_in(account, store, day)
         seen = active.members.get(user)
         if seen is not None and seen.last == day:  # as above
